@@ -1,0 +1,195 @@
+"""Everything that can stop an exchange, as one tree.
+
+    SekishoError
+    +-- Refused                 we will not: the client's request or the rules say so
+    |   +-- BadRequest          400  not a request we can judge
+    |   +-- TooLarge            413
+    |   +-- TooSlow             408  the body did not arrive in time
+    |   +-- NotAuthenticated    401
+    |   +-- Forbidden           403  a role is missing, or separation of duties
+    |   +-- DeniedByPolicy      403  policy spoke
+    |   +-- HoldDenied          403  a person, the clock or the requester ended the hold
+    |   +-- NotFound            404
+    |   +-- Conflict            409  lost a race over a hold; read it again
+    |   +-- Mismatch            422  same Idempotency-Key, other body
+    |   +-- ApprovalPending     428  still waiting for people
+    |   +-- DispatchUnknown     424  sent, and nobody knows what became of it
+    +-- Unavailable             503  a part we need is down; nothing was let through
+    |   +-- PolicyUnavailable        the rules cannot be asked
+    |   +-- LedgerUnavailable        evidence cannot be written
+    |   +-- HoldStoreUnavailable     holds cannot be kept
+    |   +-- DirectoryUnavailable     principals cannot be looked up
+    |   +-- Overloaded               a limit of this worker is reached
+    +-- BackendFailed           502  the backend did not answer
+    +-- BackendTimedOut         504
+
+`web/problems.py` holds the one table from these to status and code. Messages are written for the
+person who gets them: what happened, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class SekishoError(Exception):
+    """Root of all errors of the line. `code` is stable and documented in docs/reference/errors.md."""
+
+    status = 500
+    code = "internal_error"
+    kind = "api_error"
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+
+
+class Refused(SekishoError):
+    """The request will not be served as it is; sending it again unchanged does not help."""
+
+    kind = "invalid_request_error"
+
+
+class BadRequest(Refused):
+    """The body is not one we can judge."""
+
+    status = 400
+    code = "invalid_request"
+
+
+class TooLarge(Refused):
+    """Body or header above its limit."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class TooSlow(Refused):
+    """The request did not arrive whole before its deadline."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class NotAuthenticated(Refused):
+    """No credential, or one we do not know."""
+
+    status = 401
+    code = "invalid_api_key"
+    kind = "authentication_error"
+
+
+class Forbidden(Refused):
+    """Known, but not allowed to do this: a role is missing, or two people are needed."""
+
+    status = 403
+    code = "forbidden"
+    kind = "permission_error"
+
+
+class DeniedByPolicy(Refused):
+    """Policy said deny; the message carries rule and reason."""
+
+    status = 403
+    code = "policy_denied"
+    kind = "policy_error"
+
+
+class HoldDenied(Refused):
+    """A hold ended without approval: approval_denied, approval_expired, approval_withdrawn."""
+
+    status = 403
+    code = "approval_denied"
+    kind = "approval_error"
+
+
+class NotFound(Refused):
+    """Not there, or not yours: the two look the same."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(Refused):
+    """The hold changed meanwhile: already_decided, binding_mismatch, busy."""
+
+    status = 409
+    code = "conflict"
+    kind = "approval_error"
+
+
+class Mismatch(Refused):
+    """An Idempotency-Key came back with another body."""
+
+    status = 422
+    code = "idempotency_mismatch"
+
+
+class ApprovalPending(Refused):
+    """Still waiting for people. The request is kept; it must not be sent again."""
+
+    status = 428
+    code = "approval_pending"
+    kind = "approval_error"
+
+
+class DispatchUnknown(Refused):
+    """It may have been sent and the outcome is not known; it is never sent again by us."""
+
+    status = 424
+    code = "dispatch_unknown"
+    kind = "approval_error"
+
+
+class Unavailable(SekishoError):
+    """A part we need is down, late or broken: nothing was let through, try again later."""
+
+    status = 503
+    code = "unavailable"
+    kind = "service_unavailable_error"
+
+
+class PolicyUnavailable(Unavailable):
+    """The rules cannot be asked, so nothing may pass."""
+
+    code = "policy_unavailable"
+
+
+class LedgerUnavailable(Unavailable):
+    """Evidence cannot be made durable, so nothing may leave."""
+
+    code = "audit_unavailable"
+
+
+class HoldStoreUnavailable(Unavailable):
+    """Holds cannot be kept or read."""
+
+    code = "hold_store_unavailable"
+
+
+class DirectoryUnavailable(Unavailable):
+    """Principals cannot be looked up."""
+
+    code = "directory_unavailable"
+
+
+class Overloaded(Unavailable):
+    """A limit of this worker is reached."""
+
+    code = "overloaded"
+
+
+class BackendFailed(SekishoError):
+    """The backend could not be reached, or broke off."""
+
+    status = 502
+    code = "backend_failed"
+    kind = "backend_error"
+
+
+class BackendTimedOut(BackendFailed):
+    """The backend did not answer in time."""
+
+    status = 504
+    code = "backend_timeout"

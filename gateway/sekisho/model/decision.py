@@ -1,0 +1,78 @@
+"""Policy's answer: an effect, the obligations that come with it, the reasons, the revision.
+
+These are the values the line works with. Their wire form (`sekisho.decision/v1`) is checked by the
+policy adapter, which refuses unknown keys, so whatever reaches this module is complete and known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Effect(StrEnum):
+    """Deny beats hold beats allow."""
+
+    ALLOW = "allow"
+    HOLD = "hold"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why: `code` for machines, `msg` for the person refused, `rule` for the admin who wrote it."""
+
+    code: str
+    msg: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """How many reviews of which reviewers (a role or a group) approve, and how many deny."""
+
+    reviewers: str
+    approve: int
+    deny: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTerms:
+    """What a hold asks for. `ttl_s` is the time people have; silence never approves."""
+
+    stage: str
+    thresholds: tuple[Threshold, ...]
+    ttl_s: int
+    risk: int
+
+
+@dataclass(frozen=True, slots=True)
+class Obligations:
+    """What the gateway must do as a condition; None or empty where policy asks nothing.
+
+    Obligations only restrict. One that cannot be carried out is a deny.
+    """
+
+    redact: tuple[str, ...] = ()
+    hold: HoldTerms | None = None
+    route: str | None = None
+    max_tokens: int | None = None
+    allow_tools: tuple[str, ...] | None = None
+    label_output: bool = False
+    justify: bool = False
+    retain_days: int | None = None
+    log_level: str = "redacted"
+    review_response: bool = False
+    notify: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`revision` is the digest of the bundle that spoke, stamped by the adapter, never by Rego."""
+
+    effect: Effect
+    reasons: tuple[Reason, ...]
+    revision: str
+    obligations: Obligations = field(default_factory=Obligations)
+    engine: str = ""
+    took_us: int = 0

@@ -1,0 +1,29 @@
+"""Proof that an exchange may leave.
+
+Only `stages/clear.py` creates a Clearance: an import contract keeps everyone else away from the
+constructor and a house test looks for calls. `forward` accepts only `Recorded`, which holds one,
+so a path that skips the rules, the people or the ledger does not type-check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sekisho.model.outgoing import Approval, Outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class Clearance:
+    """These bytes may leave: policy allowed them, or people approved them (`approval`)."""
+
+    outgoing: Outgoing
+    approval: Approval | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The intent to send these bytes is durable. `intent` is its event id, `index` its place."""
+
+    clearance: Clearance
+    intent: str
+    index: int

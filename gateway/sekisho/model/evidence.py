@@ -1,0 +1,166 @@
+"""Events of an exchange, one named constructor each, so that every place that writes evidence
+writes it the same way. Content goes into payloads; the data of an event holds nothing guessable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sekisho_audit.events import Event, Payload
+
+from sekisho.model.decision import Decision, Obligations
+from sekisho.model.exchange import Exchange
+from sekisho.model.ids import uuid7
+from sekisho.model.outgoing import Approval, Outgoing
+from sekisho.model.principal import Principal
+
+REASON_CHARS_MAX = 512  # a leaf holds at most 64 KiB; a reason is a sentence or two
+REASONS_MAX = 32
+
+
+def received(exchange: Exchange, principal: Principal, stored: bytes | None) -> Event:
+    """A request was read and its principal known. `stored` is what the log level lets us keep."""
+    return Event(
+        id=uuid7(),
+        type="request.received",
+        exchange=exchange.id,
+        principal=principal.id,
+        data={
+            "endpoint": exchange.endpoint,
+            "model": exchange.model,
+            "stream": exchange.stream,
+            "credential": principal.credential,
+            "bytes": len(exchange.body),
+        },
+        payloads=(Payload("prompt", exchange.body, stored),),
+    )
+
+
+def decided(
+    exchange: str, principal: str, stage: str, decision: Decision, document: bytes
+) -> Event:
+    """Policy answered. `document` is the input it saw, kept sealed so that it can be replayed."""
+    return Event(
+        id=uuid7(),
+        type="policy.decision",
+        exchange=exchange,
+        principal=principal,
+        data={
+            "stage": stage,
+            "effect": decision.effect.value,
+            "reasons": [
+                {"code": reason.code, "rule": reason.rule, "msg": reason.msg[:REASON_CHARS_MAX]}
+                for reason in decision.reasons[:REASONS_MAX]
+            ],
+            "rules": [reason.rule for reason in decision.reasons[:REASONS_MAX]],
+            "revision": decision.revision,
+            "engine": decision.engine,
+            "obligations": obligations_asked(decision.obligations),
+            "took_us": decision.took_us,
+            "memo": False,
+        },
+        payloads=(Payload("input", document, document),),
+    )
+
+
+def obligations_asked(obligations: Obligations) -> dict[str, Any]:
+    """Only what policy asked for, as plain data."""
+    asked: dict[str, Any] = {"log_level": obligations.log_level}
+    for name in ("redact", "allow_tools", "notify"):
+        value = getattr(obligations, name)
+        if value:
+            asked[name] = list(value)
+    for name in ("route", "max_tokens", "retain_days"):
+        value = getattr(obligations, name)
+        if value is not None:
+            asked[name] = value
+    for name in ("label_output", "justify", "review_response"):
+        if getattr(obligations, name):
+            asked[name] = True
+    if obligations.hold is not None:
+        asked["hold"] = {
+            "stage": obligations.hold.stage,
+            "ttl_s": obligations.hold.ttl_s,
+            "risk": obligations.hold.risk,
+        }
+    return asked
+
+
+def intent(outgoing: Outgoing, session: str, attempt: int, approval: Approval | None) -> Event:
+    """Exactly these bytes are about to leave; the payload's commitment is to all of them."""
+    data: dict[str, Any] = {
+        "session": session,
+        "attempt": attempt,
+        "backend": outgoing.backend,
+        "model": outgoing.model,
+        "path": outgoing.path,
+        "bytes": len(outgoing.body),
+        "revision": outgoing.decision.revision,
+    }
+    if approval is not None:
+        data |= {
+            "hold": approval.hold,
+            "version": approval.version,
+            "binding": approval.binding,
+        }
+    keep = outgoing.rewritten and outgoing.decision.obligations.log_level == "full"
+    return Event(
+        id=uuid7(),
+        type="backend.intent",
+        exchange=outgoing.exchange,
+        principal=outgoing.principal,
+        data=data,
+        payloads=(Payload("outgoing", outgoing.body, outgoing.body if keep else None),),
+    )
+
+
+def outcome(
+    outgoing: Outgoing,
+    intent_id: str,
+    status: str,
+    answer: Payload | None,
+    facts: Mapping[str, Any],
+) -> Event:
+    """What became of an intent: released, stopped, cancelled or failed; once for each intent."""
+    return Event(
+        id=uuid7(),
+        type="backend.outcome",
+        exchange=outgoing.exchange,
+        principal=outgoing.principal,
+        data={"intent": intent_id, "status": status, **facts},
+        payloads=(answer,) if answer else (),
+    )
+
+
+def cut(outgoing: Outgoing, intent_id: str, cause: str) -> Event:
+    """The outcome was recorded, but its last bytes did not reach the client."""
+    return Event(
+        id=uuid7(),
+        type="delivery.cut",
+        exchange=outgoing.exchange,
+        principal=outgoing.principal,
+        data={"intent": intent_id, "cause": cause},
+    )
+
+
+def refused(exchange: str, principal: str | None, code: str, status: int, stage: str) -> Event:
+    """The exchange ended without an intent: denied, malformed, or a part was missing."""
+    return Event(
+        id=uuid7(),
+        type="exchange.refused",
+        exchange=exchange,
+        principal=principal,
+        data={"code": code, "status": status, "stage": stage},
+    )
+
+
+def cancelled(exchange: str, principal: str | None, stage: str) -> Event:
+    """The client went away before anything left."""
+    return Event(
+        id=uuid7(),
+        type="exchange.cancelled",
+        exchange=exchange,
+        principal=principal,
+        data={"stage": stage},
+    )

@@ -1,0 +1,45 @@
+"""The bytes that would leave, and everything that must be true of them before they may.
+
+`Outgoing` is self-contained: a held exchange is resumed from it on any worker, long after the
+client's connection, headers and credential are gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sekisho_audit.events import Event
+
+from sekisho.model.decision import Decision
+from sekisho.model.facts import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What `prepare` made: exactly `body` would go to `path` of `backend`.
+
+    `before` are the events that must be durable together with the intent or the hold: received
+    and decision. `rewritten` names the obligations that changed the body.
+    """
+
+    exchange: str
+    principal: str
+    backend: str
+    model: str
+    endpoint: str
+    path: str
+    body: bytes
+    stream: bool
+    facts: Facts
+    decision: Decision
+    before: tuple[Event, ...]
+    rewritten: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """The outcome of a hold whose reviews reached the threshold; good for these bytes, once."""
+
+    hold: str
+    version: int
+    binding: str

@@ -1,0 +1,90 @@
+"""clear: the bytes that would leave get a Clearance, are held for people, or are refused.
+
+    allow -> Clearance at once
+    hold  -> Held: filed for people; whoever wins the claim later comes back with an approval
+    deny  -> DeniedByPolicy, said and recorded
+
+This is the only module that creates a Clearance. An approval clears only if policy, asked again
+with today's rules, allows the exchange or asks for no more than the reviews already given; a newer
+deny wins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from sekisho.clearance import Clearance
+from sekisho.errors import DeniedByPolicy
+from sekisho.model.decision import Decision, Effect, HoldTerms, Threshold
+from sekisho.model.hold import Hold
+from sekisho.model.outgoing import Approval, Outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Policy wants people to answer first, on these terms."""
+
+    outgoing: Outgoing
+    terms: HoldTerms
+
+
+def clear(outgoing: Outgoing) -> Clearance | Held:
+    """Turn the decision about `outgoing` into what may happen next. Raises DeniedByPolicy."""
+    decision = outgoing.decision
+    match decision.effect:
+        case Effect.ALLOW:
+            return Clearance(outgoing, approval=None)
+        case Effect.HOLD:
+            terms = decision.obligations.hold
+            if terms is None:
+                raise DeniedByPolicy(_said(decision), code="policy_malformed")
+            return Held(outgoing, terms)
+        case Effect.DENY:
+            raise DeniedByPolicy(_said(decision))
+        case _:
+            assert_never(decision.effect)
+
+
+def clear_approved(outgoing: Outgoing, hold: Hold, approvals: int) -> Clearance:
+    """Clear an approved hold whose decision was asked again; `approvals` counts persons.
+
+    Raises DeniedByPolicy if the rules deny it now (code as policy gave it) or want more reviews
+    than were given (`policy_changed`): such an exchange has to be asked anew.
+    """
+    decision = outgoing.decision
+    match decision.effect:
+        case Effect.ALLOW:
+            pass
+        case Effect.HOLD:
+            terms = decision.obligations.hold
+            if terms is None or not _satisfied(terms, hold.thresholds, approvals):
+                message = (
+                    "The rules changed while this request waited and now ask for more reviews "
+                    "than it has. Send it again to have it reviewed under the new rules."
+                )
+                raise DeniedByPolicy(message, code="policy_changed")
+        case Effect.DENY:
+            raise DeniedByPolicy(_said(decision))
+        case _:
+            assert_never(decision.effect)
+    return Clearance(outgoing, Approval(hold.id, hold.version, hold.binding))
+
+
+def _satisfied(now: HoldTerms, then: tuple[Threshold, ...], approvals: int) -> bool:
+    """Whether reviews collected under `then` meet what is asked now.
+
+    Every threshold asked now must have been asked then from the same reviewers with at least as
+    many approvals; a new group of reviewers was never asked and so cannot be satisfied.
+    """
+    asked = {threshold.reviewers: threshold.approve for threshold in then}
+    return all(
+        threshold.approve <= asked.get(threshold.reviewers, 0) <= approvals
+        for threshold in now.thresholds
+    )
+
+
+def _said(decision: Decision) -> str:
+    if not decision.reasons:
+        return "Policy denied this request and gave no reason. Ask an operator."
+    return " ".join(f"{reason.msg} (rule {reason.rule})" for reason in decision.reasons)

@@ -1,0 +1,309 @@
+"""release: the answer goes back, and what was sent is durable before its last byte.
+
+    whole answers     read to the end, outcome recorded, then delivered
+    streamed answers  relayed as they come; the closing `data: [DONE]` waits for the record
+
+Each intent gets exactly one outcome, whatever happens: released, cancelled by the client, broken by
+the backend, or stopped by us. If the outcome cannot be written, a running stream ends with an error
+event, and the bare fact (never content) is written as soon as the ledger is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from sekisho_audit.events import Event, Payload
+
+from sekisho.clearance import Recorded
+from sekisho.content import assemble
+from sekisho.errors import BackendFailed, LedgerUnavailable
+from sekisho.model import evidence
+from sekisho.ports import BackendReply, Ledger
+
+DONE = b"data: [DONE]"
+_KEPT_HEADERS = frozenset({"content-type", "retry-after", "retry-after-ms", "openai-processing-ms"})
+_KEPT_PREFIX = "x-ratelimit-"
+_RELAYED_ERRORS = frozenset({400, 404, 413, 415, 422, 429})
+_CANCELLED = (asyncio.CancelledError, GeneratorExit)
+
+Later = Callable[[Event], None]
+"""Takes an event without content that could not be written now and must be written soon."""
+
+Keep = Callable[[Any, str], Awaitable[bytes | None]]
+"""From an answer and the log level to the bytes kept sealed in the ledger, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer under way; `pieces` must be iterated to its end or closed."""
+
+    status: int
+    headers: Mapping[str, str]
+    pieces: AsyncGenerator[bytes, None]
+
+
+class Outcome:
+    """Writes the one outcome of an intent; a second call does nothing."""
+
+    def __init__(self, recorded: Recorded, ledger: Ledger, later: Later) -> None:
+        self._outgoing = recorded.clearance.outgoing
+        self._intent = recorded.intent
+        self._ledger = ledger
+        self._later = later
+        self._settled = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether an outcome was given, durable now or soon."""
+        return self._settled
+
+    async def settle(
+        self, status: str, facts: Mapping[str, Any], answer: Payload | None = None
+    ) -> None:
+        """Make the outcome durable. Raises LedgerUnavailable after handing it to `later`.
+
+        The write goes on if the caller is cancelled meanwhile: same event id, so never twice.
+        """
+        if self._settled:
+            return
+        self._settled = True
+        event = evidence.outcome(self._outgoing, self._intent, status, answer, facts)
+        writing = asyncio.ensure_future(self._ledger.append([event]))
+        try:
+            await asyncio.shield(writing)
+        except LedgerUnavailable:
+            self._later(replace(event, payloads=()))
+            raise
+        except asyncio.CancelledError:
+            writing.add_done_callback(lambda done: self._if_lost(done, event))
+            raise
+
+    def abandon(self, cause: str) -> None:
+        """Give the outcome `failed` without waiting, if none was given: nothing may stay open."""
+        if not self._settled:
+            self._settled = True
+            facts = {"cause": cause}
+            self._later(evidence.outcome(self._outgoing, self._intent, "failed", None, facts))
+
+    def cut(self, cause: str) -> None:
+        """Note that the client did not get the last bytes of what the outcome says was sent."""
+        self._later(evidence.cut(self._outgoing, self._intent, cause))
+
+    def _if_lost(self, done: asyncio.Future[Any], event: Event) -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._later(replace(event, payloads=()))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The backend's reply under way, with the record of what was asked."""
+
+    recorded: Recorded
+    reply: BackendReply
+
+    @property
+    def log_level(self) -> str:
+        """How much of the content policy lets the ledger keep."""
+        return self.recorded.clearance.outgoing.decision.obligations.log_level
+
+
+async def release(
+    answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_max: int
+) -> Whole | Stream:
+    """What the client gets. Raises BackendFailed or LedgerUnavailable with the outcome settled."""
+    reply, outgoing = answer.reply, answer.recorded.clearance.outgoing
+    streamed = reply.headers.get("content-type", "").startswith("text/event-stream")
+    if reply.status == 200 and outgoing.stream and streamed:
+        guard = _Relay(answer, outcome, keep, answer_bytes_max)
+        return Stream(200, kept_headers(reply.headers), guard.pieces())
+    return await gather(answer, outcome, keep, answer_bytes_max=answer_bytes_max)
+
+
+async def gather(
+    answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_max: int
+) -> Whole:
+    """Read the answer to its end and record the outcome before anyone sees it."""
+    reply = answer.reply
+    try:
+        body = await _read(reply, answer_bytes_max)
+        whole = _judge(reply, body)
+        parsed = _parsed(whole)
+        kept = await keep(parsed, answer.log_level) if parsed is not None else None
+        facts = _facts(whole.status, parsed) | {"bytes": len(body)}
+        await outcome.settle("released", facts, Payload("answer", body, kept))
+    except BackendFailed as error:
+        await outcome.settle("failed", {"http_status": reply.status, "cause": error.code})
+        raise
+    except asyncio.CancelledError:
+        await outcome.settle("cancelled", {"cause": "client_gone"})
+        raise
+    finally:
+        outcome.abandon("internal_error")
+        await reply.close()
+    return whole
+
+
+class _Relay:
+    """One running stream: relays chunks as they come and keeps what the record needs."""
+
+    def __init__(self, answer: Answer, outcome: Outcome, keep: Keep, bytes_max: int) -> None:
+        self._reply = answer.reply
+        self._level = answer.log_level
+        self._outcome = outcome
+        self._keep = keep
+        self._bytes_max = bytes_max
+        self._chunks: list[bytes] = []
+        self._bytes = 0
+        self._tail = b""
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        try:
+            async for chunk in self._reply.chunks():
+                self._chunks.append(chunk)
+                self._bytes += len(chunk)
+                if self._bytes > self._bytes_max:
+                    await self._outcome.settle("stopped", {"cause": "answer_too_large"})
+                    yield error_event("answer_too_large", "The answer grew beyond its limit.")
+                    return
+                ready = self._ready(chunk)
+                if ready:
+                    yield ready
+            await self._record()
+            if self._tail:
+                yield self._tail
+        except BackendFailed as error:
+            await self._outcome.settle("failed", {"cause": error.code, "bytes": self._bytes})
+            yield error_event(error.code, error.message)
+        except LedgerUnavailable as error:
+            yield error_event(error.code, error.message)
+        except _CANCELLED:
+            await self._gone()
+            raise
+        finally:
+            self._outcome.abandon("internal_error")
+            await self._reply.close()
+
+    def _ready(self, chunk: bytes) -> bytes:
+        """What of the stream so far may go now: all but the closing mark or a beginning of it."""
+        pending = self._tail + chunk if self._tail else chunk
+        place = pending.find(DONE)
+        if place < 0:
+            place = len(pending) - _overlap(pending)
+        self._tail = pending[place:]
+        return pending[:place] if place < len(pending) else pending
+
+    async def _record(self) -> None:
+        body = b"".join(self._chunks)
+        parsed = assemble.completion(body)
+        kept = await self._keep(parsed, self._level)
+        facts = _facts(200, parsed) | {"bytes": self._bytes, "chunks": len(self._chunks)}
+        await self._outcome.settle("released", facts, Payload("answer", body, kept))
+
+    async def _gone(self) -> None:
+        if self._outcome.settled:
+            self._outcome.cut("client_gone")
+            return
+        facts = {"cause": "client_gone", "bytes": self._bytes, "chunks": len(self._chunks)}
+        parsed = assemble.completion(b"".join(self._chunks))
+        kept = await self._keep(parsed, self._level)
+        answer = Payload("answer", b"".join(self._chunks), kept)
+        await self._outcome.settle("cancelled", facts, answer)
+
+
+def _overlap(pending: bytes) -> int:
+    """How many bytes at the end of `pending` could be the beginning of the closing mark."""
+    if pending.endswith(b"\n"):
+        return 0
+    for length in range(min(len(DONE) - 1, len(pending)), 0, -1):
+        if DONE.startswith(pending[-length:]):
+            return length
+    return 0
+
+
+async def _read(reply: BackendReply, bytes_max: int) -> bytes:
+    chunks: list[bytes] = []
+    total = 0
+    async for chunk in reply.chunks():
+        total += len(chunk)
+        if total > bytes_max:
+            message = f"The backend's answer is larger than {bytes_max} bytes."
+            raise BackendFailed(message, code="answer_too_large")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _judge(reply: BackendReply, body: bytes) -> Whole:
+    """Answers and the client's own mistakes go through; the backend's troubles become ours.
+
+    A backend that rejects our credential must not look like the client's key being wrong.
+    """
+    if reply.status == 200 or reply.status in _RELAYED_ERRORS:
+        return Whole(reply.status, kept_headers(reply.headers), body)
+    if reply.status in (401, 403):
+        message = "The backend does not accept the gateway's credential. Tell an operator."
+        raise BackendFailed(message, code="backend_credential_refused")
+    message = f"The backend answered with status {reply.status}. Try again later."
+    raise BackendFailed(message)
+
+
+def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The backend's headers a client may see: never cookies, nothing that names our account."""
+    kept = {
+        name: value
+        for name, value in headers.items()
+        if name in _KEPT_HEADERS or name.startswith(_KEPT_PREFIX)
+    }
+    if "x-request-id" in headers:
+        kept["x-backend-request-id"] = headers["x-request-id"]
+    return kept
+
+
+def _parsed(whole: Whole) -> Any:
+    try:
+        return orjson.loads(whole.body)
+    except orjson.JSONDecodeError:
+        if whole.headers.get("content-type", "").startswith("text/event-stream"):
+            return assemble.completion(whole.body)
+        if whole.status == 200:
+            message = "The backend's answer is not JSON. Tell an operator."
+            raise BackendFailed(message, code="backend_malformed") from None
+        return None
+
+
+def _facts(status: int, parsed: Any) -> dict[str, Any]:
+    """Finish reason and token counts, as far as they are there and of the right type."""
+    facts: dict[str, Any] = {"http_status": status}
+    if not isinstance(parsed, dict):
+        return facts
+    choices = parsed.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        finish = choices[0].get("finish_reason")
+        if isinstance(finish, str):
+            facts["finish"] = finish[:64]
+    usage = parsed.get("usage")
+    if isinstance(usage, dict):
+        facts["usage"] = {
+            name: usage[name]
+            for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+            if isinstance(usage.get(name), int) and 0 <= usage[name] < 2**53
+        }
+    return facts
+
+
+def error_event(code: str, message: str) -> bytes:
+    """A stream's last word when it cannot go on: every OpenAI SDK raises APIError on it."""
+    error = {"message": message, "type": "api_error", "param": None, "code": code}
+    return b"data: " + orjson.dumps({"error": error}) + b"\n\n"

@@ -1,0 +1,60 @@
+# Few verbs. `make demo` and `make test` do all their own set-up; `make env` does only that.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+bin := .venv/bin
+
+# A caller's Python settings must not leak into ours.
+unexport PYTHONHOME
+unexport PYTHONPATH
+
+.PHONY: help env demo test check policy journeys bench soak fmt clean
+
+help:
+	@echo "make demo      the gateway with rules, people, ledger and a real model, in the foreground"
+	@echo "make test      everything that must hold: lint, types, contracts, policy, all tests"
+	@echo "make env       only the set-up of .venv"
+	@echo "make check     lint, format, types, import contracts, dependencies"
+	@echo "make policy    the tests of the policy packs, by the real OPA"
+	@echo "make journeys  whole journeys with the openai package and the demo's model"
+	@echo "make bench     figures: CPU per request and per chunk beside a bare pass-through"
+	@echo "make soak      the long runs: crash cycles, random load"
+	@echo "make fmt       put the code into its shape"
+	@echo "make clean     remove caches; .venv and .demo stay"
+
+env:
+	@deploy/env.sh
+
+demo: env
+	@$(bin)/sekisho demo
+
+check: env
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/lint-imports --no-logo
+	$(bin)/deptry . --no-ansi
+
+policy: env
+	$(bin)/sekisho policy test policies
+
+journeys: env
+	$(bin)/python -m pytest tests/journeys
+
+test: check policy
+	$(bin)/python -m pytest tests --ignore=tests/journeys --ignore=tests/bench -n 2 --dist loadfile
+	$(bin)/python -m pytest tests/journeys
+
+bench: env
+	$(bin)/python -m tests.bench
+
+soak: env
+	SEKISHO_CRASH_CYCLES=100 $(bin)/python -m pytest tests/faults tests/audit --timeout=7200
+
+fmt: env
+	$(bin)/ruff format .
+	$(bin)/ruff check --fix .
+
+clean:
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* dist build
+	find gateway audit tests -name __pycache__ -type d -prune -exec rm -rf {} +

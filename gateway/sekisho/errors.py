@@ -20,6 +20,7 @@
     |   +-- HoldStoreUnavailable     holds cannot be kept
     |   +-- DirectoryUnavailable     principals cannot be looked up
     |   +-- Overloaded               a limit of this worker is reached
+    +-- LedgerRefused           503  auditd knows a reason why this must not be written
     +-- BackendFailed           502  the backend did not answer
     +-- BackendTimedOut         504
 
@@ -31,7 +32,8 @@ from __future__ import annotations
 
 
 class SekishoError(Exception):
-    """Root of all errors of the line. `code` is stable and documented in docs/reference/errors.md."""
+    """Root of all errors of the line. `code` is stable and documented in docs/reference/errors.md;
+    `exchange` is set where the error ends one."""
 
     status = 500
     code = "internal_error"
@@ -41,6 +43,7 @@ class SekishoError(Exception):
         super().__init__(message)
         self.message = message
         self.param = param
+        self.exchange: str | None = None
         if code is not None:
             self.code = code
 
@@ -160,6 +163,16 @@ class LedgerUnavailable(Unavailable):
     """Evidence cannot be made durable, so nothing may leave."""
 
     code = "audit_unavailable"
+
+
+class LedgerRefused(SekishoError):
+    """auditd refuses these events: duplicate_intent, unapproved_intent, unknown_intent, malformed.
+
+    Nothing was written and nothing may leave; trying again with the same events does not help.
+    """
+
+    status = 503
+    code = "audit_refused"
 
 
 class HoldStoreUnavailable(Unavailable):

@@ -21,7 +21,6 @@ class Exchange:
     body: bytes
     parsed: Mapping[str, Any]
     client_ip: str
-    secret: str
     idempotency_key: str | None = None
     retry_count: int = 0
 

@@ -55,7 +55,6 @@ def receive(raw: RawRequest, *, depth_max: int, now_us: int) -> Exchange:
         body=raw.body,
         parsed=parsed,
         client_ip=raw.client_ip,
-        secret=raw.secret,
         idempotency_key=raw.idempotency_key,
         retry_count=raw.retry_count,
     )

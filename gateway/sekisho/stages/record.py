@@ -1,9 +1,16 @@
 """record: the intent to send exactly these bytes becomes durable; if it cannot, nothing leaves.
 
-What was received, what policy decided and the intent are one batch and one wait for the disk.
+What was received, what policy decided and the intent are one batch and one wait for the disk. When
+the answer of the ledger is lost, the intent may stand there all the same: its outcome (`failed`,
+never sent) is then given for later, so that no intent stays open.
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from sekisho_audit.events import Event
 
 from sekisho.clearance import Clearance, Recorded
 from sekisho.errors import LedgerUnavailable
@@ -12,18 +19,23 @@ from sekisho.ports import Ledger
 
 
 async def record(
-    clearance: Clearance, ledger: Ledger, *, session: str, attempt: int = 1
+    clearance: Clearance,
+    ledger: Ledger,
+    *,
+    session: str,
+    later: Callable[[Event], None],
+    attempt: int = 1,
 ) -> Recorded:
-    """Append the events and return the proof. Raises LedgerUnavailable.
+    """Append the events and return the proof. Raises LedgerUnavailable or LedgerRefused.
 
-    An event id that the ledger has seen before is not an intent of ours: refused as well.
+    `session` names this worker to auditd, `later` takes events to be written when it can be.
     """
     outgoing = clearance.outgoing
     intent = evidence.intent(outgoing, session, attempt, clearance.approval)
     before = outgoing.before if attempt == 1 else ()
-    places = await ledger.append([*before, intent])
-    place = places[-1]
-    if place.duplicate:
-        message = "The ledger already holds this intent; nothing was sent. Send the request again."
-        raise LedgerUnavailable(message)
-    return Recorded(clearance, intent=intent.id, index=place.index)
+    try:
+        places = await ledger.append([*before, intent])
+    except (LedgerUnavailable, asyncio.CancelledError):
+        later(evidence.outcome(outgoing, intent.id, "failed", None, {"cause": "never_sent"}))
+        raise
+    return Recorded(clearance, intent=intent.id, index=places[-1].index)

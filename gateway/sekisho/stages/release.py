@@ -128,7 +128,7 @@ async def release(
     streamed = reply.headers.get("content-type", "").startswith("text/event-stream")
     if reply.status == 200 and outgoing.stream and streamed:
         guard = _Relay(answer, outcome, keep, answer_bytes_max)
-        return Stream(200, kept_headers(reply.headers), guard.pieces())
+        return Stream(200, kept_headers(reply.headers, outgoing.exchange), guard.pieces())
     return await gather(answer, outcome, keep, answer_bytes_max=answer_bytes_max)
 
 
@@ -139,7 +139,7 @@ async def gather(
     reply = answer.reply
     try:
         body = await _read(reply, answer_bytes_max)
-        whole = _judge(reply, body)
+        whole = _judge(reply, body, answer.recorded.clearance.outgoing.exchange)
         parsed = _parsed(whole)
         kept = await keep(parsed, answer.log_level) if parsed is not None else None
         facts = _facts(whole.status, parsed) | {"bytes": len(body)}
@@ -245,13 +245,13 @@ async def _read(reply: BackendReply, bytes_max: int) -> bytes:
     return b"".join(chunks)
 
 
-def _judge(reply: BackendReply, body: bytes) -> Whole:
+def _judge(reply: BackendReply, body: bytes, exchange: str) -> Whole:
     """Answers and the client's own mistakes go through; the backend's troubles become ours.
 
     A backend that rejects our credential must not look like the client's key being wrong.
     """
     if reply.status == 200 or reply.status in _RELAYED_ERRORS:
-        return Whole(reply.status, kept_headers(reply.headers), body)
+        return Whole(reply.status, kept_headers(reply.headers, exchange), body)
     if reply.status in (401, 403):
         message = "The backend does not accept the gateway's credential. Tell an operator."
         raise BackendFailed(message, code="backend_credential_refused")
@@ -259,15 +259,17 @@ def _judge(reply: BackendReply, body: bytes) -> Whole:
     raise BackendFailed(message)
 
 
-def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The backend's headers a client may see: never cookies, nothing that names our account."""
+def kept_headers(headers: Mapping[str, str], exchange: str) -> dict[str, str]:
+    """The backend's headers a client may see, and ours: never cookies, nothing of our account."""
     kept = {
         name: value
         for name, value in headers.items()
         if name in _KEPT_HEADERS or name.startswith(_KEPT_PREFIX)
     }
+    kept.setdefault("content-type", "application/json")
     if "x-request-id" in headers:
         kept["x-backend-request-id"] = headers["x-request-id"]
+    kept["x-sekisho-exchange"] = exchange
     return kept
 
 

@@ -1,0 +1,305 @@
+"""The straight line of a request, and the way back onto it for one that people had to answer.
+
+    identify -> receive -> describe -> decide -> prepare -> clear -> record -> forward -> release
+
+`handle` takes a request along the whole line or leaves it with the people who must answer (`clear`
+wants a hold). `resume` is called by whichever worker wins the claim of an approved hold, whether or
+not a client still waits; it enters at `decide` with the stored bytes. A refusal anywhere is
+recorded before it is said; what cannot be recorded is refused. Identity is asked before the body is
+parsed, so that strangers cost nothing (docs/adr/0004).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from sekisho_audit.events import Event
+
+from sekisho.clearance import Clearance
+from sekisho.content.redact import redact_body
+from sekisho.content.scan import Scanner
+from sekisho.errors import BackendFailed, BadRequest, SekishoError
+from sekisho.model import evidence
+from sekisho.model.catalog import Catalog
+from sekisho.model.exchange import Exchange
+from sekisho.model.facts import Facts
+from sekisho.model.hold import Hold, HoldView, StoredAnswer
+from sekisho.model.ids import uuid7
+from sekisho.model.outgoing import Outgoing
+from sekisho.model.principal import Principal
+from sekisho.ports import Backend, Clock, Directory, HoldStore, Ledger, PolicyEngine
+from sekisho.stages.clear import Held, clear, clear_approved
+from sekisho.stages.decide import decide
+from sekisho.stages.describe import describe
+from sekisho.stages.forward import forward
+from sekisho.stages.identify import identify
+from sekisho.stages.prepare import prepare, unchanged
+from sekisho.stages.receive import RawRequest, receive
+from sekisho.stages.record import record
+from sekisho.stages.release import Answer, Outcome, Stream, Whole, gather, release
+from sekisho.unsettled import Unsettled
+
+SCAN_INLINE_BYTES_MAX = 32_768  # above it, masking for the record leaves the event loop
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds one exchange; see docs/reference/settings.md for the reasons."""
+
+    json_depth_max: int
+    answer_bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the line is built from; wiring.py puts it together.
+
+    `path_of(backend, endpoint)` is the backend profile's path; `file` files a hold with its events.
+    """
+
+    clock: Clock
+    directory: Directory
+    engine: PolicyEngine
+    scanner: Scanner
+    catalog: Catalog
+    ledger: Ledger
+    backend: Backend
+    path_of: Callable[[str, str], str]
+    holds: HoldStore
+    file: Callable[[Held, Exchange, Principal], Awaitable[HoldView]]
+    lease_s: float
+    unsettled: Unsettled
+    session: str
+    limits: Limits
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far an exchange came: what a refusal has to be recorded with."""
+
+    stage: str
+    before: tuple[Event, ...]
+
+
+class Pipeline:
+    """One per worker; keeps no state of any exchange."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def handle(self, raw: RawRequest) -> Whole | Stream | HoldView:
+        """Take one request along the line: an answer, one under way, or a hold to wait for.
+
+        Raises the SekishoError that ended it, recorded, with its exchange id.
+        """
+        principal = await identify(raw.secret, self._parts.directory)
+        exchange = await self._receive(raw, principal)
+        progress = _Progress("describe", (evidence.received(exchange, principal, None),))
+        try:
+            cleared = await self._clear(exchange, principal, progress)
+            if isinstance(cleared, Held):
+                progress.stage = "hold"
+                return await self._parts.file(cleared, exchange, principal)
+        except SekishoError as error:
+            error.exchange = exchange.id
+            await self._refuse(exchange.id, principal.id, progress, error)
+            raise
+        except asyncio.CancelledError:
+            gone = evidence.cancelled(exchange.id, principal.id, progress.stage)
+            self._parts.unsettled.add(gone)
+            raise
+        try:
+            answer, outcome = await self._dispatch(cleared)
+            limit = self._parts.limits.answer_bytes_max
+            return await release(answer, outcome, self._keep, answer_bytes_max=limit)
+        except SekishoError as error:
+            error.exchange = exchange.id
+            raise
+
+    async def resume(self, hold_id: str) -> None:
+        """Claim an approved hold, send it once, keep its answer; nothing if another worker did.
+
+        The rules are asked again with the approval: a newer deny wins. Whatever ends it is kept
+        with the hold for whoever asks, and recorded.
+        """
+        holds = self._parts.holds
+        claim = f"{self._parts.session}-{uuid7()}"
+        hold = await holds.claim(hold_id, claim)
+        if hold is None:
+            return
+        lease = asyncio.create_task(self._renew(hold_id, claim))
+        try:
+            whole = await self._send_approved(hold)
+            answer = StoredAnswer(whole.status, whole.headers["content-type"], whole.body)
+            await holds.finish(hold_id, claim, answer)
+        except SekishoError as error:
+            await holds.fail(hold_id, claim, error.code)
+        finally:
+            lease.cancel()
+
+    async def _renew(self, hold_id: str, claim: str) -> None:
+        """Keep the lease while this worker lives; a lost one ends the hold as unknown."""
+        while True:
+            await asyncio.sleep(self._parts.lease_s / 3)
+            if not await self._parts.holds.renew(hold_id, claim):
+                return
+
+    async def _send_approved(self, hold: Hold) -> Whole:
+        parts = self._parts
+        progress = _Progress("decide", ())
+        try:
+            approved_by = await self._approved_by(hold)
+            facts = _with_approval(hold, approved_by, parts.clock.now_us())
+            decision = await decide(facts, parts.engine)
+            document = orjson.dumps(facts.document)
+            progress.before = (
+                evidence.decided(hold.exchange, hold.principal, "request", decision, document),
+            )
+            progress.stage = "clear"
+            outgoing = Outgoing(
+                exchange=hold.exchange,
+                principal=hold.principal,
+                backend=hold.backend,
+                model=hold.model,
+                endpoint=hold.endpoint,
+                path=parts.path_of(hold.backend, hold.endpoint),
+                body=hold.outgoing,
+                stream=hold.stream,
+                facts=facts,
+                decision=decision,
+                before=progress.before,
+            )
+            unchanged(outgoing)
+            cleared = clear_approved(outgoing, hold, len(approved_by))
+        except SekishoError as error:
+            await self._refuse(hold.exchange, hold.principal, progress, error)
+            raise
+        answer, outcome = await self._dispatch(cleared)
+        limit = parts.limits.answer_bytes_max
+        return await gather(answer, outcome, self._keep, answer_bytes_max=limit)
+
+    async def _approved_by(self, hold: Hold) -> list[str]:
+        view = await self._parts.holds.get(hold.id)
+        reviews = view.reviews if view else ()
+        return sorted({r.person for r in reviews if r.decision == "approve"})
+
+    async def models(self, secret: str) -> bytes:
+        """The models this principal may name, in the shape of `GET /v1/models`."""
+        await identify(secret, self._parts.directory)
+        data = [
+            {"id": model, "object": "model", "created": 0, "owned_by": backend.id}
+            for backend in self._parts.catalog.backends
+            for model in backend.models
+            if "*" not in model and "?" not in model
+        ]
+        return orjson.dumps({"object": "list", "data": data})
+
+    async def _receive(self, raw: RawRequest, principal: Principal) -> Exchange:
+        parts = self._parts
+        try:
+            return receive(
+                raw, depth_max=parts.limits.json_depth_max, now_us=parts.clock.now_us()
+            )
+        except BadRequest as error:
+            error.exchange = uuid7()
+            progress = _Progress("receive", ())
+            await self._refuse(error.exchange, principal.id, progress, error)
+            raise
+
+    async def _clear(
+        self, exchange: Exchange, principal: Principal, progress: _Progress
+    ) -> Clearance | Held:
+        """The middle of the line: describe, decide, prepare, clear."""
+        parts = self._parts
+        facts = await describe(
+            exchange, principal, parts.catalog, parts.scanner, parts.clock.now_us()
+        )
+        progress.stage = "decide"
+        decision = await decide(facts, parts.engine)
+        progress.stage = "prepare"
+        stored = await self._stored(exchange, facts, decision.obligations.log_level)
+        document = orjson.dumps(facts.document)
+        progress.before = (
+            evidence.received(exchange, principal, stored),
+            evidence.decided(exchange.id, principal.id, "request", decision, document),
+        )
+        path = parts.path_of(facts.backend, exchange.endpoint) if facts.backend else ""
+        outgoing = prepare(
+            exchange, principal, facts, decision, path=path, before=progress.before
+        )
+        progress.stage = "clear"
+        return clear(outgoing)
+
+    async def _dispatch(self, cleared: Clearance) -> tuple[Answer, Outcome]:
+        """record and forward; once more, as another intent, if a kept-alive connection was dead.
+
+        An approval is good for one sending, so a held exchange gets no second attempt.
+        """
+        try:
+            return await self._attempt(cleared, 1)
+        except BackendFailed as error:
+            if error.code != "backend_disconnected" or cleared.approval is not None:
+                raise
+        return await self._attempt(cleared, 2)
+
+    async def _attempt(self, cleared: Clearance, attempt: int) -> tuple[Answer, Outcome]:
+        parts = self._parts
+        later = parts.unsettled.add
+        recorded = await record(
+            cleared, parts.ledger, session=parts.session, later=later, attempt=attempt
+        )
+        outcome = Outcome(recorded, parts.ledger, later)
+        try:
+            return Answer(recorded, await forward(recorded, parts.backend)), outcome
+        except BackendFailed as error:
+            await outcome.settle("failed", {"cause": error.code})
+            raise
+        except asyncio.CancelledError:
+            await outcome.settle("cancelled", {"cause": "client_gone"})
+            raise
+
+    async def _refuse(
+        self, exchange: str, principal: str, progress: _Progress, error: SekishoError
+    ) -> None:
+        refused = evidence.refused(exchange, principal, error.code, error.status, progress.stage)
+        await self._parts.ledger.append([*progress.before, refused])
+
+    async def _stored(self, exchange: Exchange, facts: Facts, level: str) -> bytes | None:
+        """What of the request the log level lets the ledger keep, sealed."""
+        match level:
+            case "metadata":
+                return None
+            case "full":
+                return exchange.body
+            case _ if not facts.found:
+                return exchange.body
+            case _ if len(exchange.body) > SCAN_INLINE_BYTES_MAX:
+                return await asyncio.to_thread(redact_body, exchange.parsed, facts.found)
+            case _:
+                return redact_body(exchange.parsed, facts.found)
+
+    async def _keep(self, answer: Any, level: str) -> bytes | None:
+        """The same for an answer, which has to be scanned first."""
+        if level == "metadata":
+            return None
+        body = orjson.dumps(answer)
+        if level == "full":
+            return body
+        if len(body) > SCAN_INLINE_BYTES_MAX:
+            return await asyncio.to_thread(self._masked, answer, body)
+        return self._masked(answer, body)
+
+    def _masked(self, answer: Any, body: bytes) -> bytes:
+        found = self._parts.scanner.scan(answer).found
+        return redact_body(answer, found) if found else body
+
+
+def _with_approval(hold: Hold, approved_by: Sequence[str], now_us: int) -> Facts:
+    document = orjson.loads(hold.facts)
+    document["approval"] = {"state": "approved", "by": list(approved_by)}
+    document["context"]["time_ns"] = now_us * 1000
+    return Facts(document=document, backend=hold.backend, found=())

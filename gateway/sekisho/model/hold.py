@@ -2,6 +2,7 @@
 
     pending --> deciding --> approved | denied | expired | withdrawn
     approved --> dispatching (claimed, with a lease) --> ready | failed | unknown
+    approved --> expired (nobody could send it in the time an approval is good for)
     ready --> delivered
     (with a threshold above one, `deciding` returns to `pending` until the last review)
 
@@ -30,6 +31,12 @@ class HoldState(StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     DELIVERED = "delivered"
+
+
+WAITING = frozenset(
+    {HoldState.PENDING, HoldState.DECIDING, HoldState.APPROVED, HoldState.DISPATCHING}
+)
+"""States in which a waiter waits on; every other state tells how the hold ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +73,16 @@ class Hold:
     facts: bytes
     received_event: str
     log_level: str = "redacted"
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One person's recorded answer to a hold, with the reason."""
+    """One person's recorded answer to a hold, with the reason.
+
+    `counts_for` names the reviewers (roles or groups of the hold's thresholds) this person belonged
+    to when the review was made; a later change of roles does not undo it.
+    """
 
     id: str
     hold: str
@@ -81,6 +93,79 @@ class Review:
     reason: str
     binding: str
     at_us: int
+    counts_for: tuple[str, ...] = ()
+
+
+class ProposalKind(StrEnum):
+    """What may end or move a pending hold."""
+
+    REVIEW = "review"
+    EXPIRE = "expire"
+    WITHDRAW = "withdraw"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A decision on its way: kept in the live state before it is in the ledger.
+
+    `id` is derived from what is proposed, so that the same proposal made twice is one. Whoever
+    finds a proposal whose worker died can finish it: it holds all that goes into the ledger.
+    `origin` is the ledger it belongs to; `at_us` is the store's time when it was accepted.
+    """
+
+    id: str
+    hold: str
+    version: int
+    kind: ProposalKind
+    binding: str
+    actor: str
+    origin: str
+    review: Review | None = None
+    at_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HoldCard:
+    """What may be seen of a hold without opening its content: for lists and for sweeping."""
+
+    id: str
+    state: HoldState
+    exchange: str
+    version: int
+    stage: str
+    principal: str
+    person: str
+    endpoint: str
+    model: str
+    backend: str
+    stream: bool
+    revision: str
+    rules: tuple[str, ...]
+    thresholds: tuple[Threshold, ...]
+    risk: int
+    created_us: int
+    expires_us: int
+    outgoing_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldLimits:
+    """Bounds of the live state. The defaults and their reasons are in docs/reference/settings.md.
+
+    `total_bytes_max` bounds all content kept; `answer_bytes_max` is set aside when an approval is
+    claimed, so that an answer that was paid for always finds room.
+    """
+
+    total_bytes_max: int = 512 * 1024 * 1024
+    answer_bytes_max: int = 8 * 1024 * 1024
+    hops_max: int = 9
+    hop_wait_s: float = 45
+    wait_total_s: float = 300
+    ttl_s_max: int = 7 * 86_400
+    lease_s: float = 30
+    execution_expiry_s: float = 3600
+    keep_answer_s: float = 86_400
+    retry_join_s: float = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +187,4 @@ class HoldView:
     outcome_reason: str = ""
     settled_index: int | None = None
     hops: int = 0
+    proposal: Proposal | None = None

@@ -1,0 +1,15 @@
+-- Give up a reservation whose hold never reached the ledger.
+--
+-- Promises: a hold that was filed meanwhile stays as it is; counted bytes are given back once.
+--
+-- ARGV: 3 join digest
+local member = ID .. '|' .. ARGV[3]
+if redis.call('ZREM', FILING, member) == 0 then
+  return { 'ok' }
+end
+local held, bytes = unpack(redis.call('HMGET', JOIN, 'hold', 'bytes'))
+if redis.call('EXISTS', HOLD) == 0 and held == ID then
+  redis.call('DECRBY', BYTES, bytes)
+  redis.call('DEL', JOIN)
+end
+return { 'ok' }

@@ -1,0 +1,47 @@
+-- Take a decision on its way: pending -> deciding, so that no other can be taken meanwhile.
+--
+-- Promises: one proposal at a time; a proposal made twice (same decision id) is one, and what was
+-- proposed first is what counts. Reviews are checked here against what cannot change under them:
+-- version, binding, expiry, the requester's person, one review per person. Nothing is decided yet:
+-- the ledger comes next, then `settle`.
+--
+-- ARGV: 3 decision id  4 kind  5 version  6 binding  7 person  8 proposal (sealed)  9 origin
+--       10 finish_us: how long the proposer has before others finish it
+local state, deciding = unpack(redis.call('HMGET', HOLD, 'state', 'deciding'))
+if not state then
+  return { 'missing' }
+end
+if field('by:' .. ARGV[5] .. ':' .. ARGV[7]) == ARGV[3] or field('settled_by') == ARGV[3] then
+  return { 'done' }
+end
+if state == 'deciding' and deciding == ARGV[3] then
+  return { 'mine', field('deciding_us'), field('proposal') }
+end
+if state == 'deciding' then
+  return { 'busy' }
+end
+if state ~= 'pending' then
+  return { 'closed', state }
+end
+if field('version') ~= ARGV[5] or field('binding') ~= ARGV[6] then
+  return { 'binding' }
+end
+local over = NOW >= number('expires_us')
+if ARGV[4] == 'review' then
+  if ARGV[7] == field('person') then
+    return { 'self' }
+  end
+  if field('by:' .. ARGV[5] .. ':' .. ARGV[7]) then
+    return { 'again' }
+  end
+end
+if ARGV[4] == 'withdraw' and ARGV[7] ~= field('person') then
+  return { 'stranger' }
+end
+if over ~= (ARGV[4] == 'expire') then
+  return { over and 'late' or 'early' }
+end
+redis.call('HSET', HOLD, 'deciding', ARGV[3], 'deciding_us', text(NOW), 'proposal', ARGV[8],
+  'deciding_origin', ARGV[9])
+move('deciding', NOW + tonumber(ARGV[10]))
+return { 'mine', text(NOW), ARGV[8] }

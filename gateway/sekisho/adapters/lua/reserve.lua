@@ -1,0 +1,32 @@
+-- Claim a join pointer before anything is written to the ledger, or learn whom it belongs to.
+--
+-- Promises: of equal requests at the same time one is `mine`, all others are told its id; the
+-- bytes are counted before they are promised to anybody (`full`); the same Idempotency-Key with
+-- another body is a `mismatch`. Idempotent by hold id. A reservation lasts until `file` or `drop`.
+--
+-- ARGV: 3 join digest  4 body digest  5 bytes  6 total_bytes_max  7 rejoin_us  8 key of holds
+local held, body = unpack(redis.call('HMGET', JOIN, 'hold', 'body'))
+local member = ID .. '|' .. ARGV[3]
+if held == ID then
+  return { 'mine', ID }
+end
+if held then
+  local state, closed = unpack(redis.call('HMGET', ARGV[8] .. held, 'state', 'closed_us'))
+  local filing = not state and redis.call('ZSCORE', FILING, held .. '|' .. ARGV[3])
+  local joins = state and (not closed or NOW - tonumber(closed) < tonumber(ARGV[7]))
+  if filing or joins then
+    if body ~= ARGV[4] then
+      return { 'mismatch', held }
+    end
+    return { filing and 'filing' or 'joined', held }
+  end
+end
+local total = tonumber(redis.call('GET', BYTES) or '0')
+if total + tonumber(ARGV[5]) > tonumber(ARGV[6]) then
+  return { 'full', '' }
+end
+redis.call('DEL', JOIN)
+redis.call('HSET', JOIN, 'hold', ID, 'body', ARGV[4], 'bytes', ARGV[5])
+redis.call('INCRBY', BYTES, ARGV[5])
+redis.call('ZADD', FILING, text(NOW), member)
+return { 'mine', ID }

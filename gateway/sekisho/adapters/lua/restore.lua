@@ -1,0 +1,81 @@
+-- Bring one hold to what the ledger says of it. Runs while the store is closed to everyone, and
+-- later for a single hold; so it is the one script without the gate, and every step is monotone.
+--
+-- Promises, by what is found here:
+--   nothing          the hold is built as the ledger has it
+--   before the end   reviews and the outcome that the ledger has are added
+--   deciding         a proposal the ledger does not have yet stays: its finisher appends it again
+--                    under the same event ids
+--   approved         before `snapshot_us`, but not in the ledger: pending again
+--   sent or ended    nothing changes; a live lease is for `lose` to judge
+--
+-- KEYS: 2 due  3 open  4 bytes  5 filing  6 the hold  7 the join pointer (unused)
+-- ARGV: 1 id  2 channel  3 snapshot_us  4 state by the ledger  5 bytes  6 expires_us  7 keep_us
+--       8 execute_until_us  9 settled_by  10 origin  11 index  12 outcome  13 version
+--       14 number of reviews, then for each: person, decision id, review (sealed); then fields
+local DUE, OPEN, BYTES, FILING, HOLD = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local ID, CHANNEL, SAID = ARGV[1], ARGV[2], ARGV[4]
+local clock = redis.call('TIME')
+local NOW = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+local reviews_end = 14 + 3 * tonumber(ARGV[14])
+local state = redis.call('HGET', HOLD, 'state')
+if not state then
+  redis.call('INCRBY', BYTES, ARGV[5])
+  redis.call('HSET', HOLD, unpack(ARGV, reviews_end + 1))
+  redis.call('HSET', HOLD, 'hops', 0, 'reviews', 0, 'bytes', ARGV[5])
+  for _, member in ipairs(redis.call('ZRANGE', FILING, 0, -1)) do
+    if string.sub(member, 1, #ID + 1) == ID .. '|' then
+      redis.call('ZREM', FILING, member)
+      redis.call('DECRBY', BYTES, ARGV[5])
+    end
+  end
+end
+
+local version = redis.call('HGET', HOLD, 'version')
+for at = 15, reviews_end, 3 do
+  local seat = 'by:' .. ARGV[13] .. ':' .. ARGV[at]
+  local under_way = SAID == 'pending' and redis.call('HGET', HOLD, 'deciding') == ARGV[at + 1]
+  if not under_way and version == ARGV[13]
+    and redis.call('HSETNX', HOLD, seat, ARGV[at + 1]) == 1 then
+    local place = redis.call('HINCRBY', HOLD, 'reviews', 1)
+    redis.call('HSET', HOLD, 'review:' .. place, ARGV[at + 2])
+  end
+end
+
+local settled_us = tonumber(redis.call('HGET', HOLD, 'settled_us') or '0')
+local goal = SAID
+if state == 'deciding' and SAID == 'pending' then
+  goal = 'deciding'
+elseif state == 'approved' and SAID == 'pending' and settled_us >= tonumber(ARGV[3]) then
+  goal = 'approved'
+elseif state and state ~= 'pending' and state ~= 'deciding' and state ~= 'approved' then
+  goal = state
+end
+if goal == state then
+  return { 'kept', goal }
+end
+
+redis.call('HSET', HOLD, 'state', goal)
+redis.call('ZREM', OPEN, ID)
+if goal == 'pending' then
+  redis.call('HDEL', HOLD, 'settled_by', 'settled_us', 'execute_until_us')
+  redis.call('ZADD', OPEN, ARGV[6], ID)
+  redis.call('ZADD', DUE, ARGV[6], ID)
+else
+  redis.call('HDEL', HOLD, 'deciding', 'deciding_us', 'deciding_origin', 'proposal')
+  redis.call('HSET', HOLD, 'settled_by', ARGV[9], 'settled_us', text(NOW), 'settled_origin', ARGV[10],
+    'settled_index', ARGV[11])
+  if goal == 'approved' then
+    redis.call('HSET', HOLD, 'execute_until_us', ARGV[8])
+    redis.call('ZADD', DUE, text(NOW), ID)
+  else
+    redis.call('HSET', HOLD, 'closed_us', text(NOW), 'outcome', ARGV[12])
+    redis.call('ZADD', DUE, text(NOW + tonumber(ARGV[7])), ID)
+  end
+end
+redis.call('PUBLISH', CHANNEL, ID)
+return { 'moved', goal }

@@ -1,0 +1,37 @@
+-- Publish a decision that the ledger has: deciding -> approved | denied | expired | withdrawn, or
+-- back to pending while reviews are still missing.
+--
+-- Promises: only the proposal being decided settles; the same settlement twice is one; the outcome
+-- carries the ledger's origin and index. An approval is good until `execute_until_us`.
+--
+-- ARGV: 3 decision id  4 new state  5 version  6 person or ''  7 review (sealed) or ''
+--       8 origin  9 index  10 execution_us  11 keep_us
+local state, deciding = unpack(redis.call('HMGET', HOLD, 'state', 'deciding'))
+if not state then
+  return { 'missing' }
+end
+local seat = 'by:' .. ARGV[5] .. ':' .. ARGV[6]
+if field('settled_by') == ARGV[3] or field(seat) == ARGV[3] then
+  return { 'ok', state }
+end
+if state ~= 'deciding' or deciding ~= ARGV[3] then
+  return { 'stale', state }
+end
+redis.call('HDEL', HOLD, 'deciding', 'deciding_us', 'deciding_origin', 'proposal')
+if ARGV[6] ~= '' then
+  local place = redis.call('HINCRBY', HOLD, 'reviews', 1)
+  redis.call('HSET', HOLD, 'review:' .. place, ARGV[7], seat, ARGV[3])
+end
+if ARGV[4] == 'pending' then
+  move('pending', number('expires_us'))
+  return { 'ok', 'pending' }
+end
+redis.call('HSET', HOLD, 'settled_by', ARGV[3], 'settled_us', text(NOW), 'settled_origin', ARGV[8],
+  'settled_index', ARGV[9])
+if ARGV[4] == 'approved' then
+  redis.call('HSET', HOLD, 'execute_until_us', text(NOW + tonumber(ARGV[10])))
+  move('approved', NOW)
+else
+  close(ARGV[4], ARGV[11])
+end
+return { 'ok', ARGV[4] }

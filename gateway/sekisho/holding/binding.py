@@ -1,0 +1,57 @@
+"""What an approval is bound to: exactly these bytes, this place, these terms, this version.
+
+The binding is keyed with the exchange's commitment key, so that it says nothing about the bytes to
+someone who guesses at them, and it repeats the ledger's commitment to the outgoing bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import replace
+
+import orjson
+
+from sekisho.model.hold import Hold
+
+_CONTEXT = b"sekisho-approval-v1\0"
+
+
+def commit(commit_key: bytes, content: bytes) -> str:
+    """The keyed commitment to `content`, as the ledger writes it for a payload."""
+    return hmac.digest(commit_key, content, hashlib.sha256).hex()
+
+
+def bind(hold: Hold, commit_key: bytes) -> Hold:
+    """The same hold, with its binding."""
+    return replace(hold, binding=_binding(hold, commit_key))
+
+
+def is_bound(hold: Hold, commit_key: bytes) -> bool:
+    """Whether the hold is still what its binding was made for."""
+    return hmac.compare_digest(hold.binding, _binding(hold, commit_key))
+
+
+def _binding(hold: Hold, commit_key: bytes) -> str:
+    bound = {
+        "hold": hold.id,
+        "version": hold.version,
+        "stage": hold.stage,
+        "exchange": hold.exchange,
+        "principal": hold.principal,
+        "person": hold.person,
+        "backend": hold.backend,
+        "endpoint": hold.endpoint,
+        "path": hold.path,
+        "model": hold.model,
+        "outgoing": commit(commit_key, hold.outgoing),
+        "outgoing_bytes": len(hold.outgoing),
+        "facts": commit(commit_key, hold.facts),
+        "revision": hold.revision,
+        "rules": list(hold.rules),
+        "expires_us": hold.expires_us,
+        "thresholds": [[t.reviewers, t.approve, t.deny] for t in hold.thresholds],
+        "risk": hold.risk,
+    }
+    canonical = orjson.dumps(bound, option=orjson.OPT_SORT_KEYS)
+    return commit(commit_key, _CONTEXT + canonical)

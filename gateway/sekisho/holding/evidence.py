@@ -1,0 +1,89 @@
+"""Events of a hold, one named constructor each. Their ids are derived (names.py), so that a step
+whose reply was lost can be repeated without being recorded twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sekisho.holding import names, record
+from sekisho.model.hold import Hold, HoldState, Review
+from sekisho_audit.events import Event, Payload
+
+
+def filed(hold: Hold) -> Event:
+    """The hold, with everything needed to build it again; `outgoing` is what may leave."""
+    data = {
+        "hold": hold.id,
+        "version": hold.version,
+        "stage": hold.stage,
+        "binding": hold.binding,
+        "expires_us": hold.expires_us,
+        "thresholds": [
+            {"reviewers": t.reviewers, "approve": t.approve, "deny": t.deny}
+            for t in hold.thresholds
+        ],
+        "backend": hold.backend,
+        "model": hold.model,
+        "revision": hold.revision,
+        "risk": hold.risk,
+    }
+    if hold.person != hold.principal:
+        data["person"] = hold.person
+    whole = record.encode(hold)
+    return Event(
+        id=names.filed_event(hold.id),
+        type="hold.filed",
+        exchange=hold.exchange,
+        principal=hold.principal,
+        data=data,
+        payloads=(Payload("hold", whole, whole), Payload("outgoing", hold.outgoing)),
+    )
+
+
+def reviewed(hold: Hold, review: Review) -> Event:
+    """One person's answer; the reason is content, so it is a payload."""
+    reason = review.reason.encode()
+    return Event(
+        id=review.id,
+        type="hold.review",
+        exchange=hold.exchange,
+        principal=hold.principal,
+        actor=review.reviewer,
+        data={
+            "hold": hold.id,
+            "version": review.version,
+            "decision": review.decision,
+            "binding": review.binding,
+            "counts_for": list(review.counts_for),
+        },
+        payloads=(Payload("reason", reason, reason),),
+    )
+
+
+def settled(hold: Hold, state: HoldState, reviews: Sequence[Review]) -> Event:
+    """The outcome of a hold, citing the reviews that led to it."""
+    return Event(
+        id=names.settled_event(hold.id, hold.version),
+        type="hold.settled",
+        exchange=hold.exchange,
+        principal=hold.principal,
+        data={
+            "hold": hold.id,
+            "version": hold.version,
+            "state": state.value,
+            "binding": hold.binding,
+            "reviews": [review.id for review in reviews],
+        },
+    )
+
+
+def delivered(hold: Hold) -> Event:
+    """The requester got the answer, for the first time."""
+    return Event(
+        id=names.delivered_event(hold.id),
+        type="hold.delivered",
+        exchange=hold.exchange,
+        principal=hold.principal,
+        data={"hold": hold.id},
+    )

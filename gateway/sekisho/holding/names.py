@@ -1,0 +1,60 @@
+"""Ids that two workers derive alike, so that doing a step twice is doing it once.
+
+The ledger refuses a second event of the same id. An event id made from what the event must be
+unique for (one settlement a version, one review a person and version) therefore lets the ledger
+itself decide which of two racing, late or repeated writers was first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+
+from sekisho.model.ids import uuid7
+
+_HOLD_ID = re.compile(r"hold_[0-9a-f]{32}\Z")
+_UUID_VERSION = 0x8 << 76  # RFC 9562 section 5.8: made by our own rule
+_UUID_VARIANT = 0b10 << 62
+_UUID_FIXED_BITS = 0xF << 76 | 0b11 << 62
+
+
+def new_hold_id() -> str:
+    """A fresh hold id; sorts by the time it was given."""
+    return "hold_" + uuid7().replace("-", "")
+
+
+def is_hold_id(text: str) -> bool:
+    """Whether `text` could be one of ours: keeps odd characters of a URL away from the store."""
+    return _HOLD_ID.match(text) is not None
+
+
+def filed_event(hold_id: str) -> str:
+    """One filing a hold."""
+    return _derive("filed", hold_id)
+
+
+def review_event(hold_id: str, version: int, person: str) -> str:
+    """One review for each person and version, whatever it says."""
+    return _derive("review", hold_id, str(version), person)
+
+
+def settled_event(hold_id: str, version: int) -> str:
+    """One outcome a version, whatever it is."""
+    return _derive("settled", hold_id, str(version))
+
+
+def delivered_event(hold_id: str) -> str:
+    """One first delivery a hold."""
+    return _derive("delivered", hold_id)
+
+
+def decision_id(hold_id: str, version: int, kind: str, person: str, said: str) -> str:
+    """Names a proposal by what it says: repeated it is the same, contradicted it is another."""
+    return _derive("proposal", hold_id, str(version), kind, person, said)
+
+
+def _derive(*parts: str) -> str:
+    digest = hashlib.sha256(b"\0".join(part.encode() for part in ("sekisho-hold", *parts))).digest()
+    value = int.from_bytes(digest[:16], "big")
+    return str(uuid.UUID(int=value & ~_UUID_FIXED_BITS | _UUID_VERSION | _UUID_VARIANT))

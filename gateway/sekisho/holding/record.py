@@ -1,0 +1,156 @@
+r"""A hold as bytes: what the ledger keeps of it, sealed, and what the live store keeps.
+
+    sekisho-hold-v1\n  one line of JSON  \n  outgoing bytes  facts bytes
+
+The outgoing bytes stand in it as they are: what was approved is what leaves, never a rendering of
+it. Decoding is strict: an unknown, missing or mistyped member is refused, because a hold that was
+read wrongly would be decided wrongly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any
+
+import orjson
+
+from sekisho.model.decision import Threshold
+from sekisho.model.hold import Hold, HoldCard, HoldState, Proposal, ProposalKind, Review
+
+_MAGIC = b"sekisho-hold-v1\n"
+_HOLD_CONTENT = ("outgoing", "facts")
+_TUPLES = frozenset({"groups", "roles", "rules", "reasons"})
+
+
+def encode(hold: Hold) -> bytes:
+    """The hold as bytes."""
+    header = {
+        field.name: getattr(hold, field.name)
+        for field in fields(hold)
+        if field.name not in _HOLD_CONTENT
+    }
+    header["outgoing_bytes"] = len(hold.outgoing)
+    header["facts_bytes"] = len(hold.facts)
+    return b"".join((_MAGIC, orjson.dumps(header), b"\n", hold.outgoing, hold.facts))
+
+
+def decode(record: bytes) -> Hold:
+    """The hold again. Raises ValueError for anything `encode` would not have written."""
+    if not record.startswith(_MAGIC):
+        raise ValueError("not a hold record of a known version")
+    line, newline, content = record[len(_MAGIC) :].partition(b"\n")
+    if not newline:
+        raise ValueError("hold record is cut short")
+    header = _object(line)
+    lengths = [_typed(header.pop(f"{name}_bytes", None), int) for name in _HOLD_CONTENT]
+    if min(lengths) < 0 or sum(lengths) != len(content):
+        raise ValueError("hold record has the wrong length")
+    header["outgoing"], header["facts"] = content[: lengths[0]], content[lengths[0] :]
+    return _build_hold(header)
+
+
+def _build_hold(members: dict[str, Any]) -> Hold:
+    values: dict[str, Any] = {}
+    for field in fields(Hold):
+        if field.name not in members:
+            raise ValueError(f"hold record lacks {field.name}")
+        value = members.pop(field.name)
+        if field.name in _TUPLES:
+            values[field.name] = _strings(value)
+        elif field.name == "thresholds":
+            values[field.name] = _thresholds(value)
+        else:
+            values[field.name] = _typed(value, _KINDS[str(field.type)])
+    if members:
+        raise ValueError(f"hold record has unknown members: {', '.join(sorted(members))}")
+    return Hold(**values)
+
+
+def encode_card(hold: Hold) -> bytes:
+    """What lists may show of a hold; holds no content."""
+    left_out = {"id", "state"}
+    card: dict[str, Any] = {
+        field.name: getattr(hold, field.name)
+        for field in fields(HoldCard)
+        if field.name not in left_out | {"outgoing_bytes"}
+    }
+    return orjson.dumps({"id": hold.id, **card, "outgoing_bytes": len(hold.outgoing)})
+
+
+def decode_card(card: bytes, state: str) -> HoldCard:
+    """The card with the state the hold is in now."""
+    members = _object(card)
+    members["rules"] = _strings(members.get("rules"))
+    members["thresholds"] = _thresholds(members.get("thresholds"))
+    try:
+        return HoldCard(state=HoldState(state), **members)
+    except TypeError as error:
+        raise ValueError("hold card has unknown or missing members") from error
+
+
+def encode_review(review: Review) -> bytes:
+    """A review as bytes, reason included."""
+    return orjson.dumps(asdict(review))
+
+
+def decode_review(content: bytes) -> Review:
+    """The review again. Raises ValueError."""
+    return _review(_object(content))
+
+
+def encode_proposal(proposal: Proposal) -> bytes:
+    """A proposal as bytes, with its review."""
+    return orjson.dumps(asdict(proposal))
+
+
+def decode_proposal(content: bytes, at_us: int) -> Proposal:
+    """The proposal again, with the time the store accepted it. Raises ValueError."""
+    members = _object(content)
+    review = members.pop("review", None)
+    members["at_us"] = at_us
+    try:
+        members["kind"] = ProposalKind(_typed(members.get("kind"), str))
+        return Proposal(review=None if review is None else _review(review), **members)
+    except TypeError as error:
+        raise ValueError("proposal has unknown or missing members") from error
+
+
+def _review(members: Any) -> Review:
+    values = dict(_typed(members, dict))
+    counts_for = _strings(values.pop("counts_for", None))
+    try:
+        return Review(counts_for=counts_for, **values)
+    except TypeError as error:
+        raise ValueError("review has unknown or missing members") from error
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        return dict(_typed(orjson.loads(content), dict))
+    except orjson.JSONDecodeError as error:
+        raise ValueError("not JSON") from error
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    return tuple(_typed(item, str) for item in _typed(value, list))
+
+
+def _thresholds(value: Any) -> tuple[Threshold, ...]:
+    return tuple(
+        Threshold(
+            _typed(item.get("reviewers"), str),
+            _typed(item.get("approve"), int),
+            _typed(item.get("deny"), int),
+        )
+        for item in (_typed(item, dict) for item in _typed(value, list))
+    )
+
+
+_KINDS: dict[str, type[Any]] = {"str": str, "int": int, "bool": bool, "bytes": bytes}
+
+
+def _typed(value: Any, kind: type[Any]) -> Any:
+    """`value` if it is exactly of `kind`: true is not 1 here."""
+    if type(value) is not kind:
+        raise ValueError(f"expected {kind.__name__}, found {type(value).__name__}")
+    return value

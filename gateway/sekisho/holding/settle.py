@@ -1,0 +1,122 @@
+"""Brings a decision through: the store takes it, the ledger records it, the store publishes it.
+
+    propose   pending -> deciding: no other decision can be taken meanwhile
+    append    the review, and the outcome if the threshold is reached, are durable
+    settle    the outcome is published; only now may anything be released
+
+A reply lost at any arrow, or a worker that dies there, leaves something that the same call or the
+sweep finishes: proposals and events have derived ids, so repeating a step changes nothing. The
+ledger is the judge: if it already has another review or outcome than the one proposed, the hold is
+restored from the ledger and the caller is told that it lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sekisho.errors import Conflict, HoldStoreUnavailable, LedgerRefused
+from sekisho.holding import evidence, names
+from sekisho.holding.rebuild import restore_one
+from sekisho.holding.tally import tally
+from sekisho.model.hold import Hold, HoldState, HoldView, Proposal, ProposalKind, Review
+from sekisho.ports import HoldStore, Ledger
+from sekisho_audit.events import Event
+
+_OUTCOMES = {
+    ProposalKind.EXPIRE: HoldState.EXPIRED,
+    ProposalKind.WITHDRAW: HoldState.WITHDRAWN,
+}
+_LEDGER_HAS_ANOTHER = frozenset({"hold_settled", "second_review", "stale_review"})
+
+
+async def decide(store: HoldStore, ledger: Ledger, hold: Hold, proposal: Proposal) -> HoldView:
+    """Propose and bring through. Raises what `propose` raises, and Unavailable if a part is down;
+    the decision may then have been taken and is finished by the sweep.
+    """
+    taken = await store.propose(proposal, hold)
+    if not taken.done:
+        view = await _read(store, hold.id)
+        await finish(store, ledger, view, taken.proposal)
+    return await _read(store, hold.id)
+
+
+async def finish(store: HoldStore, ledger: Ledger, view: HoldView, proposal: Proposal) -> None:
+    """Record and publish a proposal the store has taken: ours, or one whose worker died."""
+    hold, reviews = view.hold, view.reviews
+    events: list[Event] = []
+    if proposal.review is not None:
+        events.append(evidence.reviewed(hold, proposal.review))
+        reviews = (*reviews, proposal.review)
+    state = _outcome(hold, proposal, reviews)
+    if state is not HoldState.PENDING:
+        events.append(evidence.settled(hold, state, reviews))
+    try:
+        places = await ledger.append(events)
+    except LedgerRefused as error:
+        if error.code in _LEDGER_HAS_ANOTHER:
+            await restore_one(store, ledger, hold.id)
+            raise _lost() from error
+        raise
+    # An id the ledger knew before may stand for other words than ours: then the ledger's count.
+    known_before = any(place.duplicate for place in places)
+    if known_before and not await _agrees(ledger, hold, state, proposal):
+        await restore_one(store, ledger, hold.id)
+        raise _lost()
+    await store.settle(proposal, hold, state, ledger.origin, places[-1].index)
+
+
+def _outcome(hold: Hold, proposal: Proposal, reviews: Sequence[Review]) -> HoldState:
+    if proposal.kind in _OUTCOMES:
+        return _OUTCOMES[proposal.kind]
+    return tally(hold.thresholds, hold.version, reviews)
+
+
+async def _agrees(ledger: Ledger, hold: Hold, state: HoldState, proposal: Proposal) -> bool:
+    """Whether what the ledger has under these ids is what we meant to write."""
+    review = proposal.review
+    for known in await ledger.open_holds():
+        if known.hold != hold.id:
+            continue
+        outcome = HoldState.PENDING if known.settled is None else known.settled["state"]
+        return outcome == state and (
+            review is None
+            or any(
+                said["person"] == review.person and said["decision"] == review.decision
+                for said in known.reviews
+            )
+        )
+    return False
+
+
+async def _read(store: HoldStore, hold_id: str) -> HoldView:
+    view = await store.get(hold_id)
+    if view is None:
+        raise HoldStoreUnavailable("The hold vanished while it was decided. Read it again.")
+    return view
+
+
+def _lost() -> Conflict:
+    message = "This hold was decided otherwise before. Read it again."
+    return Conflict(message, code="already_decided")
+
+
+def expiry(hold: Hold, origin: str) -> Proposal:
+    """The clock ends a hold: silence never approves."""
+    return _without_review(hold, origin, ProposalKind.EXPIRE, "")
+
+
+def withdrawal(hold: Hold, origin: str) -> Proposal:
+    """The requester takes the request back."""
+    return _without_review(hold, origin, ProposalKind.WITHDRAW, hold.person)
+
+
+def _without_review(hold: Hold, origin: str, kind: ProposalKind, person: str) -> Proposal:
+    return Proposal(
+        id=names.decision_id(hold.id, hold.version, kind.value, person, ""),
+        hold=hold.id,
+        version=hold.version,
+        kind=kind,
+        binding=hold.binding,
+        actor=person,
+        origin=origin,
+    )

@@ -1,0 +1,116 @@
+"""What must happen to holds although nobody asks: each worker runs this loop.
+
+    pending and over time        expired, recorded
+    deciding, proposer gone      the proposal is recorded and published
+    approved                     handed to `resume`, whether or not a client waits
+    dispatching, lease over      unknown
+    ended, kept long enough      removed
+    reserved, never filed        restored if the ledger has it, else given up
+
+All workers sweep; every step is a compare-and-set, so it does not matter who is first. One hold
+that fails never stops the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from sekisho.errors import SekishoError
+from sekisho.holding import rebuild, settle
+from sekisho.model.hold import HoldState
+from sekisho.ports import HoldStore, Ledger
+
+INTERVAL_S = 1.0
+_SPREAD = 0.3  # workers started together do not sweep together for ever
+_BATCH_MAX = 200
+_ORPHAN_S = 5.0  # longer than the ledger's deadline: a filing under way is not an orphan
+_RESUMING_MAX = 16  # approved holds this worker sends at once for nobody waiting
+
+_log = structlog.get_logger("sekisho.holds")
+
+Resume = Callable[[str], Awaitable[None]]
+"""Claim this approved hold and send it; returns when it has ended, or at once if it was taken."""
+
+
+class Sweep:
+    """One per worker; `run` until cancelled."""
+
+    def __init__(self, store: HoldStore, ledger: Ledger, resume: Resume) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._resume = resume
+        self._resuming: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Sweep about once a second, for ever."""
+        while True:
+            try:
+                await self.once()
+            except SekishoError as error:
+                _log.warning("holds could not be swept", code=error.code)
+            spread = random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311 - not a secret
+            await asyncio.sleep(INTERVAL_S * spread)
+
+    async def once(self) -> None:
+        """Do all that is due now. Raises Unavailable if the store cannot say what is due."""
+        due = await self._store.due(_BATCH_MAX, _ORPHAN_S)
+        for hold_id, state, origin in due.holds:
+            await self._guarded(hold_id, self._tend(hold_id, state, origin))
+        for hold_id, join in due.orphans:
+            await self._guarded(hold_id, self._adopt(hold_id, join))
+
+    async def stop(self) -> None:
+        """Cancel what this worker is resuming; a cancelled claim ends as unknown."""
+        for task in self._resuming.values():
+            task.cancel()
+        await asyncio.gather(*self._resuming.values(), return_exceptions=True)
+
+    async def _guarded(self, hold_id: str, step: Awaitable[None]) -> None:
+        try:
+            await step
+        except SekishoError as error:
+            _log.warning("hold could not be tended", hold=hold_id, code=error.code)
+        except Exception:  # noqa: BLE001 - one broken hold must not stop the care for all others
+            _log.exception("hold could not be tended", hold=hold_id)
+
+    async def _tend(self, hold_id: str, state: str, origin: str) -> None:
+        match state:
+            case HoldState.PENDING:
+                await self._expire(hold_id)
+            case HoldState.DECIDING if origin == self._ledger.origin:
+                await self._finish(hold_id)
+            case HoldState.DECIDING:
+                return  # its own ledger's workers finish it; until then it stays closed
+            case HoldState.APPROVED:
+                self._start(hold_id)
+            case HoldState.DISPATCHING:
+                await self._store.lose(hold_id)
+            case _:
+                await self._store.forget(hold_id)
+
+    async def _expire(self, hold_id: str) -> None:
+        view = await self._store.get(hold_id)
+        if view is not None:
+            proposal = settle.expiry(view.hold, self._ledger.origin)
+            await settle.decide(self._store, self._ledger, view.hold, proposal)
+
+    async def _finish(self, hold_id: str) -> None:
+        view = await self._store.get(hold_id)
+        if view is not None and view.proposal is not None:
+            await settle.finish(self._store, self._ledger, view, view.proposal)
+
+    def _start(self, hold_id: str) -> None:
+        if hold_id in self._resuming or len(self._resuming) >= _RESUMING_MAX:
+            return
+        task = asyncio.create_task(self._guarded(hold_id, self._resume(hold_id)))
+        self._resuming[hold_id] = task
+        task.add_done_callback(lambda _: self._resuming.pop(hold_id, None))
+
+    async def _adopt(self, hold_id: str, join: str) -> None:
+        """A worker died between reserving and filing: the ledger tells how far it came."""
+        if not await rebuild.restore_one(self._store, self._ledger, hold_id):
+            await self._store.drop(hold_id, join)

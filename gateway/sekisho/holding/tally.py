@@ -1,0 +1,48 @@
+"""Whether the reviews of a hold decide it. Pure; used before an outcome is recorded and when the
+live state is rebuilt, so both come to the same answer.
+
+Any threshold whose denials are reached denies. All thresholds must have their approvals to approve,
+and one person counts for one of them only: two people asked for are two people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sekisho.model.decision import Threshold
+from sekisho.model.hold import HoldState, Review
+
+APPROVE = "approve"
+DENY = "deny"
+
+
+def tally(thresholds: Sequence[Threshold], version: int, reviews: Sequence[Review]) -> HoldState:
+    """APPROVED, DENIED, or PENDING while reviews are missing; never APPROVED without thresholds."""
+    by_person = {review.person: review for review in reviews if review.version == version}
+    counted = list(by_person.values())
+    for threshold in thresholds:
+        denials = sum(r.decision == DENY and threshold.reviewers in r.counts_for for r in counted)
+        if denials >= max(threshold.deny, 1):
+            return HoldState.DENIED
+    if not thresholds:
+        return HoldState.PENDING
+    seats = [t.reviewers for t in thresholds for _ in range(max(t.approve, 1))]
+    approvals = [r.counts_for for r in counted if r.decision == APPROVE]
+    return HoldState.APPROVED if _can_fill(seats, approvals) else HoldState.PENDING
+
+
+def _can_fill(seats: Sequence[str], approvals: Sequence[Sequence[str]]) -> bool:
+    """Whether every seat can have a person of its own (augmenting paths; both lists are short)."""
+    taken: dict[int, int] = {}
+
+    def seat(person: int, tried: set[int]) -> bool:
+        for number, reviewers in enumerate(seats):
+            if number in tried or reviewers not in approvals[person]:
+                continue
+            tried.add(number)
+            if number not in taken or seat(taken[number], tried):
+                taken[number] = person
+                return True
+        return False
+
+    return sum(seat(person, set()) for person in range(len(approvals))) >= len(seats)

@@ -1,0 +1,167 @@
+"""A ledger in memory with the rules of the real one that holds rely on, and faults on demand.
+
+Idempotent by event id; a batch is taken whole or not at all; one outcome a version, one review a
+person, no approval without its reviews, no second intent: as `sekisho_audit.rules` has it. A fault
+comes in both forms: before anything took effect, and after it did but the reply was lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sekisho.errors import LedgerRefused, LedgerUnavailable
+from sekisho.ports import ExchangeKeys, LedgerHold
+from sekisho_audit.events import Appended, Event, check_data, check_payload_names
+
+
+@dataclass
+class _Filed:
+    event: Event
+    index: int
+    reviews: list[tuple[Event, int]] = field(default_factory=list)
+    settled: tuple[Event, int] | None = None
+    intent: Event | None = None
+    outcome: str | None = None
+
+
+class MemoryLedger:
+    """Satisfies `sekisho.ports.Ledger`."""
+
+    origin = "ledger.example/test"
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.holds: dict[str, _Filed] = {}
+        self.down = False
+        self.lose_before = 0  # so many appends fail before taking effect
+        self.lose_after = 0  # so many appends take effect and their reply is lost
+        self._places: dict[str, int] = {}
+
+    def types(self, hold: str | None = None) -> list[str]:
+        """Types of all events, or of those that name a hold."""
+        return [e.type for e in self.events if hold is None or e.data.get("hold") == hold]
+
+    async def append(self, events: Sequence[Event]) -> Sequence[Appended]:
+        if self.down or self.lose_before > 0:
+            self.lose_before -= not self.down
+            raise LedgerUnavailable("the ledger is away")
+        for event in events:
+            known = check_data(event.type, event.data)
+            check_payload_names(event.type, known, [p.name for p in event.payloads])
+        taken = []
+        fresh: list[Event] = []
+        for event in events:
+            duplicate = event.id in self._places
+            if not duplicate:
+                self._check(event, fresh)
+                self._places[event.id] = len(self.events) + len(fresh)
+                fresh.append(event)
+            taken.append(Appended(self._places[event.id], "00", {}, duplicate))
+        for event in fresh:
+            self._apply(event, len(self.events))
+            self.events.append(event)
+        if self.lose_after > 0:
+            self.lose_after -= 1
+            raise LedgerUnavailable("the reply of the ledger was lost")
+        return taken
+
+    async def exchange_keys(self, principal: str, exchange: str) -> ExchangeKeys:
+        if self.down:
+            raise LedgerUnavailable("the ledger is away")
+        secret = f"{principal}|{exchange}".encode()
+        return ExchangeKeys(
+            content=hmac.digest(b"content", secret, hashlib.sha256),
+            commit=hmac.digest(b"commit", secret, hashlib.sha256),
+        )
+
+    async def open_holds(self) -> Sequence[LedgerHold]:
+        if self.down:
+            raise LedgerUnavailable("the ledger is away")
+        return [_shown(hold, filed) for hold, filed in sorted(self.holds.items())]
+
+    def _check(self, event: Event, fresh: Sequence[Event]) -> None:
+        try:
+            self._judge(event, fresh)
+        except LedgerRefused:
+            for other in fresh:
+                del self._places[other.id]
+            raise
+
+    def _judge(self, event: Event, fresh: Sequence[Event]) -> None:
+        name = event.data.get("hold")
+        if name is None or event.type not in {"hold.review", "hold.settled", "backend.intent"}:
+            return
+        filed = self.holds.get(name)
+        if filed is None:
+            raise LedgerRefused("no such hold", code="unknown_hold")
+        if event.type == "backend.intent":
+            _judge_intent(filed)
+            return
+        if filed.settled is not None:
+            raise LedgerRefused("settled before", code="hold_settled")
+        reviews = [e for e, _ in filed.reviews] + [e for e in fresh if e.type == "hold.review"]
+        if event.type == "hold.review":
+            _judge_review(filed, event, reviews)
+        elif event.data["state"] == "approved":
+            approving = {e.actor for e in reviews if e.data["decision"] == "approve"}
+            if len(approving) < max(t["approve"] for t in filed.event.data["thresholds"]):
+                raise LedgerRefused("reviews are missing", code="unreviewed_approval")
+
+    def _apply(self, event: Event, index: int) -> None:
+        name = event.data.get("hold", "")
+        if event.type == "hold.filed":
+            self.holds[name] = _Filed(event, index)
+        elif event.type == "hold.review":
+            self.holds[name].reviews.append((event, index))
+        elif event.type == "hold.settled":
+            self.holds[name].settled = (event, index)
+        elif event.type == "backend.intent" and name:
+            self.holds[name].intent = event
+        elif event.type == "backend.outcome":
+            for filed in self.holds.values():
+                if filed.intent is not None and filed.intent.id == event.data["intent"]:
+                    filed.outcome = event.data["status"]
+
+
+def _judge_intent(filed: _Filed) -> None:
+    if filed.intent is not None:
+        raise LedgerRefused("used before", code="duplicate_intent")
+    if filed.settled is None or filed.settled[0].data["state"] != "approved":
+        raise LedgerRefused("not approved", code="unapproved_intent")
+
+
+def _judge_review(filed: _Filed, event: Event, reviews: Sequence[Event]) -> None:
+    if any(e.actor == event.actor for e in reviews):
+        raise LedgerRefused("reviewed before", code="second_review")
+    if event.actor in {filed.event.principal, filed.event.data.get("person")}:
+        raise LedgerRefused("own request", code="self_review")
+
+
+def _shown(hold: str, filed: _Filed) -> LedgerHold:
+    record = next(p.stored for p in filed.event.payloads if p.name == "hold")
+    return LedgerHold(
+        hold=hold,
+        filed_index=filed.index,
+        record=record or b"",
+        reviews=tuple(_review(event, index) for event, index in filed.reviews),
+        settled={**filed.settled[0].data, "id": filed.settled[0].id} if filed.settled else None,
+        settled_index=filed.settled[1] if filed.settled else None,
+        intent=filed.intent is not None,
+        outcome=filed.outcome,
+    )
+
+
+def _review(event: Event, index: int) -> dict[str, Any]:
+    return {
+        **event.data,
+        "id": event.id,
+        "index": index,
+        "at_us": index,
+        "reviewer": event.actor,
+        "person": event.actor,
+        "reason": event.payloads[0].exact.decode(),
+    }

@@ -30,6 +30,8 @@ person who gets them: what happened, and what to do next.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SekishoError(Exception):
     """Root of all errors of the line. `code` is stable and documented in docs/reference/errors.md;
@@ -157,6 +159,21 @@ class PolicyUnavailable(Unavailable):
     """The rules cannot be asked, so nothing may pass."""
 
     code = "policy_unavailable"
+
+
+class PolicyRejected(SekishoError):
+    """A bundle of rules cannot be used; the active one, if any, stays.
+
+    `faults` has all of them, each as one line of text: file:line: what is wrong.
+    """
+
+    status = 422
+    code = "policy_rejected"
+    kind = "invalid_request_error"
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("The policy bundle was refused.\n" + "\n".join(faults))
+        self.faults = tuple(faults)
 
 
 class LedgerUnavailable(Unavailable):

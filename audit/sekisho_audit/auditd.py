@@ -1,0 +1,151 @@
+"""auditd: the process that alone writes the ledger and holds its keys.
+
+    python -m sekisho_audit.auditd --ledger DIR --keys DIR --socket PATH --origin NAME
+
+Runs in the foreground and prints `ready` when it accepts. SIGTERM stops it cleanly: it writes what
+is queued, closes sessions, records `audit.shutdown` and signs. Exit codes: 0 stopped, 64 wrong
+arguments, 65 the ledger needs a person, 74 writing failed, 75 another process writes this ledger.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sekisho_audit.checkpoint import BadNote
+from sekisho_audit.durable import make_directory
+from sekisho_audit.errors import Locked, Unusable
+from sekisho_audit.ledger import Ledger, Limits
+from sekisho_audit.server import Server
+from sekisho_audit.wire import Malformed, check_socket_path
+from sekisho_audit.writer import Writer, WriterLimits
+
+EXIT_USAGE, EXIT_DATA, EXIT_IO, EXIT_LOCKED = 64, 65, 74, 75
+SOCKET_MODE = 0o600
+_PARENT_POLL_S = 1.0
+_FAREWELL_S = 1.0  # for last answers to clients that still read
+_MEND = (
+    "auditd stopped: {why}\n"
+    "Nothing more is written and nothing was lost that anyone was told was recorded.\n"
+    "What to do: look at the disk (space, errors in the kernel log, files removed by hand), mend\n"
+    "it, and start auditd again. It reads the ledger from the disk, cuts an unfinished record at\n"
+    "the end, and records that it did.\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    ledger: Path
+    keys: Path
+    socket: Path
+    origin: str
+    session_grace_s: float
+    segment_bytes: int
+    disk_free_min_bytes: int
+    parent_pid: int | None
+
+
+def parse(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="sekisho-auditd", description=__doc__)
+    parser.add_argument("--ledger", type=Path, required=True, help="<data_dir>/ledger")
+    parser.add_argument("--keys", type=Path, required=True, help="never inside data_dir")
+    parser.add_argument("--socket", type=Path, help="default: <data_dir>/run/auditd.sock")
+    parser.add_argument("--origin", required=True, help="name of the ledger in its checkpoints")
+    parser.add_argument("--session-grace-s", type=float, default=10.0)
+    parser.add_argument("--segment-bytes", type=int, default=Limits().segment_bytes)
+    parser.add_argument(
+        "--disk-free-min-bytes", type=int, default=WriterLimits().disk_free_min_bytes
+    )
+    parser.add_argument("--parent-pid", type=int, help="stop when this process is gone")
+    found = parser.parse_args(argv)
+    return Options(
+        ledger=found.ledger,
+        keys=found.keys,
+        socket=found.socket or found.ledger.parent / "run" / "auditd.sock",
+        origin=found.origin,
+        session_grace_s=found.session_grace_s,
+        segment_bytes=found.segment_bytes,
+        disk_free_min_bytes=found.disk_free_min_bytes,
+        parent_pid=found.parent_pid,
+    )
+
+
+async def _parent_gone(pid: int) -> None:
+    while os.getppid() == pid:  # noqa: ASYNC110 - there is no event for this
+        await asyncio.sleep(_PARENT_POLL_S)
+
+
+async def serve(options: Options, ledger: Ledger) -> str | None:
+    """Serve until told to stop; returns why writing failed, or None."""
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[str | None] = loop.create_future()
+
+    def ended(why: str | None) -> None:
+        loop.call_soon_threadsafe(over.set_result, why)
+
+    server = Server(ledger, session_grace_s=options.session_grace_s)
+    limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
+    writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)
+    server.start(writer)
+    writer.start()
+    options.socket.unlink(missing_ok=True)
+    before = os.umask(0o777 & ~SOCKET_MODE)
+    try:
+        listening = await loop.create_unix_server(server.connect, str(options.socket), backlog=256)
+    finally:
+        os.umask(before)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, writer.stop)
+    watch = None
+    if options.parent_pid is not None:
+        watch = asyncio.create_task(_parent_gone(options.parent_pid))
+        watch.add_done_callback(lambda _: writer.stop())
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    why = await over
+    listening.close()
+    server.close()
+    if watch is not None:
+        watch.cancel()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(server.empty.wait(), _FAREWELL_S)
+    options.socket.unlink(missing_ok=True)
+    return why
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run auditd."""
+    options = parse(argv)
+    try:
+        check_socket_path(str(options.socket))
+        make_directory(options.socket.parent)
+        limits = Limits(segment_bytes=options.segment_bytes)
+        ledger = Ledger.open(options.ledger, options.keys, options.origin, limits=limits)
+    except (Malformed, BadNote) as error:
+        sys.stderr.write(f"auditd: {error}\n")
+        return EXIT_USAGE
+    except Locked as error:
+        sys.stderr.write(f"auditd: {error}\n")
+        return EXIT_LOCKED
+    except Unusable as error:
+        sys.stderr.write(f"auditd: {error}\n")
+        return EXIT_DATA
+    why = asyncio.run(serve(options, ledger))
+    if why is not None:
+        sys.stderr.write(_MEND.format(why=why))
+        return EXIT_IO
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Checkpoints: signed statements of ledger size and root hash, in the C2SP formats.
+
+Body: C2SP tlog-checkpoint. Envelope: C2SP signed-note with Ed25519. Both are public formats, so an
+auditor may check ours with other people's tools. The parser accepts exactly one spelling.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from sekisho_audit.tree import HASH_BYTES
+
+_ED25519 = b"\x01"
+_KEY_ID_BYTES = 4
+_SIGNATURE_BYTES = 64
+# Far above any real note; bounds what a parser reads from a hostile file.
+NOTE_BYTES_MAX = 65_536
+_NAME = re.compile(r"[!-*,-~]{1,128}")
+_SIZE = re.compile(r"0|[1-9][0-9]{0,15}")
+_DASH = "\u2014 "
+
+
+class BadNote(ValueError):
+    """A note, a key or a checkpoint that is not what it should be; says what is wrong."""
+
+
+def check_name(name: str) -> str:
+    """A ledger's origin and its key's name: printable ASCII, no blank and no plus sign."""
+    if not _NAME.fullmatch(name):
+        raise BadNote("a name must be 1-128 printable ASCII characters, no blank, no plus")
+    return name
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadNote("not base64") from error
+    if base64.b64encode(raw).decode() != text:
+        raise BadNote("base64 with loose bits")
+    return raw
+
+
+def _to_base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is signed: the ledger `origin` had `size` events with this root."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def body(self) -> str:
+        """The C2SP text of the checkpoint."""
+        return f"{self.origin}\n{self.size}\n{_to_base64(self.root)}\n"
+
+    @classmethod
+    def parse(cls, body: str) -> Checkpoint:
+        """Read a body strictly; extension lines are allowed by the format and ignored."""
+        lines = body.split("\n")
+        if len(lines) < 4 or lines.pop() != "" or "" in lines:  # noqa: PLR2004 - 3 lines and the end
+            raise BadNote("a checkpoint has three lines or more, none empty")
+        if not _SIZE.fullmatch(lines[1]):
+            raise BadNote("the size is not a plain decimal number")
+        root = _from_base64(lines[2])
+        if len(root) != HASH_BYTES:
+            raise BadNote("the root is not 32 bytes")
+        return cls(check_name(lines[0]), int(lines[1]), root)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """The public half of a ledger's key, written `name+key id+base64`."""
+
+    name: str
+    public: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """First four bytes of SHA-256(name, newline, algorithm, key), as C2SP defines."""
+        material = self.name.encode() + b"\n" + _ED25519 + self.public
+        return sha256(material).digest()[:_KEY_ID_BYTES]
+
+    def line(self) -> str:
+        """The C2SP verifier key."""
+        return f"{self.name}+{self.key_id.hex()}+{_to_base64(_ED25519 + self.public)}"
+
+    @classmethod
+    def parse(cls, line: str) -> VerifierKey:
+        """Read a verifier key line strictly."""
+        parts = line.split("+", 2)
+        if len(parts) != 3:  # noqa: PLR2004 - name, id, key
+            raise BadNote("a verifier key is `name+key id+base64`")
+        raw = _from_base64(parts[2])
+        if len(raw) != 1 + HASH_BYTES or raw[:1] != _ED25519:
+            raise BadNote("not an Ed25519 verifier key")
+        key = cls(check_name(parts[0]), raw[1:])
+        if parts[1] != key.key_id.hex():
+            raise BadNote("the key id does not belong to this key and name")
+        return key
+
+
+class Signer:
+    """Signs the checkpoints of one ledger."""
+
+    def __init__(self, name: str, seed: bytes) -> None:
+        self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        self.key = VerifierKey(check_name(name), self._private.public_key().public_bytes_raw())
+
+    def sign(self, checkpoint: Checkpoint) -> bytes:
+        """The signed note of a checkpoint."""
+        body = checkpoint.body()
+        signature = self._private.sign(body.encode())
+        line = f"{_DASH}{self.key.name} {_to_base64(self.key.key_id + signature)}\n"
+        return f"{body}\n{line}".encode()
+
+
+def _split_note(raw: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+    if len(raw) > NOTE_BYTES_MAX:
+        raise BadNote("the note is too long")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadNote("the note is not UTF-8") from error
+    if any(ord(char) < ord(" ") and char != "\n" for char in text):
+        raise BadNote("the note holds a control character")
+    body, gap, tail = text.rpartition("\n\n")
+    if not gap or not tail.endswith("\n"):
+        raise BadNote("the note has no signature, or does not end with a newline")
+    signatures = []
+    for line in tail[:-1].split("\n"):
+        name, blank, encoded = line.removeprefix(_DASH).partition(" ")
+        if not line.startswith(_DASH) or not blank:
+            raise BadNote("a signature line is malformed")
+        blob = _from_base64(encoded)
+        if len(blob) <= _KEY_ID_BYTES:
+            raise BadNote("a signature line is too short")
+        signatures.append((check_name(name), blob))
+    return body + "\n", signatures
+
+
+def open_note(raw: bytes, key: VerifierKey) -> Checkpoint:
+    """The checkpoint in a signed note, if `key` signed it; BadNote otherwise.
+
+    Signatures by other keys are ignored, as C2SP asks: they may be witnesses we do not know.
+    """
+    body, signatures = _split_note(raw)
+    ours = [b for n, b in signatures if n == key.name and b[:_KEY_ID_BYTES] == key.key_id]
+    if not ours:
+        raise BadNote(f"no signature by the key {key.name}+{key.key_id.hex()}")
+    public = Ed25519PublicKey.from_public_bytes(key.public)
+    for blob in ours:
+        if len(blob) != _KEY_ID_BYTES + _SIGNATURE_BYTES:
+            raise BadNote("the signature has the wrong length")
+        try:
+            public.verify(blob[_KEY_ID_BYTES:], body.encode())
+        except InvalidSignature as error:
+            raise BadNote("the signature does not fit the text") from error
+    return Checkpoint.parse(body)
+
+
+def read_unverified(raw: bytes) -> Checkpoint:
+    """The checkpoint in a note whose signature nobody checked: only to say what it claims."""
+    return Checkpoint.parse(_split_note(raw)[0])

@@ -1,0 +1,63 @@
+"""Writing that is on the disk when it returns, or an error: the few file operations of the writer.
+
+An error here is final for whoever called: after a failed fsync the kernel may have dropped the
+pages and reported them clean, so trying again would turn a loss into a lie.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+KEY_MODE = 0o600
+DIRECTORY_MODE = 0o700
+
+
+def write_all(fd: int, body: bytes) -> None:
+    """Write `body` whole in one call. A short write is an error: it means a full disk."""
+    written = os.write(fd, body)
+    if written != len(body):
+        raise OSError(errno.ENOSPC, f"short write: {written} of {len(body)} bytes")
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_directory(path: Path) -> None:
+    """Create a private directory, and its parents, durably; fine if it is there."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+    sync_directory(path.parent)
+
+
+def create(path: Path, body: bytes) -> None:
+    """Create a file that must not exist yet, durably, name and content."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, KEY_MODE)
+    try:
+        write_all(fd, body)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    sync_directory(path.parent)
+
+
+def replace_file(path: Path, body: bytes) -> None:
+    """Put `body` in the place of a file: readers see the old one whole or the new one whole."""
+    fresh = path.with_name(path.name + ".new")
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, KEY_MODE)
+    try:
+        write_all(fd, body)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(fresh, path)
+    sync_directory(path.parent)

@@ -1,0 +1,237 @@
+"""The keys of a ledger: its signing key, the key-encryption key, and one record per principal.
+
+`principals.keys` is append-only: a magic line, then records, each sealed by the key-encryption key
+(KEK) with its ordinal as associated data, so that none can be read, moved or dropped unnoticed. A
+record gives a principal a random pseudonym, or a random key for one month. Erasing a principal
+rewrites the file without them; what was sealed for them cannot be opened again.
+
+`sync` must return before anything that depends on a new record is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from sekisho_audit.durable import (
+    DIRECTORY_MODE,
+    KEY_MODE,
+    create,
+    make_directory,
+    replace_file,
+    write_all,
+)
+from sekisho_audit.errors import Unusable
+
+SYSTEM = "@system"  # owner of payloads that belong to no principal
+_MAGIC = b"sekisho-principal-keys-v1\n"
+_LENGTH = struct.Struct(">I")
+_NONCE_BYTES = 12
+_KEY_BYTES = 32
+# A record holds an id, a month and a key.
+_RECORD_BYTES_MAX = 16_384
+_SECRETS = ("signing.key", "kek", "pepper")
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The three installation keys of `keys_dir`."""
+
+    signing: bytes
+    kek: bytes
+    pepper: bytes
+
+
+def check_apart(data_dir: Path, keys_dir: Path) -> None:
+    """Keys and data must not lie inside one another: one backup must not undo erasures."""
+    data, keys = data_dir.resolve(), keys_dir.resolve()
+    if data == keys or data in keys.parents or keys in data.parents:
+        raise Unusable(
+            f"the keys ({keys}) and the data ({data}) lie inside one another; "
+            "give keys_dir a place of its own"
+        )
+
+
+def _check_mode(path: Path, mode: int) -> None:
+    loose = path.stat().st_mode & 0o777 & ~mode
+    if loose:
+        raise Unusable(f"{path} is open to others; run: chmod {mode:o} {path}")
+
+
+def load_secrets(keys_dir: Path, *, create_missing: bool) -> Secrets:
+    """Read the installation keys; make them if there are none and `create_missing` says so."""
+    if create_missing:
+        make_directory(keys_dir)
+    if not keys_dir.is_dir():
+        raise Unusable(f"there is no directory of keys at {keys_dir}")
+    _check_mode(keys_dir, DIRECTORY_MODE)
+    found = []
+    for name in _SECRETS:
+        path = keys_dir / name
+        if not path.exists():
+            if not create_missing:
+                raise Unusable(f"{path} is missing; restore it from its backup")
+            create(path, secrets.token_bytes(_KEY_BYTES))
+        _check_mode(path, KEY_MODE)
+        key = path.read_bytes()
+        if len(key) != _KEY_BYTES:
+            raise Unusable(f"{path} is not {_KEY_BYTES} bytes; restore it from its backup")
+        found.append(key)
+    return Secrets(*found)
+
+
+class Keyring:
+    """Pseudonyms and monthly keys of principals. Used by one thread."""
+
+    def __init__(self, path: Path, kek: bytes) -> None:
+        self._path = path
+        self._kek = AESGCM(kek)
+        self._records = 0
+        self._new: list[bytes] = []
+        self._pseudonyms: dict[str, str] = {}
+        self._principals: dict[str, str] = {}
+        self._keys: dict[tuple[str, str], bytes] = {}
+        self.cut_bytes = 0
+        if not path.exists():
+            create(path, _MAGIC)
+        _check_mode(path, KEY_MODE)
+        self._load()
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+    # -- reading
+
+    def _load(self) -> None:
+        raw = self._path.read_bytes()
+        if not raw.startswith(_MAGIC):
+            raise Unusable(f"{self._path} is not a file of principal keys")
+        offset = len(_MAGIC)
+        while offset < len(raw):
+            end, record = self._open(raw, offset, self._records)
+            if record is None:
+                self._cut_tail(raw, offset)
+                return
+            self._take(record)
+            self._records += 1
+            offset = end
+
+    def _open(self, raw: bytes, offset: int, ordinal: int) -> tuple[int, dict[str, str] | None]:
+        start = offset + _LENGTH.size
+        if start > len(raw):
+            return len(raw), None
+        (length,) = _LENGTH.unpack_from(raw, offset)
+        end = start + length
+        if not _NONCE_BYTES < length <= _RECORD_BYTES_MAX or end > len(raw):
+            return len(raw), None
+        nonce = raw[start : start + _NONCE_BYTES]
+        try:
+            plain = self._kek.decrypt(nonce, raw[start + _NONCE_BYTES : end], _bound(ordinal))
+        except InvalidTag:
+            return end, None
+        record: dict[str, str] = json.loads(plain)
+        return end, record
+
+    def _cut_tail(self, raw: bytes, offset: int) -> None:
+        """Cut what a crash left unfinished; nothing was ever built on it. Keep a copy."""
+        if self._records == 0 and len(raw) - offset > _RECORD_BYTES_MAX:
+            raise Unusable(f"{self._path} does not open with this key-encryption key")
+        end, ordinal = offset, self._records
+        while end < len(raw):
+            end, record = self._open(raw, end, ordinal)
+            if record is not None:
+                raise Unusable(
+                    f"{self._path}, byte {offset}: a damaged record with good ones behind it; "
+                    "restore the file from its backup"
+                )
+            ordinal += 1
+        replace_file(self._path.with_name(self._path.name + ".cut"), raw[offset:])
+        replace_file(self._path, raw[:offset])
+        self.cut_bytes = len(raw) - offset
+
+    def _take(self, record: dict[str, str]) -> None:
+        principal = record["principal"]
+        if "pseudonym" in record:
+            self._pseudonyms[principal] = record["pseudonym"]
+            self._principals[record["pseudonym"]] = principal
+        else:
+            self._keys[principal, record["month"]] = bytes.fromhex(record["key"])
+
+    # -- what others ask for
+
+    def pseudonym(self, principal: str) -> str:
+        """The pseudonym of a principal, made at the first use."""
+        known = self._pseudonyms.get(principal)
+        if known is None:
+            known = "p-" + secrets.token_hex(8)
+            self._add({"principal": principal, "pseudonym": known})
+        return known
+
+    def key(self, principal: str, month: str) -> bytes:
+        """The key of a principal for a month (`2026-11`), made at the first use."""
+        known = self._keys.get((principal, month))
+        if known is None:
+            known = secrets.token_bytes(_KEY_BYTES)
+            self._add({"principal": principal, "month": month, "key": known.hex()})
+        return known
+
+    def principal_of(self, pseudonym: str) -> str | None:
+        """Who is behind a pseudonym; None after erasure."""
+        return self._principals.get(pseudonym)
+
+    def key_of(self, principal: str, month: str) -> bytes | None:
+        """A key that exists already, or None."""
+        return self._keys.get((principal, month))
+
+    # -- writing
+
+    def _add(self, record: dict[str, str]) -> None:
+        self._take(record)
+        self._new.append(self._seal(record, self._records))
+        self._records += 1
+
+    def _seal(self, record: dict[str, str], ordinal: int) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = nonce + self._kek.encrypt(nonce, json.dumps(record).encode(), _bound(ordinal))
+        return _LENGTH.pack(len(sealed)) + sealed
+
+    def sync(self) -> None:
+        """Make new records durable. Nothing may depend on them before this returns."""
+        if self._new:
+            write_all(self._fd, b"".join(self._new))
+            self._new.clear()
+            os.fdatasync(self._fd)
+
+    def erase(self, principal: str) -> int:
+        """Destroy pseudonym and keys of a principal; returns how many keys there were."""
+        months = [month for owner, month in self._keys if owner == principal]
+        for month in months:
+            del self._keys[principal, month]
+        pseudonym = self._pseudonyms.pop(principal, None)
+        if pseudonym is not None:
+            del self._principals[pseudonym]
+        records = [{"principal": p, "pseudonym": name} for p, name in self._pseudonyms.items()]
+        records += [
+            {"principal": p, "month": month, "key": key.hex()}
+            for (p, month), key in self._keys.items()
+        ]
+        sealed = [self._seal(record, ordinal) for ordinal, record in enumerate(records)]
+        self._new.clear()
+        replace_file(self._path, _MAGIC + b"".join(sealed))
+        self._records = len(records)
+        os.close(self._fd)
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        return len(months)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
+
+
+def _bound(ordinal: int) -> bytes:
+    return b"sekisho-principal-keys-v1|%d" % ordinal

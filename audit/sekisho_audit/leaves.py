@@ -1,0 +1,191 @@
+"""From an event to its leaf: pseudonyms for principals, commitments and sealed payloads for content.
+
+This is the only place where a principal id or content meets the ledger, and neither gets through.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from sekisho_audit.canon import LEAF_BYTES_MAX
+from sekisho_audit.errors import Refused
+from sekisho_audit.events import BadEvent, Event, Payload, check_data, check_payload_names
+from sekisho_audit.keyring import SYSTEM, Keyring
+from sekisho_audit.scan import PAYLOAD_BYTES_MAX
+from sekisho_audit.seal import (
+    ALGORITHM,
+    SALT_BYTES,
+    commit,
+    commit_key,
+    content_key,
+    seal,
+    stored_hash,
+)
+from sekisho_audit.tree import leaf_hash
+
+LEAF_VERSION = 1
+_TAG_BYTES = 16
+# Room for salt and tag around the content.
+STORED_BYTES_MAX = PAYLOAD_BYTES_MAX - SALT_BYTES - _TAG_BYTES
+_ID_CHARS_MAX = 256
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A leaf ready to be written: its fields, its bytes, its hash, what is stored beside it."""
+
+    leaf: dict[str, Any]
+    body: bytes
+    digest: bytes
+    stored: tuple[tuple[str, str, bytes], ...]
+    commits: dict[str, str]
+
+
+def month_of(identifier: str) -> str:
+    """The UTC month in a uuid7: all content of an exchange is sealed with keys of one month."""
+    seconds = int(identifier[:8] + identifier[9:13], 16) // 1000
+    date = time.gmtime(seconds)
+    return f"{date.tm_year:04d}-{date.tm_mon:02d}"
+
+
+def _check_ids(event: Event) -> None:
+    if not _UUID.fullmatch(event.id):
+        raise BadEvent(f"{event.type}: the event id is not a UUID in lower case")
+    if event.exchange is not None and not _UUID7.fullmatch(event.exchange):
+        raise BadEvent(f"{event.type}: the exchange id is not a UUID of version 7")
+    for name in (event.principal, event.actor):
+        if name is not None and not 0 < len(name) <= _ID_CHARS_MAX:
+            raise BadEvent(f"{event.type}: a principal id is empty or too long")
+
+
+class LeafBuilder:
+    """Builds the leaves of one boot of one ledger."""
+
+    def __init__(
+        self, origin: str, boot: str, keyring: Keyring, now_us: Callable[[], int]
+    ) -> None:
+        self._origin = origin
+        self._boot = boot
+        self._keyring = keyring
+        self._now_us = now_us
+
+    def build(self, event: Event, index: int) -> Built:
+        """The leaf of `event` at `index`. Raises Refused if the event may not be one."""
+        try:
+            data = self._data(event)
+        except BadEvent as error:
+            raise Refused("bad_event", str(error)) from error
+        entries, stored, commits = self._payloads(event)
+        leaf: dict[str, Any] = {
+            "v": LEAF_VERSION,
+            "id": event.id,
+            "log": self._origin,
+            "n": index,
+            "boot": self._boot,
+            "ts": self._now_us(),
+            "type": event.type,
+            "exchange": event.exchange,
+            "principal": self._pseudonym(event.principal),
+            "actor": self._pseudonym(event.actor),
+            "data": data,
+            "pl": entries,
+        }
+        try:
+            body = orjson.dumps(leaf, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError as error:
+            raise Refused("bad_event", f"{event.type}: {error}") from error
+        if len(body) > LEAF_BYTES_MAX:
+            raise Refused("leaf_too_large", f"{event.type}: {len(body)} bytes are too many")
+        return Built(leaf, body, leaf_hash(body), stored, commits)
+
+    def _pseudonym(self, principal: str | None) -> str | None:
+        return None if principal is None else self._keyring.pseudonym(principal)
+
+    def _data(self, event: Event) -> dict[str, Any]:
+        _check_ids(event)
+        known = check_data(event.type, event.data)
+        check_payload_names(event.type, known, [item.name for item in event.payloads])
+        if known.exchange and event.exchange is None:
+            raise BadEvent(f"{event.type}: needs an exchange")
+        if known.actor and event.actor is None:
+            raise BadEvent(f"{event.type}: needs an actor")
+        data = dict(event.data)
+        for name in known.persons:
+            if name in data:
+                data[name] = self._keyring.pseudonym(data[name])
+        return data
+
+    def _secret(self, event: Event) -> tuple[str, str, bytes]:
+        owner = event.principal or event.actor or SYSTEM
+        dated = event.exchange or event.id
+        if not _UUID7.fullmatch(dated):
+            raise Refused("bad_event", f"{event.type}: a payload needs a dated id (uuid7)")
+        month = month_of(dated)
+        return owner, month, self._keyring.key(owner, month)
+
+    def _payloads(
+        self, event: Event
+    ) -> tuple[list[dict[str, Any]], tuple[tuple[str, str, bytes], ...], dict[str, str]]:
+        if not event.payloads:
+            return [], (), {}
+        owner, month, secret = self._secret(event)
+        kref = f"{self._keyring.pseudonym(owner)}/{month}"
+        key = commit_key(secret, event.exchange or event.id)
+        entries, stored, commits = [], [], {}
+        for payload in event.payloads:
+            commits[payload.name] = commit(key, payload.exact)
+            entry: dict[str, Any] = {
+                "name": payload.name,
+                "len": len(payload.exact),
+                "commit": commits[payload.name],
+                "kref": kref,
+            }
+            if payload.stored is not None:
+                sealed = _seal(secret, event, payload, payload.stored)
+                entry["ct"] = stored_hash(sealed)
+                entry["alg"] = ALGORITHM
+                stored.append((payload.name, entry["ct"], sealed))
+            entries.append(entry)
+        return entries, tuple(stored), commits
+
+    def same(self, event: Event, leaf: Mapping[str, Any]) -> bool:
+        """Whether `event` says what `leaf` recorded under its id.
+
+        Fewer payloads than before are fine: a repeated append may leave content away.
+        """
+        kinds = {event.type, "outcome.late"} if event.type == "backend.outcome" else {event.type}
+        try:
+            data = self._data(event)
+        except BadEvent as error:
+            raise Refused("bad_event", str(error)) from error
+        if leaf["type"] not in kinds or leaf["exchange"] != event.exchange:
+            return False
+        if orjson.loads(orjson.dumps(data)) != leaf["data"]:
+            return False
+        if not event.payloads:
+            return True
+        _, _, secret = self._secret(event)
+        key = commit_key(secret, event.exchange or event.id)
+        there = {entry["name"]: entry["commit"] for entry in leaf["pl"]}
+        return all(there.get(p.name) == commit(key, p.exact) for p in event.payloads)
+
+    def exchange_keys(self, principal: str, exchange: str) -> tuple[bytes, bytes]:
+        """Content key and commitment key of an exchange."""
+        if not _UUID7.fullmatch(exchange) or not 0 < len(principal) <= _ID_CHARS_MAX:
+            raise Refused("bad_request", "exchange_keys needs a principal and a uuid7")
+        secret = self._keyring.key(principal, month_of(exchange))
+        return content_key(secret, exchange), commit_key(secret, exchange)
+
+
+def _seal(secret: bytes, event: Event, payload: Payload, plain: bytes) -> bytes:
+    if len(plain) > STORED_BYTES_MAX:
+        raise Refused("payload_too_large", f"{event.type}: {payload.name} has {len(plain)} bytes")
+    return seal(secret, event.id, payload.name, plain)

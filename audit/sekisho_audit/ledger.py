@@ -1,0 +1,473 @@
+"""The writer: events in, durable and in the tree when `append` returns.
+
+    ledger = Ledger.open(data / "ledger", keys, "example.org/sekisho")
+    [place] = ledger.append_batch([event])
+    ledger.close()
+
+One process writes a ledger (flock), one thread uses a `Ledger`. A batch takes three steps, each
+synced before the next: new principal keys, payloads, events. So a leaf never names bytes that are
+not on the disk, and what is on the disk can be opened. Any error on the way poisons the writer.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from sekisho_audit.checkpoint import Checkpoint, Signer, check_name
+from sekisho_audit.durable import create, make_directory, replace_file
+from sekisho_audit.errors import Poisoned, Refused, Unusable
+from sekisho_audit.events import RESERVED, Appended, Event
+from sekisho_audit.keyring import Keyring, check_apart, load_secrets
+from sekisho_audit.leaves import Built, LeafBuilder
+from sekisho_audit.recover import HOLD_PAYLOADS, State, recover
+from sekisho_audit.rules import MEMORY_EVENTS, Filed, RuleBroken, reviewer
+from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, read_frame
+from sekisho_audit.seal import Unreadable, unseal
+from sekisho_audit.store import DirectoryLock, SegmentWriter, frame
+
+_DAY_US = 86_400 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the writer keeps and how large files grow."""
+
+    segment_bytes: int = 64 * 1024 * 1024  # sealed segments are shipped and stored as one object
+    memory_events: int = MEMORY_EVENTS
+    hold_shown_us: int = _DAY_US  # answers to held exchanges are kept this long
+    hold_known_us: int = 7 * _DAY_US  # after that, an intent naming the hold is refused anyway
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Events to be written as one batch, whole or not at all; `session` is who asks."""
+
+    events: Sequence[Event]
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRecord:
+    """A hold with the content needed to rebuild it; the gateway's port has the same fields."""
+
+    hold: str
+    filed_index: int
+    record: bytes
+    reviews: tuple[Mapping[str, Any], ...]
+    settled: Mapping[str, Any] | None
+    settled_index: int | None
+    intent: bool
+    outcome: str | None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a group commit is about to write."""
+
+    built: list[Built] = field(default_factory=list)
+    places: dict[str, Appended] = field(default_factory=dict)
+
+
+def wall_us() -> int:
+    """Microseconds since the epoch, UTC."""
+    return time.time_ns() // 1000
+
+
+class Ledger:
+    """The only writer of a ledger directory."""
+
+    def __init__(  # noqa: PLR0913 - the parts `open` has put together
+        self,
+        directory: Path,
+        lock: DirectoryLock,
+        signer: Signer,
+        keyring: Keyring,
+        state: State,
+        limits: Limits,
+        now_us: Callable[[], int],
+    ) -> None:
+        self.directory = directory
+        self.origin = signer.key.name
+        self.boot = str(uuid.uuid4())
+        self.key = signer.key
+        self._lock = lock
+        self._signer = signer
+        self._keyring = keyring
+        self._state = state
+        self._limits = limits
+        self._now_us = now_us
+        self._builder = LeafBuilder(self.origin, self.boot, keyring, now_us)
+        self._events = SegmentWriter(directory, EVENTS, segment_bytes=limits.segment_bytes)
+        self._payloads = SegmentWriter(directory, PAYLOADS, segment_bytes=limits.segment_bytes)
+        self._signed: Checkpoint | None = None
+        self.poisoned: str | None = None
+
+    # -- opening and closing
+
+    @classmethod
+    def open(
+        cls,
+        ledger_dir: Path,
+        keys_dir: Path,
+        origin: str,
+        *,
+        limits: Limits | None = None,
+        now_us: Callable[[], int] = wall_us,
+    ) -> Ledger:
+        """Lock, recover and boot the ledger; make it, and its keys, if there is none.
+
+        Raises Locked if another process writes it, Unusable if a person must look first.
+        """
+        data_dir = ledger_dir.parent if ledger_dir.name == "ledger" else ledger_dir
+        check_apart(data_dir, keys_dir)
+        limits = limits or Limits()
+        for part in (EVENTS.directory, PAYLOADS.directory):
+            make_directory(ledger_dir / part)
+        lock = DirectoryLock(ledger_dir)
+        try:
+            known = (ledger_dir / "vkey").exists()
+            keys = load_secrets(keys_dir, create_missing=not known)
+            signer = Signer(check_name(origin), keys.signing)
+            _check_key(ledger_dir / "vkey", signer)
+            keyring = Keyring(keys_dir / "principals.keys", keys.kek)
+            state = recover(ledger_dir, origin, signer.key, memory=limits.memory_events)
+            ledger = cls(ledger_dir, lock, signer, keyring, state, limits, now_us)
+            ledger._start()
+        except BaseException:
+            lock.release()
+            raise
+        return ledger
+
+    def _start(self) -> None:
+        state = self._state
+        if (self.directory / "checkpoint").exists() or state.edge.size == 0:
+            pairs = ((self._events, state.events), (self._payloads, state.payloads))
+            for writer, tail in pairs:
+                if tail.live is None:
+                    writer.start(tail.count)
+                else:
+                    writer.resume(tail.live, tail.size, tail.count)
+        else:
+            raise Unusable("the ledger has events but no checkpoint; somebody removed it")
+        if not state.firsts:
+            state.firsts.append(0)
+        if state.edge.size == 0:
+            self.write_checkpoint()
+        cut = sum(count for _, count in state.cut) + self._keyring.cut_bytes
+        boot = {"boot": self.boot, "last": state.edge.size - 1, "cut": cut}
+        own = [self._own("audit.boot", boot)]
+        own += [self._own("audit.recovered", {"file": f, "bytes": n}) for f, n in state.cut]
+        self._append_own(own)
+        self.write_checkpoint()
+
+    def close(self) -> None:
+        """Close every open session, say goodbye, sign, and let another writer in."""
+        try:
+            if self.poisoned is None:
+                for session in list(self._state.book.sessions):
+                    self.close_session(session, "shutdown")
+                self._append_own([self._own("audit.shutdown", {"boot": self.boot})])
+                self.write_checkpoint()
+        finally:
+            self._events.close()
+            self._payloads.close()
+            self._keyring.close()
+            self._lock.release()
+
+    # -- appending
+
+    def append_batch(self, events: Sequence[Event]) -> list[Appended]:
+        """Make events durable as one batch. Raises Refused (nothing written) or Poisoned."""
+        [result] = self.append_many([Request(events)])
+        if isinstance(result, Refused):
+            raise result
+        return result
+
+    def append_many(self, requests: Sequence[Request]) -> list[list[Appended] | Refused]:
+        """Write several requests with one sync; each is taken whole or refused whole.
+
+        Raises Poisoned if anything could not be made durable: then nobody may be told otherwise.
+        """
+        self._check_alive()
+        batch, results = _Batch(), list[list[Appended] | Refused]()
+        for request in requests:
+            try:
+                results.append(self._take(request, batch))
+            except Refused as error:
+                results.append(error)
+        self._write(batch)
+        return results
+
+    def _take(self, request: Request, batch: _Batch) -> list[Appended]:
+        book, built = self._state.book, list[Built]()
+        places, fresh = list[Appended](), dict[str, Appended]()
+        book.begin()
+        try:
+            for event in request.events:
+                if event.type in RESERVED and request.session is not _OWN:
+                    raise Refused("reserved_type", f"{event.type} is written by the ledger alone")
+                known = fresh.get(event.id) or self._find(event, batch)
+                if known is None:
+                    index = self._state.edge.size + len(batch.built) + len(built)
+                    item = self._builder.build(self._timely(event), index)
+                    self._check_session(item, request.session)
+                    book.apply(item.leaf)
+                    built.append(item)
+                    known = Appended(index, item.digest.hex(), item.commits)
+                    fresh[event.id] = replace(known, duplicate=True)
+                places.append(known)
+        except (Refused, RuleBroken) as error:
+            book.roll_back()
+            if isinstance(error, RuleBroken):
+                raise Refused(error.code, str(error)) from error
+            raise
+        book.commit()
+        batch.built += built
+        batch.places.update(fresh)
+        return places
+
+    def _timely(self, event: Event) -> Event:
+        """An outcome for an intent that has one becomes `outcome.late`."""
+        if event.type != "backend.outcome":
+            return event
+        intent = event.data.get("intent")
+        late = isinstance(intent, str) and intent in self._state.book.closed
+        return replace(event, type="outcome.late") if late else event
+
+    @staticmethod
+    def _check_session(item: Built, session: str | None) -> None:
+        if item.leaf["type"] == "backend.intent" and session not in (None, _OWN):
+            if item.leaf["data"]["session"] != session:
+                raise Refused("unknown_session", "the intent names the session of somebody else")
+
+    def _find(self, event: Event, batch: _Batch) -> Appended | None:
+        """Where an event stands that was appended before. A different event of that id: Refused."""
+        staged = batch.places.get(event.id)
+        if staged is not None:
+            leaf = next(item.leaf for item in batch.built if item.leaf["id"] == event.id)
+            known = staged
+        else:
+            try:
+                index = self._state.recent.find(event.id)
+            except ValueError as error:
+                raise Refused("bad_event", "the event id is not a UUID") from error
+            if index is None:
+                return None
+            leaf, known = self._stored(index)
+        if not self._builder.same(event, leaf):
+            raise Refused("id_conflict", "another event with this id is in the ledger")
+        return known
+
+    def _stored(self, index: int) -> tuple[dict[str, Any], Appended]:
+        firsts = self._state.firsts
+        first = firsts[bisect_right(firsts, index) - 1]
+        path = self.directory / EVENTS.directory / f"{first:012d}.seg"
+        stored = read_frame(path, self._state.recent.offset(index), EVENTS)
+        leaf = orjson.loads(stored.body)
+        commits = {entry["name"]: entry["commit"] for entry in leaf["pl"]}
+        return leaf, Appended(index, stored.digest.hex(), commits, duplicate=True)
+
+    def _write(self, batch: _Batch) -> None:
+        state = self._state
+        stored = [item for built in batch.built for item in built.stored]
+        try:
+            self._keyring.sync()
+            if not batch.built:
+                return
+            sealed = [frame(bytes.fromhex(digest), body) for _, digest, body in stored]
+            payload_places = self._payloads.write(sealed)
+            self._payloads.sync()
+            event_places = self._events.write([frame(b.digest, b.body) for b in batch.built])
+            self._events.sync()
+        except OSError as error:
+            raise self._poison(error) from error
+        located = dict(zip((ct for _, ct, _ in stored), payload_places, strict=True))
+        for built, (path, offset) in zip(batch.built, event_places, strict=True):
+            first = int(path.stem)
+            if first != state.firsts[-1]:
+                state.firsts.append(first)
+            state.recent.add(built.leaf["id"], built.leaf["n"], offset)
+            state.edge.append(built.digest)
+            held = HOLD_PAYLOADS.get(built.leaf["type"])
+            if held:
+                state.hold_payloads.update(
+                    (ct, located[ct]) for name, ct, _ in built.stored if name == held
+                )
+
+    def _poison(self, error: OSError) -> Poisoned:
+        self.poisoned = f"writing failed and is over for this process: {error}"
+        return Poisoned(self.poisoned)
+
+    def _check_alive(self) -> None:
+        if self.poisoned is not None:
+            raise Poisoned(self.poisoned)
+
+    # -- the ledger's own events
+
+    def _own(
+        self, kind: str, data: Mapping[str, Any], exchange: str | None = None
+    ) -> Event:
+        return Event(str(uuid.uuid4()), kind, exchange, None, data)
+
+    def _append_own(self, events: Sequence[Event]) -> None:
+        [result] = self.append_many([Request(events, _OWN)])
+        if isinstance(result, Refused):
+            raise Unusable(f"the ledger refused its own event: {result}") from result
+
+    @property
+    def sessions(self) -> frozenset[str]:
+        """Worker sessions that are open."""
+        return frozenset(self._state.book.sessions)
+
+    def open_session(self, session: str, pid: int) -> None:
+        """Open a worker session, unless it is open."""
+        if session not in self._state.book.sessions:
+            self._append_own([self._own("session.opened", {"session": session, "pid": pid})])
+
+    def close_session(self, session: str, cause: str) -> int:
+        """Give every open intent of a session the outcome `unknown`, then close it."""
+        book = self._state.book
+        if session not in book.sessions:
+            return 0
+        lost = book.open_intents(session)
+        events = [
+            replace(
+                self._own(
+                    "backend.outcome",
+                    {"intent": key, "status": "unknown", "cause": cause},
+                    intent.exchange,
+                ),
+                principal=self._keyring.principal_of(intent.principal or ""),
+            )
+            for key, intent in lost.items()
+        ]
+        events.append(self._own("session.closed", {"session": session, "cause": cause}))
+        self._append_own(events)
+        return len(lost)
+
+    # -- reading
+
+    @property
+    def size(self) -> int:
+        """Events in the ledger, all of them durable."""
+        return self._state.edge.size
+
+    def root(self) -> bytes:
+        """Root hash over all events."""
+        return self._state.edge.root()
+
+    def write_checkpoint(self) -> bytes | None:
+        """Sign size and root and publish them, if they changed. Raises Poisoned."""
+        self._check_alive()
+        now = Checkpoint(self.origin, self.size, self.root())
+        if now == self._signed:
+            return None
+        note = self._signer.sign(now)
+        try:
+            replace_file(self.directory / "checkpoint", note)
+        except OSError as error:
+            raise self._poison(error) from error
+        self._signed = now
+        return note
+
+    def exchange_keys(self, principal: str, exchange: str) -> tuple[bytes, bytes]:
+        """Content key and commitment key of an exchange; durable when this returns."""
+        self._check_alive()
+        keys = self._builder.exchange_keys(principal, exchange)
+        try:
+            self._keyring.sync()
+        except OSError as error:
+            raise self._poison(error) from error
+        return keys
+
+    def forget_old_holds(self) -> None:
+        """Forget holds that ended long ago. Called now and then by the owner of the ledger."""
+        book = self._state.book
+        book.forget_holds(self._now_us() - self._limits.hold_known_us)
+        kept = {
+            entry["ct"]
+            for filed in book.holds.values()
+            for leaf in (filed.leaf, *filed.reviews)
+            for entry in leaf["pl"]
+            if "ct" in entry
+        }
+        places = self._state.hold_payloads
+        for name in [name for name in places if name not in kept]:
+            del places[name]
+
+    def open_holds(self, after: str = "") -> Iterator[HoldRecord]:
+        """Holds whose time, with the time answers are kept, is not over; ordered by id.
+
+        A hold whose principal was erased cannot be opened and is left out.
+        """
+        since = self._now_us() - self._limits.hold_shown_us
+        holds = self._state.book.holds
+        for name in sorted(key for key in holds if key > after):
+            filed = holds[name]
+            if filed.touched_us() >= since or (filed.intent and not filed.outcome):
+                record = self._content(filed.leaf, "hold")
+                if record is not None:
+                    yield self._hold_record(filed, record)
+
+    def _hold_record(self, filed: Filed, record: bytes) -> HoldRecord:
+        settled = filed.settled
+        return HoldRecord(
+            hold=filed.hold,
+            filed_index=filed.leaf["n"],
+            record=record,
+            reviews=tuple(self._review(leaf) for leaf in filed.reviews),
+            settled=None if settled is None else {**settled["data"], "id": settled["id"]},
+            settled_index=None if settled is None else settled["n"],
+            intent=filed.intent is not None,
+            outcome=filed.outcome,
+        )
+
+    def _review(self, leaf: Mapping[str, Any]) -> dict[str, Any]:
+        reason = self._content(leaf, "reason") or b""
+        return {
+            **leaf["data"],
+            "id": leaf["id"],
+            "index": leaf["n"],
+            "at_us": leaf["ts"],
+            "reviewer": self._keyring.principal_of(leaf["actor"]),
+            "person": self._keyring.principal_of(reviewer(leaf)),
+            "reason": reason.decode("utf-8", "replace"),
+        }
+
+    def _content(self, leaf: Mapping[str, Any], name: str) -> bytes | None:
+        for entry in leaf["pl"]:
+            place = self._state.hold_payloads.get(entry.get("ct", ""))
+            if entry["name"] != name or place is None:
+                continue
+            pseudonym, _, month = entry["kref"].partition("/")
+            secret = self._keyring.key_of(self._keyring.principal_of(pseudonym) or "", month)
+            if secret is None:
+                return None
+            try:
+                return unseal(secret, leaf["id"], name, read_frame(*place, PAYLOADS).body)
+            except (BrokenSegment, Unreadable, OSError) as error:
+                raise self._poison(OSError(str(error))) from error
+        return None
+
+
+# Marks requests of the ledger itself; no worker can have this session, its messages are JSON.
+_OWN = "\x00own"
+
+
+def _check_key(path: Path, signer: Signer) -> None:
+    line = f"{signer.key.line()}\n".encode()
+    if not path.exists():
+        create(path, line)
+    elif path.read_bytes() != line:
+        raise Unusable(
+            f"{path} names another key or origin than signing.key and the settings; "
+            "restore the keys, or use the origin the ledger was made with"
+        )

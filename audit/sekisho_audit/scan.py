@@ -1,0 +1,125 @@
+"""Reading segment files, for recovery and for the verifier; it never writes.
+
+A segment is a magic line (`sekisho-events-v1 000000000042` and a newline: format and ordinal of the
+first frame) followed by frames: length (4 bytes, big endian), SHA-256 (32 bytes), body. The digest
+is the RFC 6962 leaf hash for events and the plain SHA-256 for payloads. So every byte of every file
+is covered: the magic line is compared whole, a wrong length breaks a digest, a wrong body too.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from sekisho_audit.canon import LEAF_BYTES_MAX
+from sekisho_audit.tree import HASH_BYTES, leaf_hash
+
+LENGTH = struct.Struct(">I")
+HEAD_BYTES = LENGTH.size + HASH_BYTES
+# A request body may be 8 MiB and an answer more; this is a bound on memory, not a wish.
+PAYLOAD_BYTES_MAX = 32 * 1024 * 1024
+_NAME = re.compile(r"([0-9]{12})\.seg")
+
+
+def payload_hash(body: bytes) -> bytes:
+    """Digest of a stored (encrypted) payload."""
+    return sha256(body).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One of the two kinds of segment."""
+
+    directory: str
+    magic: str
+    digest: Callable[[bytes], bytes]
+    frame_bytes_max: int
+
+    def header(self, first: int) -> bytes:
+        """The magic line of the segment whose first frame has ordinal `first`."""
+        return f"{self.magic} {first:012d}\n".encode()
+
+
+EVENTS = Family("events", "sekisho-events-v1", leaf_hash, LEAF_BYTES_MAX)
+PAYLOADS = Family("payloads", "sekisho-payloads-v1", payload_hash, PAYLOAD_BYTES_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One stored record: where it begins in its file, its digest, its bytes."""
+
+    offset: int
+    digest: bytes
+    body: bytes
+
+
+class BrokenSegment(Exception):
+    """A segment does not read to its end. `offset` is where the first bad record begins."""
+
+    def __init__(self, path: Path, offset: int, what: str) -> None:
+        super().__init__(f"{path.parent.name}/{path.name}, byte {offset}: {what}")
+        self.path = path
+        self.offset = offset
+        self.what = what
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment file and the ordinal of its first frame."""
+
+    path: Path
+    first: int
+
+
+def segments(ledger: Path, family: Family) -> list[Segment]:
+    """All segments of a family in order. A file that is none of ours is refused."""
+    found = []
+    directory = ledger / family.directory
+    for path in sorted(directory.iterdir()):
+        match = _NAME.fullmatch(path.name)
+        if not match or not path.is_file():
+            raise BrokenSegment(path, 0, "this file does not belong here")
+        found.append(Segment(path, int(match[1])))
+    return found
+
+
+def frames(segment: Segment, family: Family) -> Iterator[Frame]:
+    """The frames of one segment, each checked against its digest."""
+    path = segment.path
+    with path.open("rb") as file:
+        header = family.header(segment.first)
+        if file.read(len(header)) != header:
+            raise BrokenSegment(path, 0, "the first line is not what the file name says")
+        offset = len(header)
+        while head := file.read(HEAD_BYTES):
+            if len(head) < HEAD_BYTES:
+                raise BrokenSegment(path, offset, "the file ends inside a record")
+            (length,) = LENGTH.unpack_from(head)
+            if not 0 < length <= family.frame_bytes_max:
+                raise BrokenSegment(path, offset, f"impossible record length {length}")
+            body = file.read(length)
+            if len(body) < length:
+                raise BrokenSegment(path, offset, "the file ends inside a record")
+            digest = head[LENGTH.size :]
+            if family.digest(body) != digest:
+                raise BrokenSegment(path, offset, "the record does not fit its hash")
+            yield Frame(offset, digest, body)
+            offset += HEAD_BYTES + length
+
+
+def read_frame(path: Path, offset: int, family: Family) -> Frame:
+    """One frame at a known place."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        head = file.read(HEAD_BYTES)
+        if len(head) < HEAD_BYTES:
+            raise BrokenSegment(path, offset, "the file ends inside a record")
+        (length,) = LENGTH.unpack_from(head)
+        body = file.read(min(length, family.frame_bytes_max))
+    if family.digest(body) != head[LENGTH.size :]:
+        raise BrokenSegment(path, offset, "the record does not fit its hash")
+    return Frame(offset, head[LENGTH.size :], body)

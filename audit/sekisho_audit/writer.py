@@ -1,0 +1,204 @@
+"""The one thread that writes: takes what is queued, writes it as one batch, hands back the answers.
+
+Everything that arrives while a batch is on its way to the disk makes the next batch, so a slow disk
+means larger batches, not more waiting for each. The queue is bounded by events and bytes. The first
+error ends the thread for good: waiters are told, nothing is tried again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sekisho_audit.errors import LedgerError, Poisoned, Refused
+from sekisho_audit.events import Appended
+from sekisho_audit.ledger import Ledger, Request
+
+# Below this mark nothing new is let in, so that what is under way can still be recorded.
+_NEW_WORK = frozenset({"request.received", "hold.filed", "backend.intent"})
+_HOUSEKEEPING_S = 600.0
+
+AppendAnswer = list[Appended] | LedgerError
+Answered = Callable[[AppendAnswer], None]
+
+
+@dataclass(frozen=True, slots=True)
+class WriterLimits:
+    """Bounds of the queue and of the disk."""
+
+    queue_events_max: int = 8_192  # a second of work for a fast disk; more would only be late
+    queue_bytes_max: int = 128 * 1024 * 1024
+    checkpoint_s: float = 1.0
+    disk_free_min_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A request with what to do with its answer (called in the writer's thread)."""
+
+    request: Request
+    size: int
+    answered: Answered
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Something else that needs the ledger. `ordered`: not before what was queued earlier, and
+    nothing queued later before it; otherwise it runs after the appends of its round."""
+
+    run: Callable[[Ledger], None]
+    failed: Callable[[LedgerError], None]
+    ordered: bool = False
+
+
+Job = Append | Call
+
+
+class Writer(threading.Thread):
+    """Owns the ledger from `start` to the end of the thread, and closes it."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        limits: WriterLimits,
+        *,
+        round_over: Callable[[], None],
+        ended: Callable[[str | None], None],
+    ) -> None:
+        super().__init__(name="ledger-writer")
+        self._ledger = ledger
+        self._limits = limits
+        self._round_over = round_over
+        self._ended = ended
+        self._wake = threading.Condition()
+        self._jobs: deque[Job] = deque()
+        self._now: deque[Job] = deque()
+        self._stopping = False
+        self._over: str | None = None
+        self.queued_events = 0
+        self.queued_bytes = 0
+        self.disk_free_bytes = _free(ledger)
+
+    # -- called by the event loop
+
+    def submit(self, job: Job) -> None:
+        """Queue a job. Raises Refused `busy` when the queue is full, Poisoned when it is over."""
+        with self._wake:
+            if self._over is not None:
+                raise Poisoned(self._over)
+            if isinstance(job, Append):
+                self._admit(job)
+            self._jobs.append(job)
+            self._wake.notify()
+
+    def _admit(self, job: Append) -> None:
+        events, limits = len(job.request.events), self._limits
+        full = (
+            self.queued_events + events > limits.queue_events_max
+            or self.queued_bytes + job.size > limits.queue_bytes_max
+        )
+        if full:
+            raise Refused("busy", "the ledger's queue is full; try again in a second")
+        if self.disk_free_bytes < limits.disk_free_min_bytes and any(
+            event.type in _NEW_WORK for event in job.request.events
+        ):
+            raise Refused("disk_full", "the ledger's disk is nearly full; free some space")
+        self.queued_events += events
+        self.queued_bytes += job.size
+
+    def stop(self) -> None:
+        """Write what is queued, close the ledger, end the thread."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+
+    # -- the thread
+
+    def run(self) -> None:
+        """Write until told to stop or until something fails."""
+        why: str | None = None
+        try:
+            self._work()
+            self._ledger.close()
+        except Poisoned as error:
+            why = str(error)
+        except Exception as error:  # noqa: BLE001 - a writer in an unknown state must never go on
+            why = f"the writer failed in a way it should not: {error!r}"
+        self._turn_away(why or "auditd has stopped")
+        self._ended(why)
+
+    def _work(self) -> None:
+        next_sign = time.monotonic() + self._limits.checkpoint_s
+        next_house = time.monotonic() + _HOUSEKEEPING_S
+        while True:
+            jobs, stopping = self._take(next_sign - time.monotonic())
+            if jobs:
+                self._round(jobs)
+            elif stopping:
+                return
+            now = time.monotonic()
+            if now >= next_sign:
+                self._ledger.write_checkpoint()
+                self.disk_free_bytes = _free(self._ledger)
+                next_sign = now + self._limits.checkpoint_s
+            if now >= next_house:
+                self._ledger.forget_old_holds()
+                next_house = now + _HOUSEKEEPING_S
+
+    def _take(self, wait_s: float) -> tuple[deque[Job], bool]:
+        with self._wake:
+            if not self._jobs and not self._stopping:
+                self._wake.wait(max(wait_s, 0.0))
+            jobs, self._jobs = self._jobs, deque()
+            return jobs, self._stopping
+
+    def _round(self, jobs: deque[Job]) -> None:
+        appends: list[Append] = []
+        later: list[Call] = []
+        self._now = jobs
+        for job in jobs:
+            if isinstance(job, Append):
+                appends.append(job)
+            elif job.ordered:
+                self._append(appends)
+                appends = []
+                job.run(self._ledger)
+            else:
+                later.append(job)
+        self._append(appends)
+        for call in later:
+            call.run(self._ledger)
+        self._now = deque()
+        self._round_over()
+
+    def _append(self, appends: list[Append]) -> None:
+        if not appends:
+            return
+        results = self._ledger.append_many([job.request for job in appends])
+        with self._wake:
+            self.queued_events -= sum(len(job.request.events) for job in appends)
+            self.queued_bytes -= sum(job.size for job in appends)
+        for job, result in zip(appends, results, strict=True):
+            job.answered(result)
+
+    def _turn_away(self, why: str) -> None:
+        """Tell everyone who waits. Some of this round may have been answered: they ignore it."""
+        with self._wake:
+            self._over = why
+            jobs = [*self._now, *self._jobs]
+            self._jobs.clear()
+        for job in jobs:
+            if isinstance(job, Append):
+                job.answered(Poisoned(why))
+            else:
+                job.failed(Poisoned(why))
+        self._round_over()
+
+
+def _free(ledger: Ledger) -> int:
+    disk = os.statvfs(ledger.directory)
+    return disk.f_bavail * disk.f_frsize

@@ -12,7 +12,7 @@ parsed, so that strangers cost nothing (docs/adr/0004).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from sekisho.clearance import Clearance
 from sekisho.content.redact import redact_body
 from sekisho.content.scan import Scanner
 from sekisho.errors import BackendFailed, BadRequest, SekishoError
+from sekisho.holding.file import Filing
 from sekisho.model import evidence
 from sekisho.model.catalog import Catalog
 from sekisho.model.exchange import Exchange
@@ -58,7 +59,7 @@ class Limits:
 class Parts:
     """What the line is built from; wiring.py puts it together.
 
-    `path_of(backend, endpoint)` is the backend profile's path; `file` files a hold with its events.
+    `path_of(backend, endpoint)` is the backend profile's path; `lease_s` how long a claim lasts unrenewed.
     """
 
     clock: Clock
@@ -70,7 +71,7 @@ class Parts:
     backend: Backend
     path_of: Callable[[str, str], str]
     holds: HoldStore
-    file: Callable[[Held, Exchange, Principal], Awaitable[HoldView]]
+    filing: Filing
     lease_s: float
     unsettled: Unsettled
     session: str
@@ -103,7 +104,8 @@ class Pipeline:
             cleared = await self._clear(exchange, principal, progress)
             if isinstance(cleared, Held):
                 progress.stage = "hold"
-                return await self._parts.file(cleared, exchange, principal)
+                filing = self._parts.filing
+                return await filing.file(cleared.outgoing, cleared.terms, exchange, principal)
         except SekishoError as error:
             error.exchange = exchange.id
             await self._refuse(exchange.id, principal.id, progress, error)

@@ -18,7 +18,8 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -45,7 +46,8 @@ class CannotServe(SekishoError):
 
 @dataclass
 class Child:
-    """One process to keep alive. `ready_line` is waited for on its standard output."""
+    """One process to keep alive. `ready_line` is waited for on its standard output; `log` takes
+    its standard error, which is ours otherwise."""
 
     name: str
     command: Sequence[str]
@@ -53,7 +55,7 @@ class Child:
     ready_line: bytes | None = None
     pass_fds: tuple[int, ...] = ()
     final_exit: int | None = None
-    env: dict[str, str] = field(default_factory=dict)
+    log: Path | None = None
     process: asyncio.subprocess.Process | None = None
 
 
@@ -121,14 +123,15 @@ class Supervisor:
         return parts
 
     async def _start(self, child: Child) -> None:
-        child.process = await asyncio.create_subprocess_exec(
-            *child.command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE if child.ready_line else None,
-            pass_fds=child.pass_fds,
-            env={**os.environ, **child.env},
-            preexec_fn=_die_with_parent,
-        )
+        with child.log.open("ab") if child.log else nullcontext() as log:
+            child.process = await asyncio.create_subprocess_exec(
+                *child.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE if child.ready_line else None,
+                stderr=log,
+                pass_fds=child.pass_fds,
+                preexec_fn=_die_with_parent,
+            )
         if child.ready_line and child.process.stdout:
             try:
                 async with asyncio.timeout(START_S):

@@ -28,10 +28,11 @@ from sekisho.errors import (
     NotFound,
     SekishoError,
 )
+from sekisho.holding.deliver import deliver
 from sekisho.holding.wait import wait
-from sekisho.model.hold import HoldLimits, HoldState, HoldView, StoredAnswer
+from sekisho.model.hold import WAITING, HoldLimits, HoldState, HoldView, StoredAnswer
 from sekisho.model.principal import Principal
-from sekisho.ports import Clock, Directory, HoldStore
+from sekisho.ports import Clock, Directory, HoldStore, Ledger
 from sekisho.stages.identify import identify
 from sekisho.web.problems import Headers, backend_after_approval, problem
 
@@ -54,6 +55,7 @@ class Waiting:
     def __init__(
         self,
         holds: HoldStore,
+        ledger: Ledger,
         directory: Directory,
         clock: Clock,
         limits: HoldLimits,
@@ -61,6 +63,7 @@ class Waiting:
         launch: Callable[[str], None],
     ) -> None:
         self._holds = holds
+        self._ledger = ledger
         self._directory = directory
         self._clock = clock
         self._limits = limits
@@ -97,7 +100,7 @@ class Waiting:
             hop_s = min(self._limits.hop_wait_s, left_s)
             view = await wait(view.hold.id, self._holds, hop_s, on_approved=self._launch)
         more = view.hold.wait_until_us > self._clock.now_us()
-        if _undecided(view) and more and await self._holds.hop(view.hold.id):
+        if view.state in WAITING and more and await self._holds.hop(view.hold.id):
             pending = self._pending(view)
             _, headers, body = problem(
                 pending, exchange=view.hold.exchange, approval=self._approval(view)
@@ -108,10 +111,7 @@ class Waiting:
     async def _told(self, view: HoldView, *, as_json: bool) -> Reply:
         """The answer if there is one, else the error that says how the hold stands."""
         if view.state in (HoldState.READY, HoldState.DELIVERED):
-            stored = await self._holds.answer(view.hold.id)
-            if stored is None:
-                raise _not_there()
-            await self._holds.deliver(view.hold.id)
+            stored = await deliver(self._holds, self._ledger, view)
             return _replay(stored, view, as_json=as_json)
         error = self._error(view)
         retry = False if isinstance(error, BackendFailed) else None
@@ -187,15 +187,6 @@ class Waiting:
 def _may_read(principal: Principal, view: HoldView) -> bool:
     """The same principal under any of its keys; a service account's owner may read it too."""
     return principal.id in (view.hold.principal, view.hold.person)
-
-
-def _undecided(view: HoldView) -> bool:
-    return view.state in (
-        HoldState.PENDING,
-        HoldState.DECIDING,
-        HoldState.APPROVED,
-        HoldState.DISPATCHING,
-    )
 
 
 def _replay(stored: StoredAnswer, view: HoldView, *, as_json: bool) -> Reply:

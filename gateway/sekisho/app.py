@@ -1,0 +1,77 @@
+"""Everything of a worker that is not the data path, as one FastAPI application.
+
+It stands behind `web/data_path.py`, which hands over what is not `/v1` traffic of clients. Errors
+have the same shape on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from sekisho import __version__
+from sekisho.errors import BadRequest, NotFound, SekishoError
+from sekisho.telemetry import Metrics
+from sekisho.web import approvals, health, pages
+from sekisho.web.health import Check
+from sekisho.web.problems import internal, problem
+from sekisho.web.services import Services
+
+_log = structlog.get_logger("sekisho.app")
+
+
+def create_app(services: Services, checks: Mapping[str, Check], metrics: Metrics) -> FastAPI:
+    """Build the application; `checks` are what /readyz asks, by part."""
+    app = FastAPI(
+        title="Sekisho",
+        version=__version__,
+        description="A governed gateway between staff and any LLM backend.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    app.state.checks = checks
+    app.state.metrics = metrics
+    for module in (approvals, health, pages):
+        app.include_router(module.router)
+    app.add_exception_handler(SekishoError, _known)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unknown)
+    return app
+
+
+def _said(error: SekishoError) -> Response:
+    status, headers, body = problem(error, exchange=error.exchange)
+    text = {name.decode(): value.decode() for name, value in headers}
+    return Response(body, status_code=status, headers=text)
+
+
+async def _known(_: Request, error: Exception) -> Response:
+    return _said(error if isinstance(error, SekishoError) else internal())
+
+
+async def _malformed(_: Request, error: Exception) -> Response:
+    details = error.errors() if isinstance(error, RequestValidationError) else []
+    where = "; ".join(
+        f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}" for detail in details[:8]
+    )
+    return _said(BadRequest(f"This request does not fit: {where}."))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status in (404, 405):
+        message = f"{request.method} {request.url.path[:128]} is not offered by this gateway."
+        return _said(NotFound(message, code="unknown_path"))
+    return _said(internal())
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    _log.error("unexpected fault", path=request.url.path, error=type(error).__name__)
+    return _said(internal())

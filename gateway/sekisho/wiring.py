@@ -1,0 +1,261 @@
+"""The composition root: the only place that names concrete adapters.
+
+`build` makes one worker's parts from the settings without touching the outside; `Worker.start`
+connects them, `Worker.stop` lets running work end and closes them in the order in which they depend
+on one another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from sekisho.adapters.aiohttp_backend import AiohttpBackend, Endpoint
+from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
+from sekisho.adapters.opa_embedded import EmbeddedOPA
+from sekisho.adapters.redis_holds import RedisHoldStore, connect
+from sekisho.adapters.sql_registry import SqlDirectory
+from sekisho.app import create_app
+from sekisho.backends.profile import load as load_profile
+from sekisho.config import Settings
+from sekisho.errors import HoldStoreUnavailable, LedgerUnavailable, Overloaded, SekishoError
+from sekisho.holding import rebuild
+from sekisho.holding.file import Filing
+from sekisho.holding.sweep import Sweep
+from sekisho.model.catalog import Backend as CatalogBackend
+from sekisho.model.catalog import Catalog
+from sekisho.model.hold import HoldLimits
+from sekisho.pipeline import Limits as LineLimits
+from sekisho.pipeline import Parts, Pipeline
+from sekisho.telemetry import Metrics
+from sekisho.unsettled import Unsettled
+from sekisho.web.data_path import DataPath
+from sekisho.web.data_path import Limits as WebLimits
+from sekisho.web.services import Services
+from sekisho.web.waiting import Waiting
+
+_JOIN_KEY = b"sekisho-join-key-v1"
+
+
+class SystemClock:
+    """Wall time; see the port Clock."""
+
+    def now_us(self) -> int:
+        """Microseconds since the epoch, UTC."""
+        return time.time_ns() // 1000
+
+
+@dataclass
+class Worker:
+    """One worker's application and what has to be started and stopped around it."""
+
+    app: DataPath
+    ledger: AuditdLedger
+    holds: RedisHoldStore
+    directory: SqlDirectory
+    engine: EmbeddedOPA
+    backend: AiohttpBackend
+    sweep: Sweep
+    filing: Filing
+    unsettled: Unsettled
+    exit_status: int = 0
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def stop_admitting(self) -> None:
+        """Refuse new exchanges; running ones go on."""
+        self.app.admitting = False
+
+    async def start(self, on_exhausted: Callable[[], None]) -> None:
+        """Connect everything. A part that is down is reported by /readyz, not fatal here, except
+        the rules and the registry: without those this worker could never say yes or no."""
+        await self.engine.start(on_exhausted)
+        await self.directory.start()
+        try:
+            await self.ledger.start()
+        except LedgerUnavailable:
+            pass  # it keeps connecting; until then every exchange is refused
+        self.holds.open()
+        await self.backend.open()
+        self._tasks = [
+            asyncio.create_task(self.sweep.run()),
+            asyncio.create_task(self.unsettled.run()),
+        ]
+
+    async def stop(self) -> None:
+        """Finish what may be finished, tell the ledger the last outcomes, close."""
+        self.stop_admitting()
+        await self.sweep.stop()
+        await self.filing.drain()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.backend.close()
+        try:
+            async with asyncio.timeout(2.0):
+                await self.unsettled.flush()
+        except TimeoutError:
+            pass  # auditd closes what is left as unknown when this session ends
+        await self.ledger.close()
+        await self.holds.close()
+        await self.directory.close()
+        await self.engine.close()
+
+
+def build(settings: Settings) -> Worker:
+    """Put one worker together. Raises SekishoError for settings that name what does not exist."""
+    clock = SystemClock()
+    ledger = AuditdLedger(
+        str(settings.auditd_socket),
+        limits=LedgerLimits(append_deadline_s=settings.audit.append_deadline_s),
+    )
+    limits = hold_limits(settings)
+    holds = RedisHoldStore(
+        connect(settings.redis_url),
+        ledger.exchange_keys,
+        limits,
+        lambda store: _reapply(store, ledger),
+    )
+    pepper = (settings.audit.keys_dir / "pepper").read_bytes()
+    directory = SqlDirectory(settings.registry_path, pepper)
+    engine = EmbeddedOPA(
+        settings.policy.bundle,
+        deadline_ms=settings.policy.deadline_ms,
+        engines=settings.policy.engines,
+    )
+    backend = AiohttpBackend(endpoints(settings))
+    unsettled = Unsettled(ledger)
+    join_key = hmac.digest(pepper, _JOIN_KEY, hashlib.sha256)
+    filing = Filing(holds, ledger, clock, limits, join_key)
+    pipeline = Pipeline(
+        Parts(
+            clock=clock,
+            directory=directory,
+            engine=engine,
+            scanner=engine.scanner,
+            catalog=catalog(settings),
+            ledger=ledger,
+            backend=backend,
+            path_of=backend.path,
+            holds=holds,
+            filing=filing,
+            lease_s=settings.holds.lease_s,
+            unsettled=unsettled,
+            session=ledger.session,
+            limits=LineLimits(settings.server.json_depth_max, settings.holds.answer_bytes_max),
+        )
+    )
+    sweep = Sweep(holds, ledger, pipeline.resume)
+    waiting = Waiting(
+        holds, ledger, directory, clock, limits, settings.public_url, sweep.start
+    )
+    metrics = Metrics()
+    services = Services(
+        store=holds, ledger=ledger, directory=directory, limits=limits, launch=sweep.start
+    )
+    checks = {
+        "ledger": ledger_check(ledger),
+        "holds": holds_check(holds),
+        "registry": directory.check,
+        "policy": engine.check,
+        "outcomes": outcomes_check(unsettled),
+    }
+    app = DataPath(
+        pipeline,
+        waiting,
+        WebLimits(
+            body_bytes_max=settings.server.body_bytes_max,
+            body_bytes_total_max=settings.server.body_bytes_total_max,
+            body_timeout_s=settings.server.body_timeout_s,
+            inflight_max=settings.server.inflight_max,
+        ),
+        create_app(services, checks, metrics),
+    )
+    return Worker(app, ledger, holds, directory, engine, backend, sweep, filing, unsettled)
+
+
+def hold_limits(settings: Settings) -> HoldLimits:
+    """The settings of section [holds] as the line uses them."""
+    holds = settings.holds
+    return HoldLimits(
+        total_bytes_max=holds.hold_bytes_total_max,
+        answer_bytes_max=holds.answer_bytes_max,
+        hops_max=holds.hops_max,
+        hop_wait_s=holds.hop_wait_s,
+        wait_total_s=holds.wait_total_s,
+        ttl_s_max=holds.ttl_s_max,
+        lease_s=holds.lease_s,
+        execution_expiry_s=holds.execution_expiry_s,
+        keep_answer_s=holds.keep_answer_s,
+        retry_join_s=holds.retry_join_s,
+    )
+
+
+def catalog(settings: Settings) -> Catalog:
+    """Which backend serves which model, in the order of the configuration."""
+    return Catalog(
+        tuple(
+            CatalogBackend(id=backend.id, models=backend.models, trust=backend.trust)
+            for backend in settings.backends
+        )
+    )
+
+
+def endpoints(settings: Settings) -> dict[str, Endpoint]:
+    """How to reach each backend; keys come from the environment and stay in this process."""
+    return {
+        backend.id: Endpoint(
+            id=backend.id,
+            profile=load_profile(backend.profile),
+            base_url=str(backend.base_url),
+            api_key=os.environ.get(backend.api_key_env, "") if backend.api_key_env else "",
+            timeout_connect_s=backend.timeout_connect_s,
+            timeout_read_s=backend.timeout_read_s,
+            keepalive_s=backend.keepalive_s,
+            concurrency=backend.concurrency,
+        )
+        for backend in settings.backends
+    }
+
+
+async def _reapply(store: RedisHoldStore, ledger: AuditdLedger) -> None:
+    await rebuild.reapply(store, ledger)
+
+
+def ledger_check(ledger: AuditdLedger) -> Callable[[], Awaitable[None]]:
+    """Ready when auditd answers and has not stopped for good."""
+
+    async def check() -> None:
+        status = await ledger.status()
+        if status.get("poisoned"):
+            message = "the ledger stopped after a disk fault; see docs/howto/recover.md"
+            raise LedgerUnavailable(message)
+
+    return check
+
+
+def holds_check(holds: RedisHoldStore) -> Callable[[], Awaitable[None]]:
+    """Ready when the store answers and the ledger has been applied to it."""
+
+    async def check() -> None:
+        try:
+            await holds.list_open(1)
+        except SekishoError as error:
+            raise HoldStoreUnavailable(error.message) from error
+
+    return check
+
+
+def outcomes_check(unsettled: Unsettled) -> Callable[[], Awaitable[None]]:
+    """Ready while outcomes can still be promised."""
+
+    async def check() -> None:
+        if unsettled.full:
+            message = "too many outcomes wait for the ledger"
+            raise Overloaded(message)
+
+    return check

@@ -1,0 +1,84 @@
+"""One gateway worker: a uvicorn server on a socket it was given, with the application behind it.
+
+Prints `ready` when it accepts. It ends by itself, to be replaced, when its policy engines are
+exhausted by runaway rules: no engine can be cancelled, only left behind with its process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import sys
+from pathlib import Path
+
+import structlog
+import uvicorn
+import uvloop
+
+from sekisho import telemetry, wiring
+from sekisho.config import Settings, load
+from sekisho.web.http_guard import guarded
+
+EXIT_REPLACE = 75  # EX_TEMPFAIL: start me again
+KEEPALIVE_S = 65  # longer than the 60 s that load balancers keep idle connections
+
+_log = structlog.get_logger("sekisho.worker")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, saying `ready` on standard output once it accepts."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+
+
+async def run(settings: Settings, listener: socket.socket) -> int:
+    """Serve until SIGTERM; the exit status."""
+    worker = wiring.build(settings)
+    config = uvicorn.Config(
+        worker.app,
+        loop="none",
+        http=guarded(settings.server.header_bytes_max, settings.server.headers_timeout_s),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEPALIVE_S,
+        timeout_graceful_shutdown=int(settings.server.drain_s),
+    )
+    server = _Server(config)
+
+    def replace_me() -> None:
+        _log.critical("policy engines exhausted: this worker ends and is replaced")
+        worker.stop_admitting()
+        worker.exit_status = EXIT_REPLACE
+        server.should_exit = True
+
+    await worker.start(on_exhausted=replace_me)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        await worker.stop()
+    return worker.exit_status
+
+
+def main() -> int:
+    """Parse, load, serve."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--fd", type=int, required=True, help="the listening socket")
+    options = parser.parse_args()
+    settings = load(options.config)
+    telemetry.configure(settings.log.level, settings.log.format)
+    listener = socket.socket(fileno=options.fd)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run(settings, listener))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -59,14 +59,12 @@ def _no_float(text: str) -> NoReturn:
     raise NotCanonical(f"a number that is not an integer: {text[:40]}")
 
 
-def decode(raw: bytes) -> Any:  # noqa: ANN401 - JSON is any value
+def decode(raw: bytes) -> Any:
     """The value of canonical bytes; anything else is refused."""
     if len(raw) > LEAF_BYTES_MAX:
         raise NotCanonical(f"longer than {LEAF_BYTES_MAX} bytes")
     try:
-        value = json.loads(
-            raw.decode("utf-8"), parse_float=_no_float, parse_constant=_no_float
-        )
+        value = json.loads(raw.decode("utf-8"), parse_float=_no_float, parse_constant=_no_float)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise NotCanonical(f"not JSON: {error}") from error
     if encode(value) != raw:

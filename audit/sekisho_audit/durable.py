@@ -59,5 +59,5 @@ def replace_file(path: Path, body: bytes) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-    os.rename(fresh, path)
+    fresh.rename(path)
     sync_directory(path.parent)

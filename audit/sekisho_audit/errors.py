@@ -1,10 +1,10 @@
 """Everything that can stop the ledger, as one tree.
 
-    LedgerError
-    +-- Refused     this request is not written; `code` says why; the ledger is fine
-    +-- Poisoned    a write failed or a file changed under us; nothing more is written, ever
-    +-- Unusable    the ledger cannot be opened as it is; a person must look
-        +-- Locked  another writer has it
+LedgerError
++-- Refused     this request is not written; `code` says why; the ledger is fine
++-- Poisoned    a write failed or a file changed under us; nothing more is written, ever
++-- Unusable    the ledger cannot be opened as it is; a person must look
++-- Locked  another writer has it
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from sekisho_audit.canon import INT_MAX, NotCanonical, check
 @dataclass(frozen=True, slots=True)
 class Payload:
     """Content of an event. The leaf gets a keyed commitment to `exact`; `stored` is what is kept,
-    encrypted (None: nothing is kept, the commitment alone stands)."""
+    encrypted (None: nothing is kept, the commitment alone stands).
+    """
 
     name: str
     exact: bytes
@@ -76,29 +77,39 @@ def _flag(value: object) -> bool:
 
 
 def _texts(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) <= LIST_ITEMS_MAX and all(
-        _text(item) for item in value
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) <= LIST_ITEMS_MAX
+        and all(_text(item) for item in value)
     )
 
 
 def _reasons(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) <= LIST_ITEMS_MAX and all(
-        isinstance(item, dict)
-        and item.keys() == {"code", "rule", "msg"}
-        and all(_text(part) for part in item.values())
-        for item in value
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) <= LIST_ITEMS_MAX
+        and all(
+            isinstance(item, dict)
+            and item.keys() == {"code", "rule", "msg"}
+            and all(_text(part) for part in item.values())
+            for item in value
+        )
     )
 
 
 def _thresholds(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and 0 < len(value) <= LIST_ITEMS_MAX and all(
-        isinstance(item, dict)
-        and item.keys() == {"reviewers", "approve", "deny"}
-        and _text(item["reviewers"])
-        and _number(item["approve"])
-        and _number(item["deny"])
-        and item["approve"] > 0
-        for item in value
+    return (
+        isinstance(value, (list, tuple))
+        and 0 < len(value) <= LIST_ITEMS_MAX
+        and all(
+            isinstance(item, dict)
+            and item.keys() == {"reviewers", "approve", "deny"}
+            and _text(item["reviewers"])
+            and _number(item["approve"])
+            and _number(item["deny"])
+            and item["approve"] > 0
+            for item in value
+        )
     )
 
 
@@ -250,9 +261,7 @@ TYPES: Mapping[str, EventType] = {
         "An exchange ended without an intent: denied, malformed, or a part was missing.",
         {"code": _text, "status": _number, "stage": _text},
     ),
-    "exchange.cancelled": EventType(
-        "The client went away before anything left.", {"stage": _text}
-    ),
+    "exchange.cancelled": EventType("The client went away before anything left.", {"stage": _text}),
     "session.opened": EventType(
         "A worker process connected.", {"session": _text, "pid": _number}, exchange=False
     ),

@@ -1,4 +1,4 @@
-"""From an event to its leaf: pseudonyms for principals, commitments and sealed payloads for content.
+"""From an event to its leaf: pseudonyms for principals, commitments and seals for content.
 
 This is the only place where a principal id or content meets the ledger, and neither gets through.
 """
@@ -69,9 +69,7 @@ def _check_ids(event: Event) -> None:
 class LeafBuilder:
     """Builds the leaves of one boot of one ledger."""
 
-    def __init__(
-        self, origin: str, boot: str, keyring: Keyring, now_us: Callable[[], int]
-    ) -> None:
+    def __init__(self, origin: str, boot: str, keyring: Keyring, now_us: Callable[[], int]) -> None:
         self._origin = origin
         self._boot = boot
         self._keyring = keyring

@@ -84,7 +84,7 @@ def wall_us() -> int:
 class Ledger:
     """The only writer of a ledger directory."""
 
-    def __init__(  # noqa: PLR0913 - the parts `open` has put together
+    def __init__(  # noqa: PLR0917 - the parts that `open` has put together
         self,
         directory: Path,
         lock: DirectoryLock,
@@ -212,8 +212,7 @@ class Ledger:
         book.begin()
         try:
             for event in request.events:
-                if event.type in RESERVED and request.session is not _OWN:
-                    raise Refused("reserved_type", f"{event.type} is written by the ledger alone")
+                _check_reserved(event, request.session)
                 known = fresh.get(event.id) or self._find(event, batch)
                 if known is None:
                     index = self._state.edge.size + len(batch.built) + len(built)
@@ -244,9 +243,11 @@ class Ledger:
 
     @staticmethod
     def _check_session(item: Built, session: str | None) -> None:
-        if item.leaf["type"] == "backend.intent" and session not in (None, _OWN):
-            if item.leaf["data"]["session"] != session:
-                raise Refused("unknown_session", "the intent names the session of somebody else")
+        leaf = item.leaf
+        if leaf["type"] != "backend.intent" or session in {None, _OWN}:
+            return
+        if leaf["data"]["session"] != session:
+            raise Refused("unknown_session", "the intent names the session of somebody else")
 
     def _find(self, event: Event, batch: _Batch) -> Appended | None:
         """Where an event stands that was appended before. A different event of that id: Refused."""
@@ -312,9 +313,7 @@ class Ledger:
 
     # -- the ledger's own events
 
-    def _own(
-        self, kind: str, data: Mapping[str, Any], exchange: str | None = None
-    ) -> Event:
+    def _own(self, kind: str, data: Mapping[str, Any], exchange: str | None = None) -> Event:
         return Event(str(uuid.uuid4()), kind, exchange, None, data)
 
     def _append_own(self, events: Sequence[Event]) -> None:
@@ -460,6 +459,11 @@ class Ledger:
 
 # Marks requests of the ledger itself; no worker can have this session, its messages are JSON.
 _OWN = "\x00own"
+
+
+def _check_reserved(event: Event, session: str | None) -> None:
+    if event.type in RESERVED and session is not _OWN:
+        raise Refused("reserved_type", f"{event.type} is written by the ledger alone")
 
 
 def _check_key(path: Path, signer: Signer) -> None:

@@ -1,8 +1,8 @@
 """What is on the disk, read at start: verified frame by frame, a torn tail cut, the state rebuilt.
 
-Only what nobody was told to be durable may be cut: unreadable records at the end of the last segment
-and beyond the last checkpoint. Anything else that does not fit is refused, because then either the
-disk or a person has changed evidence, and writing on would bury it.
+Only what nobody was told to be durable may be cut: unreadable records at the end of the last
+segment and beyond the last checkpoint. Anything else that does not fit is refused, because then
+either the disk or a person has changed evidence, and writing on would bury it.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Recent:
             del self._offsets[:excess]
             self._first += excess
 
+
 @dataclass(slots=True)
 class Tail:
     """Where a family of segments ends."""
@@ -112,8 +113,6 @@ def _cut(segment: Segment, error: BrokenSegment, family: Family, state: State) -
     size = path.stat().st_size
     state.cut.append((f"{family.directory}/{path.name}", size - error.offset))
     if error.offset == 0:
-        if not family.header(segment.first).startswith(path.read_bytes()):
-            raise Unusable(f"{error}; {_MEND}") from error
         path.unlink()
         sync_directory(path.parent)
         return 0
@@ -156,7 +155,7 @@ class _Reader:
                 for frame in frames(segment, EVENTS):
                     self._take(frame)
             except BrokenSegment as error:
-                if segment is not found[-1] or state.edge.size < self._signed:
+                if not error.torn or segment is not found[-1] or state.edge.size < self._signed:
                     raise Unusable(f"{error}; {_MEND}") from error
                 size = _cut(segment, error, EVENTS, state)
             else:
@@ -216,7 +215,7 @@ class _Reader:
                     count += 1
                     self._found(segment, frame)
             except BrokenSegment as error:
-                if segment is not found[-1] or self._wanted:
+                if not error.torn or segment is not found[-1] or self._wanted:
                     raise Unusable(f"{error}; {_MEND}") from error
                 broken = error
                 size = _cut(segment, error, PAYLOADS, state)

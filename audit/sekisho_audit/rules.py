@@ -189,7 +189,7 @@ class Book:
         self._put(self.writer, "boot", leaf["boot"])
         self._put(self.writer, "down", value=False)
 
-    def _shutdown(self, leaf: Leaf) -> None:
+    def _shutdown(self, _leaf: Leaf) -> None:
         if self.intents:
             raise RuleBroken("open_intents", f"a clean stop with {len(self.intents)} open intents")
         self._put(self.writer, "down", value=True)

@@ -58,13 +58,17 @@ class Frame:
 
 
 class BrokenSegment(Exception):
-    """A segment does not read to its end. `offset` is where the first bad record begins."""
+    """A segment does not read to its end. `offset` is where the first bad record begins.
 
-    def __init__(self, path: Path, offset: int, what: str) -> None:
+    `torn`: a writer that was killed could have left it so, if this is the end of the ledger.
+    """
+
+    def __init__(self, path: Path, offset: int, what: str, *, torn: bool = True) -> None:
         super().__init__(f"{path.parent.name}/{path.name}, byte {offset}: {what}")
         self.path = path
         self.offset = offset
         self.what = what
+        self.torn = torn
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def segments(ledger: Path, family: Family) -> list[Segment]:
     for path in sorted(directory.iterdir()):
         match = _NAME.fullmatch(path.name)
         if not match or not path.is_file():
-            raise BrokenSegment(path, 0, "this file does not belong here")
+            raise BrokenSegment(path, 0, "this file does not belong here", torn=False)
         found.append(Segment(path, int(match[1])))
     return found
 
@@ -92,8 +96,11 @@ def frames(segment: Segment, family: Family) -> Iterator[Frame]:
     path = segment.path
     with path.open("rb") as file:
         header = family.header(segment.first)
-        if file.read(len(header)) != header:
-            raise BrokenSegment(path, 0, "the first line is not what the file name says")
+        start = file.read(len(header))
+        if start != header:
+            what = "the first line is not what the file name says"
+            torn = len(start) < len(header) and header.startswith(start)
+            raise BrokenSegment(path, 0, what, torn=torn)
         offset = len(header)
         while head := file.read(HEAD_BYTES):
             if len(head) < HEAD_BYTES:

@@ -93,6 +93,12 @@ class Server:
             self._grace_s, self.give_up, session, "session_lost"
         )
 
+    def buffer(self, more: int) -> None:
+        """Count bytes of unfinished messages. Raises Malformed when they are too many."""
+        self.buffered += more
+        if self.buffered > BUFFERED_BYTES_MAX:
+            raise Malformed("too many unfinished messages")
+
     def give_up(self, session: str, cause: str) -> None:
         """Close a session in the ledger."""
         presence = self._sessions.pop(session, None)
@@ -182,16 +188,14 @@ class Connection(asyncio.Protocol):
         before = self._splitter.buffered
         try:
             messages = self._splitter.feed(data)
-            self._server.buffered += self._splitter.buffered - before
-            if self._server.buffered > BUFFERED_BYTES_MAX:
-                raise Malformed("too many unfinished messages")
+            self._server.buffer(self._splitter.buffered - before)
             for message, blobs in messages:
                 self._serve(message, blobs)
         except Malformed as error:
             self.send(encode({"req": 0, "error": "malformed", "message": str(error)}))
             self.end()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Forget the connection."""
         self._server.buffered -= self._splitter.buffered
         self._transport = None

@@ -84,7 +84,7 @@ class SegmentWriter:
         self._compare()
 
     def _compare(self) -> None:
-        ours, named = os.fstat(self._fd), os.stat(self._path)
+        ours, named = os.fstat(self._fd), self._path.stat()
         if (ours.st_dev, ours.st_ino) != (named.st_dev, named.st_ino):
             raise SegmentReplaced(f"{self._path.name} was replaced while it was written")
         if ours.st_size != self._size:

@@ -129,7 +129,7 @@ def verify_inclusion(
         raise BadProof("the proof leads to another root")
 
 
-def verify_consistency(
+def verify_consistency(  # noqa: C901 - one algorithm of RFC 9162, kept in one piece
     old_size: int, new_size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]
 ) -> None:
     """Raise BadProof unless `proof` shows that the old tree is a prefix of the new one."""

@@ -48,7 +48,8 @@ class Append:
 @dataclass(frozen=True, slots=True)
 class Call:
     """Something else that needs the ledger. `ordered`: not before what was queued earlier, and
-    nothing queued later before it; otherwise it runs after the appends of its round."""
+    nothing queued later before it; otherwise it runs after the appends of its round.
+    """
 
     run: Callable[[Ledger], None]
     failed: Callable[[LedgerError], None]

@@ -4,8 +4,8 @@ All appends of one turn of the event loop go out in one write. A call that is in
 connection breaks is sent again after the reconnect while its deadline lasts; that is safe because
 appends are idempotent by event id. A call that failed is never sent again by this adapter.
 
-Every failure is LedgerUnavailable within the deadline: the events may or may not be recorded then.
-LedgerRefused is the case in which auditd said that they are not, and why.
+LedgerRefused: auditd said that the events are not recorded, and its `code` says why. Every other
+failure is LedgerUnavailable within the deadline: the events may or may not be recorded then.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sekisho_audit.events import Appended, Event
-from sekisho_audit.wire import Malformed, Message, Splitter, check_socket_path, encode, pack_events
-
 from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.model.ids import uuid7
 from sekisho.ports import ExchangeKeys, LedgerHold
+from sekisho_audit.events import Appended, Event
+from sekisho_audit.wire import Malformed, Message, Splitter, check_socket_path, encode, pack_events
 
 _HELLO = 0
 _BACKOFF_FIRST_S = 0.02
@@ -79,7 +78,7 @@ class _Wire(asyncio.Protocol):
         for message in messages:
             self._owner.answered(self, message)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.transport = None
         self._owner.lost(self)
 
@@ -190,7 +189,7 @@ class AuditdLedger:
         return holds
 
     async def status(self) -> Mapping[str, Any]:
-        """auditd's own figures: size, root, boot, queue, sessions, free disk. For operators."""
+        """Auditd's own figures: size, root, boot, queue, sessions, free disk. For operators."""
         reply, _ = await self._ask({"op": "status"})
         status: Mapping[str, Any] = reply["status"]
         return status
@@ -255,7 +254,7 @@ class AuditdLedger:
         elif code in _BUSY_CODES:
             waiting.answer.set_exception(LedgerUnavailable(f"{_GONE} ({code})"))
         else:
-            waiting.answer.set_exception(LedgerRefused(str(fields.get("message")), rule=str(code)))
+            waiting.answer.set_exception(LedgerRefused(str(fields.get("message")), code=str(code)))
 
     # -- deadlines: all calls have the same patience, so the oldest is always due first
 
@@ -303,7 +302,7 @@ class AuditdLedger:
             self._reconnecting = self._loop.create_task(self._reconnect())
 
     def _give_up(self) -> None:
-        """auditd has been away too long: fail what waits, and what comes until it is back."""
+        """Auditd has been away too long: fail what waits, and what comes until it is back."""
         self._down = True
         self._fail_all(_GONE)
 

@@ -1,0 +1,145 @@
+"""`sekisho-audit`: verify a ledger, show what is in it. Reads only, needs no network and no keys.
+
+sekisho-audit verify DIR [--key VKEY] [--pinned CHECKPOINT] [--json]
+sekisho-audit show DIR [--exchange ID] [--type T] [--last N] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from sekisho_audit.canon import NotCanonical, decode
+from sekisho_audit.checkpoint import NOTE_BYTES_MAX, BadNote, VerifierKey
+from sekisho_audit.scan import EVENTS, BrokenSegment, frames, segments
+from sekisho_audit.verify import Report, Verdict, find_ledger, verify
+
+_HEADLINES = {
+    Verdict.SOUND: "SOUND: this ledger is what was signed, and within its rules.",
+    Verdict.TAMPERED: "TAMPERED: this ledger is not what it claims to be.",
+    Verdict.CANNOT_TELL: "CANNOT TELL: nothing can be said about this ledger.",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sekisho-audit", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("verify", help="is the ledger what was signed?")
+    check.add_argument("directory", type=Path, help="the ledger, or the data directory around it")
+    check.add_argument("--key", help="the ledger's public key: a file or the line itself")
+    check.add_argument("--pinned", type=Path, help="a checkpoint you kept from earlier")
+    check.add_argument("--json", action="store_true", help="for machines")
+    show = commands.add_parser("show", help="print events; content is sealed and not shown")
+    show.add_argument("directory", type=Path, help="the ledger, or the data directory around it")
+    show.add_argument("--exchange", help="only this exchange")
+    show.add_argument("--type", help="only events of this type, or beginning so: `hold.`")
+    show.add_argument("--last", type=int, help="only the last N of them")
+    show.add_argument("--json", action="store_true", help="whole leaves, one a line")
+    return parser
+
+
+def _read_key(text: str | None) -> VerifierKey | None:
+    if text is None:
+        return None
+    path = Path(text)
+    if "+" not in text or path.is_file():
+        text = path.read_text(encoding="utf-8")[:NOTE_BYTES_MAX]
+    return VerifierKey.parse(text.strip())
+
+
+def _progress(size: int) -> None:
+    sys.stderr.write(f"\r{size:,} events")
+    sys.stderr.flush()
+
+
+def _print_report(report: Report, out: TextIO) -> None:
+    out.write(_HEADLINES[report.verdict] + "\n")
+    if report.origin:
+        out.write(f"\nLedger      {report.origin}\n")
+        out.write(f"Events      {report.size:,}, of which {report.signed_size:,} are signed\n")
+        out.write(f"Root hash   {report.root}\n")
+        out.write(f"Content     {report.payloads:,} sealed payloads, all hashes recomputed\n")
+    for title, found in (("What is wrong", report.faults), ("Why", report.doubts)):
+        if found:
+            out.write(f"\n{title}:\n")
+            out.writelines(f"  - {fault}\n" for fault in found)
+    if report.notes:
+        out.write("\nWhat this verdict does not say:\n")
+        out.writelines(f"  - {note}\n" for note in report.notes)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    try:
+        key = _read_key(arguments.key)
+        pinned = arguments.pinned.read_bytes() if arguments.pinned else None
+    except (OSError, UnicodeDecodeError, BadNote) as error:
+        sys.stderr.write(f"sekisho-audit: {error}\n")
+        return int(Verdict.CANNOT_TELL)
+    options: dict[str, Any] = {"progress": _progress} if sys.stderr.isatty() else {}
+    report = verify(arguments.directory, key=key, pinned=pinned, **options)
+    if options:
+        sys.stderr.write("\r\033[K")
+    if arguments.json:
+        sys.stdout.write(json.dumps(report.as_dict(), indent=2) + "\n")
+    else:
+        _print_report(report, sys.stdout)
+    return int(report.verdict)
+
+
+def _leaves(ledger: Path) -> Iterator[Mapping[str, Any]]:
+    for segment in segments(ledger, EVENTS):
+        for frame in frames(segment, EVENTS):
+            yield decode(frame.body)
+
+
+def _wanted(leaf: Mapping[str, Any], arguments: argparse.Namespace) -> bool:
+    kind, exchange = arguments.type, arguments.exchange
+    return (exchange is None or leaf["exchange"] == exchange) and (
+        kind is None or leaf["type"] == kind or leaf["type"].startswith(kind)
+    )
+
+
+def _line(leaf: Mapping[str, Any]) -> str:
+    when = datetime.fromtimestamp(leaf["ts"] / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    who = leaf["actor"] or leaf["principal"] or "-"
+    facts = " ".join(
+        f"{name}={json.dumps(value, ensure_ascii=True, separators=(',', ':'))}"
+        for name, value in leaf["data"].items()
+    )
+    sealed = "".join(f" [{item['name']}: {item['len']} bytes]" for item in leaf["pl"])
+    exchange = leaf["exchange"] or "-"
+    return f"{leaf['n']:>8}  {when}Z  {leaf['type']:<18} {exchange}  {who}  {facts}{sealed}\n"
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    ledger = find_ledger(arguments.directory)
+    if ledger is None:
+        sys.stderr.write(f"sekisho-audit: there is no ledger in {arguments.directory}\n")
+        return int(Verdict.CANNOT_TELL)
+    found = (leaf for leaf in _leaves(ledger) if _wanted(leaf, arguments))
+    chosen = found if arguments.last is None else iter(deque(found, maxlen=max(arguments.last, 0)))
+    code = Verdict.SOUND
+    try:
+        for leaf in chosen:
+            text = json.dumps(leaf, sort_keys=True) + "\n" if arguments.json else _line(leaf)
+            sys.stdout.write(text)
+    except (BrokenSegment, NotCanonical) as error:
+        sys.stderr.write(f"sekisho-audit: {error}; run `sekisho-audit verify`\n")
+        code = Verdict.CANNOT_TELL
+    return int(code)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (argparse itself ends with 2)."""
+    arguments = _parser().parse_args(argv)
+    return _verify(arguments) if arguments.command == "verify" else _show(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""A directory of rules becomes a bundle, or a list of everything that is wrong with it.
+
+What is loaded is exactly what was reviewed: the Rego modules (without `_test.rego`) and data.yaml,
+named by one digest over their paths and bytes. Nothing is skipped in silence: a link that leads
+out, a data file elsewhere or a module outside the fold is a fault. Policies must be pure, so that
+a recorded decision replays byte for byte; `rego_rules` looks for what is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opa_bindings import OpaEngine, OpaError
+
+from sekisho.adapters.policy_data import NotPolicyData, read_data
+from sekisho.adapters.rego_rules import rule_faults
+from sekisho.errors import PolicyRejected
+
+MODULES_MAX = 1000  # a thousand reviewed files is more than anybody reviews
+MODULE_BYTES_MAX = 1024 * 1024  # a rule file is read by people
+DATA_BYTES_MAX = 32 * 1024 * 1024  # 10,000 principals take about 2 MiB
+FOLD_PATH = "sekisho/main.rego"
+_FOLDERS_NOT_READ = frozenset({"schema"})
+_PLACE = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+): (?P<text>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One thing that is wrong, and where."""
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One Rego file; `path` is relative to the bundle, with forward slashes."""
+
+    path: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Rules and data as they would run. `tests` are read but never loaded by the gateway."""
+
+    modules: tuple[Module, ...]
+    tests: tuple[Module, ...]
+    data: dict[str, Any]
+    revision: str
+
+    @property
+    def words(self) -> dict[str, tuple[str, ...]]:
+        """Admin-given words by the label they give, for the scanner."""
+        return {label: tuple(words) for label, words in self.data.get("words", {}).items()}
+
+
+def read_bundle(directory: Path) -> Bundle:
+    """Read and check everything that needs no evaluation. Raises PolicyRejected with all faults."""
+    reader = _Reader(directory)
+    bundle = reader.read()
+    faults = list(reader.faults)
+    with OpaEngine() as parser:
+        for module in (*bundle.modules, *bundle.tests):
+            faults += _parse_faults(parser, module)
+    if not any(module.path == FOLD_PATH for module in bundle.modules):
+        faults.append(Fault(FOLD_PATH, 1, "is missing: it gives the decision"))
+    if faults:
+        raise PolicyRejected([str(fault) for fault in sorted(faults)])
+    return bundle
+
+
+def build(bundle: Bundle, *, with_tests: bool = False) -> OpaEngine:
+    """An engine that has compiled the bundle. Raises PolicyRejected; the caller closes it."""
+    engine = OpaEngine()
+    engine.print_handler = _drop_print
+    try:
+        for module in (*bundle.modules, *(bundle.tests if with_tests else ())):
+            engine.add_policy(module.path, module.source)
+        engine.add_data(bundle.data)
+        engine.eval_query("true")
+    except OpaError as error:
+        engine.close()
+        raise PolicyRejected([str(fault) for fault in faults_of(error)]) from error
+    return engine
+
+
+def faults_of(error: OpaError, file: str = FOLD_PATH) -> list[Fault]:
+    """The places that an error of the engine names; `file` where it names none."""
+    faults = []
+    for line in str(error.message).splitlines():
+        text = line.split("error occurred: ", 1)[-1] if "error occurred: " in line else line
+        place = _PLACE.match(text.strip())
+        if place:
+            faults.append(Fault(place["file"], int(place["line"]), place["text"]))
+    return faults or [Fault(file, 1, f"{error.code}: {error.message}")]
+
+
+def _drop_print(_message: str, _location: str) -> None:
+    """print() in a rule is for its tests; in the gateway it would only leak facts."""
+
+
+def _parse_faults(parser: OpaEngine, module: Module) -> Iterator[Fault]:
+    try:
+        found = parser.eval_query(
+            "x := rego.parse_module(input.path, input.source)",
+            {"path": module.path, "source": module.source},
+        )
+    except OpaError as error:
+        for fault in faults_of(error, module.path):
+            yield Fault(module.path, fault.line, fault.text.split("rego.parse_module: ")[-1])
+        return
+    test = module.path.endswith("_test.rego")
+    for line, text in rule_faults(found[0]["x"], module.path, module.source, test=test):
+        yield Fault(module.path, line, text)
+
+
+class _Reader:
+    """Walks one directory; collects faults instead of stopping at the first."""
+
+    def __init__(self, directory: Path) -> None:
+        self._root = directory
+        self.faults: list[Fault] = []
+        self._modules: list[Module] = []
+        self._tests: list[Module] = []
+        self._data: dict[str, Any] = {}
+        self._digest: list[tuple[str, bytes]] = []
+
+    def read(self) -> Bundle:
+        if not self._root.is_dir():
+            raise PolicyRejected([f"{self._root.name}:1: is not a directory"])
+        for path in sorted(self._files()):
+            self._take(path, path.relative_to(self._root).as_posix())
+        if not self._modules:
+            self._fault(".", "has no Rego modules")
+        if not self._data and not self.faults:
+            self._fault("data.yaml", "is missing")
+        return Bundle(tuple(self._modules), tuple(self._tests), self._data, _revision(self._digest))
+
+    def _fault(self, name: str, text: str, line: int = 1) -> None:
+        self.faults.append(Fault(name, line, text))
+
+    def _files(self) -> Iterator[Path]:
+        for folder, below, names in os.walk(self._root):
+            here = Path(folder)
+            for name in list(below):
+                if name.startswith(".") or (here == self._root and name in _FOLDERS_NOT_READ):
+                    below.remove(name)
+                elif (here / name).is_symlink():
+                    below.remove(name)
+                    place = (here / name).relative_to(self._root).as_posix()
+                    self._fault(place, "is a link to a directory, which is not followed")
+            yield from (here / name for name in names if not name.startswith("."))
+
+    def _take(self, path: Path, name: str) -> None:
+        kind = "rego" if name.endswith(".rego") else "data" if _is_data(path.name) else ""
+        if not kind:
+            return
+        if not path.resolve().is_relative_to(self._root.resolve()):
+            self._fault(name, "is a link that leads out of the bundle")
+            return
+        limit = MODULE_BYTES_MAX if kind == "rego" else DATA_BYTES_MAX
+        try:
+            with path.open("rb") as file:
+                source = file.read(limit + 1)
+        except OSError as error:
+            self._fault(name, f"cannot be read: {error.strerror}")
+            return
+        if len(source) > limit:
+            self._fault(name, f"is larger than {limit} bytes")
+        elif kind == "rego":
+            self._take_module(name, source)
+        elif name == "data.yaml":
+            self._take_data(name, source)
+        else:
+            self._fault(name, "data is read from data.yaml at the top only")
+
+    def _take_module(self, name: str, source: bytes) -> None:
+        try:
+            module = Module(name, source.decode("utf-8"))
+        except UnicodeDecodeError:
+            self._fault(name, "is not UTF-8")
+            return
+        if "\0" in module.source:
+            self._fault(name, "contains the character NUL")
+        elif name.endswith("_test.rego"):
+            self._tests.append(module)
+        elif len(self._modules) == MODULES_MAX:
+            self._fault(name, f"is one module too many: at most {MODULES_MAX} are read")
+        else:
+            self._modules.append(module)
+            self._digest.append((name, source))
+
+    def _take_data(self, name: str, source: bytes) -> None:
+        try:
+            self._data = read_data(source)
+        except NotPolicyData as error:
+            for line, text in error.faults:
+                self._fault(name, text, line)
+            return
+        self._digest.append((name, source))
+
+
+def _is_data(name: str) -> bool:
+    return name in {"data.yaml", "data.yml", "data.json"}
+
+
+def _revision(files: list[tuple[str, bytes]]) -> str:
+    """Lengths before contents, so that no two bundles give the same bytes to hash."""
+    digest = hashlib.sha256(b"sekisho-bundle-v1\n")
+    for name, content in sorted(files):
+        for part in (name.encode(), content):
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+    return f"sha256:{digest.hexdigest()}"

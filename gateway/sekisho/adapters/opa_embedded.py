@@ -1,0 +1,365 @@
+"""OPA in this process: the `PolicyEngine` of a single machine.
+
+Every engine has a thread of its own, which evaluates outside Python's lock; the event loop only
+waits, at most until the deadline. An evaluation cannot be cancelled, so an engine that misses its
+deadline is late: it is never freed while it runs, another takes its place, and it closes itself
+when it finishes. With the third late engine the rules, not the machine, are at fault: the revision
+is suspect, nothing is decided any more, and `on_exhausted` tells the worker to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from opa_bindings import OpaEngine, OpaError, OpaUndefinedError
+from pydantic import ValidationError
+
+from sekisho.adapters.bundle import Bundle, build, read_bundle
+from sekisho.adapters.decision_wire import DecisionWire, to_decision
+from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
+from sekisho.errors import PolicyRejected, PolicyUnavailable
+from sekisho.model.decision import Decision, Effect, Reason
+
+ENGINES = 2  # one evaluates while another is waited for; each holds the data once (about 30 MB)
+DEADLINE_MS = 250  # a decision takes about 1 ms; beyond this the rules are at fault
+LATE_MAX = 2  # late engines a worker tolerates: each may burn a core and grow without bound
+OPEN_S_MAX = 10.0  # compiling 10,000 principals takes about 0.2 s of a core
+ENGINE_NAME = "opa-embedded"
+_QUERY = "sekisho.decision"
+_ENGINE_CODES = frozenset({"closed", "internal", "invalid_handle"})
+
+_log = logging.getLogger(__name__)
+
+
+class _State(enum.Enum):
+    QUEUED = enum.auto()
+    RUNNING = enum.auto()
+    LATE = enum.auto()
+    OVER = enum.auto()
+
+
+class _Job:
+    """One question on its way. `state` and `runner` change only under the crew's lock."""
+
+    __slots__ = ("document", "future", "runner", "state", "timer")
+
+    def __init__(self, document: Mapping[str, Any], future: asyncio.Future[Any]) -> None:
+        self.document = document
+        self.future = future
+        self.state = _State.QUEUED
+        self.runner: _Runner | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class EmbeddedOPA:
+    """See the module's docstring. Made by `open`, in the event loop that will use it."""
+
+    def __init__(
+        self, *, engines: int, deadline_ms: int, on_exhausted: Callable[[], None] | None
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._engines = engines
+        self._deadline_s = deadline_ms / 1000
+        self._on_exhausted = on_exhausted
+        self._crew: _Crew | None = None
+        self._late = 0
+        self._suspect = False
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        directory: Path,
+        *,
+        engines: int = ENGINES,
+        deadline_ms: int = DEADLINE_MS,
+        on_exhausted: Callable[[], None] | None = None,
+    ) -> EmbeddedOPA:
+        """Load the bundle in `directory`. Raises PolicyRejected with all faults.
+
+        `on_exhausted` is called once, in the event loop, when the worker must end.
+        """
+        opened = cls(engines=engines, deadline_ms=deadline_ms, on_exhausted=on_exhausted)
+        await opened.reload(directory)
+        return opened
+
+    @property
+    def revision(self) -> str:
+        """The digest of the active bundle."""
+        return self._active.bundle.revision
+
+    @property
+    def bundle(self) -> Bundle:
+        """The active bundle; its words are for the scanner."""
+        return self._active.bundle
+
+    @property
+    def suspect(self) -> bool:
+        """Whether this revision made three engines late: the worker must end."""
+        return self._suspect
+
+    @property
+    def late(self) -> int:
+        """Engines still running past their deadline."""
+        return self._late
+
+    @property
+    def _active(self) -> _Crew:
+        if self._crew is None:
+            message = "The rules are not loaded. Try again in a moment."
+            raise PolicyUnavailable(message)
+        return self._crew
+
+    async def decide(self, document: Mapping[str, Any]) -> Decision:
+        """Ask the rules; see `PolicyEngine.decide`. The wait for a free engine counts."""
+        if self._suspect or self._closed:
+            message = (
+                "The rules in force do not answer in time, so nothing was sent. Tell an operator."
+            )
+            raise PolicyUnavailable(message)
+        crew = self._active
+        began_ns = time.perf_counter_ns()
+        answer = await self._ask(crew, document, self._deadline_s)
+        took_us = (time.perf_counter_ns() - began_ns) // 1000
+        return _read(answer, crew.bundle.revision, took_us)
+
+    async def reload(self, directory: Path) -> str:
+        """Load, compile and try another bundle, then swap it in; returns its revision.
+
+        A bundle that is refused changes nothing: PolicyRejected has all faults.
+        """
+        bundle = await asyncio.to_thread(read_bundle, directory)
+        crew = _Crew(self, bundle)
+        try:
+            await crew.start(self._engines)
+            await self._try(crew)
+        except BaseException:
+            crew.dismiss()
+            raise
+        old, self._crew = self._crew, crew
+        if old is not None:
+            old.dismiss()
+        return bundle.revision
+
+    async def close(self) -> None:
+        """Let the engines go. A late one keeps its thread until it finishes or the process ends."""
+        self._closed = True
+        if self._crew is not None:
+            self._crew.dismiss()
+
+    async def _try(self, crew: _Crew) -> None:
+        faults = []
+        for case in SMOKE_INPUTS:
+            try:
+                answer = await self._ask(crew, case.document, OPEN_S_MAX)
+            except PolicyUnavailable as error:
+                faults.append(f"sekisho/main.rego:1: {case.name}: {error.message}")
+                break
+            decision = _read(answer, crew.bundle.revision, 0)
+            fault = smoke_fault(case, decision)
+            if fault:
+                faults.append(f"sekisho/main.rego:1: {fault}")
+        if faults:
+            raise PolicyRejected(faults)
+
+    async def _ask(self, crew: _Crew, document: Mapping[str, Any], wait_s: float) -> Any:
+        job = _Job(document, self._loop.create_future())
+        job.timer = self._loop.call_later(wait_s, self._expire, crew, job)
+        crew.jobs.put(job)
+        try:
+            return await job.future
+        except asyncio.CancelledError:
+            crew.abandon(job)
+            raise
+
+    def _expire(self, crew: _Crew, job: _Job) -> None:
+        late = crew.expire(job)
+        if not job.future.done():
+            message = "The rules did not answer in time, so nothing was sent. Try again."
+            job.future.set_exception(PolicyUnavailable(message))
+        if not late:
+            return
+        self._late += 1
+        if self._late > LATE_MAX:
+            self._exhaust()
+        else:
+            crew.hire()
+
+    def _exhaust(self) -> None:
+        if self._suspect:
+            return
+        self._suspect = True
+        _log.error("policy revision suspect: %d engines late", self._late)
+        if self._on_exhausted is not None:
+            self._on_exhausted()
+
+    def late_ended(self) -> None:
+        """A late engine finished and closed itself."""
+        self._late -= 1
+
+    def settle(self, job: _Job, answer: Any) -> None:
+        """An engine answered in time. Runs in the event loop."""
+        if job.timer is not None:
+            job.timer.cancel()
+        if not job.future.done():
+            job.future.set_result(answer)
+
+    def post(self, call: Callable[..., None], *args: Any) -> None:
+        """From an engine's thread into the event loop, which may be gone by then."""
+        try:
+            self._loop.call_soon_threadsafe(call, *args)
+        except RuntimeError:
+            _log.debug("event loop closed before an engine finished")
+
+
+class _Crew:
+    """The engines of one bundle, all taking questions from one queue."""
+
+    def __init__(self, owner: EmbeddedOPA, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self.owner = owner
+        self._lock = threading.Lock()
+        self._hired = 0
+        self._dismissed = False
+
+    async def start(self, engines: int) -> None:
+        """Hire and wait until all have compiled the bundle."""
+        runners = [self.hire() for _ in range(engines)]
+        async with asyncio.timeout(OPEN_S_MAX):
+            for runner in runners:
+                await runner.ready
+
+    def hire(self) -> _Runner:
+        """One more engine, built in its own thread."""
+        runner = _Runner(self)
+        self._hired += 1
+        runner.start()
+        return runner
+
+    def dismiss(self) -> None:
+        """Each engine ends after the questions already asked."""
+        if not self._dismissed:
+            self._dismissed = True
+            for _ in range(self._hired):
+                self.jobs.put(None)
+
+    def begin(self, job: _Job, runner: _Runner) -> bool:
+        """Whether `job` is still wanted; it belongs to `runner` then."""
+        with self._lock:
+            if job.state is not _State.QUEUED:
+                return False
+            job.state, job.runner = _State.RUNNING, runner
+            return True
+
+    def end(self, job: _Job) -> bool:
+        """Whether `job` ended before its deadline."""
+        with self._lock:
+            in_time = job.state is _State.RUNNING
+            job.state = _State.OVER
+            return in_time
+
+    def expire(self, job: _Job) -> bool:
+        """The deadline of `job` is over; whether an engine is now late."""
+        with self._lock:
+            late = job.state is _State.RUNNING
+            if job.state in {_State.RUNNING, _State.QUEUED}:
+                job.state = _State.LATE
+            return late
+
+    def abandon(self, job: _Job) -> None:
+        """Nobody waits any more. A running one stays on its timer: it may still become late."""
+        with self._lock:
+            if job.state is _State.QUEUED:
+                job.state = _State.OVER
+            if job.state is _State.OVER and job.timer is not None:
+                job.timer.cancel()
+
+
+class _Runner(threading.Thread):
+    """One engine and its thread; a daemon, because a late evaluation never joins."""
+
+    def __init__(self, crew: _Crew) -> None:
+        super().__init__(name="opa-engine", daemon=True)
+        self._crew = crew
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ready.add_done_callback(_look_at)
+
+    def run(self) -> None:
+        owner = self._crew.owner
+        try:
+            engine = build(self._crew.bundle)
+        except (PolicyRejected, MemoryError) as error:
+            owner.post(_fail, self.ready, error)
+            return
+        owner.post(_succeed, self.ready)
+        try:
+            self._serve(engine)
+        finally:
+            engine.close()
+
+    def _serve(self, engine: OpaEngine) -> None:
+        crew, owner = self._crew, self._crew.owner
+        while (job := crew.jobs.get()) is not None:
+            if not crew.begin(job, self):
+                continue
+            answer = _evaluate(engine, job.document)
+            if not crew.end(job):
+                owner.post(owner.late_ended)
+                return
+            owner.post(owner.settle, job, answer)
+
+
+def _look_at(future: asyncio.Future[None]) -> None:
+    """Nobody may be waiting for a replacement; its failure was logged."""
+    if not future.cancelled() and future.exception() is not None:
+        _log.error("an engine could not be built: %s", future.exception())
+
+
+def _succeed(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _fail(future: asyncio.Future[None], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _evaluate(engine: OpaEngine, document: Mapping[str, Any]) -> Any:
+    """The raw answer, or the exception as a value: it has to cross from a thread."""
+    try:
+        return engine.eval_document(_QUERY, document)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is not a decision
+        return error
+
+
+def _read(answer: Any, revision: str, took_us: int) -> Decision:
+    """The decision in `answer`; what is not one is a deny, a broken engine PolicyUnavailable."""
+    if isinstance(answer, OpaUndefinedError):
+        return _deny("policy_undefined", "The rules gave no decision.", revision, took_us)
+    if isinstance(answer, OpaError) and answer.code not in _ENGINE_CODES:
+        return _deny("policy_undefined", "The rules could not be evaluated.", revision, took_us)
+    if isinstance(answer, BaseException):
+        message = "The rules cannot be asked, so nothing was sent. Try again."
+        raise PolicyUnavailable(message) from answer
+    try:
+        wire = DecisionWire.model_validate(answer)
+    except ValidationError:
+        return _deny(
+            "policy_malformed", "The rules gave an answer nobody can read.", revision, took_us
+        )
+    return to_decision(wire, revision=revision, engine=ENGINE_NAME, took_us=took_us)
+
+
+def _deny(code: str, what: str, revision: str, took_us: int) -> Decision:
+    reason = Reason(code, f"{what} Nothing was sent. Ask an operator to look.", _QUERY)
+    return Decision(Effect.DENY, (reason,), revision, engine=ENGINE_NAME, took_us=took_us)

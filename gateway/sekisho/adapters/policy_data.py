@@ -1,0 +1,189 @@
+"""policies/data.yaml as a model: what an administrator edits, checked before any rule sees it.
+
+A misspelt key would otherwise be a rule that silently does nothing. The file is read as plain
+YAML: a key that stands twice, an alias or a merge is refused, because the reviewer of a change
+must see what the engine sees. policies/schema/data.json is generated from here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from sekisho.adapters.decision_wire import (
+    HOLD_TTL_S_MAX,
+    RETAIN_DAYS_MAX,
+    REVIEWS_MAX,
+    TOKENS_MAX,
+    Name,
+    Wire,
+)
+
+Sentence = Annotated[str, Field(min_length=1, max_length=500)]
+Tokens = Annotated[int, Field(ge=1, le=TOKENS_MAX)]
+
+
+class NotPolicyData(ValueError):
+    """data.yaml cannot be used; `faults` are (line, what is wrong and where)."""
+
+    def __init__(self, faults: list[tuple[int, str]]) -> None:
+        super().__init__("; ".join(f"line {line}: {text}" for line, text in faults))
+        self.faults = faults
+
+
+class GroupData(Wire):
+    """What a group may do. A principal in several groups gets the union of models and the
+    smallest cap.
+    """
+
+    models: list[Name] = Field(description="Model names or patterns (* and ?).")
+    max_tokens: Tokens | None = Field(default=None, description="Longest answer, in tokens.")
+    attachments: bool = Field(default=False, description="May send inline files and images.")
+
+
+class PrincipalData(Wire):
+    """What differs for one principal."""
+
+    blocked: bool = Field(default=False, description="Refuse everything.")
+    models: list[Name] | None = Field(default=None, description="In place of the groups' models.")
+    max_tokens: Tokens | None = Field(default=None, description="In place of the groups' cap.")
+
+
+class HostedToolsData(Wire):
+    """Tools that run at the backend."""
+
+    allowed: list[Name] = Field(default=[])
+
+
+class FunctionToolsData(Wire):
+    """Tools that run at the client."""
+
+    denied: list[Name] = Field(default=[])
+
+
+class UnknownFieldsData(Wire):
+    """Members of the body that are not in the API we know."""
+
+    allowed: list[Name] = Field(default=["*"])
+
+
+class LabelsData(Wire):
+    """What a label leads to. `denied` maps a label to what the person should do instead."""
+
+    denied: dict[Name, Sentence] = Field(default={})
+    held: list[Name] = Field(default=[])
+    onprem_only: list[Name] = Field(default=[])
+
+
+class EntitiesData(Wire):
+    """What a found entity leads to. Credentials are always denied, by rule."""
+
+    denied: list[Name] = Field(default=[])
+    held: list[Name] = Field(default=[])
+
+
+class HoldData(Wire):
+    """Who answers a hold, and how long they have."""
+
+    models: list[Name] = Field(default=[])
+    reviewers: Name = "reviewer"
+    approve: Annotated[int, Field(ge=1, le=REVIEWS_MAX)] = 1
+    deny: Annotated[int, Field(ge=1, le=REVIEWS_MAX)] = 1
+    ttl_s: Annotated[int, Field(ge=1, le=HOLD_TTL_S_MAX)] = 86_400
+    risk: Annotated[int, Field(ge=0, le=100)] = 50
+
+
+class RecordsData(Wire):
+    """What is kept of the content, and how long."""
+
+    log_level: Annotated[str, Field(pattern="^(none|redacted|full)$")] = "redacted"
+    retain_days: Annotated[int, Field(ge=0, le=RETAIN_DAYS_MAX)] | None = None
+
+
+class PolicyData(Wire):
+    """The whole of data.yaml."""
+
+    groups: dict[Name, GroupData]
+    principals: dict[Name, PrincipalData] = Field(default={})
+    hosted_tools: HostedToolsData
+    function_tools: FunctionToolsData
+    unknown_fields: UnknownFieldsData
+    words: dict[Name, list[Name]] = Field(default={})
+    labels: LabelsData
+    entities: EntitiesData
+    hold: HoldData
+    records: RecordsData
+    custom: dict[Name, Any] = Field(default={}, description="For rules of your own.")
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Safe YAML without aliases, merges or keys that stand twice."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.events.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(
+                problem="aliases (*name) are not allowed", problem_mark=event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                problem = f"the key {key!r} must be text: put it in quotes"
+            elif key in seen or key == "<<":
+                problem = f"the key {key!r} stands twice or merges another mapping"
+            else:
+                seen.add(key)
+                continue
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_data(source: bytes) -> dict[str, Any]:
+    """The data document as it stands in the file, so that stock OPA sees the same.
+
+    Raises NotPolicyData with every fault.
+    """
+    loader = _PlainLoader(source)
+    try:
+        tree = loader.get_single_node()
+        parsed = loader.construct_document(tree) if tree is not None else {}
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise NotPolicyData([(line, str(error.problem))]) from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise NotPolicyData([(1, f"not readable as YAML: {error}")]) from error
+    finally:
+        loader.dispose()
+    try:
+        PolicyData.model_validate(parsed)
+    except ValidationError as error:
+        faults = [
+            (_line_of(tree, fault["loc"]), f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
+            for fault in error.errors(include_url=False, include_input=False)
+        ]
+        raise NotPolicyData(faults) from error
+    document: dict[str, Any] = parsed
+    return document
+
+
+def _line_of(node: yaml.Node | None, place: tuple[int | str, ...]) -> int:
+    """The line where `place` stands, or that of the nearest thing around it."""
+    line = 1
+    for step in place:
+        if isinstance(node, yaml.MappingNode):
+            found = [pair for pair in node.value if pair[0].value == step]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line

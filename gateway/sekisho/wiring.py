@@ -1,8 +1,7 @@
 """The composition root: the only place that names concrete adapters.
 
-`build` makes one worker's parts from the settings without touching the outside; `Worker.start`
-connects them, `Worker.stop` lets running work end and closes them in the order in which they depend
-on one another.
+`build` makes one worker's parts from the settings, `Worker.start` connects them, `Worker.stop` lets
+running work end and closes them in the order in which they depend on one another.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ import hashlib
 import hmac
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sekisho.adapters.aiohttp_backend import AiohttpBackend, Endpoint
@@ -23,7 +23,8 @@ from sekisho.adapters.sql_registry import SqlDirectory
 from sekisho.app import create_app
 from sekisho.backends.profile import load as load_profile
 from sekisho.config import Settings
-from sekisho.errors import HoldStoreUnavailable, LedgerUnavailable, Overloaded, SekishoError
+from sekisho.content.scan import Scanner
+from sekisho.errors import LedgerUnavailable, Overloaded, PolicyUnavailable
 from sekisho.holding import rebuild
 from sekisho.holding.file import Filing
 from sekisho.holding.sweep import Sweep
@@ -36,9 +37,11 @@ from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 from sekisho.web.data_path import DataPath
 from sekisho.web.data_path import Limits as WebLimits
+from sekisho.web.health import Check
 from sekisho.web.services import Services
 from sekisho.web.waiting import Waiting
 
+LAST_WORDS_S = 2.0  # for outcomes that still wait when a worker stops
 _JOIN_KEY = b"sekisho-join-key-v1"
 
 
@@ -63,22 +66,16 @@ class Worker:
     sweep: Sweep
     filing: Filing
     unsettled: Unsettled
-    exit_status: int = 0
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def stop_admitting(self) -> None:
         """Refuse new exchanges; running ones go on."""
         self.app.admitting = False
 
-    async def start(self, on_exhausted: Callable[[], None]) -> None:
-        """Connect everything. A part that is down is reported by /readyz, not fatal here, except
-        the rules and the registry: without those this worker could never say yes or no."""
-        await self.engine.start(on_exhausted)
-        await self.directory.start()
-        try:
+    async def start(self) -> None:
+        """Connect what may be down for now: /readyz reports it, and exchanges are refused."""
+        with suppress(LedgerUnavailable):
             await self.ledger.start()
-        except LedgerUnavailable:
-            pass  # it keeps connecting; until then every exchange is refused
         self.holds.open()
         await self.backend.open()
         self._tasks = [
@@ -95,19 +92,21 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.backend.close()
-        try:
-            async with asyncio.timeout(2.0):
+        with suppress(TimeoutError):  # auditd closes what is left as unknown with this session
+            async with asyncio.timeout(LAST_WORDS_S):
                 await self.unsettled.flush()
-        except TimeoutError:
-            pass  # auditd closes what is left as unknown when this session ends
         await self.ledger.close()
         await self.holds.close()
-        await self.directory.close()
+        await self.directory.__aexit__(None, None, None)
         await self.engine.close()
 
 
-def build(settings: Settings) -> Worker:
-    """Put one worker together. Raises SekishoError for settings that name what does not exist."""
+async def build(settings: Settings, on_exhausted: Callable[[], None]) -> Worker:
+    """Put one worker together. `on_exhausted` is called when its policy engines are used up.
+
+    Rules and registry are read here: without them a worker could never say yes or no. Raises
+    SekishoError for settings that name what does not exist.
+    """
     clock = SystemClock()
     ledger = AuditdLedger(
         str(settings.auditd_socket),
@@ -122,10 +121,12 @@ def build(settings: Settings) -> Worker:
     )
     pepper = (settings.audit.keys_dir / "pepper").read_bytes()
     directory = SqlDirectory(settings.registry_path, pepper)
-    engine = EmbeddedOPA(
+    await directory.__aenter__()
+    engine = await EmbeddedOPA.open(
         settings.policy.bundle,
-        deadline_ms=settings.policy.deadline_ms,
         engines=settings.policy.engines,
+        deadline_ms=settings.policy.deadline_ms,
+        on_exhausted=on_exhausted,
     )
     backend = AiohttpBackend(endpoints(settings))
     unsettled = Unsettled(ledger)
@@ -136,7 +137,7 @@ def build(settings: Settings) -> Worker:
             clock=clock,
             directory=directory,
             engine=engine,
-            scanner=engine.scanner,
+            scanner=Scanner(engine.bundle.words),
             catalog=catalog(settings),
             ledger=ledger,
             backend=backend,
@@ -154,14 +155,12 @@ def build(settings: Settings) -> Worker:
         holds, ledger, directory, clock, limits, settings.public_url, sweep.start
     )
     metrics = Metrics()
-    services = Services(
-        store=holds, ledger=ledger, directory=directory, limits=limits, launch=sweep.start
-    )
+    services = Services(holds=holds, ledger=ledger, directory=directory, hold_limits=limits)
     checks = {
         "ledger": ledger_check(ledger),
         "holds": holds_check(holds),
-        "registry": directory.check,
-        "policy": engine.check,
+        "registry": registry_check(directory),
+        "policy": policy_check(engine),
         "outcomes": outcomes_check(unsettled),
     }
     app = DataPath(
@@ -226,7 +225,7 @@ async def _reapply(store: RedisHoldStore, ledger: AuditdLedger) -> None:
     await rebuild.reapply(store, ledger)
 
 
-def ledger_check(ledger: AuditdLedger) -> Callable[[], Awaitable[None]]:
+def ledger_check(ledger: AuditdLedger) -> Check:
     """Ready when auditd answers and has not stopped for good."""
 
     async def check() -> None:
@@ -238,19 +237,36 @@ def ledger_check(ledger: AuditdLedger) -> Callable[[], Awaitable[None]]:
     return check
 
 
-def holds_check(holds: RedisHoldStore) -> Callable[[], Awaitable[None]]:
+def holds_check(holds: RedisHoldStore) -> Check:
     """Ready when the store answers and the ledger has been applied to it."""
 
     async def check() -> None:
-        try:
-            await holds.list_open(1)
-        except SekishoError as error:
-            raise HoldStoreUnavailable(error.message) from error
+        await holds.list_open(1)
 
     return check
 
 
-def outcomes_check(unsettled: Unsettled) -> Callable[[], Awaitable[None]]:
+def registry_check(directory: SqlDirectory) -> Check:
+    """Ready while the copy of the registry is fresh enough to refuse a revoked key."""
+
+    async def check() -> None:
+        await directory.find("sk-sekisho-")
+
+    return check
+
+
+def policy_check(engine: EmbeddedOPA) -> Check:
+    """Ready while the rules answer in time."""
+
+    async def check() -> None:
+        if engine.suspect:
+            message = "the rules in force do not answer in time"
+            raise PolicyUnavailable(message)
+
+    return check
+
+
+def outcomes_check(unsettled: Unsettled) -> Check:
     """Ready while outcomes can still be promised."""
 
     async def check() -> None:

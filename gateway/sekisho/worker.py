@@ -18,6 +18,7 @@ import uvloop
 
 from sekisho import telemetry, wiring
 from sekisho.config import Settings, load
+from sekisho.web.data_path import DataPath
 from sekisho.web.http_guard import guarded
 
 EXIT_REPLACE = 75  # EX_TEMPFAIL: start me again
@@ -37,9 +38,29 @@ class _Server(uvicorn.Server):
 
 async def run(settings: Settings, listener: socket.socket) -> int:
     """Serve until SIGTERM; the exit status."""
-    worker = wiring.build(settings)
-    config = uvicorn.Config(
-        worker.app,
+    exhausted = asyncio.Event()
+    worker = await wiring.build(settings, exhausted.set)
+    server = _Server(_config(settings, worker.app))
+    await worker.start()
+    ending = asyncio.create_task(_end_when(exhausted, worker, server))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        ending.cancel()
+        await worker.stop()
+    return EXIT_REPLACE if exhausted.is_set() else 0
+
+
+async def _end_when(exhausted: asyncio.Event, worker: wiring.Worker, server: _Server) -> None:
+    await exhausted.wait()
+    _log.critical("policy engines exhausted: this worker ends and is replaced")
+    worker.stop_admitting()
+    server.should_exit = True
+
+
+def _config(settings: Settings, app: DataPath) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
         loop="none",
         http=guarded(settings.server.header_bytes_max, settings.server.headers_timeout_s),
         ws="none",
@@ -51,20 +72,6 @@ async def run(settings: Settings, listener: socket.socket) -> int:
         timeout_keep_alive=KEEPALIVE_S,
         timeout_graceful_shutdown=int(settings.server.drain_s),
     )
-    server = _Server(config)
-
-    def replace_me() -> None:
-        _log.critical("policy engines exhausted: this worker ends and is replaced")
-        worker.stop_admitting()
-        worker.exit_status = EXIT_REPLACE
-        server.should_exit = True
-
-    await worker.start(on_exhausted=replace_me)
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        await worker.stop()
-    return worker.exit_status
 
 
 def main() -> int:

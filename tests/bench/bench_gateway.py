@@ -1,0 +1,221 @@
+"""What a governed request costs, beside a bare FastAPI + httpx pass-through in the same run.
+
+    make bench        or        .venv/bin/python tests/bench/bench_gateway.py [--requests N]
+
+The gateway runs whole: key, shipped policy with 1,000 principals in its data, scan, both durable
+commits, embedded OPA, auditd and Valkey; the CPU time of all its processes counts. The pass-through
+does nothing. Gateway and pass-through get one processor, load and backend the other. Ratios are what
+counts: absolute figures belong to one machine on one day. Writes bench.json and bench.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.installation import Installation, free_port  # noqa: E402 - the tree is the package
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402 - after the backend is chosen
+
+HERE = Path(__file__).parent
+PRINCIPALS = 1000
+KEYS = 100
+STREAM_CHUNKS, PAUSE_MS = 100, 10.0
+
+
+def processes(root: int) -> list[psutil.Process]:
+    """A process and all below it."""
+    top = psutil.Process(root)
+    return [top, *top.children(recursive=True)]
+
+
+def cpu_s(root: int) -> float:
+    """User and system seconds of the whole tree so far."""
+    total = 0.0
+    for process in processes(root):
+        times = process.cpu_times()
+        total += times.user + times.system
+    return total
+
+
+def rss_mb(root: int) -> float:
+    """Resident memory of the whole tree."""
+    return sum(process.memory_info().rss for process in processes(root)) / 1e6
+
+
+@contextmanager
+def pinned(cpu: int) -> Iterator[None]:
+    """Children started here run on one processor."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu} & before or before)
+    yield
+    os.sched_setaffinity(0, before)
+
+
+def load(port: int, shape: str, callers: int, requests: int, keys: Path) -> dict[str, Any]:
+    """Run the generator on the second processor; what it printed."""
+    with pinned(1):
+        done = subprocess.run(
+            [sys.executable, str(HERE / "load.py"), str(port), shape, str(callers), str(requests),
+             str(keys)],
+            capture_output=True, text=True, check=True, timeout=600,
+        )  # fmt: skip
+    return dict(json.loads(done.stdout))
+
+
+def measure(name: str, root: int, port: int, keys: Path, requests: int) -> dict[str, float]:
+    """All shapes against one target."""
+    load(port, "plain", 16, min(300, requests), keys)  # warm-up
+    figures: dict[str, float] = {}
+    cpu = cpu_s(root)
+    plain = load(port, "plain", 64, requests, keys)
+    figures["cpu_us_per_request"] = (cpu_s(root) - cpu) / requests * 1e6
+    figures["requests_per_s"] = requests / plain["wall_s"]
+    figures["p50_ms_64"] = plain["p50_ms"]
+    figures["p99_ms_64"] = plain["p99_ms"]
+    one = load(port, "plain", 1, min(300, requests), keys)
+    figures["p50_ms_1"] = one["p50_ms"]
+    streams = 32
+    cpu = cpu_s(root)
+    stream = load(port, "stream", streams, streams, keys)
+    whole = (cpu_s(root) - cpu) / (streams * STREAM_CHUNKS) * 1e6
+    figures["cpu_us_per_chunk_whole"] = whole
+    figures["cpu_us_per_chunk"] = whole - figures["cpu_us_per_request"] / STREAM_CHUNKS
+    figures["rss_mb"] = rss_mb(root)
+    failures = plain["failures"] + one["failures"] + stream["failures"]
+    if failures:
+        message = f"{name}: {failures} requests failed: these figures mean nothing"
+        raise SystemExit(message)
+    return figures
+
+
+def fdatasync_p50_ms(folder: Path) -> float:
+    """What the disk itself costs just now."""
+    times = []
+    with (folder / "probe").open("wb") as file:
+        for _ in range(200):
+            file.write(b"x" * 1024)
+            file.flush()
+            began = time.perf_counter()
+            os.fdatasync(file.fileno())
+            times.append((time.perf_counter() - began) * 1000)
+    return sorted(times)[len(times) // 2]
+
+
+def policy_data() -> str:
+    """The shipped data with 1,000 principals of their own in it."""
+    shipped = (HERE.parents[1] / "policies" / "data.yaml").read_text()
+    people = "".join(
+        f"  staff-{number}: {{max_tokens: {512 + number}}}\n" for number in range(PRINCIPALS)
+    )
+    return shipped.replace("principals: {}\n", f"principals:\n{people}")
+
+
+def gateway(folder: Path, backend: str, requests: int) -> dict[str, float]:
+    """The governed gateway, everything on."""
+    installation = Installation(
+        folder, {"*": backend}, settings={"log": {"level": "error"}}, policy_data=policy_data()
+    )
+    with pinned(0):
+        installation.start()
+    try:
+        keys = folder / "keys.txt"
+        keys.write_text("\n".join(installation.key(f"staff-{n}") for n in range(KEYS)))
+        assert installation.process is not None
+        return measure(
+            "gateway", installation.process.pid, installation.port, keys, requests
+        )
+    finally:
+        installation.stop()
+
+
+def pass_through(folder: Path, backend: str, requests: int) -> dict[str, float]:
+    """The yardstick."""
+    port = free_port()
+    with pinned(0):
+        process = subprocess.Popen(
+            [sys.executable, str(HERE / "pass_through.py"), str(port), backend]
+        )
+    try:
+        time.sleep(3)
+        keys = folder / "none.txt"
+        keys.write_text("sk-none")
+        return measure("pass-through", process.pid, port, keys, requests)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def plot(results: dict[str, dict[str, float]], file: Path) -> None:
+    """The figures people compare, side by side."""
+    shown = ["cpu_us_per_request", "cpu_us_per_chunk", "p50_ms_1", "p99_ms_64"]
+    figure, axes = plt.subplots(1, len(shown), figsize=(13, 3.4))
+    for axis, name in zip(axes, shown, strict=True):
+        values = [results[target][name] for target in results]
+        bars = axis.bar(list(results), values, color=["#1f6f5c", "#b0b0b0"])
+        axis.bar_label(bars, fmt="%.3g")
+        axis.set_title(name.replace("_", " "), fontsize=10)
+    figure.suptitle("Sekisho with everything on, beside a FastAPI + httpx pass-through")
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+
+
+def main() -> None:
+    """Run both, print ratios, write the plot."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=3000)
+    parser.add_argument("--out", type=Path, default=Path(".build/bench"))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    with pinned(1):
+        backend = subprocess.Popen(
+            [sys.executable, str(HERE / "cheap_backend.py"), str(port), str(STREAM_CHUNKS),
+             str(PAUSE_MS)]
+        )  # fmt: skip
+    url = f"http://127.0.0.1:{port}/v1"
+    try:
+        with tempfile.TemporaryDirectory(prefix="sb") as name:
+            folder = Path(name)
+            disk_ms = fdatasync_p50_ms(folder)
+            results = {
+                "sekisho": gateway(folder / "g", url, options.requests),
+                "pass-through": pass_through(folder, url, options.requests),
+            }
+    finally:
+        backend.terminate()
+        backend.wait(10)
+    report(results, disk_ms)
+    (options.out / "bench.json").write_text(json.dumps(results, indent=1))
+    plot(results, options.out / "bench.png")
+    print(f"plot: {options.out / 'bench.png'}")
+
+
+def report(results: dict[str, dict[str, float]], disk_ms: float) -> None:
+    """The table of docs/performance.md."""
+    ours, theirs = results["sekisho"], results["pass-through"]
+    print(f"{'':26}{'sekisho':>12}{'pass-through':>14}{'ratio':>8}")
+    for name, value in ours.items():
+        print(f"{name:26}{value:12.2f}{theirs[name]:14.2f}{value / theirs[name]:8.2f}")
+    added = ours["p50_ms_1"] - theirs["p50_ms_1"] - 2 * disk_ms
+    print(f"fdatasync p50 in this run: {disk_ms:.3f} ms")
+    print(f"p50 at one caller beyond the pass-through, less two fdatasyncs: {added:.2f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -128,13 +128,21 @@ class _Verification:
         if len(self._report.faults) < FAULTS_MAX:
             self._report.faults.append(Fault(what, **place))
 
+    def _exists(self, name: str) -> bool:
+        return (self._ledger / name).exists()
+
     def _file(self, path: Path) -> str:
         return path.relative_to(self._ledger).as_posix()
 
     def run(self, key: VerifierKey | None, pinned: bytes | None) -> Report:
         """Check everything; the report says what it is worth."""
         report = self._report
+        if not any((self._ledger / EVENTS.directory).iterdir()) and not self._exists("vkey"):
+            raise _Doubt("there is no ledger here: not one event and no key")
         trusted = self._key(key)
+        if trusted is None:
+            self._conclude()
+            return report
         checkpoint = self._checkpoint(trusted)
         self._origin = checkpoint.origin if checkpoint else trusted.name
         kept = self._pinned(pinned, trusted)
@@ -153,7 +161,7 @@ class _Verification:
         self._conclude()
         return report
 
-    def _key(self, given: VerifierKey | None) -> VerifierKey:
+    def _key(self, given: VerifierKey | None) -> VerifierKey | None:
         path, raw = self._ledger / "vkey", b""
         try:
             raw = path.read_bytes()
@@ -168,7 +176,7 @@ class _Verification:
                 self._fault("the key in the directory is not the one given", file="vkey")
             return given
         if found is None:
-            raise _Doubt("no key was given and the directory holds none that can be read")
+            return None
         self._report.notes.append(
             "No key was given: the key found in the directory was trusted. Whoever can replace "
             "the whole directory can replace that key; give --key to be sure who signed."

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
+from redis.asyncio import Redis
 
 from sekisho.adapters.redis_holds import RedisHoldStore, connect
 from sekisho.holding import rebuild
 from sekisho.holding.file import Filing
+from sekisho.holding.review import review
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason, Threshold
 from sekisho.model.exchange import Exchange
@@ -25,7 +27,7 @@ from sekisho.ports import Ledger
 CANARY = "canary-7f3a-the-salary-list"
 ONE_REVIEW = (Threshold("reviewer", approve=1, deny=1),)
 TWO_REVIEWS = (Threshold("reviewer", approve=2, deny=1),)
-LIMITS = HoldLimits(lease_s=5, keep_answer_s=600)
+LIMITS = HoldLimits(lease_s=5, finish_s=0.2, keep_answer_s=600)
 
 
 class SystemClock:
@@ -118,18 +120,38 @@ class Desk:
             terms = replace(terms, ttl_s=ttl_s)  # type: ignore[arg-type]
         return await self.filing.file(outgoing(asked, principal, terms), terms, asked, principal)
 
+    async def approve(self, view: HoldView, reviewer: Principal = REVIEWER) -> HoldView:
+        """An approving review."""
+        return await self.review(view, reviewer, "approve")
+
+    async def review(
+        self, view: HoldView, reviewer: Principal, decision: str, reason: str = "looked at"
+    ) -> HoldView:
+        """A review with the hold's own binding."""
+        return await review(
+            self.store,
+            self.ledger,
+            reviewer,
+            view.hold.id,
+            decision=decision,
+            binding=view.hold.binding,
+            reason=reason,
+        )
+
     async def close(self) -> None:
         await self.filing.drain()
         await self.store.close()
 
 
-def open_desk(url: str, ledger: Ledger, limits: HoldLimits = LIMITS) -> Desk:
+def open_desk(
+    url: str, ledger: Ledger, limits: HoldLimits = LIMITS, client: Redis | None = None
+) -> Desk:
     """A worker at this store and ledger."""
 
     async def reapply(store: RedisHoldStore) -> None:
         await rebuild.reapply(store, ledger)
 
-    store = RedisHoldStore(connect(url), ledger.exchange_keys, limits, reapply)
+    store = RedisHoldStore(client or connect(url), ledger.exchange_keys, limits, reapply)
     store.open()
     filing = Filing(store, ledger, SystemClock(), limits, b"join" * 8)
     return Desk(store, ledger, filing, limits)
@@ -138,5 +160,5 @@ def open_desk(url: str, ledger: Ledger, limits: HoldLimits = LIMITS) -> Desk:
 async def until(condition: Any, timeout_s: float = 5.0) -> None:
     """Wait for an awaitable condition to hold; fails loudly when it does not."""
     async with asyncio.timeout(timeout_s):
-        while not await condition():  # noqa: ASYNC110 - what is awaited is in another process
+        while not await condition():
             await asyncio.sleep(0.02)

@@ -37,7 +37,6 @@ CHANNEL = f"{TAG}:wake"
 HOLDS = f"{TAG}:hold:"
 SOCKET_TIMEOUT_S = 1.0
 CONNECTIONS_MAX = 32  # a waiting client costs a call a second, not a connection
-FINISH_S = 3.0  # how long a proposer has to bring its decision to the ledger before others do
 _VIEW = (
     *("state", "principal", "exchange", "version", "record", "hops", "settled_index", "outcome"),
     *("proposal", "deciding_us"),
@@ -157,7 +156,7 @@ class RedisHoldStore:
             person = ""
         args = (proposal.id, proposal.kind.value, proposal.version, proposal.binding)
         reply = await self._run(
-            "propose", hold.id, *args, person, sealed, proposal.origin, _us(FINISH_S)
+            "propose", hold.id, *args, person, sealed, proposal.origin, _us(self._limits.finish_s)
         )
         standing = _text(reply[0])
         if standing == "done":

@@ -24,6 +24,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError, WatchError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from sekisho.adapters.redis_wakeups import end
 from sekisho.errors import HoldStoreUnavailable, Unavailable
 
 CALL_DEADLINE_S = 1.8  # everything about a dead store is said within 2 s
@@ -64,9 +65,14 @@ class GatedScripts:
         self._lock_key = lock_key
         self._apply = apply
         self._opening: asyncio.Task[None] | None = None
-        self._digests = {
+        self._digests = self.digests()
+
+    @classmethod
+    def digests(cls) -> Mapping[str, str]:
+        """The digest by which the server knows each script."""
+        return {
             name: hashlib.sha1(source, usedforsecurity=False).hexdigest()
-            for name, source in self.sources.items()
+            for name, source in cls.sources.items()
         }
 
     async def run(
@@ -111,8 +117,7 @@ class GatedScripts:
     async def close(self) -> None:
         """End an opening that is under way."""
         if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
+            await end(self._opening)
 
     async def _run(
         self, name: str, keys: Sequence[str], args: Sequence[Argument], attempts: int

@@ -14,7 +14,19 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 _RESUBSCRIBE_S = 0.5
+_CANCEL_AGAIN_S = 0.1
 _LISTEN_S = 30.0  # a quiet channel is asked again so that a dead peer is noticed
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task that talks to the store, until it has ended.
+
+    Once is not enough: on Python 3.11 `asyncio.wait_for`, which the client uses to send, swallows
+    a cancellation that arrives as the sending completes.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
 
 
 class Wakeups:
@@ -34,8 +46,7 @@ class Wakeups:
     async def stop(self) -> None:
         """End the subscription."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
             self._task = None
 
     async def wait(self, hold_id: str, timeout_s: float) -> None:

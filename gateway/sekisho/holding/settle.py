@@ -13,6 +13,7 @@ restored from the ledger and the caller is told that it lost.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sekisho.errors import Conflict, HoldStoreUnavailable, LedgerRefused
 from sekisho.holding import evidence, names
@@ -56,6 +57,7 @@ async def finish(store: HoldStore, ledger: Ledger, view: HoldView, proposal: Pro
         if error.code in _LEDGER_HAS_ANOTHER:
             await restore_one(store, ledger, hold.id)
             raise _lost() from error
+        await _give_up(store, ledger, hold, proposal)
         raise
     # An id the ledger knew before may stand for other words than ours: then the ledger's count.
     known_before = any(place.duplicate for place in places)
@@ -69,6 +71,12 @@ def _outcome(hold: Hold, proposal: Proposal, reviews: Sequence[Review]) -> HoldS
     if proposal.kind in _OUTCOMES:
         return _OUTCOMES[proposal.kind]
     return tally(hold.thresholds, hold.version, reviews)
+
+
+async def _give_up(store: HoldStore, ledger: Ledger, hold: Hold, proposal: Proposal) -> None:
+    """The ledger will never take this proposal: pending again, and the review does not count."""
+    void = replace(proposal, review=None)
+    await store.settle(void, hold, HoldState.PENDING, ledger.origin, 0)
 
 
 async def _agrees(ledger: Ledger, hold: Hold, state: HoldState, proposal: Proposal) -> bool:

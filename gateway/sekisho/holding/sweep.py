@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
@@ -27,7 +28,7 @@ from sekisho.ports import HoldStore, Ledger
 INTERVAL_S = 1.0
 _SPREAD = 0.3  # workers started together do not sweep together for ever
 _BATCH_MAX = 200
-_ORPHAN_S = 5.0  # longer than the ledger's deadline: a filing under way is not an orphan
+ORPHAN_S = 5.0  # longer than the ledger's deadline: a filing under way is not an orphan
 _RESUMING_MAX = 16  # approved holds this worker sends at once for nobody waiting
 
 _log = structlog.get_logger("sekisho.holds")
@@ -37,36 +38,41 @@ Resume = Callable[[str], Awaitable[None]]
 
 
 class Sweep:
-    """One per worker; `run` until cancelled."""
+    """One per worker: `run` as a task, `stop` to end it."""
 
-    def __init__(self, store: HoldStore, ledger: Ledger, resume: Resume) -> None:
+    def __init__(
+        self, store: HoldStore, ledger: Ledger, resume: Resume, orphan_s: float = ORPHAN_S
+    ) -> None:
         self._store = store
         self._ledger = ledger
         self._resume = resume
+        self._orphan_s = orphan_s
         self._resuming: dict[str, asyncio.Task[None]] = {}
+        self._stopped = asyncio.Event()
 
     async def run(self) -> None:
-        """Sweep about once a second, for ever."""
-        while True:
+        """Sweep about once a second, until stopped."""
+        while not self._stopped.is_set():
             try:
                 await self.once()
             except SekishoError as error:
                 _log.warning("holds could not be swept", code=error.code)
             spread = random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311 - not a secret
-            await asyncio.sleep(INTERVAL_S * spread)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL_S * spread):
+                    await self._stopped.wait()
 
     async def once(self) -> None:
         """Do all that is due now. Raises Unavailable if the store cannot say what is due."""
-        due = await self._store.due(_BATCH_MAX, _ORPHAN_S)
+        due = await self._store.due(_BATCH_MAX, self._orphan_s)
         for hold_id, state, origin in due.holds:
             await self._guarded(hold_id, self._tend(hold_id, state, origin))
         for hold_id, join in due.orphans:
             await self._guarded(hold_id, self._adopt(hold_id, join))
 
     async def stop(self) -> None:
-        """Cancel what this worker is resuming; a cancelled claim ends as unknown."""
-        for task in self._resuming.values():
-            task.cancel()
+        """End `run` and wait for what this worker is still sending; cancel to wait no longer."""
+        self._stopped.set()
         await asyncio.gather(*self._resuming.values(), return_exceptions=True)
 
     async def _guarded(self, hold_id: str, step: Awaitable[None]) -> None:
@@ -86,7 +92,7 @@ class Sweep:
             case HoldState.DECIDING:
                 return  # its own ledger's workers finish it; until then it stays closed
             case HoldState.APPROVED:
-                self._start(hold_id)
+                self.start(hold_id)
             case HoldState.DISPATCHING:
                 await self._store.lose(hold_id)
             case _:
@@ -103,7 +109,7 @@ class Sweep:
         if view is not None and view.proposal is not None:
             await settle.finish(self._store, self._ledger, view, view.proposal)
 
-    def _start(self, hold_id: str) -> None:
+    def start(self, hold_id: str) -> None:
         if hold_id in self._resuming or len(self._resuming) >= _RESUMING_MAX:
             return
         task = asyncio.create_task(self._guarded(hold_id, self._resume(hold_id)))

@@ -153,7 +153,8 @@ class HoldLimits:
     """Bounds of the live state. The defaults and their reasons are in docs/reference/settings.md.
 
     `total_bytes_max` bounds all content kept; `answer_bytes_max` is set aside when an approval is
-    claimed, so that an answer that was paid for always finds room.
+    claimed, so that an answer that was paid for always finds room. `finish_s` is how long a worker
+    has to bring a decision to the ledger before any other finishes it.
     """
 
     total_bytes_max: int = 512 * 1024 * 1024
@@ -163,6 +164,7 @@ class HoldLimits:
     wait_total_s: float = 300
     ttl_s_max: int = 7 * 86_400
     lease_s: float = 30
+    finish_s: float = 3
     execution_expiry_s: float = 3600
     keep_answer_s: float = 86_400
     retry_join_s: float = 600

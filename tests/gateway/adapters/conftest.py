@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
+
 from support.holds import Desk, open_desk
 from support.memory_ledger import MemoryLedger
 from support.valkey import Valkey

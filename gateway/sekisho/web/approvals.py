@@ -1,0 +1,151 @@
+"""`/v1/approvals`: holds are listed, shown, reviewed and withdrawn.
+
+A hold exists only for its requester and for the reviewers its thresholds name; for anyone else it
+is a 404. Errors have the OpenAI shape. The result of a hold (`/result`, the 303 target) is part of
+the data path and not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import ValidationError
+
+from sekisho.content.strict_json import NotStrictJSON, parse
+from sekisho.errors import BadRequest, NotAuthenticated, SekishoError, TooLarge
+from sekisho.holding import review as reviewing
+from sekisho.model.principal import Principal
+from sekisho.web.approvals_schema import (
+    HoldDetail,
+    HoldList,
+    ReviewRequest,
+    detail,
+    summary,
+)
+from sekisho.web.problems import problem
+from sekisho.web.services import Services
+
+LISTED_MAX = 500  # a queue longer than a person reads; those that end first are in front
+BODY_BYTES_MAX = 16_384  # a review is a word, a binding and a paragraph
+BODY_DEPTH_MAX = 2  # and has no structure
+
+
+class ProblemRoute(APIRoute):
+    """Turns the errors of the line into OpenAI-shaped answers, for routes of this kind."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                response = await handler(request)
+            except SekishoError as error:
+                status, headers, body = problem(error)
+                plain = {name.decode(): value.decode("latin-1") for name, value in headers}
+                return Response(body, status, plain)
+            response.headers["cache-control"] = "no-store"
+            return response
+
+        return handle
+
+
+router = APIRouter(prefix="/v1/approvals", tags=["approvals"], route_class=ProblemRoute)
+
+
+def services(request: Request) -> Services:
+    """What the composition root built."""
+    found: Services = request.app.state.services
+    return found
+
+
+async def authenticated(
+    request: Request, parts: Annotated[Services, Depends(services)]
+) -> Principal:
+    """The principal behind `Authorization: Bearer` or `x-api-key`. Raises NotAuthenticated."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        secret = request.headers.get("x-api-key", "")
+    principal = await parts.directory.find(secret.strip()) if secret.strip() else None
+    if principal is None:
+        message = "No API key, or one that is not known, was revoked or has expired."
+        raise NotAuthenticated(message)
+    return principal
+
+
+Parts = Annotated[Services, Depends(services)]
+Asking = Annotated[Principal, Depends(authenticated)]
+
+
+@router.get("")
+async def list_holds(parts: Parts, principal: Asking, status: str = "open") -> HoldList:
+    """Open holds that the caller may decide, and the caller's own."""
+    if status != "open":
+        raise BadRequest("status must be open.", param="status")
+    every = await parts.holds.list_open(LISTED_MAX)
+    own = await parts.holds.list_open(LISTED_MAX, principal.id)
+    seen = {card.id: card for card in (*every, *own) if reviewing.may_see(principal, card)}
+    cards = sorted(seen.values(), key=lambda card: card.expires_us)
+    return HoldList(data=[summary(card, principal) for card in cards])
+
+
+@router.get("/{hold_id}")
+async def show_hold(hold_id: str, parts: Parts, principal: Asking) -> HoldDetail:
+    """One hold with everything that is bound."""
+    return detail(await reviewing.find(parts.holds, principal, hold_id), principal)
+
+
+@router.post(
+    "/{hold_id}/reviews",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": ReviewRequest.model_json_schema()}},
+        }
+    },
+)
+async def review_hold(
+    hold_id: str, request: Request, parts: Parts, principal: Asking
+) -> HoldDetail:
+    """Approve or deny, with the binding that was shown. Repeating the same answer is safe."""
+    said = await _read_review(request)
+    view = await reviewing.review(
+        parts.holds,
+        parts.ledger,
+        principal,
+        hold_id,
+        decision=said.decision,
+        binding=said.binding,
+        reason=said.reason,
+        version=said.version,
+    )
+    return detail(view, principal)
+
+
+@router.post("/{hold_id}/withdraw")
+async def withdraw_hold(hold_id: str, parts: Parts, principal: Asking) -> HoldDetail:
+    """The requester takes a pending hold back."""
+    view = await reviewing.withdraw(parts.holds, parts.ledger, principal, hold_id)
+    return detail(view, principal)
+
+
+async def _read_review(request: Request) -> ReviewRequest:
+    """The body, read here and not by the framework.
+
+    So it is bounded, read only after the key was checked, and refused if it says a thing twice.
+    """
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise TooLarge(f"A review has at most {BODY_BYTES_MAX} bytes.")
+    try:
+        return ReviewRequest.model_validate(parse(body, depth_max=BODY_DEPTH_MAX))
+    except NotStrictJSON as error:
+        raise BadRequest(f"This is not a review: {error}.") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or None
+        raise BadRequest(f"{where or 'body'}: {first['msg']}.", param=where) from error

@@ -1,0 +1,157 @@
+"""The wire form of holds and reviews under `/v1/approvals`.
+
+Times are seconds since the epoch, as elsewhere in the OpenAI API. A summary holds no content; a
+hold in full shows what is bound: the exact outgoing bytes, and the binding the review must echo.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sekisho.holding.review import REASON_CHARS_MAX, may_review
+from sekisho.model.hold import Hold, HoldCard, HoldView, Review
+from sekisho.model.principal import Principal
+
+RESULT_PREFIX = "chatcmpl-"
+
+
+class ReviewRequest(BaseModel):
+    """A person's answer: `binding` (and `version`) as the hold showed them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    decision: Literal["approve", "deny"]
+    binding: str = Field(min_length=64, max_length=64)
+    reason: str = Field(default="", max_length=REASON_CHARS_MAX)
+    version: int | None = None
+
+
+class ThresholdOut(BaseModel):
+    """How many reviews of which role or group decide."""
+
+    reviewers: str
+    approve: int
+    deny: int
+
+
+class HoldSummary(BaseModel):
+    """A line of the queue."""
+
+    object: Literal["approval"] = "approval"
+    id: str
+    status: str
+    stage: str
+    version: int
+    exchange: str
+    principal: str
+    model: str
+    backend: str
+    stream: bool
+    policy_revision: str
+    rules: list[str]
+    thresholds: list[ThresholdOut]
+    risk: int
+    created_at: int
+    expires_at: int
+    outgoing_bytes: int
+    may_review: bool
+
+
+class ReviewOut(BaseModel):
+    """One recorded answer."""
+
+    reviewer: str
+    decision: str
+    reason: str
+    version: int
+    at: int
+
+
+class OutgoingOut(BaseModel):
+    """Exactly what would leave. `text` if the bytes are UTF-8, else `base64`: never a rendering."""
+
+    bytes: int
+    text: str | None
+    base64: str | None
+
+
+class HoldDetail(HoldSummary):
+    """Everything a reviewer decides on."""
+
+    binding: str
+    reasons: list[str]
+    endpoint: str
+    result_id: str
+    outgoing: OutgoingOut
+    reviews: list[ReviewOut]
+    outcome_reason: str
+
+
+class HoldList(BaseModel):
+    """The holds a principal may decide, and their own; those that end first in front."""
+
+    object: Literal["list"] = "list"
+    data: list[HoldSummary]
+
+
+def summary(card: HoldCard, principal: Principal) -> HoldSummary:
+    """A card as seen by `principal`."""
+    return HoldSummary(
+        **_shared(card),
+        status=card.state.value,
+        outgoing_bytes=card.outgoing_bytes,
+        may_review=may_review(principal, card),
+    )
+
+
+def detail(view: HoldView, principal: Principal) -> HoldDetail:
+    """A hold in full as seen by `principal`, who may see it."""
+    hold = view.hold
+    return HoldDetail(
+        **_shared(hold),
+        status=view.state.value,
+        outgoing_bytes=len(hold.outgoing),
+        may_review=may_review(principal, hold),
+        binding=hold.binding,
+        reasons=list(hold.reasons),
+        endpoint=hold.endpoint,
+        result_id=RESULT_PREFIX + hold.id,
+        outgoing=_outgoing(hold.outgoing),
+        reviews=[_review(review) for review in view.reviews],
+        outcome_reason=view.outcome_reason,
+    )
+
+
+def _shared(hold: Hold | HoldCard) -> dict[str, object]:
+    names = ("id", "stage", "version", "exchange", "principal", "model", "backend", "stream")
+    return {name: getattr(hold, name) for name in names} | {
+        "policy_revision": hold.revision,
+        "rules": list(hold.rules),
+        "risk": hold.risk,
+        "thresholds": [
+            ThresholdOut(reviewers=t.reviewers, approve=t.approve, deny=t.deny)
+            for t in hold.thresholds
+        ],
+        "created_at": hold.created_us // 1_000_000,
+        "expires_at": hold.expires_us // 1_000_000,
+    }
+
+
+def _outgoing(body: bytes) -> OutgoingOut:
+    try:
+        return OutgoingOut(bytes=len(body), text=body.decode(), base64=None)
+    except UnicodeDecodeError:
+        return OutgoingOut(bytes=len(body), text=None, base64=base64.b64encode(body).decode())
+
+
+def _review(review: Review) -> ReviewOut:
+    return ReviewOut(
+        reviewer=review.reviewer,
+        decision=review.decision,
+        reason=review.reason,
+        version=review.version,
+        at=review.at_us // 1_000_000,
+    )

@@ -1,0 +1,18 @@
+"""What the routers are given: built once by the composition root, found at `app.state.services`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sekisho.model.hold import HoldLimits
+from sekisho.ports import Directory, HoldStore, Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts that pages and control routes share with the data path."""
+
+    holds: HoldStore
+    ledger: Ledger
+    directory: Directory
+    hold_limits: HoldLimits

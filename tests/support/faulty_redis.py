@@ -1,0 +1,41 @@
+"""A redis client that loses scripts on demand, in both forms: before they ran, and their reply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from sekisho.adapters.redis_holds import connect
+from sekisho.adapters.redis_scripts import GatedScripts
+
+_NAMES = {digest: name for name, digest in GatedScripts.digests().items()}
+ALWAYS = 1_000_000
+
+
+class FaultyRedis(Redis):
+    """`lose_before` and `lose_after` say how many calls of a script, by name, still fail."""
+
+    lose_before: dict[str, int]
+    lose_after: dict[str, int]
+    calls: list[str]
+
+    @classmethod
+    def to(cls, url: str) -> FaultyRedis:
+        """A client as the store makes it, with faults."""
+        client = cls.from_pool(connect(url).connection_pool)
+        client.lose_before, client.lose_after, client.calls = {}, {}, []
+        return client
+
+    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        name = _NAMES.get(sha, "?")
+        self.calls.append(name)
+        if self.lose_before.get(name, 0) > 0:
+            self.lose_before[name] -= 1
+            raise RedisConnectionError("lost before it ran")
+        answer = await super().evalsha(sha, numkeys, *keys_and_args)
+        if self.lose_after.get(name, 0) > 0:
+            self.lose_after[name] -= 1
+            raise RedisConnectionError("its reply was lost")
+        return answer

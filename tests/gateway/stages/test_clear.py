@@ -1,0 +1,122 @@
+"""Allow clears, hold waits for people, deny refuses; an approval clears only under today's rules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sekisho.clearance import Clearance
+from sekisho.errors import DeniedByPolicy
+from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason, Threshold
+from sekisho.model.facts import Facts
+from sekisho.model.hold import Hold
+from sekisho.model.outgoing import Outgoing
+from sekisho.stages.clear import Held, clear, clear_approved
+
+ONE = (Threshold("reviewer", 1, 1),)
+TWO = (Threshold("reviewer", 2, 1),)
+REASON = Reason("label_secret", "Take the passage out.", "default.content.labels")
+
+
+def _outgoing(effect: Effect, thresholds: tuple[Threshold, ...] = ()) -> Outgoing:
+    terms = HoldTerms("request", thresholds, 60, 50) if thresholds else None
+    decision = Decision(effect, (REASON,), "sha256:0", Obligations(hold=terms))
+    return Outgoing(
+        "x", "staff-7", "b", "m", "chat.completions", "/p", b"{}", False,
+        Facts({}, "b", ()), decision, (),
+    )  # fmt: skip
+
+
+def _hold(thresholds: tuple[Threshold, ...]) -> Hold:
+    return Hold(
+        id="h", exchange="x", version=1, stage="request", principal="staff-7", person="staff-7",
+        groups=(), roles=(), endpoint="chat.completions", model="m", backend="b", stream=False,
+        revision="r", rules=(), reasons=(), thresholds=thresholds, risk=50, created_us=0,
+        expires_us=0, wait_until_us=0, binding="bb", outgoing=b"{}", facts=b"{}",
+        received_event="e",
+    )  # fmt: skip
+
+
+def test_allow_clears_at_once() -> None:
+    """No approval is named, because none was needed."""
+    cleared = clear(_outgoing(Effect.ALLOW))
+
+    assert isinstance(cleared, Clearance)
+    assert cleared.approval is None
+
+
+def test_hold_does_not_clear() -> None:
+    """The terms of the hold come back instead."""
+    held = clear(_outgoing(Effect.HOLD, ONE))
+
+    assert isinstance(held, Held)
+    assert ONE == held.terms.thresholds
+
+
+def test_a_hold_without_terms_is_a_deny() -> None:
+    """Nobody could ever answer it."""
+    with pytest.raises(DeniedByPolicy) as caught:
+        clear(_outgoing(Effect.HOLD))
+
+    assert "policy_malformed" == caught.value.code
+
+
+def test_deny_says_rule_and_reason() -> None:
+    """The message is what the employee reads."""
+    with pytest.raises(DeniedByPolicy, match=r"Take the passage out\. \(rule default.content.labels\)"):
+        clear(_outgoing(Effect.DENY))
+
+
+def test_deny_without_a_reason_still_says_what_to_do() -> None:
+    """A careless rule must not leave the employee with an empty message."""
+    outgoing = _outgoing(Effect.DENY)
+    outgoing = replace(outgoing, decision=replace(outgoing.decision, reasons=()))
+
+    with pytest.raises(DeniedByPolicy, match="Ask an operator"):
+        clear(outgoing)
+
+
+@pytest.mark.parametrize(
+    ("effect", "now", "then", "approvals"),
+    [
+        (Effect.ALLOW, (), ONE, 1),
+        (Effect.HOLD, ONE, ONE, 1),
+        (Effect.HOLD, ONE, TWO, 2),
+    ],
+)
+def test_an_approval_that_satisfies_todays_rules_clears(
+    effect: Effect, now: tuple[Threshold, ...], then: tuple[Threshold, ...], approvals: int
+) -> None:
+    """The clearance names the approval it rests on."""
+    cleared = clear_approved(_outgoing(effect, now), _hold(then), approvals)
+
+    assert cleared.approval is not None
+    assert ("h", 1, "bb") == (
+        cleared.approval.hold, cleared.approval.version, cleared.approval.binding,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "approvals"),
+    [
+        (TWO, ONE, 1),
+        (ONE, ONE, 0),
+        ((Threshold("compliance", 1, 1),), ONE, 1),
+        ((*ONE, Threshold("compliance", 1, 1)), ONE, 1),
+    ],
+    ids=["more reviews", "no reviews", "other reviewers", "one group more"],
+)
+def test_rules_that_now_want_more_are_not_satisfied(
+    now: tuple[Threshold, ...], then: tuple[Threshold, ...], approvals: int
+) -> None:
+    """An approval under old rules is not stretched over new ones."""
+    with pytest.raises(DeniedByPolicy) as caught:
+        clear_approved(_outgoing(Effect.HOLD, now), _hold(then), approvals)
+
+    assert "policy_changed" == caught.value.code
+
+
+def test_a_newer_deny_wins_over_an_approval() -> None:
+    """People approved it; the rules of today still refuse it."""
+    with pytest.raises(DeniedByPolicy):
+        clear_approved(_outgoing(Effect.DENY), _hold(ONE), 5)

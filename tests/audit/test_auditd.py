@@ -1,0 +1,388 @@
+"""The process: start, stop, be killed, lose its disk; and what its clients can do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
+from sekisho.errors import LedgerRefused, LedgerUnavailable
+from sekisho.model.ids import uuid7
+from sekisho_audit.auditd import EXIT_DATA, EXIT_IO, EXIT_LOCKED, EXIT_USAGE, parse
+from sekisho_audit.canon import decode
+from sekisho_audit.scan import EVENTS, frames, segments
+from sekisho_audit.verify import Verdict, verify
+from sekisho_audit.wire import Splitter, encode, pack_events
+from support.ledgers import Auditd, decision, intent, outcome, received
+
+# `make soak` asks for more.
+CRASH_CYCLES = int(os.environ.get("SEKISHO_CRASH_CYCLES", "10"))
+CALLERS = 16
+
+
+@pytest.fixture
+async def auditd(tmp_path: Path) -> Any:
+    running = Auditd(tmp_path, "--session-grace-s", "0.2")
+    await running.start()
+    yield running
+    await running.end()
+
+
+@pytest.fixture
+async def client(auditd: Auditd) -> Any:
+    ledger = AuditdLedger(auditd.socket)
+    await ledger.start()
+    yield ledger
+    await ledger.close()
+
+
+def leaves(ledger: Path) -> list[dict[str, Any]]:
+    return [
+        decode(frame.body)
+        for segment in segments(ledger, EVENTS)
+        for frame in frames(segment, EVENTS)
+    ]
+
+
+async def until(condition: Any, limit_s: float = 20.0) -> None:
+    async with asyncio.timeout(limit_s):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def exchange_events(client: AuditdLedger) -> None:
+    exchange = uuid7()
+    sent = intent(exchange, client.session)
+    await client.append([received(exchange), decision(exchange), sent])
+    await client.append([outcome(sent)])
+
+
+async def test_clean_stop_leaves_a_sound_and_signed_ledger(
+    auditd: Auditd, client: AuditdLedger
+) -> None:
+    """SIGTERM: what is open is closed, the last checkpoint covers everything, exit code 0."""
+    await exchange_events(client)
+    exchange = uuid7()
+    await client.append([received(exchange), decision(exchange), intent(exchange, client.session)])
+    code, said = await auditd.end()
+    assert (code, said) == (0, "")
+    report = verify(auditd.ledger)
+    assert (report.verdict, report.unsigned_events, report.open_intents) == (Verdict.SOUND, 0, 0)
+    assert not Path(auditd.socket).exists()
+
+
+async def test_checkpoint_follows_by_itself(auditd: Auditd, client: AuditdLedger) -> None:
+    """Within a second or so, new events are signed without anyone asking."""
+    await exchange_events(client)
+    await until(lambda: verify(auditd.ledger).unsigned_events == 0)
+
+
+async def test_socket_is_private(auditd: Auditd) -> None:
+    """Only the owner can talk to auditd."""
+    assert Path(auditd.socket).stat().st_mode & 0o777 == 0o600
+
+
+async def test_second_auditd_is_refused(tmp_path: Path, auditd: Auditd) -> None:
+    """The second writer exits with its own code, and the first goes on."""
+    second = Auditd(tmp_path)
+    second.socket = str(tmp_path / "b.sock")
+    with pytest.raises(RuntimeError, match="another process writes this ledger"):
+        await second.start()
+    assert second.process.returncode == EXIT_LOCKED
+    assert auditd.process.returncode is None
+
+
+async def test_damaged_ledger_is_not_served(tmp_path: Path, auditd: Auditd) -> None:
+    """auditd names the place and exits with its own code."""
+    await auditd.end()
+    path = auditd.ledger / "events" / "000000000000.seg"
+    body = bytearray(path.read_bytes())
+    body[100] ^= 1
+    path.write_bytes(body)
+    again = Auditd(tmp_path)
+    with pytest.raises(RuntimeError, match="byte"):
+        await again.start()
+    assert again.process.returncode == EXIT_DATA
+
+
+async def test_long_socket_path_is_explained(tmp_path: Path) -> None:
+    """A path that the kernel cannot take is a clear message, not a strange failure."""
+    auditd = Auditd(tmp_path)
+    auditd.socket = str(tmp_path / ("x" * 100))
+    with pytest.raises(RuntimeError, match="more than 100 bytes"):
+        await auditd.start()
+    assert auditd.process.returncode == EXIT_USAGE
+
+
+async def test_parent_gone_stops_auditd(tmp_path: Path) -> None:
+    """Told to live with a process that is not its parent, auditd ends cleanly."""
+    auditd = Auditd(tmp_path, "--parent-pid", "1")
+    await auditd.start()
+    async with asyncio.timeout(10):
+        assert await auditd.process.wait() == 0
+    assert verify(auditd.ledger).verdict is Verdict.SOUND
+    await auditd.end()
+
+
+async def test_segment_removed_under_it_ends_auditd(auditd: Auditd, client: AuditdLedger) -> None:
+    """After `rm` of the live segment the caller is refused and auditd says why and what to do."""
+    await exchange_events(client)
+    (auditd.ledger / "events" / "000000000000.seg").unlink()
+    with pytest.raises(LedgerUnavailable):
+        await client.append([received(uuid7())])
+    async with asyncio.timeout(10):
+        await auditd.process.wait()
+    code, said = await auditd.end()
+    assert code == EXIT_IO
+    assert "What to do" in said
+
+
+async def test_default_socket_lies_beside_the_ledger(tmp_path: Path) -> None:
+    """Without --socket the path is <data_dir>/run/auditd.sock."""
+    options = parse(["--ledger", str(tmp_path / "ledger"), "--keys", "k", "--origin", "x"])
+    assert options.socket == tmp_path / "run" / "auditd.sock"
+
+
+# -- sessions
+
+
+async def test_lost_worker_gets_its_intents_closed(auditd: Auditd) -> None:
+    """A worker that is gone and does not come back: its intent is unknown, then late."""
+    lost = AuditdLedger(auditd.socket)
+    await lost.start()
+    exchange = uuid7()
+    sent = intent(exchange, lost.session)
+    await lost.append([received(exchange), decision(exchange), sent])
+    lost._closing = True
+    lost._wire.transport.abort()  # type: ignore[union-attr]
+    await until(lambda: any(leaf["type"] == "session.closed" for leaf in leaves(auditd.ledger)))
+    other = AuditdLedger(auditd.socket)
+    await other.start()
+    await other.append([outcome(sent)])
+    await other.close()
+    ours = [leaf for leaf in leaves(auditd.ledger) if leaf["exchange"] == exchange]
+    assert [leaf["type"] for leaf in ours][2:] == [
+        "backend.intent",
+        "backend.outcome",
+        "outcome.late",
+    ]
+    assert ours[3]["data"]["status"] == "unknown"
+    await lost.close()
+
+
+async def test_session_that_resumes_keeps_its_intents(tmp_path: Path) -> None:
+    """auditd killed and started again: a worker that reconnects in time loses nothing."""
+    auditd = Auditd(tmp_path, "--session-grace-s", "5")
+    await auditd.start()
+    client = AuditdLedger(auditd.socket)
+    await client.start()
+    exchange = uuid7()
+    sent = intent(exchange, client.session)
+    await client.append([received(exchange), decision(exchange), sent])
+    await auditd.end(kill=True)
+    await auditd.start()
+    await until(lambda: client.connected)
+    await client.append([outcome(sent)])
+    await client.close()
+    await auditd.end()
+    kinds = [leaf["type"] for leaf in leaves(auditd.ledger)]
+    assert "outcome.late" not in kinds
+    assert kinds.count("session.opened") == 1
+
+
+async def test_session_that_does_not_resume_is_closed_after_a_restart(tmp_path: Path) -> None:
+    """auditd remembers open sessions over its own death and gives them up in time."""
+    auditd = Auditd(tmp_path, "--session-grace-s", "0.2")
+    await auditd.start()
+    client = AuditdLedger(auditd.socket)
+    await client.start()
+    exchange = uuid7()
+    await client.append([received(exchange), decision(exchange), intent(exchange, client.session)])
+    await auditd.end(kill=True)
+    await client.close()
+    await auditd.start()
+    await until(lambda: leaves(auditd.ledger)[-1]["type"] == "session.closed")
+    await auditd.end()
+    report = verify(auditd.ledger)
+    assert (report.verdict, report.types["backend.outcome"]) == (Verdict.SOUND, 1)
+
+
+# -- what a client may send
+
+
+BAD_FRAMES = {
+    "endless": struct.pack(">II", 2**32 - 1, 10),
+    "json longer than frame": struct.pack(">II", 8, 9) + b"x" * 8,
+    "no json": struct.pack(">II", 8, 4) + b"nope",
+    "array": struct.pack(">II", 6, 2) + b"[]",
+    "no op": encode({"req": 1}),
+    "unknown op": encode({"req": 1, "op": "erase"}),
+    "op not text": encode({"req": 1, "op": ["append"]}),
+    "req not a number": encode({"req": "1", "op": "status"}),
+    "events not a list": encode({"req": 1, "op": "append", "events": {}}),
+    "no events": encode({"req": 1, "op": "append", "events": []}),
+    "event not an object": encode({"req": 1, "op": "append", "events": [7]}),
+    "id not text": encode({"req": 1, "op": "append", "events": [{"id": 1, "type": "x", "data": {}}]}),
+    "blob missing": encode(
+        {
+            "req": 1,
+            "op": "append",
+            "events": [{"id": "x", "type": "x", "data": {}, "pl": [["p", 0, None]]}],
+        }
+    ),
+    "blob longer than frame": struct.pack(">II", 4 + 29, 29) + b'{"req":1,"blobs":[99999999] }',
+    "hello without pid": encode({"req": 1, "op": "hello", "session": "s"}),
+    "empty session": encode({"req": 1, "op": "hello", "session": "", "pid": 1}),
+}
+
+
+@pytest.mark.parametrize("story", BAD_FRAMES)
+async def test_malformed_frame_closes_only_its_connection(
+    auditd: Auditd, client: AuditdLedger, story: str
+) -> None:
+    """The sender is told and cut off; everybody else goes on."""
+    reader, writer = await asyncio.open_unix_connection(auditd.socket)
+    writer.write(BAD_FRAMES[story])
+    async with asyncio.timeout(5):
+        reply = await reader.read()
+    writer.close()
+    [(message, _)] = Splitter().feed(reply)
+    assert message["error"] == "malformed"
+    await exchange_events(client)
+
+
+async def test_intent_without_hello_is_refused(auditd: Auditd) -> None:
+    """A connection without a session cannot write intents, in anybody's name."""
+    reader, writer = await asyncio.open_unix_connection(auditd.socket)
+    exchange = uuid7()
+    packed, blobs = pack_events([decision(exchange), intent(exchange, "s-1")])
+    writer.write(encode({"op": "append", "req": 1, "events": packed}, blobs))
+    async with asyncio.timeout(5):
+        reply = await reader.read(65_536)
+    writer.close()
+    [(message, _)] = Splitter().feed(reply)
+    assert message["error"] == "unknown_session"
+
+
+async def test_broken_event_over_the_socket_is_refused(client: AuditdLedger) -> None:
+    """auditd's reason reaches the caller."""
+    exchange = uuid7()
+    with pytest.raises(LedgerRefused) as caught:
+        await client.append([intent(exchange, client.session)])
+    assert caught.value.code == "undecided_intent"
+
+
+async def test_client_that_does_not_read_is_held_back(auditd: Auditd, client: AuditdLedger) -> None:
+    """A client that only asks does not fill auditd's memory, and others are served."""
+    deaf = socket.socket(socket.AF_UNIX)
+    deaf.connect(auditd.socket)
+    deaf.setblocking(False)  # noqa: FBT003 - the call has no keyword
+    question = encode({"op": "status", "req": 1}) * 100
+    sent = 0
+    try:
+        while sent < 64 * 1024 * 1024:
+            sent += deaf.send(question)
+            if sent % (1024 * 1024) < len(question):
+                await asyncio.sleep(0)
+    except BlockingIOError:
+        pass
+    assert sent < 64 * 1024 * 1024
+    await exchange_events(client)
+    deaf.close()
+
+
+async def test_full_disk_refuses_new_work_and_takes_outcomes(tmp_path: Path) -> None:
+    """Below the mark intents are refused, the outcome of what runs is still written."""
+    auditd = Auditd(tmp_path)
+    await auditd.start()
+    client = AuditdLedger(auditd.socket, session="s-1")
+    await client.start()
+    exchange = uuid7()
+    sent = intent(exchange, client.session)
+    await client.append([received(exchange), decision(exchange), sent])
+    await auditd.end(kill=True)
+    full = Auditd(tmp_path, "--disk-free-min-bytes", str(2**62))
+    await full.start()
+    await until(lambda: client.connected)
+    with pytest.raises(LedgerUnavailable, match="disk_full"):
+        await client.append([received(uuid7())])
+    await client.append([outcome(sent)])
+    await client.close()
+    await full.end()
+
+
+# -- killed at any moment
+
+
+class Load:
+    """Callers that keep asking, and a note of all that was promised to them."""
+
+    def __init__(self, client: AuditdLedger) -> None:
+        self.client = client
+        self.promised: dict[str, tuple[int, str]] = {}
+        self.sent: set[str] = set()
+        self.stop = False
+
+    async def caller(self) -> None:
+        """One exchange after the other; a failed append ends that exchange."""
+        while not self.stop:
+            exchange = uuid7()
+            sent = intent(exchange, self.client.session)
+            try:
+                await self.append([received(exchange), decision(exchange), sent])
+                self.sent.add(sent.id)
+                await self.append([outcome(sent)])
+            except LedgerUnavailable:
+                await asyncio.sleep(0.01)
+
+    async def append(self, events: list[Any]) -> None:
+        """Append, and remember what was promised."""
+        places = await self.client.append(events)
+        for event, place in zip(events, places, strict=True):
+            self.promised[event.id] = (place.index, place.leaf)
+
+
+async def test_killed_at_any_moment_nothing_promised_is_lost(tmp_path: Path) -> None:
+    """SIGKILL under load, again and again: dense, sound, one outcome each, no promise broken."""
+    auditd = Auditd(tmp_path, "--session-grace-s", "1", "--segment-bytes", "200000")
+    await auditd.start()
+    client = AuditdLedger(auditd.socket, limits=LedgerLimits(down_max_s=20))
+    await client.start()
+    load = Load(client)
+    callers = [asyncio.create_task(load.caller()) for _ in range(CALLERS)]
+    for _ in range(CRASH_CYCLES):
+        await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311 - when to kill is no secret
+        auditd.process.send_signal(signal.SIGKILL)
+        await auditd.end(kill=True)
+        await auditd.start()
+        await until(lambda: client.connected)
+    load.stop = True
+    await asyncio.gather(*callers)
+    await client.close()
+    await auditd.end()
+    check_promises(auditd.ledger, load)
+
+
+def check_promises(ledger: Path, load: Load) -> None:
+    report = verify(ledger)
+    assert (report.verdict, report.open_intents) == (Verdict.SOUND, 0), report.faults
+    assert report.types["audit.boot"] == CRASH_CYCLES + 1
+    found = {
+        item["id"]: (item["n"], frame.digest.hex())
+        for segment in segments(ledger, EVENTS)
+        for frame in frames(segment, EVENTS)
+        for item in [decode(frame.body)]
+    }
+    assert len(load.promised) > CRASH_CYCLES
+    for event, place in load.promised.items():
+        assert found[event] == place
+    outcomes = [leaf["data"]["intent"] for leaf in leaves(ledger) if leaf["type"] == "backend.outcome"]
+    assert len(outcomes) == len(set(outcomes)) == report.types["backend.intent"]
+    assert load.sent <= set(outcomes)

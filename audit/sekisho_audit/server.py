@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sekisho_audit.errors import LedgerError, Poisoned, Refused
 from sekisho_audit.ledger import HoldRecord, Ledger, Request
@@ -178,10 +178,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection if there is room."""
-        if not isinstance(transport, asyncio.Transport) or not self._server.arrived(self):
+        if not self._server.arrived(self):
             transport.close()
             return
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Serve the messages that are complete."""

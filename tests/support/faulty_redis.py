@@ -24,7 +24,8 @@ class FaultyRedis(Redis):
     @classmethod
     def to(cls, url: str) -> FaultyRedis:
         """A client as the store makes it, with faults."""
-        client = cls.from_pool(connect(url).connection_pool)
+        client = cls(connection_pool=connect(url).connection_pool)
+        client.auto_close_connection_pool = True
         client.lose_before, client.lose_after, client.calls = {}, {}, []
         return client
 

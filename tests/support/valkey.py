@@ -95,6 +95,6 @@ class Valkey:
                         return
                 except OSError:
                     pass
-            time.sleep(0.01)  # noqa: TID251 - set-up before any event loop
+            time.sleep(0.01)
         message = "valkey did not start"
         raise TimeoutError(message)

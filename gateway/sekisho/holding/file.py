@@ -121,7 +121,7 @@ class Filing:
             thresholds=terms.thresholds,
             risk=terms.risk,
             created_us=now_us,
-            expires_us=now_us + ttl_s * 1_000_000,
+            expires_us=now_us + int(ttl_s * 1_000_000),
             wait_until_us=now_us + int(self._limits.wait_total_s * 1_000_000),
             binding="",
             outgoing=outgoing.body,

@@ -144,7 +144,7 @@ async def test_one_person_reviews_once(desk: Desk) -> None:
 async def test_the_ledger_overrules_a_store_that_forgot(
     valkey: Valkey, ledger: MemoryLedger
 ) -> None:
-    """A settlement that reached the ledger while the store lost everything cannot be contradicted."""
+    """An outcome that reached the ledger while the store lost everything stands."""
     client = FaultyRedis.to(valkey.url)
     desk = open_desk(valkey.url, ledger, client=client)
     view = await desk.file()

@@ -1,0 +1,326 @@
+"""`/v1/approvals` over HTTP: who sees what, and every way around a review is refused."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from sekisho.model.decision import Threshold
+from sekisho.model.principal import Principal, Role
+from sekisho.web.approvals import BODY_BYTES_MAX, router
+from sekisho.web.services import Services
+from support.holds import (
+    CANARY,
+    REVIEWER,
+    REVIEWER_2,
+    ROBOT,
+    STAFF,
+    STRANGER,
+    Desk,
+    person,
+)
+from support.memory_ledger import MemoryLedger
+
+SECURITY = person("officer-1", groups=("security",))
+PEOPLE = {
+    "key-staff": STAFF,
+    "key-staff-2": STAFF,
+    "key-stranger": STRANGER,
+    "key-reviewer": REVIEWER,
+    "key-reviewer-2": REVIEWER_2,
+    "key-robot": ROBOT,
+    "key-security": SECURITY,
+    "key-both": person("staff-7", Role.REVIEWER),
+    "key-service-reviewer": Principal(
+        "robot-2", frozenset({Role.REVIEWER}), frozenset(), owner="reviewer-9"
+    ),
+}
+
+
+class StaticDirectory:
+    """Satisfies `sekisho.ports.Directory` with a fixed table."""
+
+    async def find(self, secret: str) -> Principal | None:
+        return PEOPLE.get(secret)
+
+
+class Client:
+    """Asks as somebody."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def get(self, key: str, path: str = "") -> httpx.Response:
+        return await self._http.get(f"/v1/approvals{path}", headers=_bearer(key))
+
+    async def post(self, key: str, path: str, said: object = None) -> httpx.Response:
+        return await self._http.post(f"/v1/approvals{path}", headers=_bearer(key), json=said)
+
+    async def post_bytes(self, key: str, path: str, body: bytes) -> httpx.Response:
+        return await self._http.post(f"/v1/approvals{path}", headers=_bearer(key), content=body)
+
+    async def review(self, key: str, shown: dict[str, object], **said: object) -> httpx.Response:
+        """Approve what was shown, unless told otherwise."""
+        body = {"decision": "approve", "binding": shown["binding"], "reason": "looked at", **said}
+        return await self.post(key, f"/{shown['id']}/reviews", body)
+
+
+def _bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"} if key else {}
+
+
+@pytest.fixture
+async def client(desk: Desk) -> AsyncIterator[Client]:
+    app = FastAPI()
+    app.include_router(router)
+    app.state.services = Services(desk.store, desk.ledger, StaticDirectory(), desk.limits)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        yield Client(http)
+
+
+async def shown(client: Client, desk: Desk, **terms: object) -> dict[str, object]:
+    """A hold of staff-7 as the reviewer sees it."""
+    view = await desk.file(**terms)  # type: ignore[arg-type]
+    found: dict[str, object] = (await client.get("key-reviewer", f"/{view.hold.id}")).json()
+    return found
+
+
+async def test_a_reviewer_sees_exactly_what_is_bound(client: Client, desk: Desk) -> None:
+    """The outgoing bytes as text, the binding, rules, destination, revision and expiry."""
+    view = await desk.file()
+    hold = view.hold
+    found = (await client.get("key-reviewer", f"/{hold.id}")).json()
+    assert found["outgoing"] == {
+        "bytes": len(hold.outgoing),
+        "text": hold.outgoing.decode(),
+        "base64": None,
+    }
+    assert (found["binding"], found["version"], found["status"]) == (hold.binding, 1, "pending")
+    assert (found["backend"], found["model"]) == ("demo", "gpt-x")
+    assert found["rules"] == ["sekisho.hold.salary"]
+    assert found["reasons"] == ["Salaries are looked at by a person first."]
+    assert found["policy_revision"] == "sha256:00ff"
+    assert found["expires_at"] == hold.expires_us // 1_000_000
+    assert found["may_review"] is True
+
+
+async def test_an_approval_with_the_shown_binding_approves(
+    client: Client, desk: Desk, ledger: MemoryLedger
+) -> None:
+    """The reviewer's answer is recorded and the hold is approved."""
+    found = await shown(client, desk)
+    answer = await client.review("key-reviewer", found)
+    assert (answer.status_code, answer.json()["status"]) == (200, "approved")
+    assert answer.headers["cache-control"] == "no-store"
+    assert ledger.types()[-2:] == ["hold.review", "hold.settled"]
+
+
+@pytest.mark.parametrize("key", ["", "key-nobody"])
+async def test_without_a_known_key_nothing_is_said(client: Client, desk: Desk, key: str) -> None:
+    """401 in the OpenAI shape, for every route."""
+    view = await desk.file()
+    for answer in (
+        await client.get(key),
+        await client.get(key, f"/{view.hold.id}"),
+        await client.post(key, f"/{view.hold.id}/reviews", {}),
+        await client.post(key, f"/{view.hold.id}/withdraw"),
+    ):
+        assert answer.status_code == 401
+        assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
+async def test_the_other_header_for_keys_works(client: Client, desk: Desk) -> None:
+    """`x-api-key` is as good as `Authorization: Bearer`."""
+    await desk.file()
+    http = client._http
+    answer = await http.get("/v1/approvals", headers={"x-api-key": "key-reviewer"})
+    assert len(answer.json()["data"]) == 1
+
+
+@pytest.mark.parametrize("key", ["key-stranger", "key-security", "key-service-reviewer"])
+async def test_for_everyone_else_a_hold_does_not_exist(
+    client: Client, desk: Desk, ledger: MemoryLedger, key: str
+) -> None:
+    """Neither list nor read nor review nor withdraw tells that there is such a hold."""
+    found = await shown(client, desk)
+    assert (await client.get(key)).json()["data"] == []
+    absent = await client.get(key, "/hold_" + "0" * 32)
+    for answer in (
+        await client.get(key, f"/{found['id']}"),
+        await client.review(key, found),
+        await client.post(key, f"/{found['id']}/withdraw"),
+    ):
+        assert (answer.status_code, answer.json()) == (404, absent.json())
+    assert ledger.types(str(found["id"])) == ["hold.filed"]
+
+
+@pytest.mark.parametrize("key", ["key-staff", "key-staff-2", "key-both"])
+async def test_nobody_reviews_their_own_request(
+    client: Client, desk: Desk, ledger: MemoryLedger, key: str
+) -> None:
+    """Not with the same key, not with another, not with the reviewer role as well."""
+    found = await shown(client, desk)
+    for decision in ("approve", "deny"):
+        answer = await client.review(key, found, decision=decision)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "self_approval")
+    assert ledger.types(str(found["id"])) == ["hold.filed"]
+
+
+async def test_the_owner_does_not_review_their_service_account(
+    client: Client, desk: Desk, ledger: MemoryLedger
+) -> None:
+    """What a service account asks, its owner asks; another reviewer may answer."""
+    view = await desk.file(principal=ROBOT)
+    found = (await client.get("key-reviewer-2", f"/{view.hold.id}")).json()
+    answer = await client.review("key-reviewer", found)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "self_approval")
+    assert (await client.review("key-reviewer-2", found)).json()["status"] == "approved"
+
+
+async def test_a_group_may_be_named_as_reviewers(client: Client, desk: Desk) -> None:
+    """A threshold that names a group is for its members; the role reviewer does not help then."""
+    view = await desk.file(thresholds=(Threshold("security", 1, 1),))
+    found = (await client.get("key-security", f"/{view.hold.id}")).json()
+    assert (await client.review("key-reviewer", found)).status_code == 404
+    assert (await client.review("key-security", found)).json()["status"] == "approved"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"binding": "0" * 64}, 409, "binding_mismatch"),
+        ({"version": 2}, 409, "binding_mismatch"),
+        ({"decision": "deny", "reason": " "}, 400, "reason_required"),
+        ({"decision": "edit"}, 400, "invalid_request"),
+        ({"binding": ""}, 400, "invalid_request"),
+        ({"binding": None}, 400, "invalid_request"),
+        ({"reason": "x" * 2001}, 400, "invalid_request"),
+        ({"extra": 1}, 400, "invalid_request"),
+        ({"version": "1"}, 400, "invalid_request"),
+    ],
+)
+async def test_a_review_that_is_not_about_what_was_shown(
+    client: Client, desk: Desk, ledger: MemoryLedger, change: object, status: int, code: str
+) -> None:
+    """A stale binding, another version, a missing reason or anything malformed changes nothing."""
+    found = await shown(client, desk)
+    answer = await client.review("key-reviewer", found, **change)  # type: ignore[arg-type]
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert set(answer.json()["error"]) >= {"message", "type", "param", "code"}
+    assert ledger.types(str(found["id"])) == ["hold.filed"]
+
+
+async def test_a_review_of_another_hold_does_not_fit(client: Client, desk: Desk) -> None:
+    """The binding of one hold cannot be used for another with the same bytes."""
+    one = await shown(client, desk, text="same", key="k-1")
+    two = await shown(client, desk, text="same", key="k-2")
+    answer = await client.post(
+        "key-reviewer",
+        f"/{two['id']}/reviews",
+        {"decision": "approve", "binding": one["binding"], "reason": "x"},
+    )
+    assert answer.json()["error"]["code"] == "binding_mismatch"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'"approve"',
+        b'{"decision":"deny","decision":"approve","binding":"%s"}' % (b"0" * 64),
+        b"\xff\xfe",
+        b'{"decision":{"a":{"b":1}}}',
+    ],
+)
+async def test_a_body_that_is_no_review(client: Client, desk: Desk, body: bytes) -> None:
+    """Empty, malformed or ambiguous JSON is a 400, never a 500."""
+    found = await shown(client, desk)
+    answer = await client.post_bytes("key-reviewer", f"/{found['id']}/reviews", body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+
+
+async def test_a_review_is_bounded_in_size(client: Client, desk: Desk) -> None:
+    """A huge body is refused while it is read."""
+    found = await shown(client, desk)
+    body = b" " * (BODY_BYTES_MAX + 1)
+    answer = await client.post_bytes("key-reviewer", f"/{found['id']}/reviews", body)
+    assert answer.status_code == 413
+
+
+async def test_a_risky_approval_needs_a_reason(client: Client, desk: Desk) -> None:
+    """From risk 40 on an approval says why."""
+    found = await shown(client, desk, risk=40)
+    assert (await client.review("key-reviewer", found, reason="")).status_code == 400
+    assert (await client.review("key-reviewer", found)).status_code == 200
+
+
+async def test_a_decided_hold_cannot_be_decided_again(client: Client, desk: Desk) -> None:
+    """A replayed answer returns the same outcome; any other is a conflict."""
+    found = await shown(client, desk)
+    assert (await client.review("key-reviewer", found)).json()["status"] == "approved"
+    assert (await client.review("key-reviewer", found)).json()["status"] == "approved"
+    for key, decision in (("key-reviewer", "deny"), ("key-reviewer-2", "deny")):
+        answer = await client.review(key, found, decision=decision)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "already_decided")
+
+
+async def test_the_requester_withdraws(client: Client, desk: Desk) -> None:
+    """Only the requester takes a hold back, and then nobody can approve it."""
+    found = await shown(client, desk)
+    refused = await client.post("key-reviewer", f"/{found['id']}/withdraw")
+    assert refused.status_code == 404
+    answer = await client.post("key-staff", f"/{found['id']}/withdraw")
+    assert answer.json()["status"] == "withdrawn"
+    late = await client.review("key-reviewer", found)
+    assert (late.status_code, late.json()["error"]["code"]) == (409, "already_decided")
+
+
+async def test_the_list_has_what_one_may_decide_and_ones_own(client: Client, desk: Desk) -> None:
+    """Open holds only; no content; marked by whether the caller may review them."""
+    mine = await desk.file("a")
+    other = await desk.file("b", principal=STRANGER)
+    done = await desk.file("c")
+    await desk.approve(done)
+    answer = await client.get("key-reviewer", "?status=open")
+    assert [line["id"] for line in answer.json()["data"]] == [mine.hold.id, other.hold.id]
+    assert all(line["may_review"] for line in answer.json()["data"])
+    own = (await client.get("key-staff")).json()["data"]
+    assert [(line["id"], line["may_review"]) for line in own] == [(mine.hold.id, False)]
+    assert (await client.get("key-staff", "?status=all")).status_code == 400
+
+
+async def test_lists_hold_no_content(client: Client, desk: Desk) -> None:
+    """The queue shows rules and destination, never the prompt."""
+    await desk.file()
+    assert CANARY not in (await client.get("key-reviewer")).text
+
+
+@pytest.mark.parametrize("hold_id", ["x", "hold_%2e%2e", "hold_" + "0" * 31 + "Z", "%7Bx%7D"])
+async def test_an_odd_id_is_not_found(client: Client, hold_id: str) -> None:
+    """An id that is not one of ours never reaches the store."""
+    assert (await client.get("key-reviewer", f"/{hold_id}")).status_code == 404
+
+
+async def test_a_dead_part_is_a_503_with_its_code(
+    client: Client, desk: Desk, ledger: MemoryLedger
+) -> None:
+    """Ledger away while deciding: said as such; the same answer works when it is back."""
+    found = await shown(client, desk)
+    ledger.lose_before = 1
+    answer = await client.review("key-reviewer", found)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "audit_unavailable")
+    assert (await client.review("key-reviewer", found)).json()["status"] == "approved"
+
+
+async def test_the_routes_are_described(client: Client) -> None:
+    """The OpenAPI document names the body of a review."""
+    document = (await client._http.get("/openapi.json")).json()
+    post = document["paths"]["/v1/approvals/{hold_id}/reviews"]["post"]
+    schema = post["requestBody"]["content"]["application/json"]["schema"]
+    assert set(schema["required"]) == {"decision", "binding"}

@@ -197,7 +197,7 @@ narrowest("log_level", values) := [level | some level in log_levels; level in va
 # METADATA
 # title: Log levels
 # description: From the least kept to the most.
-log_levels := ["none", "redacted", "full"]
+log_levels := ["metadata", "redacted", "full"]
 
 # METADATA
 # title: Entries

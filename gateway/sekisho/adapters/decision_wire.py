@@ -81,7 +81,7 @@ class ObligationsWire(Wire):
     label_output: bool = False
     justify: bool = False
     retain_days: int | None = Field(default=None, ge=0, le=RETAIN_DAYS_MAX)
-    log_level: Literal["none", "redacted", "full"] = "redacted"
+    log_level: Literal["metadata", "redacted", "full"] = "redacted"
     review_response: bool = False
     notify: list[Name] = Field(default=[], max_length=NAMES_MAX)
 

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from sekisho.adapters.bundle import Bundle, build, read_bundle
 from sekisho.adapters.decision_wire import DecisionWire, to_decision
 from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
+from sekisho.content.scan import Scanner
 from sekisho.errors import PolicyRejected, PolicyUnavailable
 from sekisho.model.decision import Decision, Effect, Reason
 
@@ -60,36 +61,40 @@ class _Job:
 
 
 class EmbeddedOPA:
-    """See the module's docstring. Made by `open`, in the event loop that will use it."""
+    """See the module's docstring. Built anywhere, then used in the event loop that calls `start`.
+
+    `scanner` has the words of the active bundle; it is the same object for good.
+    """
 
     def __init__(
-        self, *, engines: int, deadline_ms: int, on_exhausted: Callable[[], None] | None
+        self, directory: Path, *, engines: int = ENGINES, deadline_ms: int = DEADLINE_MS
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._directory = directory
         self._engines = engines
         self._deadline_s = deadline_ms / 1000
-        self._on_exhausted = on_exhausted
+        self._on_exhausted: Callable[[], None] = _do_nothing
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._crew: _Crew | None = None
         self._late = 0
         self._suspect = False
         self._closed = False
+        self.scanner = Scanner()
 
-    @classmethod
-    async def open(
-        cls,
-        directory: Path,
-        *,
-        engines: int = ENGINES,
-        deadline_ms: int = DEADLINE_MS,
-        on_exhausted: Callable[[], None] | None = None,
-    ) -> EmbeddedOPA:
-        """Load the bundle in `directory`. Raises PolicyRejected with all faults.
+    async def start(self, on_exhausted: Callable[[], None] | None = None) -> None:
+        """Load the bundle. Raises PolicyRejected with all faults.
 
-        `on_exhausted` is called once, in the event loop, when the worker must end.
+        `on_exhausted` is called once, in this event loop, when the worker must end.
         """
-        opened = cls(engines=engines, deadline_ms=deadline_ms, on_exhausted=on_exhausted)
-        await opened.reload(directory)
-        return opened
+        self._loop = asyncio.get_running_loop()
+        if on_exhausted is not None:
+            self._on_exhausted = on_exhausted
+        await self.reload(self._directory)
+
+    async def check(self) -> None:
+        """For /readyz. Raises PolicyUnavailable if nothing can be decided."""
+        if self._suspect or self._closed or self._crew is None:
+            message = "the rules do not answer; this worker is about to be replaced"
+            raise PolicyUnavailable(message)
 
     @property
     def revision(self) -> str:
@@ -145,6 +150,7 @@ class EmbeddedOPA:
             crew.dismiss()
             raise
         old, self._crew = self._crew, crew
+        self.scanner.use_words(bundle.words)
         if old is not None:
             old.dismiss()
         return bundle.revision
@@ -171,8 +177,9 @@ class EmbeddedOPA:
             raise PolicyRejected(faults)
 
     async def _ask(self, crew: _Crew, document: Mapping[str, Any], wait_s: float) -> Any:
-        job = _Job(document, self._loop.create_future())
-        job.timer = self._loop.call_later(wait_s, self._expire, crew, job)
+        loop = asyncio.get_running_loop()
+        job = _Job(document, loop.create_future())
+        job.timer = loop.call_later(wait_s, self._expire, crew, job)
         crew.jobs.put(job)
         try:
             return await job.future
@@ -198,8 +205,7 @@ class EmbeddedOPA:
             return
         self._suspect = True
         _log.error("policy revision suspect: %d engines late", self._late)
-        if self._on_exhausted is not None:
-            self._on_exhausted()
+        self._on_exhausted()
 
     def late_ended(self) -> None:
         """A late engine finished and closed itself."""
@@ -214,6 +220,8 @@ class EmbeddedOPA:
 
     def post(self, call: Callable[..., None], *args: Any) -> None:
         """From an engine's thread into the event loop, which may be gone by then."""
+        if self._loop is None:
+            return
         try:
             self._loop.call_soon_threadsafe(call, *args)
         except RuntimeError:
@@ -316,6 +324,10 @@ class _Runner(threading.Thread):
                 owner.post(owner.late_ended)
                 return
             owner.post(owner.settle, job, answer)
+
+
+def _do_nothing() -> None:
+    """Until somebody wants to know."""
 
 
 def _look_at(future: asyncio.Future[None]) -> None:

@@ -98,7 +98,7 @@ class HoldData(Wire):
 class RecordsData(Wire):
     """What is kept of the content, and how long."""
 
-    log_level: Annotated[str, Field(pattern="^(none|redacted|full)$")] = "redacted"
+    log_level: Annotated[str, Field(pattern="^(metadata|redacted|full)$")] = "redacted"
     retain_days: Annotated[int, Field(ge=0, le=RETAIN_DAYS_MAX)] | None = None
 
 

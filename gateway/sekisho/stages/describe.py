@@ -1,0 +1,146 @@
+"""describe: from a request to the facts that policy may look at; never the text itself.
+
+The document is `sekisho.input/v1`: every member is always there, so that a rule which compares
+finds something to compare. Raw numbers stand beside small classes of them, because a decision that
+looks at the class only can be used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sekisho.content.hosted import find_hosted, find_unknown_fields, tool_names
+from sekisho.content.scan import Scan, Scanner
+from sekisho.errors import SekishoError, Unavailable
+from sekisho.model.catalog import Catalog
+from sekisho.model.exchange import Exchange
+from sekisho.model.facts import Facts
+from sekisho.model.principal import Principal
+
+INPUT_SCHEMA = "sekisho.input/v1"
+SCAN_INLINE_BYTES_MAX = 32_768  # about 1 ms; beyond it other requests would feel the wait
+NAME_CHARS_MAX = 256  # as in the wire contract
+TOOLS_MAX = 1024  # no model takes more; a longer list is the client's mistake or an attack
+_SIZES = ((2_000, "small"), (20_000, "medium"), (200_000, "large"))
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OfficeHours:
+    """When the office is open, in minutes of the local day; weekdays count from Monday = 0."""
+
+    opens_min: int = 8 * 60
+    closes_min: int = 19 * 60
+    weekdays: frozenset[int] = frozenset({0, 1, 2, 3, 4})
+    utc_offset_min: int = 0
+
+    def open_at(self, now_us: int) -> bool:
+        """Whether the office is open then."""
+        local = datetime.fromtimestamp(now_us // 1_000_000, UTC)
+        local += timedelta(minutes=self.utc_offset_min)
+        minute = local.hour * 60 + local.minute
+        return local.weekday() in self.weekdays and self.opens_min <= minute < self.closes_min
+
+
+OFFICE_HOURS = OfficeHours()
+
+
+async def describe(
+    exchange: Exchange,
+    principal: Principal,
+    catalog: Catalog,
+    scanner: Scanner,
+    now_us: int,
+    *,
+    office: OfficeHours = OFFICE_HOURS,
+) -> Facts:
+    """The facts about `exchange`. Raises BadRequest for a body that cannot be looked through, and
+    Unavailable (`scanner_failed`) if the scanner broke: what was not seen is not sent."""
+    scan = await _scan(exchange, scanner)
+    backend = catalog.backend_for(exchange.model)
+    document = {
+        "schema": INPUT_SCHEMA,
+        "stage": "request",
+        "exchange": exchange.id,
+        "principal": {
+            "id": principal.id,
+            "groups": sorted(principal.groups),
+            "roles": sorted(principal.roles),
+            "training_until": None,
+            "authentication": "service" if principal.owner else "api_key",
+        },
+        "request": {
+            **_request(exchange),
+            "backend": backend.id if backend else None,
+            "trust": backend.trust if backend else None,
+            "estimated_tokens": scan.estimated_tokens,
+        },
+        "tool": None,
+        "content": {
+            "labels": list(scan.labels),
+            "entities": dict(scan.entities),
+            "chars": scan.chars,
+            "hidden_chars": scan.hidden_chars,
+            "opaque_chars": scan.opaque_chars,
+            "size": _size(scan.chars),
+        },
+        "approval": {"state": "none", "by": []},
+        "context": {
+            "time_ns": now_us * 1000,
+            "office_hours": office.open_at(now_us),
+            "ip": exchange.client_ip,
+            "spend": None,
+            "limits": None,
+            "halt": False,
+        },
+    }
+    return Facts(document=document, backend=backend.id if backend else "", found=scan.found)
+
+
+async def _scan(exchange: Exchange, scanner: Scanner) -> Scan:
+    try:
+        if len(exchange.body) > SCAN_INLINE_BYTES_MAX:
+            return await asyncio.to_thread(scanner.scan, exchange.parsed)
+        return scanner.scan(exchange.parsed)
+    except SekishoError:
+        raise
+    except Exception as error:  # whatever broke, the body was not looked through
+        _log.error("scanner failed on exchange %s: %s", exchange.id, type(error).__name__)  # noqa: TRY400 - a traceback could quote the text
+        message = "The content could not be looked through, so nothing was sent. Tell an operator."
+        raise Unavailable(message, code="scanner_failed") from None
+
+
+def _request(exchange: Exchange) -> dict[str, Any]:
+    parsed = exchange.parsed
+    tools = [name[:NAME_CHARS_MAX] for name in tool_names(parsed)]
+    return {
+        "endpoint": exchange.endpoint,
+        "model": exchange.model,
+        "assistant": None,
+        "mode": "copilot" if tools else "assistant",
+        "stream": exchange.stream,
+        "max_tokens": _max_tokens(parsed),
+        "tools": tools[:TOOLS_MAX],
+        "hosted": list(find_hosted(parsed)),
+        "unknown_fields": list(find_unknown_fields(parsed, exchange.endpoint)),
+    }
+
+
+def _max_tokens(parsed: Mapping[str, Any]) -> int | None:
+    """The larger of both limits, since a backend may read either; None if one could be endless."""
+    limits = [
+        value
+        for value in (parsed.get("max_tokens"), parsed.get("max_completion_tokens"))
+        if isinstance(value, int) and not isinstance(value, bool)
+    ]
+    return max(limits, default=None)
+
+
+def _size(chars: int) -> str:
+    return next((name for most, name in _SIZES if chars <= most), "huge")

@@ -32,6 +32,7 @@ from sqlalchemy import (
     inspect,
     text,
 )
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from sekisho.errors import SekishoError
@@ -130,6 +131,26 @@ def create_file(path: Path) -> None:
         os.fchmod(descriptor, FILE_MODE)
     finally:
         os.close(descriptor)
+
+
+def prepare(path: Path) -> None:
+    """Make or migrate the registry if need be. Safe when several processes do it at once."""
+    try:
+        create_file(path)
+        engine = open_engine(path, writing=True)
+        migrate(engine)
+        engine.dispose()
+    except (OSError, SQLAlchemyError) as error:
+        raise RegistryUnusable(f"The registry {path} cannot be opened: {why(error)}") from error
+
+
+def why(error: OSError | SQLAlchemyError) -> str:
+    """The cause without the statement's parameters, which hold hashes and ids."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    if isinstance(error, IntegrityError):
+        return "another command changed the same thing; run it again"
+    return str(getattr(error, "orig", None) or type(error).__name__)
 
 
 def migrate(engine: Engine) -> None:

@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,6 +20,7 @@ from sekisho.adapters.api_keys import key_id, matches
 from sekisho.adapters.registry_schema import (
     api_keys,
     open_engine,
+    prepare,
     principal_groups,
     principal_roles,
     principals,
@@ -50,7 +49,7 @@ class _Copy:
 
 
 class SqlDirectory:
-    """Principals by key. `async with` reads the registry first and renews until the end."""
+    """Principals by key; implements `sekisho.ports.Directory`."""
 
     def __init__(
         self,
@@ -60,6 +59,7 @@ class SqlDirectory:
         monotonic_s: Callable[[], float] = time.monotonic,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
+        self._path = path
         self._engine = open_engine(path, writing=False)
         self._pepper = pepper
         self._monotonic_s = monotonic_s
@@ -68,21 +68,26 @@ class SqlDirectory:
         self._read_at_s = float("-inf")
         self._polling: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        await self.refresh()
-        self._polling = asyncio.create_task(self._poll(), name="registry-poll")
-        return self
+    async def start(self) -> None:
+        """Read the registry, made if absent, and renew until `close`.
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+        Raises RegistryUnusable or DirectoryUnavailable if it cannot be read.
+        """
+        await asyncio.to_thread(prepare, self._path)
+        await self.refresh()
+        self._fresh()
+        self._polling = asyncio.create_task(self._poll(), name="registry-poll")
+
+    async def close(self) -> None:
+        """Stop renewing and let go of the file."""
         if self._polling is not None:
             self._polling.cancel()
             await asyncio.gather(self._polling, return_exceptions=True)
         self._engine.dispose()
+
+    async def check(self) -> None:
+        """Raises DirectoryUnavailable when the registry has not been readable for too long."""
+        self._fresh()
 
     async def find(self, secret: str) -> Principal | None:
         """The principal behind a presented key; see the Directory port."""

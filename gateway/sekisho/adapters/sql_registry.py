@@ -21,23 +21,26 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from sekisho.adapters.api_keys import MintedKey, key_hash, mint
 from sekisho.adapters.registry_schema import (
     RegistryUnusable,
     api_keys,
-    create_file,
-    migrate,
     open_engine,
+    prepare,
     principal_groups,
     principal_roles,
     principals,
     registry_revision,
+    why,
 )
+from sekisho.adapters.sql_directory import SqlDirectory
 from sekisho.errors import BadRequest, Conflict, NotFound
 from sekisho.model.duties import may_hold_together, may_service_hold
 from sekisho.model.principal import Role
+
+__all__ = ["Change", "KeyRow", "PrincipalRow", "Registry", "SqlDirectory", "check_id", "is_live"]
 
 KEYS_LIVE_MAX = 20  # two for rotation, some for machines; more is a leak nobody cleans up
 GROUPS_MAX = 200
@@ -83,15 +86,13 @@ class Registry:
     @classmethod
     def open(cls, path: Path) -> Registry:
         """Open the file, made or migrated if need be. Raises RegistryUnusable."""
-        try:
-            create_file(path)
-            engine = open_engine(path, writing=True)
-            migrate(engine)
-        except (OSError, SQLAlchemyError) as error:
-            raise RegistryUnusable(
-                f"The registry {path} cannot be opened: {_why(error)}"
-            ) from error
-        return cls(engine, open_engine(path, writing=False))
+        prepare(path)
+        return cls.look(path)
+
+    @classmethod
+    def look(cls, path: Path) -> Registry:
+        """Use the file as it is: nothing is made or migrated."""
+        return cls(open_engine(path, writing=True), open_engine(path, writing=False))
 
     @contextmanager
     def change(self) -> Iterator[Change]:
@@ -103,7 +104,7 @@ class Registry:
                 if change.changed:
                     _grow_revision(connection)
         except SQLAlchemyError as error:
-            raise RegistryUnusable(f"The registry could not be changed: {_why(error)}") from error
+            raise RegistryUnusable(f"The registry could not be changed: {why(error)}") from error
 
     def principals(self) -> Sequence[PrincipalRow]:
         """All principals, by id."""
@@ -122,7 +123,7 @@ class Registry:
             with self._reading.begin() as connection:
                 yield Change(connection)
         except SQLAlchemyError as error:
-            raise RegistryUnusable(f"The registry could not be read: {_why(error)}") from error
+            raise RegistryUnusable(f"The registry could not be read: {why(error)}") from error
 
     def close(self) -> None:
         """Let go of the file."""
@@ -140,6 +141,15 @@ class Change:
     def find(self, principal: str) -> PrincipalRow | None:
         """The principal with this id."""
         return next((row for row in self.principals() if row.id == principal), None)
+
+    def get(self, principal: str) -> PrincipalRow:
+        """The principal with this id. Raises NotFound."""
+        row = self.find(principal)
+        if row is None:
+            raise NotFound(
+                f"There is no principal {principal!r}. `sekisho principal list` shows them."
+            )
+        return row
 
     def principals(self) -> Sequence[PrincipalRow]:
         """All principals, by id."""
@@ -177,7 +187,7 @@ class Change:
                     id=principal, kind=kind, owner=owner, disabled=False, created_us=_now_us()
                 )
             )
-            return self._get(principal)
+            return self.get(principal)
         if (row.kind, row.owner) != (kind, owner):
             raise Conflict(
                 f"{principal} is already known as {_described(row)}. Choose another id.",
@@ -187,36 +197,36 @@ class Change:
 
     def set_roles(self, principal: str, roles: Collection[Role]) -> PrincipalRow:
         """Give `principal` exactly these roles. Raises Forbidden (`duties_conflict`)."""
-        row = self._get(principal)
+        row = self.get(principal)
         if row.kind == "service":
             may_service_hold(roles)
         may_hold_together(roles)
         self._replace(principal_roles, "role", principal, [role.value for role in roles])
-        return self._get(principal)
+        return self.get(principal)
 
     def set_groups(self, principal: str, groups: Collection[str]) -> PrincipalRow:
         """Put `principal` into exactly these groups."""
-        self._get(principal)
+        self.get(principal)
         for group in groups:
             check_id(group, "group")
         if len(groups) > GROUPS_MAX:
             raise BadRequest(f"A principal can be in {GROUPS_MAX} groups at most.")
         self._replace(principal_groups, "group_name", principal, groups)
-        return self._get(principal)
+        return self.get(principal)
 
     def set_disabled(self, principal: str, disabled: bool) -> PrincipalRow:
         """Shut a principal out, with all keys and all service accounts it owns; or let it in."""
-        self._get(principal)
+        self.get(principal)
         self._write(
             update(principals).where(principals.c.id == principal).values(disabled=disabled)
         )
-        return self._get(principal)
+        return self.get(principal)
 
     def create_key(
         self, principal: str, pepper: bytes, *, label: str, expires_us: int | None
     ) -> MintedKey:
         """A fresh key of `principal`: the only moment its plaintext exists."""
-        self._get(principal)
+        self.get(principal)
         now_us = _now_us()
         if len(label) > LABEL_CHARS_MAX or not label.isprintable():
             raise BadRequest(f"A label is at most {LABEL_CHARS_MAX} printable characters.")
@@ -255,14 +265,6 @@ class Change:
         if row.revoked_us is None:
             self._write(update(api_keys).where(api_keys.c.id == key).values(revoked_us=_now_us()))
         return next(row for row in self.keys() if row.id == key)
-
-    def _get(self, principal: str) -> PrincipalRow:
-        row = self.find(principal)
-        if row is None:
-            raise NotFound(
-                f"There is no principal {principal!r}. `sekisho principal list` shows them."
-            )
-        return row
 
     def _check_owner(self, principal: str, kind: str, owner: str | None) -> None:
         if kind == "person" and owner is None:
@@ -327,12 +329,3 @@ def _described(row: PrincipalRow) -> str:
 
 def _now_us() -> int:
     return time.time_ns() // 1000
-
-
-def _why(error: OSError | SQLAlchemyError) -> str:
-    """The cause without the statement's parameters, which hold hashes and ids."""
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    if isinstance(error, IntegrityError):
-        return "another command changed the same thing; run it again"
-    return str(getattr(error, "orig", None) or type(error).__name__)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sekisho.adapters.registry_schema import RegistryUnusable
 from sekisho.adapters.sql_directory import STALE_S, SqlDirectory
 from sekisho.adapters.sql_registry import Registry
 from sekisho.errors import DirectoryUnavailable
@@ -101,16 +102,37 @@ async def test_a_revoked_key_is_nobody_after_one_refresh(
 
 
 async def test_the_poll_sees_changes_by_itself(registry: Registry, path: Path) -> None:
-    """Inside `async with` nobody has to ask for a refresh."""
-    async with SqlDirectory(path, PEPPER) as directory:
-        key = key_of(registry)
-        async with asyncio.timeout(30):
-            while await directory.find(key) is None:
-                await asyncio.sleep(0.01)
-            with registry.change() as change:
-                change.revoke_key(key.split("-")[2])
-            while await directory.find(key) is not None:
-                await asyncio.sleep(0.01)
+    """Between `start` and `close` nobody has to ask for a refresh."""
+    directory = SqlDirectory(path, PEPPER)
+    await directory.start()
+    await directory.check()
+    key = key_of(registry)
+    async with asyncio.timeout(30):
+        while await directory.find(key) is None:
+            await asyncio.sleep(0.01)
+        with registry.change() as change:
+            change.revoke_key(key.split("-")[2])
+        while await directory.find(key) is not None:
+            await asyncio.sleep(0.01)
+    await directory.close()
+
+
+async def test_a_fresh_installation_starts_with_nobody_in_it(tmp_path: Path) -> None:
+    """Workers that start before the first key was made build the registry, also all at once."""
+    path = tmp_path / "registry.sqlite"
+    workers = [SqlDirectory(path, PEPPER) for _ in range(4)]
+    await asyncio.gather(*(worker.start() for worker in workers))
+    for worker in workers:
+        assert await worker.find("sk-sekisho-00000000-" + "A" * 43) is None
+        await worker.close()
+
+
+async def test_a_broken_registry_stops_the_start(tmp_path: Path) -> None:
+    """A worker that could never say who asks must not look started."""
+    path = tmp_path / "registry.sqlite"
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(RegistryUnusable):
+        await SqlDirectory(path, PEPPER).start()
 
 
 async def test_a_disabled_person_takes_keys_and_service_accounts_along(
@@ -154,6 +176,8 @@ async def test_an_unreadable_registry_closes_the_door_in_time(
     await directory.refresh()
     with pytest.raises(DirectoryUnavailable):
         await directory.find(key)
+    with pytest.raises(DirectoryUnavailable):
+        await directory.check()
     hidden.rename(path)
     await directory.refresh()
     assert await directory.find(key) is not None

@@ -1,0 +1,247 @@
+"""What is wrong with an installation, and the command that mends it (`sekisho doctor`).
+
+Looks and never changes. Every check answers with one finding or more; a part that is not running is
+no fault, since `serve` starts it. Checks that ask a process have a deadline each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import socket
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from sekisho.adapters.auditd_ledger import AuditdLedger
+from sekisho.adapters.policy_check import check_bundle
+from sekisho.adapters.registry_schema import why
+from sekisho.adapters.sql_registry import Registry
+from sekisho.backends.profile import load as load_profile
+from sekisho.config import BackendSettings, Settings
+from sekisho.errors import LedgerUnavailable, SekishoError
+
+ASK_S = 2.0
+DISK_FREE_BYTES_MIN = 1024**3  # a busy day's evidence; auditd stops admitting well below that
+_KEY_BYTES = 32
+_KEY_FILES = ("signing.key", "kek", "pepper")
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the diagnosis. `mend` is a command or a thing to do, empty when all is well."""
+
+    part: str
+    ok: bool
+    said: str
+    mend: str = ""
+
+
+def diagnose(settings: Settings, config: Path, environ: Mapping[str, str]) -> list[Finding]:
+    """All findings, in the order in which a person would mend them."""
+    serve = f"sekisho serve --config {shlex.quote(str(config))}"
+    return [
+        *_directories(settings),
+        *_keys(settings),
+        _disk(settings),
+        _port(settings),
+        _auditd(settings, serve),
+        _valkey(settings, serve),
+        *_policy(settings),
+        _registry(settings, config),
+        *(finding for backend in settings.backends for finding in _backend(backend, environ)),
+    ]
+
+
+def _directories(settings: Settings) -> Iterator[Finding]:
+    for name, path in (("data_dir", settings.data_dir), ("keys_dir", settings.audit.keys_dir)):
+        try:
+            facts = path.stat()
+        except FileNotFoundError:
+            yield Finding(name, ok=True, said=f"{path} will be made by serve")
+            continue
+        except OSError as error:
+            yield Finding(name, ok=False, said=f"{path}: {error.strerror}", mend=f"ls -ld {path}")
+            continue
+        if facts.st_uid != os.getuid():
+            yield Finding(name, ok=False, said="belongs to another account", mend=_owned(path))
+        elif facts.st_mode & _OTHERS:
+            yield Finding(name, ok=False, said="others may look into it", mend=_closed(path, 700))
+        else:
+            yield Finding(name, ok=True, said=str(path))
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    folder = settings.audit.keys_dir
+    known = (settings.ledger_dir / "vkey").exists()
+    missing = [name for name in _KEY_FILES if not (folder / name).exists()]
+    if missing and known:
+        yield Finding(
+            "keys",
+            ok=False,
+            said=f"the ledger exists, but {', '.join(missing)} is gone from {folder}",
+            mend="restore keys_dir from its own backup; without it sealed content stays closed",
+        )
+        return
+    if missing:
+        yield Finding("keys", ok=True, said="will be made at the first start")
+        return
+    for name in _KEY_FILES:
+        facts = (folder / name).stat()
+        if facts.st_mode & _OTHERS:
+            mend = _closed(folder / name, 600)
+            yield Finding("keys", ok=False, said=f"others may read {name}", mend=mend)
+        elif facts.st_size != _KEY_BYTES:
+            yield Finding(
+                "keys",
+                ok=False,
+                said=f"{name} has {facts.st_size} bytes instead of {_KEY_BYTES}",
+                mend="restore keys_dir from its own backup",
+            )
+        else:
+            yield Finding("keys", ok=True, said=name)
+
+
+def _disk(settings: Settings) -> Finding:
+    place = settings.data_dir
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    free_bytes = shutil.disk_usage(place).free
+    said = f"{free_bytes // 1024**2} MiB free for {settings.data_dir}"
+    if free_bytes < DISK_FREE_BYTES_MIN:
+        return Finding("disk", ok=False, said=said, mend=f"df -h {place}")
+    return Finding("disk", ok=True, said=said)
+
+
+def _port(settings: Settings) -> Finding:
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except PermissionError:
+            mend = "choose a port above 1023 with SEKISHO_SERVER__PORT"
+            return Finding("port", ok=False, said=f"{port} needs more rights", mend=mend)
+        except OSError as error:
+            return _answering(host, port, error)
+    return Finding("port", ok=True, said=f"{host}:{port} is free; the gateway is not running")
+
+
+def _answering(host: str, port: int, error: OSError) -> Finding:
+    shown = f"[{host}]" if ":" in host else host
+    try:
+        answer = httpx.get(f"http://{shown}:{port}/readyz", timeout=ASK_S, trust_env=False)
+        parts = answer.json()["parts"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        said = f"{host}:{port} cannot be used: {error.strerror}"
+        mend = f"ss -ltnp 'sport = :{port}' shows who has it; or set SEKISHO_SERVER__PORT"
+        return Finding("port", ok=False, said=said, mend=mend)
+    wrong = [f"{name}: {word}" for name, word in parts.items() if word != "ok"]
+    if wrong:
+        return Finding("gateway", ok=False, said="; ".join(wrong), mend="mend the parts named")
+    return Finding("gateway", ok=True, said=f"{host}:{port} is ready")
+
+
+def _auditd(settings: Settings, serve: str) -> Finding:
+    if not settings.auditd_socket.exists():
+        return Finding("auditd", ok=True, said="not running; serve starts it")
+    try:
+        status = asyncio.run(_status(settings))
+    except (LedgerUnavailable, OSError):
+        said = f"does not answer on {settings.auditd_socket}"
+        return Finding("auditd", ok=False, said=said, mend=serve)
+    if status.get("poisoned"):
+        said = f"stopped for good: {status['poisoned']}"
+        return Finding("auditd", ok=False, said=said, mend="see docs/howto/recover.md")
+    return Finding("auditd", ok=True, said=f"{status.get('size', '?')} events")
+
+
+async def _status(settings: Settings) -> Mapping[str, object]:
+    ledger = AuditdLedger(str(settings.auditd_socket))
+    try:
+        await ledger.start(ASK_S)
+        return await ledger.status()
+    finally:
+        await ledger.close()
+
+
+def _valkey(settings: Settings, serve: str) -> Finding:
+    if settings.redis is None and not settings.valkey_socket.exists():
+        return Finding("valkey", ok=True, said="not running; serve starts it")
+    try:
+        with Redis.from_url(
+            settings.redis_url, socket_timeout=ASK_S, socket_connect_timeout=ASK_S
+        ) as client:
+            client.ping()
+    except (RedisError, ValueError) as error:
+        mend = serve if settings.redis is None else "mend the server that [redis] url names"
+        return Finding("valkey", ok=False, said=type(error).__name__, mend=mend)
+    return Finding("valkey", ok=True, said="answers")
+
+
+def _policy(settings: Settings) -> Iterator[Finding]:
+    bundle = settings.policy.bundle
+    if not bundle.is_dir():
+        mend = "set [policy] bundle to the directory of your rules"
+        yield Finding("policy", ok=False, said=f"{bundle} is not there", mend=mend)
+        return
+    faults = check_bundle(bundle)
+    mend = f"sekisho policy check {shlex.quote(str(bundle))}"
+    yield from (Finding("policy", ok=False, said=str(fault), mend=mend) for fault in faults)
+    if not faults:
+        yield Finding("policy", ok=True, said=str(bundle))
+
+
+def _registry(settings: Settings, config: Path) -> Finding:
+    path = settings.registry_path
+    create = (
+        f"sekisho key create --config {shlex.quote(str(config))} "
+        "--principal staff-1 --roles employee"
+    )
+    if not path.exists():
+        return Finding("registry", ok=True, said=f"no key yet; make one: {create}")
+    try:
+        if path.stat().st_mode & _OTHERS:
+            mend = _closed(path, 600)
+            return Finding("registry", ok=False, said="others may read it", mend=mend)
+        count = len(Registry.look(path).keys())
+    except (OSError, SQLAlchemyError) as error:
+        return Finding("registry", ok=False, said=why(error), mend="restore it from a backup")
+    except SekishoError as error:
+        mend = "restore it from a backup"
+        return Finding("registry", ok=False, said=error.message, mend=mend)
+    if not count:
+        return Finding("registry", ok=True, said=f"no key yet; make one: {create}")
+    return Finding("registry", ok=True, said=f"{count} keys")
+
+
+def _backend(backend: BackendSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    part = f"backend {backend.id}"
+    try:
+        load_profile(backend.profile)
+    except SekishoError as error:
+        yield Finding(part, ok=False, said=error.message, mend="correct its profile")
+        return
+    name = backend.api_key_env
+    if name is not None and not environ.get(name):
+        yield Finding(part, ok=False, said=f"{name} is not set", mend=f"export {name}=…")
+    else:
+        yield Finding(part, ok=True, said=backend.base_url)
+
+
+def _closed(path: Path, mode: int) -> str:
+    return f"chmod {mode} {shlex.quote(str(path))}"
+
+
+def _owned(path: Path) -> str:
+    return f"chown -R $(id -u) {shlex.quote(str(path))}"

@@ -1,0 +1,124 @@
+"""`sekisho hold list | show | approve | deny | withdraw`, for requesters and reviewers.
+
+Approving shows first exactly what is bound, hidden characters spelled out, and asks; what is then
+sent back is the binding of what was shown, so a hold that changed meanwhile is not approved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+from urllib.parse import quote
+
+from sekisho.cli.gate import Gate, GateFailed, add_gate, connect
+from sekisho.cli.printing import add_json, as_json, table, visible, when
+
+_COLUMNS = ("id", "status", "stage", "principal", "model", "backend", "rules", "risk", "expires")
+_SHOWN = ("id", "status", "principal", "stage", "model", "backend", "rules", "reasons", "risk")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `sekisho hold`."""
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    listed = verbs.add_parser("list", help="open holds you may decide, and your own")
+    shown = verbs.add_parser("show", help="what is held, exactly as it would leave")
+    approve = verbs.add_parser("approve", help="let it go, once, exactly as shown")
+    deny = verbs.add_parser("deny", help="refuse it")
+    withdraw = verbs.add_parser("withdraw", help="take your own request back")
+    for verb in (shown, approve, deny, withdraw):
+        verb.add_argument("hold", metavar="ID")
+    approve.add_argument("--reason", default="", help="kept as evidence")
+    deny.add_argument("--reason", required=True, help="kept as evidence; the requester reads it")
+    approve.add_argument("--yes", action="store_true", help="do not ask before approving")
+    for verb in (listed, shown, approve, deny, withdraw):
+        add_gate(verb)
+        add_json(verb)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry the verb out and print the hold or holds as they are then."""
+    gate = connect(options)
+    match options.verb:
+        case "list":
+            _print_list(gate.get("/v1/approvals", status="open"), options.json)
+        case "show":
+            _print_hold(gate.get(_path(options.hold)), options.json)
+        case "approve":
+            return _approve(gate, options)
+        case "deny":
+            hold = gate.get(_path(options.hold))
+            _print_end(_review(gate, hold, "deny", options.reason), options.json)
+        case "withdraw":
+            _print_end(gate.post(f"{_path(options.hold)}/withdraw"), options.json)
+    return 0
+
+
+def _approve(gate: Gate, options: argparse.Namespace) -> int:
+    hold = gate.get(_path(options.hold))
+    # What is shown goes to standard error, so that --json leaves one document on standard output.
+    print(bound_text(hold), file=sys.stderr)
+    if not options.yes and not _confirmed():
+        print("Nothing was decided.", file=sys.stderr)
+        return 1
+    _print_end(_review(gate, hold, "approve", options.reason), options.json)
+    return 0
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        raise GateFailed("There is no terminal to ask on; give --yes to approve without asking.")
+    print("Approve exactly this? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _review(gate: Gate, hold: dict[str, Any], decision: str, reason: str) -> dict[str, Any]:
+    body = {
+        "decision": decision,
+        "reason": reason,
+        "binding": hold["binding"],
+        "version": hold["version"],
+    }
+    said: dict[str, Any] = gate.post(f"{_path(hold['id'])}/reviews", body)
+    return said
+
+
+def bound_text(hold: dict[str, Any]) -> str:
+    """What a reviewer decides on: who, where to, why held, and the bytes that would leave."""
+    lines = [f"{name:<10}{visible(_joined(hold.get(name)))}" for name in _SHOWN]
+    lines.append(f"{'expires':<10}{_expires(hold)}")
+    outgoing = hold["outgoing"]
+    if outgoing["text"] is None:
+        held = f"(not text; base64) {outgoing['base64']}"
+    else:
+        held = visible(outgoing["text"])
+    lines += [f"{'binding':<10}{hold['binding']}", f"--- {outgoing['bytes']} bytes would leave ---"]
+    return "\n".join([*lines, held, "---"])
+
+
+def _path(hold_id: str) -> str:
+    return f"/v1/approvals/{quote(hold_id, safe='')}"
+
+
+def _print_list(said: dict[str, Any], as_document: bool) -> None:
+    if as_document:
+        print(as_json(said["data"]))
+        return
+    rows = [{**hold, "expires": _expires(hold)} for hold in said["data"]]
+    print(table(rows, _COLUMNS) if rows else "Nothing is held that you may see.")
+
+
+def _print_hold(hold: dict[str, Any], as_document: bool) -> None:
+    print(as_json(hold) if as_document else bound_text(hold))
+
+
+def _print_end(hold: dict[str, Any], as_document: bool) -> None:
+    print(as_json(hold) if as_document else f"Hold {hold['id']} is now {hold['status']}.")
+
+
+def _joined(value: Any) -> str:
+    return "; ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+
+
+def _expires(hold: dict[str, Any]) -> str:
+    return when(hold["expires_at"] * 1_000_000) or "-"

@@ -1,0 +1,86 @@
+"""How commands print: tables for people, JSON for programs, and hidden characters made visible."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+DEFAULT_CONFIG = Path("sekisho.toml")
+
+# Space and line feed are layout. All else that a terminal does not draw, or draws elsewhere
+# (controls, zero-width and bidirectional characters, odd spaces, private use), is spelled out.
+_LAYOUT = frozenset(" \n")
+_HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
+# Letters and marks by class, but drawn as nothing, or carrying bytes nobody sees (selectors).
+_SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f").union(map(chr, _SELECTORS))
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """The option that names the settings."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=DEFAULT_CONFIG,
+        metavar="FILE",
+        help=f"the settings (default: {DEFAULT_CONFIG})",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option that everything that prints has."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def names(text: str) -> list[str]:
+    """A comma-separated list from the command line."""
+    return [word for word in (part.strip() for part in text.split(",")) if word]
+
+
+def as_json(value: Any) -> str:
+    """Indented JSON; characters outside of ASCII as they are."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Aligned columns under their names; every cell with hidden characters visible."""
+    cells = [[visible(_cell(row.get(name))) for name in columns] for row in rows]
+    lines = [list(columns), *cells]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def when(time_us: int | None) -> str | None:
+    """A time for people and programs: ISO 8601 in UTC, to the second."""
+    if time_us is None:
+        return None
+    return datetime.fromtimestamp(time_us / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def visible(text: str) -> str:
+    """`text` with every character that could hide or disguise something written as `<U+202E>`."""
+    return "".join(f"<U+{ord(char):04X}>" if _is_hidden(char) else char for char in text)
+
+
+def _is_hidden(char: str) -> bool:
+    if char in _LAYOUT:
+        return False
+    return unicodedata.category(char) in _HIDDEN or char in _BLANK
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ",".join(str(item) for item in value) or "-"
+    return str(value)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -29,6 +30,7 @@ from sekisho_audit.writer import Writer, WriterLimits
 
 EXIT_USAGE, EXIT_DATA, EXIT_IO, EXIT_LOCKED = 64, 65, 74, 75
 SOCKET_MODE = 0o600
+_GC_OBJECTS = 100_000
 _PARENT_POLL_S = 1.0
 _FAREWELL_S = 1.0  # for last answers to clients that still read
 _MEND = (
@@ -140,6 +142,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Unusable as error:
         sys.stderr.write(f"auditd: {error}\n")
         return EXIT_DATA
+    # Messages come and go by the thousand and hold no cycles; what was loaded stays for good.
+    gc.freeze()
+    gc.set_threshold(_GC_OBJECTS)
     why = asyncio.run(serve(options, ledger))
     if why is not None:
         sys.stderr.write(_MEND.format(why=why))

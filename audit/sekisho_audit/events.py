@@ -144,12 +144,6 @@ class EventType:
     exchange: bool = True
     actor: bool = False
 
-    @property
-    def persons(self) -> tuple[str, ...]:
-        """The fields that hold a principal id."""
-        fields = {**self.required, **self.optional}
-        return tuple(name for name, kind in fields.items() if kind is _person)
-
 
 _OUTCOME = EventType(
     "What became of an intent: written once for each, before the last byte is delivered.",
@@ -317,6 +311,16 @@ TYPES: Mapping[str, EventType] = {
     "audit.shutdown": EventType(
         "The writer stopped cleanly; nothing is open.", {"boot": _text}, exchange=False
     ),
+}
+
+# The fields that hold a principal id, for each type.
+PERSONS: Mapping[str, tuple[str, ...]] = {
+    kind: tuple(
+        name
+        for name, fits in {**known.required, **known.optional}.items()
+        if fits is _person
+    )
+    for kind, known in TYPES.items()
 }
 
 # Written by the ledger itself; nobody may ask for them.

@@ -29,6 +29,7 @@ from sekisho_audit.durable import (
     write_all,
 )
 from sekisho_audit.errors import Unusable
+from sekisho_audit.seal import forget_keys
 
 SYSTEM = "@system"  # owner of payloads that belong to no principal
 _MAGIC = b"sekisho-principal-keys-v1\n"
@@ -222,6 +223,7 @@ class Keyring:
         ]
         sealed = [self._seal(record, ordinal) for ordinal, record in enumerate(records)]
         self._new.clear()
+        forget_keys()
         replace_file(self._path, _MAGIC + b"".join(sealed))
         self._records = len(records)
         os.close(self._fd)

@@ -15,14 +15,14 @@ import orjson
 
 from sekisho_audit.canon import LEAF_BYTES_MAX
 from sekisho_audit.errors import Refused
-from sekisho_audit.events import BadEvent, Event, Payload, check_data, check_payload_names
+from sekisho_audit.events import PERSONS, BadEvent, Event, Payload, check_data, check_payload_names
 from sekisho_audit.keyring import SYSTEM, Keyring
 from sekisho_audit.scan import PAYLOAD_BYTES_MAX
 from sekisho_audit.seal import (
     ALGORITHM,
     SALT_BYTES,
-    commit,
     commit_key,
+    commitment,
     content_key,
     seal,
     stored_hash,
@@ -38,7 +38,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Built:
     """A leaf ready to be written: its fields, its bytes, its hash, what is stored beside it."""
 
@@ -116,7 +116,7 @@ class LeafBuilder:
         if known.actor and event.actor is None:
             raise BadEvent(f"{event.type}: needs an actor")
         data = dict(event.data)
-        for name in known.persons:
+        for name in PERSONS[event.type]:
             if name in data:
                 data[name] = self._keyring.pseudonym(data[name])
         return data
@@ -136,10 +136,10 @@ class LeafBuilder:
             return [], (), {}
         owner, month, secret = self._secret(event)
         kref = f"{self._keyring.pseudonym(owner)}/{month}"
-        key = commit_key(secret, event.exchange or event.id)
+        key = commitment(secret, event.exchange or event.id)
         entries, stored, commits = [], [], {}
         for payload in event.payloads:
-            commits[payload.name] = commit(key, payload.exact)
+            commits[payload.name] = key.digest(payload.exact).hex()
             entry: dict[str, Any] = {
                 "name": payload.name,
                 "len": len(payload.exact),
@@ -171,9 +171,9 @@ class LeafBuilder:
         if not event.payloads:
             return True
         _, _, secret = self._secret(event)
-        key = commit_key(secret, event.exchange or event.id)
+        key = commitment(secret, event.exchange or event.id)
         there = {entry["name"]: entry["commit"] for entry in leaf["pl"]}
-        return all(there.get(p.name) == commit(key, p.exact) for p in event.payloads)
+        return all(there.get(p.name) == key.digest(p.exact).hex() for p in event.payloads)
 
     def exchange_keys(self, principal: str, exchange: str) -> tuple[bytes, bytes]:
         """Content key and commitment key of an exchange."""

@@ -73,7 +73,7 @@ class _Batch:
     """What a group commit is about to write."""
 
     built: list[Built] = field(default_factory=list)
-    places: dict[str, Appended] = field(default_factory=dict)
+    by_id: dict[str, Built] = field(default_factory=dict)
 
 
 def wall_us() -> int:
@@ -208,12 +208,13 @@ class Ledger:
 
     def _take(self, request: Request, batch: _Batch) -> list[Appended]:
         book, built = self._state.book, list[Built]()
-        places, fresh = list[Appended](), dict[str, Appended]()
+        places, fresh = list[Appended](), dict[str, Built]()
         book.begin()
         try:
             for event in request.events:
                 _check_reserved(event, request.session)
-                known = fresh.get(event.id) or self._find(event, batch)
+                known = self._find(event, fresh) or self._find(event, batch.by_id)
+                known = known or self._recall(event)
                 if known is None:
                     index = self._state.edge.size + len(batch.built) + len(built)
                     item = self._builder.build(self._timely(event), index)
@@ -221,7 +222,7 @@ class Ledger:
                     book.apply(item.leaf)
                     built.append(item)
                     known = Appended(index, item.digest.hex(), item.commits)
-                    fresh[event.id] = replace(known, duplicate=True)
+                    fresh[event.id] = item
                 places.append(known)
         except (Refused, RuleBroken) as error:
             book.roll_back()
@@ -230,7 +231,7 @@ class Ledger:
             raise
         book.commit()
         batch.built += built
-        batch.places.update(fresh)
+        batch.by_id.update(fresh)
         return places
 
     def _timely(self, event: Event) -> Event:
@@ -249,23 +250,29 @@ class Ledger:
         if leaf["data"]["session"] != session:
             raise Refused("unknown_session", "the intent names the session of somebody else")
 
-    def _find(self, event: Event, batch: _Batch) -> Appended | None:
-        """Where an event stands that was appended before. A different event of that id: Refused."""
-        staged = batch.places.get(event.id)
-        if staged is not None:
-            leaf = next(item.leaf for item in batch.built if item.leaf["id"] == event.id)
-            known = staged
-        else:
-            try:
-                index = self._state.recent.find(event.id)
-            except ValueError as error:
-                raise Refused("bad_event", "the event id is not a UUID") from error
-            if index is None:
-                return None
-            leaf, known = self._stored(index)
+    def _find(self, event: Event, staged: Mapping[str, Built]) -> Appended | None:
+        """The place of an event that is about to be written in this very batch."""
+        item = staged.get(event.id)
+        if item is None:
+            return None
+        self._check_same(event, item.leaf)
+        return Appended(item.leaf["n"], item.digest.hex(), item.commits, duplicate=True)
+
+    def _recall(self, event: Event) -> Appended | None:
+        """The place of an event that was written before."""
+        try:
+            index = self._state.recent.find(event.id)
+        except ValueError as error:
+            raise Refused("bad_event", "the event id is not a UUID") from error
+        if index is None:
+            return None
+        leaf, known = self._stored(index)
+        self._check_same(event, leaf)
+        return known
+
+    def _check_same(self, event: Event, leaf: Mapping[str, Any]) -> None:
         if not self._builder.same(event, leaf):
             raise Refused("id_conflict", "another event with this id is in the ledger")
-        return known
 
     def _stored(self, index: int) -> tuple[dict[str, Any], Appended]:
         firsts = self._state.firsts

@@ -18,7 +18,7 @@ from typing import Any
 
 from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_note, read_unverified
-from sekisho_audit.events import BadEvent, check_data, check_payload_names
+from sekisho_audit.events import PERSONS, BadEvent, check_data, check_payload_names
 from sekisho_audit.rules import Book, RuleBroken
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, Family, Segment, frames, segments
 from sekisho_audit.tree import CompactRange
@@ -315,7 +315,7 @@ class _Verification:
         if known.actor and leaf["actor"] is None:
             raise BadEvent("the event must name who acted")
         persons = [leaf["principal"], leaf["actor"]]
-        persons += [leaf["data"].get(name) for name in known.persons]
+        persons += [leaf["data"].get(name) for name in PERSONS[leaf["type"]]]
         if any(item is not None and not _matches(_PSEUDONYM, item) for item in persons):
             raise BadEvent("a person is not named by a pseudonym")
         self._check_payloads(leaf, known)

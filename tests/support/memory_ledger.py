@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +23,7 @@ from sekisho_audit.events import Appended, Event, check_data, check_payload_name
 class _Filed:
     event: Event
     index: int
-    reviews: list[tuple[Event, int]] = field(default_factory=list)
+    reviews: list[tuple[Event, int, int]] = field(default_factory=list)
     settled: tuple[Event, int] | None = None
     intent: Event | None = None
     outcome: str | None = None
@@ -39,6 +40,7 @@ class MemoryLedger:
         self.down = False
         self.lose_before = 0  # so many appends fail before taking effect
         self.lose_after = 0  # so many appends take effect and their reply is lost
+        self.now_us: Callable[[], int] = lambda: time.time_ns() // 1000
         self._places: dict[str, int] = {}
 
     def types(self, hold: str | None = None) -> list[str]:
@@ -103,7 +105,7 @@ class MemoryLedger:
             return
         if filed.settled is not None:
             raise LedgerRefused("settled before", code="hold_settled")
-        reviews = [e for e, _ in filed.reviews] + [e for e in fresh if e.type == "hold.review"]
+        reviews = [e for e, _, _ in filed.reviews] + [e for e in fresh if e.type == "hold.review"]
         if event.type == "hold.review":
             _judge_review(filed, event, reviews)
         elif event.data["state"] == "approved":
@@ -116,7 +118,7 @@ class MemoryLedger:
         if event.type == "hold.filed":
             self.holds[name] = _Filed(event, index)
         elif event.type == "hold.review":
-            self.holds[name].reviews.append((event, index))
+            self.holds[name].reviews.append((event, index, self.now_us()))
         elif event.type == "hold.settled":
             self.holds[name].settled = (event, index)
         elif event.type == "backend.intent" and name:
@@ -147,7 +149,7 @@ def _shown(hold: str, filed: _Filed) -> LedgerHold:
         hold=hold,
         filed_index=filed.index,
         record=record or b"",
-        reviews=tuple(_review(event, index) for event, index in filed.reviews),
+        reviews=tuple(_review(*review) for review in filed.reviews),
         settled={**filed.settled[0].data, "id": filed.settled[0].id} if filed.settled else None,
         settled_index=filed.settled[1] if filed.settled else None,
         intent=filed.intent is not None,
@@ -155,12 +157,12 @@ def _shown(hold: str, filed: _Filed) -> LedgerHold:
     )
 
 
-def _review(event: Event, index: int) -> dict[str, Any]:
+def _review(event: Event, index: int, at_us: int) -> dict[str, Any]:
     return {
         **event.data,
         "id": event.id,
         "index": index,
-        "at_us": index,
+        "at_us": at_us,
         "reviewer": event.actor,
         "person": event.actor,
         "reason": event.payloads[0].exact.decode(),

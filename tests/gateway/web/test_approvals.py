@@ -190,26 +190,26 @@ async def test_a_group_may_be_named_as_reviewers(client: Client, desk: Desk) -> 
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "code"),
+    ("change", "said"),
     [
-        ({"binding": "0" * 64}, 409, "binding_mismatch"),
-        ({"version": 2}, 409, "binding_mismatch"),
-        ({"decision": "deny", "reason": " "}, 400, "reason_required"),
-        ({"decision": "edit"}, 400, "invalid_request"),
-        ({"binding": ""}, 400, "invalid_request"),
-        ({"binding": None}, 400, "invalid_request"),
-        ({"reason": "x" * 2001}, 400, "invalid_request"),
-        ({"extra": 1}, 400, "invalid_request"),
-        ({"version": "1"}, 400, "invalid_request"),
+        ({"binding": "0" * 64}, (409, "binding_mismatch")),
+        ({"version": 2}, (409, "binding_mismatch")),
+        ({"decision": "deny", "reason": " "}, (400, "reason_required")),
+        ({"decision": "edit"}, (400, "invalid_request")),
+        ({"binding": ""}, (400, "invalid_request")),
+        ({"binding": None}, (400, "invalid_request")),
+        ({"reason": "x" * 2001}, (400, "invalid_request")),
+        ({"extra": 1}, (400, "invalid_request")),
+        ({"version": "1"}, (400, "invalid_request")),
     ],
 )
 async def test_a_review_that_is_not_about_what_was_shown(
-    client: Client, desk: Desk, ledger: MemoryLedger, change: object, status: int, code: str
+    client: Client, desk: Desk, ledger: MemoryLedger, change: object, said: tuple[int, str]
 ) -> None:
     """A stale binding, another version, a missing reason or anything malformed changes nothing."""
     found = await shown(client, desk)
     answer = await client.review("key-reviewer", found, **change)  # type: ignore[arg-type]
-    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert (answer.status_code, answer.json()["error"]["code"]) == said
     assert set(answer.json()["error"]) >= {"message", "type", "param", "code"}
     assert ledger.types(str(found["id"])) == ["hold.filed"]
 

@@ -134,7 +134,7 @@ class EmbeddedOPA:
         began_ns = time.perf_counter_ns()
         answer = await self._ask(crew, document, self._deadline_s)
         took_us = (time.perf_counter_ns() - began_ns) // 1000
-        return _read(answer, crew.bundle.revision, took_us)
+        return read_answer(answer, crew.bundle.revision, took_us)
 
     async def reload(self, directory: Path) -> str:
         """Load, compile and try another bundle, then swap it in; returns its revision.
@@ -169,7 +169,7 @@ class EmbeddedOPA:
             except PolicyUnavailable as error:
                 faults.append(f"sekisho/main.rego:1: {case.name}: {error.message}")
                 break
-            decision = _read(answer, crew.bundle.revision, 0)
+            decision = read_answer(answer, crew.bundle.revision, 0)
             fault = smoke_fault(case, decision)
             if fault:
                 faults.append(f"sekisho/main.rego:1: {fault}")
@@ -354,7 +354,7 @@ def _evaluate(engine: OpaEngine, document: Mapping[str, Any]) -> Any:
         return error
 
 
-def _read(answer: Any, revision: str, took_us: int) -> Decision:
+def read_answer(answer: Any, revision: str, took_us: int) -> Decision:
     """The decision in `answer`; what is not one is a deny, a broken engine PolicyUnavailable."""
     if isinstance(answer, OpaUndefinedError):
         return _deny("policy_undefined", "The rules gave no decision.", revision, took_us)

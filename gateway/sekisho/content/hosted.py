@@ -16,32 +16,33 @@ NAME_CHARS_MAX = 64  # a name is a label in a refusal and in the ledger, not con
 NAMES_MAX = 64  # more of them change no decision
 
 OPENAI_CHAT_FIELDS = frozenset(
-    """
-    audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens
-    max_tokens messages metadata modalities model n parallel_tool_calls prediction presence_penalty
-    prompt_cache_key prompt_cache_retention reasoning_effort response_format safety_identifier seed
-    service_tier stop store stream stream_options temperature tool_choice tools top_logprobs top_p
-    user verbosity web_search_options
-    """.split()
-)
+    {
+        "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
+        "max_completion_tokens", "max_tokens", "messages", "metadata", "modalities", "model", "n",
+        "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key",
+        "prompt_cache_retention", "reasoning_effort", "response_format", "safety_identifier", "seed",
+        "service_tier", "stop", "store", "stream", "stream_options", "temperature", "tool_choice",
+        "tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
+    }
+)  # fmt: skip
 KNOWN_FIELDS = {"chat.completions": OPENAI_CHAT_FIELDS}
 """Top-level members by endpoint; what is not here is an unknown field."""
 
 ALWAYS = frozenset(
-    """
-    background container conversation context_management mcp_servers previous_response_id prompt
-    betas
-    enable_search search_options enable_source enable_citation enable_code_interpreter
-    enable_text_image_mixed enable_web_search plugins plugin_ids forced_search
-    enable_trace web_search user_location retrieval retrieval_options knowledge_base_ids
-    cachedcontent cached_content googlesearch google_search googlesearchretrieval
-    google_search_retrieval codeexecution code_execution urlcontext url_context googlemaps
-    google_maps filesearch file_search filedata file_data computeruse computer_use
-    enterprise_web_search enterprisewebsearch
-    web_search_options search_parameters enable_enhancement search_info citation
-    data_sources online_search tools_hosted rag_options file_ids fileids document_ids doc_ids
-    """.split()
-)
+    {
+        "background", "betas", "cached_content", "cachedcontent", "citation", "code_execution",
+        "codeexecution", "computer_use", "computeruse", "container", "context_management",
+        "conversation", "data_sources", "doc_ids", "document_ids", "enable_citation",
+        "enable_code_interpreter", "enable_enhancement", "enable_search", "enable_source",
+        "enable_text_image_mixed", "enable_trace", "enable_web_search", "enterprise_web_search",
+        "enterprisewebsearch", "file_data", "file_ids", "file_search", "filedata", "fileids",
+        "filesearch", "forced_search", "google_maps", "google_search", "google_search_retrieval",
+        "googlemaps", "googlesearch", "googlesearchretrieval", "knowledge_base_ids", "mcp_servers",
+        "online_search", "plugin_ids", "plugins", "previous_response_id", "prompt", "rag_options",
+        "retrieval", "retrieval_options", "search_info", "search_options", "search_parameters",
+        "url_context", "urlcontext", "user_location", "web_search", "web_search_options",
+    }
+)  # fmt: skip
 """Members that ask for it whatever their value, unless that value switches them off. Compared in
 lower case."""
 
@@ -51,7 +52,10 @@ STATE = frozenset({"store"})
 OFF = frozenset({"disable_search"})
 """Members that ask for it when they are false."""
 
-_CONTAINERS = frozenset({"extra_body", "google", "parameters", "extra", "options"})
+_CONTAINERS = frozenset(
+    {"extra_body", "google", "parameters", "extra", "options", "config", "tool_config",
+     "toolconfig", "generation_config", "generationconfig"}
+)  # fmt: skip
 """Members whose own members a client or a gateway lifts to the top."""
 
 _FUNCTION_KEYS = frozenset({"type", "function", "strict", "cache_control"})
@@ -115,15 +119,9 @@ def _members(parsed: Mapping[str, Any], known: frozenset[str]) -> Iterator[str]:
         if low in _CONTAINERS and isinstance(value, dict):
             yield from _members(value, known)
             yield from _tools(value.get("tools"), "tools")
-        if low in OFF:
-            if not _on(value):
-                yield low
-        elif low in STATE:
-            if _on(value):
-                yield low
-        elif low in ALWAYS or (name not in known and _TELLING.search(low)):
-            if _on(value):
-                yield low[:NAME_CHARS_MAX]
+        asks = low in ALWAYS or low in STATE or (name not in known and _TELLING.search(low))
+        if (not _on(value)) if low in OFF else (asks and _on(value)):
+            yield low[:NAME_CHARS_MAX]
 
 
 def _on(value: Any) -> bool:

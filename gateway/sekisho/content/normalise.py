@@ -1,7 +1,7 @@
-"""Text as a reader sees it, with the way back to where each character stood.
+r"""Text as a reader sees it, with the way back to where each character stood.
 
 Entities are looked for in this view, because a model reads full-width digits, a card number with
-zero-width characters between its digits, or `\\u0034` inside a tool argument just as well as the
+zero-width characters between its digits, or `\u0034` inside a tool argument just as well as the
 plain form. Only characters that matter to the rules are folded (ASCII letters and digits in other
 dress, and the signs that stand inside an address or a number), each into exactly one, so a span in
 the view always points at a span of the original.
@@ -125,9 +125,9 @@ def hidden_chars(text: str) -> int:
 
 
 def unescape(text: str) -> View | None:
-    """`text` with the JSON escapes in it resolved once, normalised; None if it has none.
+    r"""`text` with the JSON escapes in it resolved once, normalised; None if it has none.
 
-    For JSON inside a string (tool arguments, tool results). `\\n` and its like become a space.
+    For JSON inside a string (tool arguments, tool results). `\n` and its like become a space.
     """
     if "\\" not in text or _ESCAPE.search(text) is None:
         return None

@@ -8,8 +8,11 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What the line needs to know of a backend. `models` are names or patterns offered to clients;
-    `trust` is external, region or onprem, for policy to decide what may go where."""
+    """What the line needs to know of a backend.
+
+    `models` are names or patterns offered to clients; `trust` is external, region or onprem, for
+    policy to decide what may go where.
+    """
 
     id: str
     models: tuple[str, ...]

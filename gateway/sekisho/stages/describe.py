@@ -60,8 +60,11 @@ async def describe(
     *,
     office: OfficeHours = OFFICE_HOURS,
 ) -> Facts:
-    """The facts about `exchange`. Raises BadRequest for a body that cannot be looked through, and
-    Unavailable (`scanner_failed`) if the scanner broke: what was not seen is not sent."""
+    """The facts about `exchange`.
+
+    Raises BadRequest for a body that cannot be looked through, and Unavailable (`scanner_failed`)
+    if the scanner broke: what was not seen is not sent.
+    """
     scan = await _scan(exchange, scanner)
     backend = catalog.backend_for(exchange.model)
     document = {
@@ -110,8 +113,9 @@ async def _scan(exchange: Exchange, scanner: Scanner) -> Scan:
         return scanner.scan(exchange.parsed)
     except SekishoError:
         raise
-    except Exception as error:  # whatever broke, the body was not looked through
-        _log.error("scanner failed on exchange %s: %s", exchange.id, type(error).__name__)  # noqa: TRY400 - a traceback could quote the text
+    except Exception as error:  # noqa: BLE001 - whatever broke, the body was not looked through
+        # No traceback in the log and none attached: it could quote the text.
+        _log.error("scanner failed on exchange %s: %s", exchange.id, type(error).__name__)  # noqa: TRY400
         message = "The content could not be looked through, so nothing was sent. Tell an operator."
         raise Unavailable(message, code="scanner_failed") from None
 

@@ -1,0 +1,204 @@
+"""What `sekisho policy check` and `sekisho policy test` say about a directory of rules.
+
+Both use the engine that will run the rules. A check is what the gateway does at start, with every
+fault listed; a test runs each `test_*` rule by itself and counts the lines of the shipped modules
+that some test reached. An evaluation cannot be cancelled, so everything has a time limit here too:
+the caller is a command, and ends.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from opa_bindings import OpaEngine, OpaError, OpaUndefinedError
+
+from sekisho.adapters.bundle import Bundle, Module, build, faults_of, read_bundle
+from sekisho.adapters.opa_embedded import read_answer
+from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
+from sekisho.errors import PolicyRejected, PolicyUnavailable
+
+_T = TypeVar("_T")
+
+TIME_S_MAX = 60.0  # for all rules of a bundle; the shipped tests take about a second
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """One `test_*` rule. `output` is what it printed, or why it failed."""
+
+    __test__ = False  # not a test itself, whatever a collector thinks of the name
+
+    file: str
+    name: str
+    passed: bool
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileCoverage:
+    """Lines of one module that the tests reached, and those they did not."""
+
+    file: str
+    covered: frozenset[int]
+    missed: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class TestReport:
+    """The outcome of all tests; `faults` if the bundle could not even be loaded."""
+
+    __test__ = False
+
+    results: tuple[TestResult, ...]
+    coverage: tuple[FileCoverage, ...]
+    faults: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether there was something to run and all of it passed."""
+        return bool(self.results) and not self.faults and all(r.passed for r in self.results)
+
+    @property
+    def coverage_percent(self) -> float:
+        """Covered lines of all modules but the tests."""
+        covered = sum(len(file.covered) for file in self.coverage)
+        lines = covered + sum(len(file.missed) for file in self.coverage)
+        return 100.0 * covered / lines if lines else 0.0
+
+
+def check_bundle(directory: Path) -> list[str]:
+    """All faults, one line each (`file:line: what is wrong`); empty if the gateway would run it."""
+    try:
+        bundle = read_bundle(directory)
+        _bounded(lambda: _smoke(bundle))
+    except PolicyRejected as error:
+        return list(error.faults)
+    return []
+
+
+def test_bundle(directory: Path) -> TestReport:
+    """Run every `test_*` rule of the bundle's `_test.rego` files."""
+    try:
+        bundle = read_bundle(directory)
+        return _bounded(lambda: _run(bundle))
+    except PolicyRejected as error:
+        return TestReport((), (), tuple(error.faults))
+
+
+test_bundle.__test__ = False  # type: ignore[attr-defined]  # as above
+
+
+def _bounded(work: Callable[[], _T]) -> _T:
+    """Do `work` in a thread and wait no longer than the limit. Raises PolicyRejected."""
+    done: queue.SimpleQueue[_T | BaseException] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put(work())
+        except BaseException as error:  # noqa: BLE001 - crosses the thread and is raised there
+            done.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        outcome = done.get(timeout=TIME_S_MAX)
+    except queue.Empty:
+        raise PolicyRejected([f"sekisho/main.rego:1: not done after {TIME_S_MAX} s"]) from None
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def _smoke(bundle: Bundle) -> None:
+    faults = []
+    with build(bundle) as engine:
+        for case in SMOKE_INPUTS:
+            try:
+                answer: Any = engine.eval_document("sekisho.decision", case.document)
+            except OpaError as error:
+                faults += [str(fault) for fault in faults_of(error)]
+                continue
+            try:
+                fault = smoke_fault(case, read_answer(answer, bundle.revision, 0))
+            except PolicyUnavailable as error:
+                fault = error.message
+            if fault:
+                faults.append(f"sekisho/main.rego:1: {fault}")
+    if faults:
+        raise PolicyRejected(faults)
+
+
+def _run(bundle: Bundle) -> TestReport:
+    with OpaEngine() as parser:
+        names = [(module, name) for module in bundle.tests for name in _tests_in(parser, module)]
+    lines = _Lines(bundle)
+    results = []
+    with build(bundle, with_tests=True) as engine:
+        for module, name in names:
+            results.append(_one(engine, module.path, name))
+            lines.add(engine.last_coverage)
+    return TestReport(tuple(results), lines.report())
+
+
+def _tests_in(parser: OpaEngine, module: Module) -> Iterator[str]:
+    """The full paths of the test rules of one module, each once."""
+    tree = parser.eval_query(
+        "x := rego.parse_module(input.path, input.source)",
+        {"path": module.path, "source": module.source},
+    )[0]["x"]
+    package = [str(step["value"]) for step in tree["package"]["path"][1:]]
+    seen = set()
+    for rule in tree.get("rules", []):
+        name = str(rule["head"]["ref"][0]["value"])
+        if name.startswith("test_") and name not in seen:
+            seen.add(name)
+            yield ".".join((*package, name))
+
+
+def _one(engine: OpaEngine, file: str, path: str) -> TestResult:
+    printed: list[str] = []
+    engine.print_handler = lambda message, place: printed.append(f"{place}: {message}")
+    name = path.rsplit(".", 1)[1]
+    try:
+        value = engine.eval_document(path, coverage=True)
+    except OpaUndefinedError:
+        return TestResult(file, name, passed=False, output="\n".join((*printed, "not true")))
+    except OpaError as error:
+        return TestResult(file, name, passed=False, output=f"{error.code}: {error.message}")
+    return TestResult(file, name, passed=value is True, output="\n".join(printed))
+
+
+class _Lines:
+    """Adds up the coverage of many evaluations."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._covered: dict[str, set[int]] = {module.path: set() for module in bundle.modules}
+        self._all: dict[str, set[int]] = {module.path: set() for module in bundle.modules}
+
+    def add(self, coverage: dict[str, Any] | None) -> None:
+        """Take the engine's report of one evaluation."""
+        for path, file in (coverage or {}).get("files", {}).items():
+            if path in self._all:
+                covered = _numbers(file.get("covered"))
+                self._covered[path] |= covered
+                self._all[path] |= covered | _numbers(file.get("not_covered"))
+
+    def report(self) -> tuple[FileCoverage, ...]:
+        """What was reached, by file."""
+        return tuple(
+            FileCoverage(
+                path, frozenset(self._covered[path]), frozenset(lines - self._covered[path])
+            )
+            for path, lines in sorted(self._all.items())
+        )
+
+
+def _numbers(ranges: list[dict[str, Any]] | None) -> set[int]:
+    numbers: set[int] = set()
+    for part in ranges or []:
+        numbers |= set(range(part["start"]["row"], part["end"]["row"] + 1))
+    return numbers

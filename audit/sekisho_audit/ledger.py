@@ -197,7 +197,8 @@ class Ledger:
         Raises Poisoned if anything could not be made durable: then nobody may be told otherwise.
         """
         self._check_alive()
-        batch, results = _Batch(), list[list[Appended] | Refused]()
+        batch = _Batch()
+        results: list[list[Appended] | Refused] = []
         for request in requests:
             try:
                 results.append(self._take(request, batch))
@@ -207,8 +208,10 @@ class Ledger:
         return results
 
     def _take(self, request: Request, batch: _Batch) -> list[Appended]:
-        book, built = self._state.book, list[Built]()
-        places, fresh = list[Appended](), dict[str, Built]()
+        book = self._state.book
+        built: list[Built] = []
+        places: list[Appended] = []
+        fresh: dict[str, Built] = {}
         book.begin()
         try:
             for event in request.events:

@@ -137,13 +137,6 @@ def pack_events(events: Sequence[Event]) -> tuple[list[dict[str, Any]], list[byt
     return packed, blobs
 
 
-def _text_or_none(item: dict[str, Any], name: str) -> str | None:
-    value = item.get(name)
-    if value is not None and type(value) is not str:
-        raise Malformed(f"`{name}` of an event is not text")
-    return value
-
-
 def unpack_events(packed: object, blobs: Sequence[bytes]) -> list[Event]:
     """The events of an append message, every field of the right type. Raises Malformed."""
     if type(packed) is not list or not 0 < len(packed) <= EVENTS_MAX:
@@ -157,25 +150,24 @@ def _unpack(item: object, blobs: Sequence[bytes]) -> Event:
     identifier, kind, data = item.get("id"), item.get("type"), item.get("data")
     if type(identifier) is not str or type(kind) is not str or type(data) is not dict:
         raise Malformed("an event needs id, type and data")
+    exchange, principal, actor = item.get("exchange"), item.get("principal"), item.get("actor")
+    for value in (exchange, principal, actor):
+        if value is not None and type(value) is not str:
+            raise Malformed("exchange, principal and actor are text or null")
     payloads = item.get("pl", [])
     if type(payloads) is not list:
         raise Malformed("`pl` of an event is not a list")
-    return Event(
-        id=identifier,
-        type=kind,
-        exchange=_text_or_none(item, "exchange"),
-        principal=_text_or_none(item, "principal"),
-        data=data,
-        actor=_text_or_none(item, "actor"),
-        payloads=tuple(_payload(entry, blobs) for entry in payloads),
-    )
+    content = tuple([_payload(entry, blobs) for entry in payloads]) if payloads else ()
+    return Event(identifier, kind, exchange, principal, data, actor, content)
 
 
 def _payload(entry: object, blobs: Sequence[bytes]) -> Payload:
-    match entry:
-        case [str(name), int(exact), stored] if 0 <= exact < len(blobs):
-            if stored is None:
-                return Payload(name, blobs[exact])
-            if type(stored) is int and 0 <= stored < len(blobs):
-                return Payload(name, blobs[exact], blobs[stored])
+    if type(entry) is list and len(entry) == len(Payload.__slots__):
+        name, exact, stored = entry
+        count = len(blobs)
+        fits = type(name) is str and type(exact) is int and 0 <= exact < count
+        if fits and stored is None:
+            return Payload(name, blobs[exact])
+        if fits and type(stored) is int and 0 <= stored < count:
+            return Payload(name, blobs[exact], blobs[stored])
     raise Malformed("a payload is [name, blob of `exact`, blob of `stored` or null]")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -84,6 +85,13 @@ class SqlDirectory:
             self._polling.cancel()
             await asyncio.gather(self._polling, return_exceptions=True)
         self._engine.dispose()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def check(self) -> None:
         """Raises DirectoryUnavailable when the registry has not been readable for too long."""

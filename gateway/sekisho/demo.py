@@ -14,7 +14,7 @@ import socket
 import sys
 from pathlib import Path
 
-from sekisho.cli.keys import KeyDesk
+from sekisho.adapters.key_desk import KeyDesk
 from sekisho.config import Settings, load
 from sekisho.demo_model import MODEL_NAME
 from sekisho.supervisor import Child, Supervisor, prepare_directories

@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,7 @@ PAUSE_FIRST_S = 0.1
 PAUSE_MAX_S = 5.0
 STEADY_S = 10.0  # a process that lived this long starts again without a growing pause
 START_S = 15.0
+GRACE_S = 0.2
 _PR_SET_PDEATHSIG = 1
 
 _log = structlog.get_logger("sekisho.supervisor")
@@ -139,9 +140,7 @@ class Supervisor:
             except TimeoutError:
                 line = b""
             if line.strip() != child.ready_line:
-                if child.process.returncode is None and not line:
-                    child.process.kill()
-                status = await child.process.wait()
+                status = await _end(child)
                 message = (
                     f"{child.name} did not start (exit status {status}). Its own words stand "
                     "above; `sekisho doctor` says what to mend."
@@ -181,24 +180,35 @@ class Supervisor:
             task.cancel()
         workers = [child for child in self._children if child.name.startswith("worker")]
         others = [child for child in self._children if child not in workers]
-        await asyncio.gather(*(_end(child) for child in workers))
+        await asyncio.gather(*(_terminate(child) for child in workers))
         for child in reversed(others):
-            await _end(child)
+            await _terminate(child)
         _log.info("stopped")
 
 
-async def _end(child: Child) -> None:
+async def _end(child: Child) -> int | None:
+    """Wait a moment for a child that is ending by itself, then stop it; its exit status.
+
+    Signalling a process that has just ended would reap it behind asyncio's back and lose that.
+    """
+    if child.process is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S):
+                return await child.process.wait()
+    return await _terminate(child)
+
+
+async def _terminate(child: Child) -> int | None:
     process = child.process
     if process is None or process.returncode is not None:
-        return
+        return process.returncode if process else None
     process.terminate()
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(child.stop_s):
-            await process.wait()
-    except TimeoutError:
-        _log.error("did not stop in time and was killed", part=child.name)
-        process.kill()
-        await process.wait()
+            return await process.wait()
+    _log.error("did not stop in time and was killed", part=child.name)
+    process.kill()
+    return await process.wait()
 
 
 def prepare_directories(settings: Settings) -> None:
@@ -258,7 +268,8 @@ def valkey_command(settings: Settings) -> list[str]:
         "--appendfsync", "always",
         "--save", "",
         "--maxmemory-policy", "noeviction",
-        "--loglevel", "warning",
+        "--loglevel", "notice",
+        "--logfile", str(folder / "valkey.log"),
         "--daemonize", "no",
     ]  # fmt: skip
 

@@ -23,8 +23,7 @@ from sekisho.adapters.sql_registry import SqlDirectory
 from sekisho.app import create_app
 from sekisho.backends.profile import load as load_profile
 from sekisho.config import Settings
-from sekisho.content.scan import Scanner
-from sekisho.errors import LedgerUnavailable, Overloaded, PolicyUnavailable
+from sekisho.errors import LedgerUnavailable, Overloaded
 from sekisho.holding import rebuild
 from sekisho.holding.file import Filing
 from sekisho.holding.sweep import Sweep
@@ -72,8 +71,15 @@ class Worker:
         """Refuse new exchanges; running ones go on."""
         self.app.admitting = False
 
-    async def start(self) -> None:
-        """Connect what may be down for now: /readyz reports it, and exchanges are refused."""
+    async def start(self, on_exhausted: Callable[[], None]) -> None:
+        """Load rules and registry, connect the rest.
+
+        Without rules or registry a worker could never say yes or no, so their errors are raised.
+        Other parts may be down for now: /readyz reports them, and exchanges are refused.
+        `on_exhausted` is called when the policy engines are used up.
+        """
+        await self.engine.start(on_exhausted)
+        await self.directory.start()
         with suppress(LedgerUnavailable):
             await self.ledger.start()
         self.holds.open()
@@ -97,16 +103,12 @@ class Worker:
                 await self.unsettled.flush()
         await self.ledger.close()
         await self.holds.close()
-        await self.directory.__aexit__(None, None, None)
+        await self.directory.close()
         await self.engine.close()
 
 
-async def build(settings: Settings, on_exhausted: Callable[[], None]) -> Worker:
-    """Put one worker together. `on_exhausted` is called when its policy engines are used up.
-
-    Rules and registry are read here: without them a worker could never say yes or no. Raises
-    SekishoError for settings that name what does not exist.
-    """
+def build(settings: Settings) -> Worker:
+    """Put one worker together. Raises SekishoError for settings that name what does not exist."""
     clock = SystemClock()
     ledger = AuditdLedger(
         str(settings.auditd_socket),
@@ -121,12 +123,10 @@ async def build(settings: Settings, on_exhausted: Callable[[], None]) -> Worker:
     )
     pepper = (settings.audit.keys_dir / "pepper").read_bytes()
     directory = SqlDirectory(settings.registry_path, pepper)
-    await directory.__aenter__()
-    engine = await EmbeddedOPA.open(
+    engine = EmbeddedOPA(
         settings.policy.bundle,
         engines=settings.policy.engines,
         deadline_ms=settings.policy.deadline_ms,
-        on_exhausted=on_exhausted,
     )
     backend = AiohttpBackend(endpoints(settings))
     unsettled = Unsettled(ledger)
@@ -137,7 +137,7 @@ async def build(settings: Settings, on_exhausted: Callable[[], None]) -> Worker:
             clock=clock,
             directory=directory,
             engine=engine,
-            scanner=Scanner(engine.bundle.words),
+            scanner=engine.scanner,
             catalog=catalog(settings),
             ledger=ledger,
             backend=backend,
@@ -159,8 +159,8 @@ async def build(settings: Settings, on_exhausted: Callable[[], None]) -> Worker:
     checks = {
         "ledger": ledger_check(ledger),
         "holds": holds_check(holds),
-        "registry": registry_check(directory),
-        "policy": policy_check(engine),
+        "registry": directory.check,
+        "policy": engine.check,
         "outcomes": outcomes_check(unsettled),
     }
     app = DataPath(
@@ -242,26 +242,6 @@ def holds_check(holds: RedisHoldStore) -> Check:
 
     async def check() -> None:
         await holds.list_open(1)
-
-    return check
-
-
-def registry_check(directory: SqlDirectory) -> Check:
-    """Ready while the copy of the registry is fresh enough to refuse a revoked key."""
-
-    async def check() -> None:
-        await directory.find("sk-sekisho-")
-
-    return check
-
-
-def policy_check(engine: EmbeddedOPA) -> Check:
-    """Ready while the rules answer in time."""
-
-    async def check() -> None:
-        if engine.suspect:
-            message = "the rules in force do not answer in time"
-            raise PolicyUnavailable(message)
 
     return check
 

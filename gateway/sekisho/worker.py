@@ -39,9 +39,9 @@ class _Server(uvicorn.Server):
 async def run(settings: Settings, listener: socket.socket) -> int:
     """Serve until SIGTERM; the exit status."""
     exhausted = asyncio.Event()
-    worker = await wiring.build(settings, exhausted.set)
+    worker = wiring.build(settings)
     server = _Server(_config(settings, worker.app))
-    await worker.start()
+    await worker.start(on_exhausted=exhausted.set)
     ending = asyncio.create_task(_end_when(exhausted, worker, server))
     try:
         await server.serve(sockets=[listener])

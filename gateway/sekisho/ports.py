@@ -223,8 +223,9 @@ class HoldStore(Protocol):
         """Take an approved hold to send it, or None if it is not there to take.
 
         At most one claim of a hold ever succeeds. `worker` names this one attempt (worker and a
-        random part), so that asking again after a lost reply is safe. The claimant checks the
-        binding, renews, and calls `finish` or `fail`; a lease that runs out ends as `unknown`.
+        random part), so that asking again after a lost reply is safe. The hold is still what its
+        binding was made for. The claimant renews, and calls `finish` or `fail`; a lease that runs
+        out ends as `unknown`.
         """
         ...
 

@@ -20,6 +20,7 @@ from sekisho.adapters.redis_scripts import Argument, GatedScripts
 from sekisho.adapters.redis_wakeups import Wakeups
 from sekisho.errors import Conflict, Forbidden, HoldStoreUnavailable, Mismatch, NotFound
 from sekisho.holding import record
+from sekisho.holding.binding import is_bound
 from sekisho.model.hold import (
     Hold,
     HoldCard,
@@ -187,9 +188,14 @@ class RedisHoldStore:
 
     async def claim(self, hold_id: str, worker: str) -> Hold | None:
         """See HoldStore."""
-        view = await self.get(hold_id)  # before the claim: a lost key must not cost the approval
+        # Read before the claim: content that cannot be opened must not cost the approval.
+        view = await self.get(hold_id)
         if view is None:
             return None
+        keys = await self._keys_of(view.hold.principal, view.hold.exchange)
+        if not is_bound(view.hold, keys.commit):
+            message = "The stored hold is not what was approved. Nothing was sent."
+            raise HoldStoreUnavailable(message, code="hold_unreadable")
         limits = self._limits
         reply = await self._run(
             "claim",

@@ -70,6 +70,14 @@ class Sweep:
         for hold_id, join in due.orphans:
             await self._guarded(hold_id, self._adopt(hold_id, join))
 
+    def start(self, hold_id: str) -> None:
+        """Resume an approved hold now; nothing if this worker is at it, or has enough to send."""
+        if hold_id in self._resuming or len(self._resuming) >= _RESUMING_MAX:
+            return
+        task = asyncio.create_task(self._guarded(hold_id, self._resume(hold_id)))
+        self._resuming[hold_id] = task
+        task.add_done_callback(lambda _: self._resuming.pop(hold_id, None))
+
     async def stop(self) -> None:
         """End `run` and wait for what this worker is still sending; cancel to wait no longer."""
         self._stopped.set()
@@ -108,13 +116,6 @@ class Sweep:
         view = await self._store.get(hold_id)
         if view is not None and view.proposal is not None:
             await settle.finish(self._store, self._ledger, view, view.proposal)
-
-    def start(self, hold_id: str) -> None:
-        if hold_id in self._resuming or len(self._resuming) >= _RESUMING_MAX:
-            return
-        task = asyncio.create_task(self._guarded(hold_id, self._resume(hold_id)))
-        self._resuming[hold_id] = task
-        task.add_done_callback(lambda _: self._resuming.pop(hold_id, None))
 
     async def _adopt(self, hold_id: str, join: str) -> None:
         """A worker died between reserving and filing: the ledger tells how far it came."""

@@ -77,7 +77,7 @@ class Installation:
             "server": {"port": self.port, "workers": self.workers, "drain_s": 2},
             "audit": {"keys_dir": "keys", "session_grace_s": 2},
             "policy": {"bundle": "policies"},
-            "holds": {"hop_wait_s": 1, "wait_total_s": 3},
+            "holds": {"hop_wait_s": 1, "wait_total_s": 6},
         }
         for name, values in self.settings.items():
             sections.setdefault(name, {}).update(values)

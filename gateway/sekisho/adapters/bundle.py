@@ -41,6 +41,14 @@ class Fault:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.text}"
 
+    @classmethod
+    def read(cls, text: str) -> Fault:
+        """The fault that `text` spells; without a place, one at the fold."""
+        place = _PLACE.match(text)
+        if place is None:
+            return cls(FOLD_PATH, 1, text)
+        return cls(place["file"], int(place["line"]), place["text"])
+
 
 @dataclass(frozen=True, slots=True)
 class Module:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from opa_bindings import OpaEngine, OpaError, OpaUndefinedError
 
-from sekisho.adapters.bundle import Bundle, Module, build, faults_of, read_bundle
+from sekisho.adapters.bundle import Bundle, Fault, Module, build, faults_of, read_bundle
 from sekisho.adapters.opa_embedded import read_answer
 from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
 from sekisho.errors import PolicyRejected, PolicyUnavailable
@@ -44,8 +44,8 @@ class FileCoverage:
     """Lines of one module that the tests reached, and those they did not."""
 
     file: str
-    covered: frozenset[int]
-    missed: frozenset[int]
+    covered: int
+    missed: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class TestReport:
 
     results: tuple[TestResult, ...]
     coverage: tuple[FileCoverage, ...]
+    coverage_percent: float
     faults: tuple[str, ...] = ()
 
     @property
@@ -63,21 +64,34 @@ class TestReport:
         """Whether there was something to run and all of it passed."""
         return bool(self.results) and not self.faults and all(r.passed for r in self.results)
 
-    @property
-    def coverage_percent(self) -> float:
-        """Covered lines of all modules but the tests."""
-        covered = sum(len(file.covered) for file in self.coverage)
-        lines = covered + sum(len(file.missed) for file in self.coverage)
-        return 100.0 * covered / lines if lines else 0.0
+    def __str__(self) -> str:
+        """For a terminal: what failed, what was not reached, the sum."""
+        lines = list(self.faults)
+        lines += [
+            f"{result.file}: {result.name} failed: {result.output}"
+            for result in self.results
+            if not result.passed
+        ]
+        lines += [
+            f"{file.file}: not reached: {', '.join(map(str, file.missed))}"
+            for file in self.coverage
+            if file.missed
+        ]
+        passed = sum(result.passed for result in self.results)
+        lines.append(
+            f"{passed} of {len(self.results)} tests passed, "
+            f"{self.coverage_percent:.1f} % of lines reached"
+        )
+        return "\n".join(lines)
 
 
-def check_bundle(directory: Path) -> list[str]:
-    """All faults, one line each (`file:line: what is wrong`); empty if the gateway would run it."""
+def check_bundle(directory: Path) -> list[Fault]:
+    """All faults, each with its place; empty if the gateway would run the bundle."""
     try:
         bundle = read_bundle(directory)
         _bounded(lambda: _smoke(bundle))
     except PolicyRejected as error:
-        return list(error.faults)
+        return [Fault.read(text) for text in error.faults]
     return []
 
 
@@ -87,7 +101,7 @@ def test_bundle(directory: Path) -> TestReport:
         bundle = read_bundle(directory)
         return _bounded(lambda: _run(bundle))
     except PolicyRejected as error:
-        return TestReport((), (), tuple(error.faults))
+        return TestReport((), (), 0.0, tuple(error.faults))
 
 
 test_bundle.__test__ = False  # type: ignore[attr-defined]  # as above
@@ -138,10 +152,16 @@ def _run(bundle: Bundle) -> TestReport:
     lines = _Lines(bundle)
     results = []
     with build(bundle, with_tests=True) as engine:
+        green = _all_at_once(engine, {name.rsplit(".", 1)[0] for _, name in names}, lines)
         for module, name in names:
+            if name in green:
+                results.append(
+                    TestResult(module.path, name.rsplit(".", 1)[1], passed=True, output="")
+                )
+                continue
             results.append(_one(engine, module.path, name))
             lines.add(engine.last_coverage)
-    return TestReport(tuple(results), lines.report())
+    return TestReport(tuple(results), lines.report(), lines.percent())
 
 
 def _tests_in(parser: OpaEngine, module: Module) -> Iterator[str]:
@@ -157,6 +177,22 @@ def _tests_in(parser: OpaEngine, module: Module) -> Iterator[str]:
         if name.startswith("test_") and name not in seen:
             seen.add(name)
             yield ".".join((*package, name))
+
+
+def _all_at_once(engine: OpaEngine, packages: set[str], lines: _Lines) -> set[str]:
+    """The tests that are true when their whole package is asked for: most, in a tenth of the time.
+
+    Those that are not are run again one by one, to learn why.
+    """
+    green = set()
+    for package in sorted(packages):
+        try:
+            values = engine.eval_document(package, coverage=True)
+        except OpaError:
+            continue
+        lines.add(engine.last_coverage)
+        green |= {f"{package}.{name}" for name, value in values.items() if value is True}
+    return green
 
 
 def _one(engine: OpaEngine, file: str, path: str) -> TestResult:
@@ -190,11 +226,14 @@ class _Lines:
     def report(self) -> tuple[FileCoverage, ...]:
         """What was reached, by file."""
         return tuple(
-            FileCoverage(
-                path, frozenset(self._covered[path]), frozenset(lines - self._covered[path])
-            )
+            FileCoverage(path, len(self._covered[path]), tuple(sorted(lines - self._covered[path])))
             for path, lines in sorted(self._all.items())
         )
+
+    def percent(self) -> float:
+        """Reached lines of all modules but the tests."""
+        lines = sum(map(len, self._all.values()))
+        return 100.0 * sum(map(len, self._covered.values())) / lines if lines else 0.0
 
 
 def _numbers(ranges: list[dict[str, Any]] | None) -> set[int]:

@@ -20,9 +20,10 @@ OPENAI_CHAT_FIELDS = frozenset(
         "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
         "max_completion_tokens", "max_tokens", "messages", "metadata", "modalities", "model", "n",
         "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key",
-        "prompt_cache_retention", "reasoning_effort", "response_format", "safety_identifier", "seed",
-        "service_tier", "stop", "store", "stream", "stream_options", "temperature", "tool_choice",
-        "tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
+        "prompt_cache_retention", "reasoning_effort", "response_format", "safety_identifier",
+        "seed", "service_tier", "stop", "store", "stream", "stream_options", "temperature",
+        "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity",
+        "web_search_options",
     }
 )  # fmt: skip
 KNOWN_FIELDS = {"chat.completions": OPENAI_CHAT_FIELDS}
@@ -37,10 +38,11 @@ ALWAYS = frozenset(
         "enable_text_image_mixed", "enable_trace", "enable_web_search", "enterprise_web_search",
         "enterprisewebsearch", "file_data", "file_ids", "file_search", "filedata", "fileids",
         "filesearch", "forced_search", "google_maps", "google_search", "google_search_retrieval",
-        "googlemaps", "googlesearch", "googlesearchretrieval", "knowledge_base_ids", "mcp_servers",
-        "online_search", "plugin_ids", "plugins", "previous_response_id", "prompt", "rag_options",
-        "retrieval", "retrieval_options", "search_info", "search_options", "search_parameters",
-        "url_context", "urlcontext", "user_location", "web_search", "web_search_options",
+        "googlemaps", "googlesearch", "googlesearchretrieval", "knowledge_base_ids",
+        "mcp_servers", "online_search", "plugin_ids", "plugins", "previous_response_id", "prompt",
+        "rag_options", "retrieval", "retrieval_options", "search_info", "search_options",
+        "search_parameters", "url_context", "urlcontext", "user_location", "web_search",
+        "web_search_options",
     }
 )  # fmt: skip
 """Members that ask for it whatever their value, unless that value switches them off. Compared in

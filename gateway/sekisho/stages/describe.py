@@ -115,7 +115,7 @@ async def _scan(exchange: Exchange, scanner: Scanner) -> Scan:
         raise
     except Exception as error:  # noqa: BLE001 - whatever broke, the body was not looked through
         # No traceback in the log and none attached: it could quote the text.
-        _log.error("scanner failed on exchange %s: %s", exchange.id, type(error).__name__)  # noqa: TRY400
+        _log.error("scanner failed on exchange %s: %s", exchange.id, type(error).__name__)
         message = "The content could not be looked through, so nothing was sent. Tell an operator."
         raise Unavailable(message, code="scanner_failed") from None
 

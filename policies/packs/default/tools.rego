@@ -19,10 +19,17 @@ deny contains {
 } if {
 	forbidden := {name |
 		some name in input.request.hosted
-		not name in data.hosted_tools.allowed
+		not name in permitted
 	}
 	count(forbidden) > 0
 }
+
+# METADATA
+# title: Permitted hosted tools
+# description: Names from data.yaml; none if the list is not there.
+default permitted := []
+
+permitted := data.hosted_tools.allowed
 
 # METADATA
 # title: Function tools

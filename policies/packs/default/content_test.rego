@@ -1,0 +1,48 @@
+package packs.default.content_test
+
+import data.packs.default.content
+import data.packs.default.support_test as support
+
+test_plain_text_passes if {
+	content.deny == set() with input as support.request
+		with data.labels as support.labels
+		with data.groups as support.groups
+}
+
+test_label_denied_says_what_to_do if {
+	asked := support.changed({"content": {"labels": ["secret"]}})
+	some reason in content.deny with input as asked with data.labels as support.labels
+	reason.code == "label_denied"
+	contains(reason.msg, "Take it out.")
+}
+
+test_label_onprem_only if {
+	asked := support.changed({"content": {"labels": ["internal"]}})
+	support.codes(content.deny) == {"label_onprem_only"} with input as asked
+		with data.labels as support.labels
+	house := support.changed({"content": {"labels": ["internal"]}, "request": {"trust": "onprem"}})
+	content.deny == set() with input as house with data.labels as support.labels
+}
+
+test_credentials_always if {
+	asked := support.changed({"content": {"entities": {"credential_aws": 1, "email": 2}}})
+	support.codes(content.deny) == {"credential_found"} with input as asked
+		with data.entities as {"denied": [], "held": []}
+}
+
+test_entity_denied if {
+	asked := support.changed({"content": {"entities": {"card": 1, "email": 2}}})
+	support.codes(content.deny) == {"entity_denied"} with input as asked
+		with data.entities as {"denied": ["card"]}
+}
+
+test_attachment_needs_a_group if {
+	asked := support.changed({"content": {"opaque_chars": 9}})
+	support.codes(content.deny) == {"attachment_not_scanned"} with input as asked
+		with data.groups as support.groups
+	able := support.changed({
+		"principal": {"groups": ["engineering"]},
+		"content": {"opaque_chars": 9},
+	})
+	content.deny == set() with input as able with data.groups as support.groups
+}

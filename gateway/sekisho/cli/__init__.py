@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from sekisho import __version__
 from sekisho.config import ConfigError
@@ -34,6 +35,13 @@ COMMANDS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """Options in full only: `--key` must not be taken for `--key-file`."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **given})
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -48,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     module_name, summary = COMMANDS[words[0]]
     module = import_module(f"sekisho.cli.{module_name}")
-    parser = argparse.ArgumentParser(prog=f"sekisho {words[0]}", description=summary)
+    parser = Parser(prog=f"sekisho {words[0]}", description=summary)
     module.configure(parser)
     return _run(module.run, parser.parse_args(words[1:]))
 

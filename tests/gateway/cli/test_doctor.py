@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sekisho.cli import main
+
+
+def test_a_fresh_installation_has_nothing_to_mend(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What serve will make by itself is no fault; every line says ok."""
+    monkeypatch.setenv("SEKISHO_SERVER__PORT", "39171")
+    assert main(["doctor", "--config", str(config)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("ok ") for line in lines)
+    assert any("sekisho key create" in line for line in lines)
+
+
+def test_wrong_settings_are_findings(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each fault of the file is a line with what to edit; as JSON it is a document."""
+    config.write_text(config.read_text() + "[server]\nport = 0\nworkerz = 1\n")
+    assert main(["doctor", "--config", str(config)]) == 1
+    out = capsys.readouterr().out
+    assert out.count("wrong  settings") == 2
+    assert f"mend: edit {config}" in out
+    assert main(["doctor", "--json", "--config", str(config)]) == 1
+    assert [one["ok"] for one in json.loads(capsys.readouterr().out)] == [False, False]

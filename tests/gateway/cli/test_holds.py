@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from sekisho.cli import main
+from sekisho.cli.holds import bound_text
+
+BINDING = "ab" * 32
+HELD = '{"messages": [{"content": "send \u202eit\u200b"}]}'
+
+
+def a_hold(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "hold-1",
+        "status": "pending",
+        "stage": "request",
+        "version": 3,
+        "principal": "staff-7",
+        "model": "gpt-x",
+        "backend": "openai",
+        "rules": ["review_words"],
+        "reasons": ["A person looks at this first."],
+        "risk": 20,
+        "expires_at": 1_700_000_000,
+        "binding": BINDING,
+        "outgoing": {"bytes": len(HELD.encode()), "text": HELD, "base64": None},
+        **changes,
+    }
+
+
+class Gateway:
+    """Answers like `/v1/approvals` and keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.hold = a_hold()
+        self.sent: list[tuple[str, Any]] = []
+        gateway = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                """Stay quiet."""
+
+            def do_GET(self) -> None:
+                listed = self.path == "/v1/approvals?status=open"
+                self._answer({"data": [gateway.hold]} if listed else gateway.hold)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                said = json.loads(body) if body else None
+                gateway.sent.append((self.path, said))
+                status = "withdrawn" if said is None else f"{said['decision']}d"
+                self._answer({**gateway.hold, "status": status})
+
+            def _answer(self, value: object) -> None:
+                body = json.dumps(value).encode()
+                self.send_response(200)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    one = Gateway()
+    thread = Thread(target=one.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv("SEKISHO_URL", one.url)
+    monkeypatch.setenv("SEKISHO_KEY", "sk-sekisho-x")
+    monkeypatch.setenv("NO_PROXY", "*")
+    yield one
+    one.server.shutdown()
+    thread.join()
+    one.server.server_close()
+
+
+def at_terminal(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self) -> str:
+            return typed
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+
+
+def test_the_queue_is_a_table(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a hold, without content; an empty queue is said in words."""
+    assert main(["hold", "list"]) == 0
+    text = capsys.readouterr().out
+    assert "hold-1" in text
+    assert "2023-11-14T22:13:20Z" in text
+    assert main(["hold", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["id"] == "hold-1"
+
+
+def test_what_is_bound_is_shown_with_nothing_hidden(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Direction marks and zero-width characters are spelled out; the bytes are all there."""
+    assert main(["hold", "show", "hold-1"]) == 0
+    text = capsys.readouterr().out
+    assert '{"messages": [{"content": "send <U+202E>it<U+200B>"}]}' in text
+    assert BINDING in text
+    assert "A person looks at this first." in text
+
+
+def test_bytes_that_are_no_text_are_shown_as_such() -> None:
+    """No rendering stands in for what would leave."""
+    outgoing = {"bytes": 2, "text": None, "base64": "//4="}
+    assert "(not text; base64) //4=" in bound_text(a_hold(outgoing=outgoing))
+
+
+def test_a_confirmed_approval_sends_the_binding_that_was_shown(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reviewer sees it, types yes, and the same binding and version go back."""
+    at_terminal(monkeypatch, "yes\n")
+    assert main(["hold", "approve", "hold-1", "--reason", "no names"]) == 0
+    shown = capsys.readouterr()
+    assert "<U+202E>" in shown.err
+    assert shown.out == "Hold hold-1 is now approved.\n"
+    body = {"decision": "approve", "reason": "no names", "binding": BINDING, "version": 3}
+    assert gateway.sent == [("/v1/approvals/hold-1/reviews", body)]
+
+
+@pytest.mark.parametrize("typed", ["", "\n", "no\n", "yes please\n"])
+def test_anything_but_yes_decides_nothing(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    """Enter, a closed terminal and a half answer leave the hold as it is."""
+    at_terminal(monkeypatch, typed)
+    assert main(["hold", "approve", "hold-1"]) == 1
+    assert gateway.sent == []
+
+
+def test_without_a_terminal_yes_must_be_said(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script does not approve by accident."""
+    with open("/dev/null") as nothing:  # noqa: PTH123 - a stream that is no terminal
+        monkeypatch.setattr("sys.stdin", nothing)
+        assert main(["hold", "approve", "hold-1"]) == 1
+        assert "--yes" in capsys.readouterr().err
+        assert gateway.sent == []
+        assert main(["hold", "approve", "hold-1", "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "approved"
+
+
+def test_denying_needs_a_reason(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """The requester reads it; the parser insists."""
+    with pytest.raises(SystemExit):
+        main(["hold", "deny", "hold-1"])
+    assert main(["hold", "deny", "hold-1", "--reason", "has names"]) == 0
+    ((path, body),) = gateway.sent
+    assert path == "/v1/approvals/hold-1/reviews"
+    assert (body["decision"], body["binding"]) == ("deny", BINDING)
+
+
+def test_the_requester_withdraws(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """One's own request can be taken back."""
+    assert main(["hold", "withdraw", "hold-1"]) == 0
+    assert gateway.sent == [("/v1/approvals/hold-1/withdraw", None)]
+    assert "withdrawn" in capsys.readouterr().out
+
+
+def test_an_id_cannot_lead_elsewhere(gateway: Gateway) -> None:
+    """What is typed as an id stays one segment of the path."""
+    assert main(["hold", "withdraw", "../admin/keys?x=1"]) == 0
+    assert gateway.sent[0][0] == "/v1/approvals/..%2Fadmin%2Fkeys%3Fx%3D1/withdraw"

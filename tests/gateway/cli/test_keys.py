@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sekisho.adapters.api_keys import key_id
+from sekisho.cli import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["key", *words]) == 0
+    return capsys.readouterr().out
+
+
+def listed(capsys: pytest.CaptureFixture[str], config: Path, *words: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(
+        run(capsys, "list", "--json", "--config", str(config), *words)
+    )
+    return rows
+
+
+def test_a_key_is_printed_once_and_only_once(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`create` prints the plaintext alone, so that scripts can take it; `list` never has it."""
+    place = ("--config", str(config))
+    out = run(capsys, "create", *place, "--principal", "staff-7", "--roles", "employee")
+    (plaintext,) = out.splitlines()
+    assert key_id(plaintext)
+    for words in (("list", *place), ("list", "--json", *place)):
+        assert plaintext.split("-")[3] not in run(capsys, *words)
+
+
+def test_as_json_it_says_whose_and_until_when(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key for a limited time says when it ends."""
+    words = ("--principal", "staff-7", "--days", "30", "--json", "--config", str(config))
+    made = json.loads(run(capsys, "create", *words))
+    (row,) = listed(capsys, config)
+    assert made["principal"] == row["principal"] == "staff-7"
+    assert made["expires"] == row["expires"]
+    assert row["state"] == "live"
+
+
+def test_a_revoked_key_is_listed_as_such(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It stays in the list: its events still name it."""
+    place = ("--config", str(config))
+    run(capsys, "create", *place, "--principal", "staff-7")
+    (row,) = listed(capsys, config)
+    assert "is revoked" in run(capsys, "revoke", *place, row["id"])
+    assert listed(capsys, config)[0]["state"] == "revoked"
+    again = json.loads(run(capsys, "revoke", "--json", *place, row["id"]))
+    assert again["revoked"] == listed(capsys, config)[0]["revoked"]
+
+
+def test_keys_of_one_principal(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The list can be narrowed; a service account is made with its owner."""
+    place = ("--config", str(config))
+    run(capsys, "create", *place, "--principal", "staff-7")
+    run(capsys, "create", *place, "--principal", "bot", "--owner", "staff-7")
+    assert [row["principal"] for row in listed(capsys, config, "--principal", "bot")] == ["bot"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--principal", "Staff-7"), "Capitals are refused"),
+        (("--principal", "staff-7", "--roles", "boss"), "There is no role boss"),
+        (("--principal", "staff-7", "--roles", "operator,auditor"), "cannot be"),
+        (("--principal", "bot", "--owner", "nobody"), "must be a person"),
+        (("--principal", "staff-7", "--days", "0"), "would have expired"),
+    ],
+)
+def test_what_cannot_be_made_is_said_and_not_made(
+    config: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    """One line on standard error, status 1, and neither key nor principal is left behind."""
+    assert main(["key", "create", "--config", str(config), *words]) == 1
+    assert said in capsys.readouterr().err
+    assert listed(capsys, config) == []
+    assert main(["principal", "list", "--json", "--config", str(config)]) == 0
+    assert json.loads(capsys.readouterr().out) == []

@@ -140,20 +140,32 @@ class Keyring:
 
     def _cut_tail(self, raw: bytes, offset: int) -> None:
         """Cut what a crash left unfinished; nothing was ever built on it. Keep a copy."""
-        if self._records == 0 and len(raw) - offset > _RECORD_BYTES_MAX:
-            raise Unusable(f"{self._path} does not open with this key-encryption key")
-        end, ordinal = offset, self._records
-        while end < len(raw):
-            end, record = self._open(raw, end, ordinal)
-            if record is not None:
-                raise Unusable(
-                    f"{self._path}, byte {offset}: a damaged record with good ones behind it; "
-                    "restore the file from its backup"
-                )
-            ordinal += 1
+        end, _ = self._open(raw, offset, self._records)
+        if end < len(raw) or self._whole(raw, offset) or self._resumes(raw, offset):
+            raise Unusable(
+                f"{self._path}, byte {offset}: a damaged record, or another key-encryption key; "
+                "restore the file or the key from its backup"
+            )
         replace_file(self._path.with_name(self._path.name + ".cut"), raw[offset:])
         replace_file(self._path, raw[:offset])
         self.cut_bytes = len(raw) - offset
+
+    @staticmethod
+    def _whole(raw: bytes, offset: int) -> bool:
+        """Whether there is a record of its full length: a killed writer leaves only parts."""
+        start = offset + _LENGTH.size
+        if start > len(raw):
+            return False
+        (length,) = _LENGTH.unpack_from(raw, offset)
+        return _NONCE_BYTES < length <= _RECORD_BYTES_MAX and start + length <= len(raw)
+
+    def _resumes(self, raw: bytes, offset: int) -> bool:
+        """Whether the next record stands somewhere behind: then this one was damaged, not torn."""
+        last = min(len(raw), offset + _RECORD_BYTES_MAX)
+        return any(
+            self._open(raw, start, self._records + 1)[1] is not None
+            for start in range(offset + 1, last)
+        )
 
     def _take(self, record: dict[str, str]) -> None:
         principal = record["principal"]

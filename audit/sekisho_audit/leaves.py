@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -51,7 +52,11 @@ class Built:
 
 def month_of(identifier: str) -> str:
     """The UTC month in a uuid7: all content of an exchange is sealed with keys of one month."""
-    seconds = int(identifier[:8] + identifier[9:13], 16) // 1000
+    return _month(int(identifier[:8] + identifier[9:13], 16) // 1000)
+
+
+@lru_cache(maxsize=1_024)  # exchanges under way began within the same few seconds
+def _month(seconds: int) -> str:
     date = time.gmtime(seconds)
     return f"{date.tm_year:04d}-{date.tm_mon:02d}"
 

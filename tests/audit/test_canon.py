@@ -1,0 +1,73 @@
+"""One byte form for each value, and nothing else."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sekisho_audit.canon import INT_MAX, LEAF_BYTES_MAX, NotCanonical, check, decode, encode
+
+KEYS = st.text(st.characters(max_codepoint=127), max_size=8)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-INT_MAX, INT_MAX) | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_encoding_is_read_back(value: object) -> None:
+    """What is encoded decodes to itself."""
+    assert decode(encode(value)) == value
+
+
+@given(VALUES)
+def test_fast_encoder_agrees(value: object) -> None:
+    """The encoder of the writer gives the same bytes for every value that may be a leaf."""
+    assert orjson.dumps(value, option=orjson.OPT_SORT_KEYS) == encode(value)
+
+
+OTHER_SPELLINGS = {
+    "blank": b'{"a": 1}',
+    "order": b'{"b":1,"a":1}',
+    "duplicate key": b'{"a":1,"a":1}',
+    "float": b'{"a":1.0}',
+    "exponent": b'{"a":1e2}',
+    "minus zero": b'{"a":-0}',
+    "nan": b'{"a":NaN}',
+    "infinity": b'{"a":Infinity}',
+    "large integer": b'{"a":9007199254740992}',
+    "escaped letter": b'{"a":"\\u0061"}',
+    "escaped slash": b'{"a":"\\/"}',
+    "lone surrogate": b'{"a":"\\ud800"}',
+    "not utf-8": b'{"a":"\xff"}',
+    "key not ascii": '{"é":1}'.encode(),
+    "trailing newline": b'{"a":1}\n',
+    "trailing data": b'{"a":1}{}',
+    "byte order mark": b"\xef\xbb\xbf{}",
+    "empty": b"",
+    "deep": b"[" * 40 + b"]" * 40,
+    "very deep": b"[" * 30_000 + b"]" * 30_000,
+    "too long": b'"' + b"x" * LEAF_BYTES_MAX + b'"',
+}
+
+
+@pytest.mark.parametrize("story", OTHER_SPELLINGS)
+def test_other_spelling_is_refused(story: str) -> None:
+    """Bytes that a JSON parser would take, but that are not the one form, are refused."""
+    with pytest.raises(NotCanonical):
+        decode(OTHER_SPELLINGS[story])
+
+
+@pytest.mark.parametrize("value", [1.5, {1: 2}, {"é": 1}, "\ud800", 2**53, -(2**53), b"x", {1, 2}])
+def test_value_without_form_is_refused(value: object) -> None:
+    """Floats, keys that are not ASCII text, large integers and foreign types are refused."""
+    with pytest.raises(NotCanonical):
+        encode(value)
+
+
+def test_largest_integer_is_allowed() -> None:
+    """2^53 - 1 is the last integer every parser keeps."""
+    check({"a": INT_MAX, "b": -INT_MAX})

@@ -1,0 +1,106 @@
+"""Signed notes: the format of C2SP, one spelling, and nothing that is not signed."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from sekisho_audit.checkpoint import (
+    BadNote,
+    Checkpoint,
+    Signer,
+    VerifierKey,
+    check_name,
+    open_note,
+    read_unverified,
+)
+
+SIGNER = Signer("ledger.example/test", bytes(range(32)))
+CHECKPOINT = Checkpoint("ledger.example/test", 42, bytes(range(32)))
+NOTE = SIGNER.sign(CHECKPOINT)
+
+
+def test_note_is_read_back() -> None:
+    """What was signed comes back."""
+    assert open_note(NOTE, SIGNER.key) == CHECKPOINT == read_unverified(NOTE)
+
+
+def test_published_example_key() -> None:
+    """The key of the C2SP signed-note example parses, with the id printed there."""
+    line = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+    key = VerifierKey.parse(line)
+    assert (key.key_id.hex(), key.line()) == ("c74f20a3", line)
+
+
+def test_every_flipped_bit_is_refused() -> None:
+    """No changed byte of a note leaves it valid."""
+    for offset in range(len(NOTE)):
+        for bit in range(8):
+            changed = bytearray(NOTE)
+            changed[offset] ^= 1 << bit
+            with pytest.raises(BadNote):
+                open_note(bytes(changed), SIGNER.key)
+
+
+def test_signature_of_a_witness_is_ignored() -> None:
+    """A second signature by a key we do not know does not disturb."""
+    witness = Signer("witness.example/w", bytes(32)).sign(CHECKPOINT).splitlines(keepends=True)[-1]
+    assert open_note(NOTE + witness, SIGNER.key) == CHECKPOINT
+
+
+def test_other_key_of_the_same_name_is_refused() -> None:
+    """A name is not a key."""
+    with pytest.raises(BadNote, match="no signature"):
+        open_note(NOTE, Signer("ledger.example/test", bytes(32)).key)
+
+
+def body_with(line: int, text: str) -> str:
+    lines = CHECKPOINT.body().split("\n")
+    lines[line] = text
+    return "\n".join(lines)
+
+
+BAD_BODIES = {
+    "leading zero": body_with(1, "042"),
+    "sign": body_with(1, "+42"),
+    "blank": body_with(1, " 42"),
+    "not ascii digit": body_with(1, "\u0664"),
+    "short root": body_with(2, base64.b64encode(bytes(31)).decode()),
+    "loose base64": body_with(2, base64.b64encode(bytes(32)).decode()[:-2] + "B="),
+    "blank in origin": body_with(0, "a b"),
+    "empty origin": body_with(0, ""),
+    "no end": CHECKPOINT.body()[:-1],
+    "two lines": "a\n1\n",
+    "empty extension": CHECKPOINT.body() + "\nx\n",
+}
+
+
+@pytest.mark.parametrize("story", BAD_BODIES)
+def test_other_spelling_of_a_body_is_refused(story: str) -> None:
+    """A checkpoint has one spelling."""
+    with pytest.raises(BadNote):
+        Checkpoint.parse(BAD_BODIES[story])
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "a", "a+b", "a+00000000+AA==", "a b+c74f20a3+AAAA", SIGNER.key.line()[:-4] + "AAA="],
+)
+def test_bad_verifier_key_is_refused(line: str) -> None:
+    """A key line that does not fit itself is refused."""
+    with pytest.raises(BadNote):
+        VerifierKey.parse(line)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a+b", "a\n", "é", "x" * 129])
+def test_bad_name_is_refused(name: str) -> None:
+    """A ledger's name fits into one word of a note."""
+    with pytest.raises(BadNote):
+        check_name(name)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\n", b"\n\n", NOTE[:-1], NOTE * 400, b"\xff" + NOTE, b"x\n\nx\n"])
+def test_bytes_that_are_no_note_are_refused(raw: bytes) -> None:
+    """Anything else is refused, also when it is very long."""
+    with pytest.raises(BadNote):
+        open_note(raw, SIGNER.key)

@@ -1,4 +1,4 @@
-"""Holds, cards, reviews and proposals as bytes: exact there and back, strict about anything else."""
+"""Holds, cards, reviews and proposals as bytes: exact there and back, strict otherwise."""
 
 from __future__ import annotations
 

@@ -44,6 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _plain(text: str) -> str:
+    """Text from a ledger nobody has vouched for: it must not steer the reader's terminal."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
 def _read_key(text: str | None) -> VerifierKey | None:
     if text is None:
         return None
@@ -68,7 +73,7 @@ def _print_report(report: Report, out: TextIO) -> None:
     for title, found in (("What is wrong", report.faults), ("Why", report.doubts)):
         if found:
             out.write(f"\n{title}:\n")
-            out.writelines(f"  - {fault}\n" for fault in found)
+            out.writelines(f"  - {_plain(str(fault))}\n" for fault in found)
     if report.notes:
         out.write("\nWhat this verdict does not say:\n")
         out.writelines(f"  - {note}\n" for note in report.notes)
@@ -114,7 +119,8 @@ def _line(leaf: Mapping[str, Any]) -> str:
     )
     sealed = "".join(f" [{item['name']}: {item['len']} bytes]" for item in leaf["pl"])
     exchange = leaf["exchange"] or "-"
-    return f"{leaf['n']:>8}  {when}Z  {leaf['type']:<18} {exchange}  {who}  {facts}{sealed}\n"
+    line = f"{leaf['n']:>8}  {when}Z  {leaf['type']:<18} {exchange}  {who}  {facts}{sealed}"
+    return _plain(line) + "\n"
 
 
 def _show(arguments: argparse.Namespace) -> int:

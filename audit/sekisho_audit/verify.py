@@ -302,7 +302,7 @@ class _Verification:
         if not isinstance(leaf, dict) or leaf.keys() != _ENVELOPE or leaf["v"] != _LEAF_VERSION:
             raise BadEvent("the event has not the fields of an event")
         if leaf["n"] != index or leaf["log"] != self._origin:
-            raise BadEvent(f"the event says it is number {leaf['n']} of {leaf['log']}")
+            raise BadEvent(f"the event says it is number {leaf['n']!r} of {leaf['log']!r}")
         if type(leaf["ts"]) is not int or not _is_text(leaf["boot"]) or not _is_text(leaf["type"]):
             raise BadEvent("time, boot or type is not what it must be")
         if not _matches(_ID, leaf["id"]):

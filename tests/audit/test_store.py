@@ -1,0 +1,105 @@
+"""Segment files as they are written, and the lock that keeps one writer."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sekisho_audit.errors import Locked
+from sekisho_audit.scan import EVENTS, frames, segments
+from sekisho_audit.store import DirectoryLock, SegmentReplaced, SegmentWriter, frame
+
+
+def stored(body: bytes) -> bytes:
+    return frame(EVENTS.digest(body), body)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> SegmentWriter:
+    (tmp_path / "events").mkdir()
+    made = SegmentWriter(tmp_path, EVENTS, segment_bytes=200)
+    made.start(0)
+    return made
+
+
+def test_full_segment_starts_the_next(tmp_path: Path, writer: SegmentWriter) -> None:
+    """Segments are named by the ordinal of their first frame, and no frame is split."""
+    bodies = [bytes([65 + number]) * 50 for number in range(12)]
+    for body in bodies:
+        [(path, offset)] = writer.write([stored(body)])
+        writer.sync()
+        assert path.read_bytes()[offset:] == stored(body)
+    found = segments(tmp_path, EVENTS)
+    assert len(found) > 3
+    assert [item.body for segment in found for item in frames(segment, EVENTS)] == bodies
+    count = 0
+    for segment in found:
+        assert segment.first == count
+        count += len(list(frames(segment, EVENTS)))
+
+
+def test_writing_goes_on_where_it_ended(tmp_path: Path, writer: SegmentWriter) -> None:
+    """A second writer appends to the last segment of the first."""
+    writer.write([stored(b"one")])
+    writer.sync()
+    path, size = writer.path, writer.path.stat().st_size
+    writer.close()
+    again = SegmentWriter(tmp_path, EVENTS, segment_bytes=200)
+    again.resume(path, size, 1)
+    again.write([stored(b"two")])
+    again.sync()
+    again.close()
+    [segment] = segments(tmp_path, EVENTS)
+    assert [item.body for item in frames(segment, EVENTS)] == [b"one", b"two"]
+
+
+def test_file_of_another_size_is_not_resumed(tmp_path: Path, writer: SegmentWriter) -> None:
+    """What was read and what is written on must be the same file."""
+    writer.close()
+    again = SegmentWriter(tmp_path, EVENTS, segment_bytes=200)
+    with pytest.raises(SegmentReplaced):
+        again.resume(writer.path, 7, 0)
+    again.close()
+
+
+def test_existing_segment_is_never_overwritten(tmp_path: Path, writer: SegmentWriter) -> None:
+    """A name that is taken stops the writer."""
+    (tmp_path / "events" / "000000000009.seg").write_bytes(b"evidence")
+    with pytest.raises(FileExistsError):
+        writer.start(9)
+
+
+def test_nothing_to_write_is_nothing_written(writer: SegmentWriter) -> None:
+    """An empty batch changes nothing."""
+    size = writer.path.stat().st_size
+    assert writer.write([]) == []
+    writer.sync()
+    assert writer.path.stat().st_size == size
+
+
+def test_segments_are_private(writer: SegmentWriter) -> None:
+    """Only the owner reads evidence."""
+    assert writer.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_lock_keeps_one_writer(tmp_path: Path) -> None:
+    """The second is refused, and let in when the first has gone."""
+    lock = DirectoryLock(tmp_path)
+    with pytest.raises(Locked, match="another process"):
+        DirectoryLock(tmp_path)
+    lock.release()
+    DirectoryLock(tmp_path).release()
+
+
+def test_lock_ends_with_its_process(tmp_path: Path) -> None:
+    """A killed writer leaves no lock behind."""
+    script = (
+        "import os, sys, pathlib; from sekisho_audit.store import DirectoryLock; "
+        "DirectoryLock(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    died = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert died.returncode == -signal.SIGKILL
+    DirectoryLock(tmp_path).release()

@@ -1,0 +1,177 @@
+"""The writer's thread: bounded queue, group commit, order, and one end for everybody."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sekisho.model.ids import uuid7
+from sekisho_audit.errors import LedgerError, Poisoned, Refused
+from sekisho_audit.ledger import Ledger, Request
+from sekisho_audit.writer import Append, AppendAnswer, Call, Writer, WriterLimits
+from support.ledgers import decision, intent, open_ledger, outcome, received
+
+LIMIT_S = 20.0
+
+
+class Desk:
+    """A writer with what it said."""
+
+    def __init__(self, ledger: Ledger, **limits: Any) -> None:
+        self.answers: queue.Queue[AppendAnswer] = queue.Queue()
+        self.over: queue.Queue[str | None] = queue.Queue()
+        self.rounds = 0
+        self.ledger = ledger
+        chosen = WriterLimits(**{"disk_free_min_bytes": 0, **limits})
+        self.writer = Writer(ledger, chosen, round_over=self._round, ended=self.over.put)
+
+    def _round(self) -> None:
+        self.rounds += 1
+
+    def append(self, *events: Any, size: int = 10) -> None:
+        self.writer.submit(Append(Request(events), size, self.answers.put))
+
+    def end(self) -> str | None:
+        self.writer.stop()
+        self.writer.join(LIMIT_S)
+        assert not self.writer.is_alive()
+        return self.over.get(timeout=LIMIT_S)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    opened = open_ledger(tmp_path)
+    opened.open_session("s-1", 1)
+    return opened
+
+
+def test_what_is_queued_is_written_in_one_round(ledger: Ledger) -> None:
+    """Everything that waits when a round begins shares its syncs."""
+    desk = Desk(ledger)
+    for _ in range(50):
+        desk.append(received(uuid7()))
+    desk.writer.start()
+    answers = [desk.answers.get(timeout=LIMIT_S) for _ in range(50)]
+    assert desk.end() is None
+    assert [item[0].index for item in answers if isinstance(item, list)] == list(range(2, 52))
+    assert desk.rounds <= 2
+
+
+def test_queue_is_bounded_by_events_and_bytes(ledger: Ledger) -> None:
+    """A full queue refuses at once instead of growing, and takes again when it is empty."""
+    desk = Desk(ledger, queue_events_max=4, queue_bytes_max=1_000)
+    for _ in range(4):
+        desk.append(received(uuid7()))
+    with pytest.raises(Refused) as caught:
+        desk.append(received(uuid7()))
+    assert caught.value.code == "busy"
+    desk.writer.start()
+    for _ in range(4):
+        desk.answers.get(timeout=LIMIT_S)
+    with pytest.raises(Refused):
+        desk.append(received(uuid7()), size=1_001)
+    desk.append(received(uuid7()), size=1_000)
+    assert isinstance(desk.answers.get(timeout=LIMIT_S), list)
+    assert desk.end() is None
+    assert (desk.writer.queued_events, desk.writer.queued_bytes) == (0, 0)
+
+
+def test_nearly_full_disk_takes_only_what_ends_work(ledger: Ledger) -> None:
+    """Below the mark nothing new comes in, outcomes still do."""
+    exchange = uuid7()
+    sent = intent(exchange, "s-1")
+    ledger.append_batch([received(exchange), decision(exchange), sent])
+    desk = Desk(ledger, disk_free_min_bytes=2**62)
+    for new in (received(uuid7()), intent(exchange, "s-1")):
+        with pytest.raises(Refused) as caught:
+            desk.append(new)
+        assert caught.value.code == "disk_full"
+    desk.writer.start()
+    desk.append(outcome(sent))
+    assert isinstance(desk.answers.get(timeout=LIMIT_S), list)
+    assert desk.end() is None
+
+
+def test_ordered_calls_keep_their_place(ledger: Ledger) -> None:
+    """A session is open for what follows it, and not for what came before."""
+    desk = Desk(ledger)
+    one, two = uuid7(), uuid7()
+    desk.append(decision(one), intent(one, "s-2"))
+    desk.writer.submit(Call(lambda it: it.open_session("s-2", 2), _unexpected, ordered=True))
+    desk.append(decision(two), intent(two, "s-2"))
+    desk.writer.start()
+    first, second = (desk.answers.get(timeout=LIMIT_S) for _ in range(2))
+    assert isinstance(first, Refused)
+    assert isinstance(second, list)
+    assert desk.end() is None
+
+
+def _unexpected(error: LedgerError) -> None:
+    raise AssertionError(str(error))
+
+
+def test_a_failure_is_told_to_everybody_and_is_final(ledger: Ledger) -> None:
+    """After the disk failed, waiters and later callers are refused; the thread has ended."""
+    (ledger.directory / "events" / "000000000000.seg").unlink()
+    desk = Desk(ledger)
+    failed: queue.Queue[LedgerError] = queue.Queue()
+    for _ in range(3):
+        desk.append(received(uuid7()))
+    desk.writer.submit(Call(lambda _ledger: None, failed.put))
+    desk.writer.start()
+    answers = [desk.answers.get(timeout=LIMIT_S) for _ in range(3)]
+    assert all(isinstance(item, Poisoned) for item in answers)
+    assert isinstance(failed.get(timeout=LIMIT_S), Poisoned)
+    assert desk.over.get(timeout=LIMIT_S) is not None
+    with pytest.raises(Poisoned):
+        desk.append(received(uuid7()))
+
+
+def test_a_fault_of_ours_ends_the_writer_too(ledger: Ledger) -> None:
+    """An error nobody thought of must not leave a writer in an unknown state."""
+    desk = Desk(ledger)
+
+    def wrong(_ledger: Ledger) -> None:
+        raise KeyError("surprise")
+
+    desk.writer.submit(Call(wrong, lambda _error: None))
+    desk.writer.start()
+    why = desk.over.get(timeout=LIMIT_S)
+    assert why is not None
+    assert "surprise" in why
+
+
+def test_stopping_writes_what_is_queued(ledger: Ledger) -> None:
+    """Nothing that was taken in is dropped at a clean stop; what comes later is refused."""
+    desk = Desk(ledger)
+    for _ in range(5):
+        desk.append(received(uuid7()))
+    desk.writer.stop()
+    desk.writer.start()
+    assert all(isinstance(desk.answers.get(timeout=LIMIT_S), list) for _ in range(5))
+    desk.writer.join(LIMIT_S)
+    with pytest.raises(Poisoned, match="stopped"):
+        desk.append(received(uuid7()))
+
+
+def test_checkpoint_is_written_while_nothing_happens(ledger: Ledger) -> None:
+    """The last events are signed although no more follow."""
+    desk = Desk(ledger, checkpoint_s=0.01)
+    written = threading.Event()
+    real = ledger.write_checkpoint
+
+    def note() -> bytes | None:
+        made = real()
+        if made is not None:
+            written.set()
+        return made
+
+    ledger.write_checkpoint = note  # type: ignore[method-assign]
+    desk.writer.start()
+    desk.append(replace(received(uuid7())))
+    assert written.wait(LIMIT_S)
+    assert desk.end() is None

@@ -1,0 +1,387 @@
+"""The embedded engine: deadlines, late engines, reloads, and everything that is not a decision."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sekisho.adapters import opa_embedded
+from sekisho.adapters.opa_embedded import LATE_MAX, EmbeddedOPA, read_answer
+from sekisho.errors import PolicyRejected, PolicyUnavailable
+from sekisho.model.decision import Effect
+from support.rules import RUNAWAY, SHIPPED, bundle, document
+
+@pytest.fixture
+async def engines() -> AsyncIterator[list[EmbeddedOPA]]:
+    made: list[EmbeddedOPA] = []
+    yield made
+    for engine in made:
+        await engine.close()
+
+
+async def started(
+    made: list[EmbeddedOPA], directory: Path, on_exhausted: Any = None, **more: Any
+) -> EmbeddedOPA:
+    engine = EmbeddedOPA(directory, **more)
+    made.append(engine)
+    await engine.start(on_exhausted)
+    return engine
+
+
+async def test_allow_and_revision(engines: list[EmbeddedOPA]) -> None:
+    """The shipped rules allow an ordinary request and the decision cites the revision."""
+    engine = await started(engines, SHIPPED)
+
+    decision = await engine.decide(document())
+
+    assert Effect.ALLOW is decision.effect
+    assert engine.revision == decision.revision
+    assert decision.revision.startswith("sha256:")
+    assert "opa-embedded" == decision.engine
+
+
+async def test_the_scanner_has_the_words_of_the_bundle(engines: list[EmbeddedOPA]) -> None:
+    """Words from data.yaml label a text as soon as the engine has started."""
+    engine = EmbeddedOPA(SHIPPED)
+    engines.append(engine)
+    scanner = engine.scanner
+    assert () == scanner.scan({"t": "strictly confidential"}).labels
+
+    await engine.start()
+
+    assert ("secret",) == scanner.scan({"t": "strictly confidential"}).labels
+
+
+async def test_no_rules_yet(engines: list[EmbeddedOPA]) -> None:
+    """Before the start nothing is decided and the check says so."""
+    engine = EmbeddedOPA(SHIPPED)
+    engines.append(engine)
+
+    with pytest.raises(PolicyUnavailable):
+        await engine.decide(document())
+    with pytest.raises(PolicyUnavailable):
+        await engine.check()
+
+
+async def test_closed(engines: list[EmbeddedOPA]) -> None:
+    """After close nothing is decided."""
+    engine = await started(engines, SHIPPED)
+    await engine.close()
+
+    with pytest.raises(PolicyUnavailable):
+        await engine.decide(document())
+
+
+async def test_ten_runaway_decisions(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
+    """Each ends in time, at most one more than two engines are late, the worker is told once."""
+    told: list[bool] = []
+    engine = await started(
+        engines, bundle(tmp_path, packs__team__runaway=RUNAWAY),
+        lambda: told.append(True), deadline_ms=100,
+    )  # fmt: skip
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.005)
+            ticks += 1
+
+    beat = asyncio.create_task(tick())
+    for _ in range(10):
+        with pytest.raises(PolicyUnavailable):
+            await engine.decide(document(request__model="runaway"))
+    beat.cancel()
+
+    assert LATE_MAX + 1 == engine.late
+    assert [True] == told
+    assert engine.suspect
+    assert ticks > 10
+    with pytest.raises(PolicyUnavailable):
+        await engine.decide(document())
+    with pytest.raises(PolicyUnavailable):
+        await engine.check()
+
+
+async def test_others_go_on_beside_a_runaway(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
+    """With two engines late, ordinary requests are still decided by those that took their place."""
+    engine = await started(
+        engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), deadline_ms=300
+    )
+    for _ in range(LATE_MAX):
+        with pytest.raises(PolicyUnavailable):
+            await engine.decide(document(request__model="runaway"))
+
+    decision = await _until_decided(engine)
+
+    assert Effect.ALLOW is decision.effect
+    assert not engine.suspect
+    await engine.check()
+
+
+async def _until_decided(engine: EmbeddedOPA) -> Any:
+    """Two runaway engines keep both cores busy, so a replacement may need a moment."""
+    for _ in range(20):
+        try:
+            return await engine.decide(document())
+        except PolicyUnavailable:
+            await asyncio.sleep(0.1)
+    message = "no engine took the place of a late one"
+    raise AssertionError(message)
+
+
+async def test_late_engine_that_finishes(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
+    """A late engine closes itself when it is done, and its answer is thrown away."""
+    engine = await started(
+        engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), deadline_ms=50
+    )
+    with pytest.raises(PolicyUnavailable):
+        await engine.decide(document(request__model="runaway"))
+    assert 1 == engine.late
+
+    async with asyncio.timeout(60):
+        while engine.late:
+            await asyncio.sleep(0.02)
+
+    assert Effect.ALLOW is (await _until_decided(engine)).effect
+
+
+async def test_waiting_for_an_engine_counts(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
+    """A question that never got an engine ends at its deadline too, and makes nothing late."""
+    engine = await started(
+        engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), engines=1, deadline_ms=150
+    )
+    busy = asyncio.create_task(engine.decide(document(request__model="runaway")))
+    await asyncio.sleep(0.02)
+
+    answers = await asyncio.gather(
+        *(engine.decide(document()) for _ in range(20)), return_exceptions=True
+    )
+
+    with pytest.raises(PolicyUnavailable):
+        await busy
+    assert all(isinstance(answer, PolicyUnavailable) or answer.effect for answer in answers)
+    assert 1 == engine.late
+
+
+async def test_client_gone_while_running(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
+    """A cancelled question that runs away is still counted as late."""
+    engine = await started(
+        engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), deadline_ms=100
+    )
+    task = asyncio.create_task(engine.decide(document(request__model="runaway")))
+    await asyncio.sleep(0.03)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    async with asyncio.timeout(5):
+        while not engine.late:
+            await asyncio.sleep(0.02)
+
+    assert 1 == engine.late
+
+
+async def test_reload_swaps(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
+    """A new bundle takes over, with its revision and its words."""
+    engine = await started(engines, SHIPPED)
+    before = engine.revision
+    other = bundle(tmp_path)
+    data = (other / "data.yaml").read_text("utf-8").replace("top secret", "blue moon")
+    (other / "data.yaml").write_text(data, "utf-8")
+
+    revision = await engine.reload(other)
+
+    assert revision == engine.revision != before
+    assert revision == (await engine.decide(document())).revision
+    assert ("secret",) == engine.scanner.scan({"t": "Blue Moon"}).labels
+    assert () == engine.scanner.scan({"t": "top secret"}).labels
+
+
+BAD: dict[str, Callable[[Path], None]] = {
+    "syntax": lambda d: (d / "packs/default/models.rego").write_text("package packs.x.y\nx := \n"),
+    "v0": lambda d: (d / "packs/default/more.rego").write_text(
+        "package packs.default.more\ndeny[x] { x := 1 }\n"
+    ),
+    "unknown function": lambda d: (d / "packs/default/more.rego").write_text(
+        "package packs.default.more\ndeny contains nosuch(1)\n"
+    ),
+    "no fold": lambda d: (d / "sekisho/main.rego").unlink(),
+    "no decision": lambda d: (d / "sekisho/main.rego").write_text("package sekisho\nx := 1\n"),
+    "allows all": lambda d: (d / "sekisho/main.rego").write_text(
+        'package sekisho\ndecision := {"schema": "sekisho.decision/v1", "effect": "allow", '
+        '"reasons": [], "obligations": {}}\n'
+    ),
+    "not a decision": lambda d: (d / "sekisho/main.rego").write_text(
+        "package sekisho\ndecision := true\n"
+    ),
+    "empty": lambda d: [path.unlink() for path in d.rglob("*.rego")] and None,
+    "no data": lambda d: (d / "data.yaml").unlink(),
+    "data misspelt": lambda d: (d / "data.yaml").write_text("grops: {}\n"),
+    "network": lambda d: (d / "packs/default/more.rego").write_text(
+        'package packs.default.more\nx := http.send({"method": "get", "url": "http://x"})\n'
+    ),
+    "endless": lambda d: (d / "packs/default/more.rego").write_text(
+        RUNAWAY.replace("packs.team.runaway", "packs.default.more").replace(
+            'input.request.model == "runaway"', "true"
+        ).replace("800", "1400")
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+async def test_a_bad_bundle_changes_nothing(
+    engines: list[EmbeddedOPA], tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is wrong with it, the old rules go on deciding."""
+    monkeypatch.setattr(opa_embedded, "OPEN_S_MAX", 1.5)
+    engine = await started(engines, SHIPPED)
+    before = engine.revision
+    bad = bundle(tmp_path)
+    BAD[fault](bad)
+
+    with pytest.raises(PolicyRejected) as caught:
+        await engine.reload(bad)
+
+    assert caught.value.faults
+    assert all(":" in text for text in caught.value.faults)
+    assert before == engine.revision
+    assert Effect.ALLOW is (await _until_decided(engine)).effect
+
+
+async def test_no_decision_by_a_mixed_revision(
+    engines: list[EmbeddedOPA], tmp_path: Path
+) -> None:
+    """During ten swaps under load every decision is one of the two, by its own revision."""
+    engine = await started(engines, SHIPPED, deadline_ms=5000)
+    other = bundle(tmp_path)
+    data = (other / "data.yaml").read_text("utf-8")
+    closed = data.replace('models: ["*"]', 'models: ["none"]')
+    (other / "data.yaml").write_text(closed, "utf-8")
+    open_revision = engine.revision
+    seen = set()
+    stop = False
+
+    async def ask() -> None:
+        while not stop:
+            decision = await engine.decide(document())
+            seen.add((decision.revision == open_revision, decision.effect))
+
+    askers = [asyncio.create_task(ask()) for _ in range(4)]
+    for turn in range(10):
+        await engine.reload(SHIPPED if turn % 2 else other)
+    stop = True
+    await asyncio.gather(*askers)
+
+    assert {(True, Effect.ALLOW), (False, Effect.DENY)} == seen
+
+
+GOOD = {
+    "schema": "sekisho.decision/v1",
+    "effect": "allow",
+    "reasons": [],
+    "obligations": {},
+}
+REASON = {"code": "x", "msg": "X.", "rule": "r"}
+HOLD = {"stage": "request", "thresholds": [], "ttl_s": 1, "risk": 1}
+MALFORMED: dict[str, Any] = {
+    "not an object": True,
+    "empty": {},
+    "unknown key": {**GOOD, "revision": "mine"},
+    "missing key": {name: GOOD[name] for name in ("schema", "effect", "reasons")},
+    "other schema": {**GOOD, "schema": "sekisho.decision/v2"},
+    "unknown effect": {**GOOD, "effect": "permit"},
+    "effect of another type": {**GOOD, "effect": ["allow"]},
+    "unknown obligation": {**GOOD, "obligations": {"watermark": True}},
+    "obligation as text": {**GOOD, "obligations": {"max_tokens": "5"}},
+    "obligation below zero": {**GOOD, "obligations": {"max_tokens": -1}},
+    "number for a flag": {**GOOD, "obligations": {"justify": 1}},
+    "unknown log level": {**GOOD, "obligations": {"log_level": "all"}},
+    "deny without a reason": {**GOOD, "effect": "deny"},
+    "hold without terms": {**GOOD, "effect": "hold", "reasons": [REASON]},
+    "hold of nobody": {
+        **GOOD, "effect": "hold", "reasons": [REASON], "obligations": {"hold": HOLD}
+    },
+    "allow with a hold": {
+        **GOOD,
+        "obligations": {
+            "hold": {
+                **HOLD, "thresholds": [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
+            }
+        },
+    },
+    "threshold of zero": {
+        **GOOD, "effect": "hold", "reasons": [REASON],
+        "obligations": {
+            "hold": {
+                **HOLD, "thresholds": [{"reviewers": "reviewer", "approve": 0, "deny": 1}]
+            }
+        },
+    },
+    "reason with more": {**GOOD, "effect": "deny", "reasons": [{**REASON, "severity": 1}]},
+    "reason without text": {**GOOD, "effect": "deny", "reasons": [{**REASON, "msg": ""}]},
+    "too many reasons": {**GOOD, "effect": "deny", "reasons": [REASON] * 65},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_what_is_not_a_decision_is_a_deny(case: str) -> None:
+    """Nothing but a decision that the contract knows whole can allow anything."""
+    decision = read_answer(MALFORMED[case], "sha256:1", 0)
+
+    assert Effect.DENY is decision.effect
+    assert "policy_malformed" == decision.reasons[0].code
+
+
+def test_the_good_one_is_good() -> None:
+    """The base of the cases above is itself accepted, so each fails for its own reason."""
+    assert Effect.ALLOW is read_answer(GOOD, "sha256:1", 0).effect
+
+
+async def test_conflict_in_evaluation_is_a_deny(
+    engines: list[EmbeddedOPA], tmp_path: Path
+) -> None:
+    """Rules that contradict each other at run time deny; the gateway itself is not to blame."""
+    source = (
+        "package packs.team.split\n\nanswer := 1 if input.request.stream\n\n"
+        "answer := 2 if count(input.request.tools) > 0\n\n"
+        'deny contains {"code": "x", "msg": "X."} if answer == 3\n'
+    )
+    engine = await started(engines, bundle(tmp_path, packs__team__split=source))
+
+    decision = await engine.decide(document(request__stream=True, request__tools=["a"]))
+
+    assert (Effect.DENY, "policy_undefined") == (decision.effect, decision.reasons[0].code)
+    assert Effect.ALLOW is (await engine.decide(document())).effect
+
+
+async def test_a_broken_engine_is_unavailable(
+    engines: list[EmbeddedOPA], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure of the engine itself is no decision: 503, nothing let through."""
+    engine = await started(engines, SHIPPED)
+
+    def broken(*_args: Any, **_more: Any) -> Any:
+        message = "no memory left"
+        raise MemoryError(message)
+
+    monkeypatch.setattr(opa_embedded.OpaEngine, "eval_document", broken)
+
+    with pytest.raises(PolicyUnavailable):
+        await engine.decide(document())
+
+
+async def test_deadline_is_kept(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
+    """A runaway question ends near its deadline, far below the two seconds a client is promised."""
+    engine = await started(
+        engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), deadline_ms=100
+    )
+    began = time.monotonic()
+    with pytest.raises(PolicyUnavailable):
+        await engine.decide(document(request__model="runaway"))
+
+    assert time.monotonic() - began < 2

@@ -31,10 +31,10 @@ def mask(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
 
 def redact_body(parsed: Any, found: Sequence[Found]) -> bytes:
     """`parsed` as JSON with every hit masked; `parsed` itself is not changed."""
-    copy = orjson.loads(orjson.dumps(parsed))
+    copy = [orjson.loads(orjson.dumps(parsed))]  # a body may itself be a string
     spans: dict[Path, list[tuple[int, int, str]]] = defaultdict(list)
     for hit in found:
-        spans[hit.path].append((hit.start, hit.end, hit.entity))
+        spans[0, *hit.path].append((hit.start, hit.end, hit.entity))
     # Values first, then names from the deepest up, so that every path still leads where it did.
     keys = [path for path in spans if path[-1] == KEY]
     for path, marks in spans.items():
@@ -43,7 +43,7 @@ def redact_body(parsed: Any, found: Sequence[Found]) -> bytes:
             holder[path[-1]] = mask(_text(holder[path[-1]]), marks)
     for path in sorted(keys, key=len, reverse=True):
         _rename(_follow(copy, path[:-2]), str(path[-2]), spans[path])
-    return orjson.dumps(copy)
+    return orjson.dumps(copy[0])
 
 
 def _follow(value: Any, path: Path) -> Any:

@@ -316,9 +316,7 @@ TYPES: Mapping[str, EventType] = {
 # The fields that hold a principal id, for each type.
 PERSONS: Mapping[str, tuple[str, ...]] = {
     kind: tuple(
-        name
-        for name, fits in {**known.required, **known.optional}.items()
-        if fits is _person
+        name for name, fits in {**known.required, **known.optional}.items() if fits is _person
     )
     for kind, known in TYPES.items()
 }

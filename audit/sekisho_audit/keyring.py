@@ -156,7 +156,7 @@ class Keyring:
         start = offset + _LENGTH.size
         if start > len(raw):
             return False
-        (length,) = _LENGTH.unpack_from(raw, offset)
+        length = int.from_bytes(raw[offset:start], "big")
         return _NONCE_BYTES < length <= _RECORD_BYTES_MAX and start + length <= len(raw)
 
     def _resumes(self, raw: bytes, offset: int) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
 from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.model.ids import uuid7
@@ -100,7 +101,7 @@ async def test_second_auditd_is_refused(tmp_path: Path, auditd: Auditd) -> None:
 
 
 async def test_damaged_ledger_is_not_served(tmp_path: Path, auditd: Auditd) -> None:
-    """auditd names the place and exits with its own code."""
+    """Auditd names the place and exits with its own code."""
     await auditd.end()
     path = auditd.ledger / "events" / "000000000000.seg"
     body = bytearray(path.read_bytes())
@@ -178,7 +179,7 @@ async def test_lost_worker_gets_its_intents_closed(auditd: Auditd) -> None:
 
 
 async def test_session_that_resumes_keeps_its_intents(tmp_path: Path) -> None:
-    """auditd killed and started again: a worker that reconnects in time loses nothing."""
+    """Auditd killed and started again: a worker that reconnects in time loses nothing."""
     auditd = Auditd(tmp_path, "--session-grace-s", "5")
     await auditd.start()
     client = AuditdLedger(auditd.socket)
@@ -198,7 +199,7 @@ async def test_session_that_resumes_keeps_its_intents(tmp_path: Path) -> None:
 
 
 async def test_session_that_does_not_resume_is_closed_after_a_restart(tmp_path: Path) -> None:
-    """auditd remembers open sessions over its own death and gives them up in time."""
+    """Auditd remembers open sessions over its own death and gives them up in time."""
     auditd = Auditd(tmp_path, "--session-grace-s", "0.2")
     await auditd.start()
     client = AuditdLedger(auditd.socket)
@@ -229,7 +230,9 @@ BAD_FRAMES = {
     "events not a list": encode({"req": 1, "op": "append", "events": {}}),
     "no events": encode({"req": 1, "op": "append", "events": []}),
     "event not an object": encode({"req": 1, "op": "append", "events": [7]}),
-    "id not text": encode({"req": 1, "op": "append", "events": [{"id": 1, "type": "x", "data": {}}]}),
+    "id not text": encode(
+        {"req": 1, "op": "append", "events": [{"id": 1, "type": "x", "data": {}}]}
+    ),
     "blob missing": encode(
         {
             "req": 1,
@@ -272,7 +275,7 @@ async def test_intent_without_hello_is_refused(auditd: Auditd) -> None:
 
 
 async def test_broken_event_over_the_socket_is_refused(client: AuditdLedger) -> None:
-    """auditd's reason reaches the caller."""
+    """Auditd's reason reaches the caller."""
     exchange = uuid7()
     with pytest.raises(LedgerRefused) as caught:
         await client.append([intent(exchange, client.session)])
@@ -283,7 +286,7 @@ async def test_client_that_does_not_read_is_held_back(auditd: Auditd, client: Au
     """A client that only asks does not fill auditd's memory, and others are served."""
     deaf = socket.socket(socket.AF_UNIX)
     deaf.connect(auditd.socket)
-    deaf.setblocking(False)  # noqa: FBT003 - the call has no keyword
+    deaf.setblocking(False)
     question = encode({"op": "status", "req": 1}) * 100
     sent = 0
     try:
@@ -383,6 +386,8 @@ def check_promises(ledger: Path, load: Load) -> None:
     assert len(load.promised) > CRASH_CYCLES
     for event, place in load.promised.items():
         assert found[event] == place
-    outcomes = [leaf["data"]["intent"] for leaf in leaves(ledger) if leaf["type"] == "backend.outcome"]
+    outcomes = [
+        leaf["data"]["intent"] for leaf in leaves(ledger) if leaf["type"] == "backend.outcome"
+    ]
     assert len(outcomes) == len(set(outcomes)) == report.types["backend.intent"]
     assert load.sent <= set(outcomes)

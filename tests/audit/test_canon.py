@@ -6,6 +6,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sekisho_audit.canon import INT_MAX, LEAF_BYTES_MAX, NotCanonical, check, decode, encode
 
 KEYS = st.text(st.characters(max_codepoint=127), max_size=8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+
 from sekisho_audit.checkpoint import (
     BadNote,
     Checkpoint,
@@ -99,7 +100,9 @@ def test_bad_name_is_refused(name: str) -> None:
         check_name(name)
 
 
-@pytest.mark.parametrize("raw", [b"", b"\n", b"\n\n", NOTE[:-1], NOTE * 400, b"\xff" + NOTE, b"x\n\nx\n"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"\n", b"\n\n", NOTE[:-1], NOTE * 400, b"\xff" + NOTE, b"x\n\nx\n"]
+)
 def test_bytes_that_are_no_note_are_refused(raw: bytes) -> None:
     """Anything else is refused, also when it is very long."""
     with pytest.raises(BadNote):

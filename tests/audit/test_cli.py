@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from sekisho_audit.cli import main
 from support.ledgers import small_ledger
 

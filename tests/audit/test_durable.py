@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from sekisho_audit.durable import create, make_directory, replace_file, write_all
 
 
@@ -66,7 +67,7 @@ def test_names_are_synced_after_the_rename(tmp_path: Path, monkeypatch: pytest.M
     real_sync, real_rename = os.fsync, Path.rename
 
     def sync(fd: int) -> None:
-        order.append("directory" if os.path.isdir(f"/proc/self/fd/{fd}") else "content")
+        order.append("directory" if Path(f"/proc/self/fd/{fd}").is_dir() else "content")
         real_sync(fd)
 
     def rename(self: Path, target: Path) -> Path:

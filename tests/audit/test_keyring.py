@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from sekisho_audit.errors import Unusable
 from sekisho_audit.keyring import Keyring, check_apart, load_secrets
 

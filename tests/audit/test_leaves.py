@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+
 from sekisho.model.ids import uuid7
 from sekisho_audit.errors import Refused
 from sekisho_audit.events import Event, Payload
@@ -41,7 +42,20 @@ def test_leaf_has_the_envelope(builder: LeafBuilder) -> None:
     built = builder.build(event, 7)
     assert orjson.loads(built.body) == built.leaf
     assert sorted(built.leaf) == sorted(
-        ["v", "id", "log", "n", "boot", "ts", "type", "exchange", "principal", "actor", "data", "pl"]
+        [
+            "v",
+            "id",
+            "log",
+            "n",
+            "boot",
+            "ts",
+            "type",
+            "exchange",
+            "principal",
+            "actor",
+            "data",
+            "pl",
+        ]
     )
     assert (built.leaf["id"], built.leaf["n"], built.leaf["ts"]) == (event.id, 7, 42)
 
@@ -108,7 +122,9 @@ def test_huge_payload_is_refused(builder: LeafBuilder) -> None:
     assert caught.value.code == "payload_too_large"
 
 
-@pytest.mark.parametrize(("principal", "exchange"), [("", EXCHANGE), ("x", "y"), ("x" * 300, EXCHANGE)])
+@pytest.mark.parametrize(
+    ("principal", "exchange"), [("", EXCHANGE), ("x", "y"), ("x" * 300, EXCHANGE)]
+)
 def test_exchange_keys_are_for_real_exchanges(
     builder: LeafBuilder, principal: str, exchange: str
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+
 from sekisho.model.ids import uuid7
 from sekisho_audit.canon import encode
 from sekisho_audit.errors import Locked, Poisoned, Refused, Unusable
@@ -74,7 +75,7 @@ def test_leaf_bytes_are_canonical(ledger: Ledger) -> None:
     """The fast encoder of the writer gives the very bytes of the slow canonical one."""
     exchange = uuid7()
     event = received(exchange)
-    strange = "\u0000\u001f\u007f\"\\/\u2028\U0001f512 引用 é"
+    strange = '\u0000\u001f\u007f"\\/\u2028\U0001f512 引用 é'
     event = replace(event, data={**event.data, "model": strange, "bytes": 2**53 - 1})
     ledger.append_batch([event])
     for frame in frames(segments(ledger.directory, EVENTS)[0], EVENTS):
@@ -84,9 +85,7 @@ def test_leaf_bytes_are_canonical(ledger: Ledger) -> None:
 def test_same_bytes_have_the_same_commitment_within_an_exchange(ledger: Ledger) -> None:
     """What was received and what leaves can be compared without reading it."""
     exchange = uuid7()
-    places = ledger.append_batch(
-        [received(exchange), decision(exchange), intent(exchange, "s-1")]
-    )
+    places = ledger.append_batch([received(exchange), decision(exchange), intent(exchange, "s-1")])
     assert places[0].commits["prompt"] == places[2].commits["outgoing"]
 
 
@@ -458,7 +457,9 @@ def test_lost_key_is_not_made_anew(tmp_path: Path, ledger: Ledger, name: str) ->
 class Disk:
     """Makes one kind of system call fail from the n-th one on, before or after its effect."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str, after: int, *, late: bool) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, after: int, *, late: bool
+    ) -> None:
         self._real = getattr(os, name)
         self._left = after
         self._late = late

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from sekisho.model.ids import uuid7
 from sekisho_audit.errors import Unusable
 from sekisho_audit.ledger import Ledger

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+
 from sekisho_audit.rules import Book, RuleBroken
 
 BOOT = "boot-1"
@@ -56,7 +57,9 @@ def scribe() -> Scribe:
 
 
 def decide(scribe: Scribe, exchange: str, effect: str = "allow", **obligations: Any) -> None:
-    scribe.write("policy.decision", exchange, stage="request", effect=effect, obligations=obligations)
+    scribe.write(
+        "policy.decision", exchange, stage="request", effect=effect, obligations=obligations
+    )
 
 
 def broken(scribe: Scribe, kind: str, exchange: str | None = None, **data: Any) -> str:

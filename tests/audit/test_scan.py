@@ -1,10 +1,11 @@
-"""Reading segments: every byte counts, and what could be a torn write is told from what could not."""
+"""Reading segments: every byte counts; a torn write is told from what cannot be one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
 from sekisho_audit.scan import (
     EVENTS,
     PAYLOADS,

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sekisho_audit.seal import (
     Keyed,
     Unreadable,
@@ -43,7 +44,9 @@ def test_derived_keys_are_hkdf_expand() -> None:
     assert commit_key(SECRET, "x") == expected
     expected = HKDFExpand(hashes.SHA256(), 32, b"sekisho-content-v1|x").derive(SECRET)
     assert content_key(SECRET, "x") == expected
-    assert commitment(SECRET, "x").digest(b"m") == hmac.digest(commit_key(SECRET, "x"), b"m", "sha256")
+    assert commitment(SECRET, "x").digest(b"m") == hmac.digest(
+        commit_key(SECRET, "x"), b"m", "sha256"
+    )
 
 
 @pytest.mark.parametrize("plain", [b"", b"x", bytes(100_000)])

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from sekisho_audit.errors import Locked
 from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.store import DirectoryLock, SegmentReplaced, SegmentWriter, frame

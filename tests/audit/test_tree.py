@@ -6,6 +6,7 @@ import random
 from hashlib import sha256
 
 import pytest
+
 from sekisho_audit.tree import (
     EMPTY_ROOT,
     BadProof,
@@ -55,7 +56,9 @@ def test_empty_tree() -> None:
 @pytest.mark.parametrize("size", range(1, 9))
 def test_published_roots(size: int) -> None:
     """Roots agree with the vectors of the CT project."""
-    assert root_of([leaf_hash(leaf) for leaf in VECTOR_LEAVES[:size]]).hex() == VECTOR_ROOTS[size - 1]
+    assert (
+        root_of([leaf_hash(leaf) for leaf in VECTOR_LEAVES[:size]]).hex() == VECTOR_ROOTS[size - 1]
+    )
 
 
 def recursive_root(leaves: list[bytes]) -> bytes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
+
 from sekisho_audit.canon import decode, encode
 from sekisho_audit.checkpoint import Checkpoint, Signer, VerifierKey
 from sekisho_audit.scan import EVENTS, PAYLOADS, Segment, frames
@@ -208,8 +208,10 @@ def test_broken_rule_is_found_though_well_signed(tmp_path: Path, story: str) -> 
     kind, what = RULES[story]
     leaves = [decode(body) for body in leaves_of(ledger)]
     last = max(place for place, leaf in enumerate(leaves) if leaf["type"] == kind)
-    leaves = leaves[:last] + ([leaves[last]] if what == "repeat" else []) + (
-        leaves[last:] if what == "repeat" else leaves[last + 1 :]
+    leaves = (
+        leaves[:last]
+        + ([leaves[last]] if what == "repeat" else [])
+        + (leaves[last:] if what == "repeat" else leaves[last + 1 :])
     )
     bodies = [encode({**leaf, "n": place}) for place, leaf in enumerate(leaves)]
     write_leaves(ledger, bodies)
@@ -298,7 +300,7 @@ def test_no_ledger_is_doubt(tmp_path: Path, what: str) -> None:
 def test_ledger_over_many_segments(tmp_path: Path) -> None:
     """Segments are followed in order, and a missing one in the middle is found."""
     ledger = small_ledger(tmp_path, segment_bytes=600)
-    assert len(os.listdir(ledger / "events")) > 3
+    assert len(list((ledger / "events").iterdir())) > 3
     assert verify(ledger).verdict is Verdict.SOUND
     for name in ("events", "payloads"):
         copy = tmp_path / f"copy-{name}"

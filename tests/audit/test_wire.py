@@ -1,4 +1,4 @@
-"""Frames on the socket: any cut of the stream gives the same messages, hostile lengths give none."""
+"""Frames on the socket: any cut gives the same messages, hostile lengths give none."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.wire import (
     FRAME_BYTES_MAX,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from sekisho.model.ids import uuid7
 from sekisho_audit.errors import LedgerError, Poisoned, Refused
 from sekisho_audit.ledger import Ledger, Request

@@ -22,9 +22,9 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sekisho.adapters.auditd_ledger import AuditdLedger  # noqa: E402 - after the path above
-from sekisho.model.ids import uuid7  # noqa: E402
-from support.ledgers import Auditd, decision, intent, outcome, received  # noqa: E402
+from sekisho.adapters.auditd_ledger import AuditdLedger
+from sekisho.model.ids import uuid7
+from support.ledgers import Auditd, decision, intent, outcome, received
 
 BODY = os.urandom(512).hex().encode()
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -73,9 +73,7 @@ async def run(callers: int, exchanges: int) -> None:
         await caller(client, 50, [])
         took: list[float] = []
         before = time.perf_counter(), time.process_time(), cpu_s(auditd.process.pid)
-        await asyncio.gather(
-            *(caller(client, exchanges // callers, took) for _ in range(callers))
-        )
+        await asyncio.gather(*(caller(client, exchanges // callers, took) for _ in range(callers)))
         wall = time.perf_counter() - before[0]
         ours = time.process_time() - before[1]
         theirs = cpu_s(auditd.process.pid) - before[2]
@@ -85,11 +83,15 @@ async def run(callers: int, exchanges: int) -> None:
         print(f"callers {callers}, exchanges {count}, 4 durable events and 2 KB stored for each")
         print(f"fdatasync of 4 KB     p50 {statistics.median(disk):.2f} ms, p99 {disk[-2]:.2f} ms")
         print(f"durable events        {4 * count / wall:,.0f} a second")
-        print(f"append of three       p50 {took[len(took) // 2]:.2f} ms, "
-              f"p99 {took[len(took) * 99 // 100]:.2f} ms")
+        print(
+            f"append of three       p50 {took[len(took) // 2]:.2f} ms, "
+            f"p99 {took[len(took) * 99 // 100]:.2f} ms"
+        )
         print(f"CPU, gateway side     {ours / count * 1e6:.0f} us an exchange")
-        print(f"CPU, auditd           {theirs / count * 1e6:.0f} us an exchange, "
-              f"{theirs / count / 4 * 1e6:.0f} us an event")
+        print(
+            f"CPU, auditd           {theirs / count * 1e6:.0f} us an exchange, "
+            f"{theirs / count / 4 * 1e6:.0f} us an event"
+        )
         await client.close()
         await auditd.end()
 

@@ -98,6 +98,7 @@ class AuditdLedger:
         self._ready = False
         self._down = False
         self._closing = False
+        self._backoff_s = 0.0
         self._origin = ""
         self._next_req = _HELLO
         self._waiting: dict[int, _Waiting] = {}
@@ -207,7 +208,10 @@ class AuditdLedger:
             raise LedgerUnavailable(_GONE)
         self._next_req += 1
         req = message["req"] = self._next_req
-        frame = encode(message, blobs)
+        try:
+            frame = encode(message, blobs)
+        except (Malformed, TypeError) as error:
+            raise LedgerUnavailable(f"{_GONE} (the event cannot be sent: {error})") from error
         if self._waiting_bytes + len(frame) > limits.in_flight_bytes_max:
             raise LedgerUnavailable(_GONE)
         due_s = self._loop.time() + limits.append_deadline_s
@@ -307,13 +311,14 @@ class AuditdLedger:
         self._fail_all(_GONE)
 
     async def _reconnect(self) -> None:
-        backoff_s = _BACKOFF_FIRST_S
         while self._wire is None:
+            # Reset only by a greeting, so that one who accepts and hangs up is not called for ever.
+            pause_s = self._backoff_s
+            self._backoff_s = min(max(2 * pause_s, _BACKOFF_FIRST_S), _BACKOFF_MAX_S)
+            await asyncio.sleep(pause_s)
             try:
                 _, wire = await self._loop.create_unix_connection(lambda: _Wire(self), self._path)
             except OSError:
-                await asyncio.sleep(backoff_s)
-                backoff_s = min(2 * backoff_s, _BACKOFF_MAX_S)
                 continue
             if wire.transport is None:
                 continue
@@ -327,7 +332,7 @@ class AuditdLedger:
                 self._wire.transport.abort()
             return
         self._origin = str(fields["origin"])
-        self._ready, self._down = True, False
+        self._ready, self._down, self._backoff_s = True, False, 0.0
         if self._down_timer is not None:
             self._down_timer.cancel()
             self._down_timer = None

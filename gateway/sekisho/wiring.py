@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import structlog
+
 from sekisho.adapters.aiohttp_backend import AiohttpBackend, Endpoint
 from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
 from sekisho.adapters.opa_embedded import EmbeddedOPA
@@ -23,7 +25,7 @@ from sekisho.adapters.sql_registry import SqlDirectory
 from sekisho.app import create_app
 from sekisho.backends.profile import load as load_profile
 from sekisho.config import Settings
-from sekisho.errors import LedgerUnavailable, Overloaded
+from sekisho.errors import LedgerUnavailable, Overloaded, PolicyRejected
 from sekisho.holding import rebuild
 from sekisho.holding.file import Filing
 from sekisho.holding.sweep import Sweep
@@ -40,8 +42,10 @@ from sekisho.web.health import Check
 from sekisho.web.services import Services
 from sekisho.web.waiting import Waiting
 
+RELOAD_S = 2.0  # between tries to load rules that were refused; someone is mending them
 LAST_WORDS_S = 2.0  # for outcomes that still wait when a worker stops
 _JOIN_KEY = b"sekisho-join-key-v1"
+_log = structlog.get_logger("sekisho.wiring")
 
 
 class SystemClock:
@@ -72,13 +76,13 @@ class Worker:
         self.app.admitting = False
 
     async def start(self, on_exhausted: Callable[[], None]) -> None:
-        """Load rules and registry, connect the rest.
+        """Load the rules and connect everything.
 
-        Without rules or registry a worker could never say yes or no, so their errors are raised.
-        Other parts may be down for now: /readyz reports them, and exchanges are refused.
-        `on_exhausted` is called when the policy engines are used up.
+        What is broken or down now is tried again until it works: meanwhile exchanges are refused
+        with its own code, and /readyz says why. `on_exhausted` is called when the policy engines
+        are used up.
         """
-        await self.engine.start(on_exhausted)
+        loaded = await self._load_rules(on_exhausted)
         await self.directory.start()
         with suppress(LedgerUnavailable):
             await self.ledger.start()
@@ -88,6 +92,20 @@ class Worker:
             asyncio.create_task(self.sweep.run()),
             asyncio.create_task(self.unsettled.run()),
         ]
+        if not loaded:
+            self._tasks.append(asyncio.create_task(self._reload_rules(on_exhausted)))
+
+    async def _load_rules(self, on_exhausted: Callable[[], None]) -> bool:
+        try:
+            await self.engine.start(on_exhausted)
+        except PolicyRejected as error:
+            _log.error("the rules were refused: nothing passes until they are mended", why=error.message)
+            return False
+        return True
+
+    async def _reload_rules(self, on_exhausted: Callable[[], None]) -> None:
+        while not await self._load_rules(on_exhausted):
+            await asyncio.sleep(RELOAD_S)
 
     async def stop(self) -> None:
         """Finish what may be finished, tell the ledger the last outcomes, close."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import hmac
 import json
 import os
 import random
@@ -144,20 +145,22 @@ def _commits_of(seen: list[bytes], leaves: list[Mapping[str, Any]], keys_dir: Pa
     """For each body that the backend saw: the intents that commit to exactly these bytes."""
     secrets = load_secrets(keys_dir, create_missing=False)
     ring = Keyring(keys_dir / "principals.keys", secrets.kek)
-    intents = events_of(leaves, "backend.intent")
-    by_commit: dict[str, list[str]] = {}
-    commit_keys = []
-    for leaf in intents:
+    unmatched = []
+    for leaf in events_of(leaves, "backend.intent"):
         exchange = str(leaf["exchange"])
         key = seal.commit_key(ring.key("staff-7", month_of(exchange)), exchange)
         commit = next(p["commit"] for p in leaf["pl"] if p["name"] == "outgoing")
-        by_commit[commit] = [exchange]
-        commit_keys.append((key, commit))
+        unmatched.append((key, commit))
     ring.close()
     matched = []
     for body in seen:
-        found = [commit for key, commit in commit_keys if seal.commit(key, body) == commit]
-        matched.append(found[0] if found else "")
+        # Intents and bodies come in nearly the same order, so the search ends near the front.
+        found = next(
+            (pair for pair in unmatched if hmac.digest(pair[0], body, "sha256").hex() == pair[1]), None
+        )
+        matched.append(found[1] if found else "")
+        if found:
+            unmatched.remove(found)
     return matched
 
 

@@ -82,14 +82,19 @@ class Filing:
 
     async def _reserve(self, hold: Hold, join: str, body: str, rejoin_s: float) -> Reservation:
         """A reservation of ours, or a hold that is there. Waits for one that is being filed."""
+        filing = False
         try:
             async with asyncio.timeout(_APPEAR_S):
                 while True:
                     reservation = await self._store.reserve(hold, join, body, rejoin_s)
                     if reservation.standing != "filing":
                         return reservation
+                    filing = True
                     await asyncio.sleep(_APPEAR_POLL_S)
         except TimeoutError as error:
+            if not filing:
+                message = "Holds cannot be kept just now, so nothing was sent. Try again later."
+                raise HoldStoreUnavailable(message) from error
             message = "An equal request is being kept for review just now. Try again in a moment."
             raise HoldStoreUnavailable(message, code="hold_filing") from error
 

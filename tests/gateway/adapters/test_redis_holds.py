@@ -9,9 +9,18 @@ import pytest
 import redis
 
 from sekisho.adapters.redis_holds import HOLDS, TAG
-from sekisho.errors import Conflict, HoldStoreUnavailable, NotFound, Unavailable
+from sekisho.errors import Conflict, Forbidden, HoldStoreUnavailable, NotFound, Unavailable
 from sekisho.holding import settle
-from sekisho.model.hold import HoldLimits, HoldState, HoldView, StoredAnswer
+from sekisho.model.hold import (
+    HoldLimits,
+    HoldState,
+    HoldView,
+    Proposal,
+    ProposalKind,
+    Review,
+    StoredAnswer,
+)
+from sekisho.model.principal import Principal
 from support.faulty_redis import ALWAYS, FaultyRedis
 from support.holds import LIMITS, REVIEWER, STAFF, STRANGER, Desk, open_desk
 from support.memory_ledger import MemoryLedger
@@ -309,3 +318,71 @@ def test_the_defaults_fit_together() -> None:
     assert limits.hop_wait_s * limits.hops_max >= limits.wait_total_s
     assert limits.wait_total_s <= 540
     assert limits.answer_bytes_max * 16 <= limits.total_bytes_max
+
+
+def answer_of(view: HoldView, who: Principal, origin: str) -> Proposal:
+    """An approving review by `who`, as a caller without any checks would propose it."""
+    hold = view.hold
+    said = Review("r-1", hold.id, 1, who.id, who.person, "approve", "", hold.binding, 0)
+    kind = ProposalKind.REVIEW
+    return Proposal(f"p-{who.id}", hold.id, 1, kind, hold.binding, who.id, origin, said)
+
+
+async def test_the_store_itself_refuses_the_requester(desk: Desk) -> None:
+    """Even a caller that forgot its checks cannot let a person review their own request."""
+    view = await desk.file()
+    with pytest.raises(Forbidden) as caught:
+        await desk.store.propose(answer_of(view, STAFF, desk.ledger.origin), view.hold)
+    assert caught.value.code == "self_approval"
+    assert await desk.store.state(view.hold.id) == HoldState.PENDING
+
+
+async def test_one_proposal_at_a_time(desk: Desk) -> None:
+    """While one decision is on its way any other is told to try again; the same one is repeated."""
+    view = await desk.file()
+    first = answer_of(view, REVIEWER, desk.ledger.origin)
+    for _ in range(2):
+        taken = await desk.store.propose(first, view.hold)
+        assert (taken.done, taken.proposal.id) == (False, first.id)
+    with pytest.raises(Conflict) as caught:
+        await desk.store.propose(answer_of(view, STRANGER, desk.ledger.origin), view.hold)
+    assert caught.value.code == "busy"
+
+
+async def test_only_the_proposal_under_way_settles(desk: Desk) -> None:
+    """Nothing is published that was not proposed, and nothing after another was settled."""
+    view = await desk.file()
+    forged = answer_of(view, STRANGER, desk.ledger.origin)
+    settled = (view.hold, HoldState.APPROVED, desk.ledger.origin, 9)
+    with pytest.raises(Conflict):
+        await desk.store.settle(forged, *settled)
+    await desk.store.propose(answer_of(view, REVIEWER, desk.ledger.origin), view.hold)
+    with pytest.raises(Conflict):
+        await desk.store.settle(forged, *settled)
+    assert await desk.store.state(view.hold.id) == HoldState.DECIDING
+
+
+async def test_filing_again_changes_nothing(desk: Desk) -> None:
+    """A late, repeated filing does not make a decided hold pending again."""
+    view = await desk.file()
+    await desk.review(view, REVIEWER, "deny")
+    await desk.store.file(view.hold, "some join")
+    assert await desk.store.state(view.hold.id) == HoldState.DENIED
+
+
+async def test_a_hold_that_does_not_fit_its_binding_is_not_claimed(
+    desk: Desk, ledger: MemoryLedger
+) -> None:
+    """Bytes sealed with the right key, but not those that were approved, never leave."""
+    original = (await desk.file()).hold
+    forged = replace(original, id="hold_" + "1" * 32, outgoing=b'{"other":"bytes"}')
+    await desk.store.file(forged, "some join")
+    view = await desk.store.get(forged.id)
+    assert view is not None
+    proposal = answer_of(view, REVIEWER, ledger.origin)
+    await desk.store.propose(proposal, forged)
+    await desk.store.settle(proposal, forged, HoldState.APPROVED, ledger.origin, 9)
+    with pytest.raises(HoldStoreUnavailable) as caught:
+        await desk.store.claim(forged.id, "w-1")
+    assert caught.value.code == "hold_unreadable"
+    assert await desk.store.state(forged.id) == HoldState.APPROVED

@@ -10,7 +10,7 @@ import pytest
 from sekisho.errors import Conflict, SekishoError, Unavailable
 from sekisho.holding.sweep import Sweep
 from sekisho.model.hold import HoldState
-from sekisho.model.principal import Role
+from sekisho.model.principal import Principal, Role
 from support.faulty_redis import ALWAYS, FaultyRedis
 from support.holds import (
     REVIEWER,
@@ -141,10 +141,15 @@ async def test_one_person_reviews_once(desk: Desk) -> None:
     assert (await desk.approve(view)).state is HoldState.PENDING
 
 
+@pytest.mark.parametrize("contradicting", [REVIEWER, REVIEWER_2])
 async def test_the_ledger_overrules_a_store_that_forgot(
-    valkey: Valkey, ledger: MemoryLedger
+    valkey: Valkey, ledger: MemoryLedger, contradicting: Principal
 ) -> None:
-    """An outcome that reached the ledger while the store lost everything stands."""
+    """An outcome that reached the ledger while the store lost everything stands.
+
+    It cannot be contradicted by another person, whose review the ledger refuses, nor by the same
+    person, whose review has an id the ledger already knows.
+    """
     client = FaultyRedis.to(valkey.url)
     desk = open_desk(valkey.url, ledger, client=client)
     view = await desk.file()
@@ -158,11 +163,13 @@ async def test_the_ledger_overrules_a_store_that_forgot(
     assert await desk.store.state(view.hold.id) == HoldState.PENDING
     known.settled, known.reviews = kept, reviews
     mend(client)
-    with pytest.raises(Conflict):
-        await desk.review(view, REVIEWER_2, "deny")
-    assert await desk.store.state(view.hold.id) == HoldState.APPROVED
-    with pytest.raises(Conflict):
-        await desk.review(view, REVIEWER, "deny")
+    with pytest.raises(Conflict) as caught:
+        await desk.review(view, contradicting, "deny")
+    assert caught.value.code == "already_decided"
+    found = await desk.store.get(view.hold.id)
+    assert found is not None
+    assert found.state is HoldState.APPROVED
+    assert [(one.person, one.decision) for one in found.reviews] == [(REVIEWER.id, "approve")]
     await desk.close()
     assert ledger.types(view.hold.id) == ["hold.filed", "hold.review", "hold.settled"]
 

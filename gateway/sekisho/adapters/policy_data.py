@@ -21,6 +21,8 @@ from sekisho.adapters.decision_wire import (
     Wire,
 )
 
+_MERGE = "tag:yaml.org,2002:merge"
+
 Sentence = Annotated[str, Field(min_length=1, max_length=500)]
 Tokens = Annotated[int, Field(ge=1, le=TOKENS_MAX)]
 
@@ -132,11 +134,12 @@ class _PlainLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                problem = f"the key {key!r} must be text: put it in quotes"
-            elif key in seen or key == "<<":
-                problem = f"the key {key!r} stands twice or merges another mapping"
+            merge = key_node.tag == _MERGE
+            key = "<<" if merge else self.construct_object(key_node, deep=True)
+            if merge or not isinstance(key, str):
+                problem = f"the key {key!r} must be plain text: put it in quotes, merge nothing"
+            elif key in seen:
+                problem = f"the key {key!r} stands twice"
             else:
                 seen.add(key)
                 continue
@@ -149,8 +152,9 @@ def read_data(source: bytes) -> dict[str, Any]:
 
     Raises NotPolicyData with every fault.
     """
-    loader = _PlainLoader(source)
+    loader: _PlainLoader | None = None
     try:
+        loader = _PlainLoader(source)
         tree = loader.get_single_node()
         parsed = loader.construct_document(tree) if tree is not None else {}
     except yaml.MarkedYAMLError as error:
@@ -159,7 +163,8 @@ def read_data(source: bytes) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise NotPolicyData([(1, f"not readable as YAML: {error}")]) from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     try:
         PolicyData.model_validate(parsed)
     except ValidationError as error:

@@ -15,6 +15,7 @@ from sekisho.errors import PolicyRejected, PolicyUnavailable
 from sekisho.model.decision import Effect
 from support.rules import RUNAWAY, SHIPPED, bundle, document
 
+
 @pytest.fixture
 async def engines() -> AsyncIterator[list[EmbeddedOPA]]:
     made: list[EmbeddedOPA] = []
@@ -109,9 +110,7 @@ async def test_ten_runaway_decisions(engines: list[EmbeddedOPA], tmp_path: Path)
 
 async def test_others_go_on_beside_a_runaway(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
     """With two engines late, ordinary requests are still decided by those that took their place."""
-    engine = await started(
-        engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), deadline_ms=300
-    )
+    engine = await started(engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), deadline_ms=300)
     for _ in range(LATE_MAX):
         with pytest.raises(PolicyUnavailable):
             await engine.decide(document(request__model="runaway"))
@@ -136,9 +135,7 @@ async def _until_decided(engine: EmbeddedOPA) -> Any:
 
 async def test_late_engine_that_finishes(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
     """A late engine closes itself when it is done, and its answer is thrown away."""
-    engine = await started(
-        engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), deadline_ms=50
-    )
+    engine = await started(engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), deadline_ms=50)
     with pytest.raises(PolicyUnavailable):
         await engine.decide(document(request__model="runaway"))
     assert 1 == engine.late
@@ -170,9 +167,7 @@ async def test_waiting_for_an_engine_counts(engines: list[EmbeddedOPA], tmp_path
 
 async def test_client_gone_while_running(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
     """A cancelled question that runs away is still counted as late."""
-    engine = await started(
-        engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), deadline_ms=100
-    )
+    engine = await started(engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), deadline_ms=100)
     task = asyncio.create_task(engine.decide(document(request__model="runaway")))
     await asyncio.sleep(0.03)
     task.cancel()
@@ -226,9 +221,9 @@ BAD: dict[str, Callable[[Path], None]] = {
         'package packs.default.more\nx := http.send({"method": "get", "url": "http://x"})\n'
     ),
     "endless": lambda d: (d / "packs/default/more.rego").write_text(
-        RUNAWAY.replace("packs.team.runaway", "packs.default.more").replace(
-            'input.request.model == "runaway"', "true"
-        ).replace("800", "1400")
+        RUNAWAY.replace("packs.team.runaway", "packs.default.more")
+        .replace('input.request.model == "runaway"', "true")
+        .replace("800", "1400")
     ),
 }
 
@@ -253,9 +248,7 @@ async def test_a_bad_bundle_changes_nothing(
     assert Effect.ALLOW is (await _until_decided(engine)).effect
 
 
-async def test_no_decision_by_a_mixed_revision(
-    engines: list[EmbeddedOPA], tmp_path: Path
-) -> None:
+async def test_no_decision_by_a_mixed_revision(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
     """During ten swaps under load every decision is one of the two, by its own revision."""
     engine = await started(engines, SHIPPED, deadline_ms=5000)
     other = bundle(tmp_path)
@@ -342,9 +335,7 @@ def test_the_good_one_is_good() -> None:
     assert Effect.ALLOW is read_answer(GOOD, "sha256:1", 0).effect
 
 
-async def test_conflict_in_evaluation_is_a_deny(
-    engines: list[EmbeddedOPA], tmp_path: Path
-) -> None:
+async def test_conflict_in_evaluation_is_a_deny(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
     """Rules that contradict each other at run time deny; the gateway itself is not to blame."""
     source = (
         "package packs.team.split\n\nanswer := 1 if input.request.stream\n\n"
@@ -377,9 +368,7 @@ async def test_a_broken_engine_is_unavailable(
 
 async def test_deadline_is_kept(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
     """A runaway question ends near its deadline, far below the two seconds a client is promised."""
-    engine = await started(
-        engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), deadline_ms=100
-    )
+    engine = await started(engines, bundle(tmp_path, packs__team__runaway=RUNAWAY), deadline_ms=100)
     began = time.monotonic()
     with pytest.raises(PolicyUnavailable):
         await engine.decide(document(request__model="runaway"))

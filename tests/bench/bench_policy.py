@@ -1,0 +1,125 @@
+"""What a decision and a scan cost: `python tests/bench/bench_policy.py`. Prints, judges nothing.
+
+CPU time, because wall time on a shared machine is mostly other people's. The decision runs in this
+thread against the real engine with 1,000 principals in data; the whole adapter is measured as
+process time over 64 callers at once, threads and all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from sekisho.adapters.bundle import build, read_bundle  # noqa: E402 - after the path
+from sekisho.adapters.opa_embedded import EmbeddedOPA  # noqa: E402
+from sekisho.content.scan import Scanner  # noqa: E402
+from support.rules import SHIPPED, document  # noqa: E402
+
+PRINCIPALS = 1000
+ROUNDS = 500
+CALLERS = 64
+PROSE = "The quick brown fox jumps over the lazy dog and runs on through the wood until night. "
+PERSONAL = PROSE + "Write to bob@example.com about card 4111 1111 1111 1111, he said on the phone. "
+CHINESE = "这是一个测试，请把客户的资料整理成表格，然后发给我们的同事。"
+CODE = 'def handle(path: str) -> None:\n    print(f"read {path}\\n", file=sys.stderr)\n'
+
+
+def cpu_us(work: Callable[[], Any], rounds: int = ROUNDS) -> tuple[float, float]:
+    """CPU of this thread for one call: p50 and p99."""
+    took = []
+    for _ in range(rounds):
+        began = time.thread_time_ns()
+        work()
+        took.append((time.thread_time_ns() - began) / 1000)
+    return statistics.median(took), statistics.quantiles(took, n=100)[98]
+
+
+def scans() -> None:
+    """CPU per KB of several texts."""
+    scanner = Scanner({"secret": ["top secret", "绝密"], "review": ["customer list"]})
+    for name, text in (
+        ("prose", PROSE),
+        ("personal", PERSONAL),
+        ("Chinese", CHINESE),
+        ("code", CODE),
+    ):
+        for size in (2048, 102_400):
+            whole = text * (size // len(text.encode()) + 1)
+            content = whole.encode()[:size].decode("utf-8", "ignore")
+            body = {
+                "model": "model-1",
+                "messages": [
+                    {"role": "system", "content": "You are helpful."},
+                    {"role": "user", "content": content},
+                ],
+                "stream": True,
+            }
+            p50, p99 = cpu_us(lambda body=body: scanner.scan(body), 200 if size < 10_000 else 10)
+            print(f"scan {name:9} {size // 1024:4} KB  p50 {p50:8.0f} us  p99 {p99:8.0f} us"
+                  f"  {p50 / size * 1024:6.1f} us/KB")  # fmt: skip
+
+
+def grown(folder: Path) -> Path:
+    """The shipped bundle with 1,000 principals in data."""
+    made = folder / "policies"
+    shutil.copytree(SHIPPED, made)
+    data = yaml.safe_load((made / "data.yaml").read_text("utf-8"))
+    data["principals"] = {
+        f"staff-{number}": {"models": ["model-*", f"own-{number}"], "max_tokens": 4096}
+        for number in range(PRINCIPALS)
+    }
+    (made / "data.yaml").write_text(yaml.safe_dump(data, allow_unicode=True), "utf-8")
+    return made
+
+
+def decisions(directory: Path) -> None:
+    """CPU of one decision in the engine, and of building the engine."""
+    began = time.process_time()
+    bundle = read_bundle(directory)
+    read = time.process_time()
+    with build(bundle) as engine:
+        built = time.process_time()
+        asked = document()
+        p50, p99 = cpu_us(lambda: engine.eval_document("sekisho.decision", asked))
+    print(f"bundle with {PRINCIPALS} principals: read and check {1000 * (read - began):.0f} ms,"
+          f" build {1000 * (built - read):.0f} ms")  # fmt: skip
+    print(f"decision in the engine       p50 {p50:8.0f} us  p99 {p99:8.0f} us")
+
+
+async def adapter(directory: Path) -> None:
+    """CPU of the whole process for one decision, 64 callers."""
+    engine = EmbeddedOPA(directory, deadline_ms=10_000)
+    await engine.start()
+    took = []
+    for _ in range(10):
+        began = time.process_time_ns()
+        await asyncio.gather(
+            *(engine.decide(document(principal__id=f"staff-{n}")) for n in range(CALLERS))
+        )
+        took.append((time.process_time_ns() - began) / 1000 / CALLERS)
+    print(f"decision through the adapter p50 {statistics.median(took):8.0f} us of the process")
+    await engine.close()
+
+
+def main() -> None:
+    """All figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        directory = grown(Path(folder))
+        decisions(directory)
+        asyncio.run(adapter(directory))
+    scans()
+
+
+if __name__ == "__main__":
+    main()

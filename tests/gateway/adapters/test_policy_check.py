@@ -1,0 +1,114 @@
+"""`sekisho policy check` and `test`, without the command around them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sekisho.adapters import policy_check
+from sekisho.adapters.policy_check import check_bundle, test_bundle
+from support.rules import RUNAWAY, SHIPPED, bundle
+
+COVERAGE_PERCENT_MIN = 95
+
+
+def test_shipped_rules_are_sound() -> None:
+    """No faults."""
+    assert [] == check_bundle(SHIPPED)
+
+
+def test_shipped_tests_pass_and_reach_the_rules() -> None:
+    """Every test of the pack is green and 95 % of all lines are reached."""
+    report = test_bundle(SHIPPED)
+
+    assert report.passed, str(report)
+    assert len(report.results) > 40
+    assert report.coverage_percent >= COVERAGE_PERCENT_MIN
+    assert "tests passed" in str(report)
+
+
+def test_faults_have_places(tmp_path: Path) -> None:
+    """A check tells file and line."""
+    (fault, *_) = check_bundle(bundle(tmp_path, lib__a="package lib.a\n\nx := nosuch(1)\n"))
+
+    assert ("lib/a.rego", 3) == (fault.file, fault.line)
+
+
+def test_a_fold_that_allows_everybody(tmp_path: Path) -> None:
+    """A bundle that compiles but lets an unknown principal through is not sound."""
+    made = bundle(tmp_path)
+    (made / "sekisho/main.rego").write_text(
+        'package sekisho\n\ndecision := {"schema": "sekisho.decision/v1", "effect": "allow", '
+        '"reasons": [], "obligations": {}}\n'
+    )
+
+    assert any("is not denied" in fault.text for fault in check_bundle(made))
+
+
+FAILING = """package packs.team.x_test
+
+test_good if 1 == 1
+
+test_bad if {
+	print("here")
+	1 == 2
+}
+
+test_false := false
+
+test_number := 1
+
+test_error if {
+	to_number("x") == 1
+}
+"""
+
+
+def test_failures_are_told(tmp_path: Path) -> None:
+    """Not true, another value and an error are failures; what was printed is kept."""
+    report = test_bundle(bundle(tmp_path, packs__team__x_test=FAILING))
+    mine = {r.name: r for r in report.results if r.file == "packs/team/x_test.rego"}
+
+    assert {"test_good": True, "test_bad": False, "test_false": False, "test_number": False,
+            "test_error": False} == {name: r.passed for name, r in mine.items()}  # fmt: skip
+    assert "here" in mine["test_bad"].output
+    assert "to_number" in mine["test_error"].output
+    assert not report.passed
+    assert "test_bad failed" in str(report)
+
+
+def test_no_tests_is_not_green(tmp_path: Path) -> None:
+    """A bundle without tests has not passed."""
+    made = bundle(tmp_path)
+    for path in made.rglob("*_test.rego"):
+        path.unlink()
+
+    assert not test_bundle(made).passed
+
+
+def test_a_bundle_that_does_not_load(tmp_path: Path) -> None:
+    """Its faults are in the report, and nothing has passed."""
+    report = test_bundle(bundle(tmp_path, lib__a="package lib.a\nx := \n"))
+
+    assert report.faults
+    assert not report.passed
+    assert "lib/a.rego" in str(report)
+
+
+def test_lines_not_reached(tmp_path: Path) -> None:
+    """A rule that no test reaches is told by its lines."""
+    source = 'package packs.team.x\n\ndeny contains {"code": "a", "msg": "A."} if input.never\n'
+    report = test_bundle(bundle(tmp_path, packs__team__x=source))
+
+    (file,) = [file for file in report.coverage if file.file == "packs/team/x.rego"]
+    assert (3,) == file.missed
+
+
+def test_endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that does not end is a fault, not a command that does not end."""
+    monkeypatch.setattr(policy_check, "TIME_S_MAX", 0.5)
+    source = RUNAWAY.replace('input.request.model == "runaway"', "true")
+
+    (fault,) = check_bundle(bundle(tmp_path, packs__team__runaway=source))
+
+    assert "not done after" in fault.text

@@ -1,0 +1,107 @@
+"""Impure builtins and rules that nobody would read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sekisho.adapters.bundle import read_bundle
+from sekisho.errors import PolicyRejected
+from support.rules import SHIPPED, bundle
+
+
+def faults(tmp_path: Path, source: str, place: str = "packs__team__x") -> list[str]:
+    """What is wrong with one more module; empty if nothing is."""
+    try:
+        read_bundle(bundle(tmp_path, **{place: source}))
+    except PolicyRejected as error:
+        return list(error.faults)
+    return []
+
+
+HEAD = "package packs.team.x\n\n"
+IMPURE = {
+    "call": 'x := http.send({"method": "get", "url": "http://x"})',
+    "in a body": "x if { http.send({}) }",
+    "in a comprehension": "x := [y | y := time.now_ns()]",
+    "in a nested comprehension": 'x := {a | a := [b | b := rand.intn("s", 5)][_]}',
+    "in a function": "f(y) := opa.runtime().env[y]",
+    "in a key": 'x contains uuid.rfc4122("s")',
+    "in every": "x if { every y in [1] { time.now_ns() > y } }",
+    "in else": "x := 1 if { false } else := time.now_ns()",
+    "in a default": "default f(_) := 1\n\nf(y) := time.now_ns() if y",
+    "as a replacement": "x if { count([1]) == 1 with count as http.send }",
+    "replaced": "x if { true with http.send as count }",
+    "in a string template": 'x := $"{time.now_ns()}"',
+    "name lookup": 'x := net.lookup_ip_addr("example.com")',
+    "token with a clock": 'x := io.jwt.decode_verify("", {})',
+    "certificates with a clock": 'x := crypto.x509.parse_and_verify_certificates("")',
+    "schema over the network": 'x := json.match_schema({}, {"$ref": "http://x"})',
+    "signing for a cloud": "x := providers.aws.sign_req({}, {}, 1)",
+    "sleep": 'x if { test.sleep("1s") }',
+}
+
+
+@pytest.mark.parametrize("way", IMPURE)
+def test_impure(tmp_path: Path, way: str) -> None:
+    """No way of writing it gets past; the line is told."""
+    said = faults(tmp_path, HEAD + IMPURE[way] + "\n")
+
+    assert said, way
+    assert any("may not be used" in text for text in said)
+    assert any(text.startswith(("packs/team/x.rego:3: ", "packs/team/x.rego:5: ")) for text in said)
+
+
+PURE = {
+    "time that was given": 'x := time.parse_rfc3339_ns("2026-01-01T00:00:00Z")',
+    "weekday": "x := time.weekday(input.context.time_ns)",
+    "networks": 'x := net.cidr_contains("10.0.0.0/8", input.context.ip)',
+    "hashes": 'x := crypto.sha256("a")',
+    "words": 'x := "call http.send at night" # http.send',
+    "data": "x := data.custom.http.send",
+    "input": "x := input.http.send",
+}
+
+
+@pytest.mark.parametrize("way", PURE)
+def test_pure(tmp_path: Path, way: str) -> None:
+    """What depends on nothing but its arguments may be used; names in text do not matter."""
+    assert [] == faults(tmp_path, HEAD + PURE[way] + "\n")
+
+
+@pytest.mark.parametrize(
+    ("package", "rule", "text"),
+    [
+        ("packs.team", 'deny contains {"code": "a", "msg": "A."}', "not read here"),
+        ("packs.team.x.y", 'deny contains {"code": "a", "msg": "A."}', "not read here"),
+        ("lib.x", 'hold contains {"code": "a", "msg": "A."}', "not read here"),
+        ("packs.team.x", "deny := true", "must be a set"),
+        ("packs.team.x", "deny if input.x", "must be a set"),
+        ("packs.team.x", 'deny := {{"code": "a", "msg": "A."}}', "must be a set"),
+        ("packs.team.x", 'deny.more contains {"code": "a", "msg": "A."}', "must be a set"),
+        ("packs.team.x", 'obligation[name] := 1 if some name in ["a"]', "must be a set"),
+        ("packs.team.x", "default allow := false", "must be a set"),
+        ("packs.team.x", "deny(x) := x", "must be a set"),
+        ("team.x", "x := 1", "must begin with packs."),
+        ("sekisho", "x := 1", "the fold's own"),
+        ("sekisho.more", "x := 1", "the fold's own"),
+    ],
+)
+def test_dead_letters(tmp_path: Path, package: str, rule: str, text: str) -> None:
+    """A rule that the fold would not read, or not as it was meant, is a fault."""
+    said = faults(tmp_path, f"package {package}\n\n{rule}\n")
+
+    assert any(text in fault for fault in said), said
+
+
+def test_other_rules_are_free(tmp_path: Path) -> None:
+    """Helpers, functions and libraries may be called what they like."""
+    source = HEAD + "denials := 1\n\nholds if input.x\n\nf(deny) := deny\n"
+
+    assert [] == faults(tmp_path, source)
+    assert [] == faults(tmp_path / "2", "package lib.x\n\nf(x) := x\n", "lib__x")
+
+
+def test_shipped() -> None:
+    """The shipped rules keep all of this."""
+    read_bundle(SHIPPED)

@@ -1,0 +1,68 @@
+"""Ask the rules; refuse what this gateway could not carry out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from sekisho.errors import PolicyUnavailable
+from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason, Threshold
+from sekisho.model.facts import Facts
+from sekisho.stages.decide import decide
+
+FACTS = Facts(document={"stage": "request"}, backend="backend-1", found=())
+HOLD = HoldTerms("request", (Threshold("reviewer", 1, 1),), 60, 50)
+
+
+class Engine:
+    """Answers what it is told to."""
+
+    revision = "sha256:1"
+
+    def __init__(self, answer: Decision | Exception) -> None:
+        self.answer = answer
+        self.asked: list[Mapping[str, Any]] = []
+
+    async def decide(self, document: Mapping[str, Any]) -> Decision:
+        self.asked.append(document)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def decision(effect: Effect, **obligations: Any) -> Decision:
+    """An answer with these obligations."""
+    return Decision(effect, (Reason("x", "X.", "r"),), "sha256:1", Obligations(**obligations))
+
+
+@pytest.mark.parametrize("effect", list(Effect))
+async def test_the_answer_comes_back(effect: Effect) -> None:
+    """A deny too: the line records it before it is said."""
+    engine = Engine(decision(effect, hold=HOLD, max_tokens=5))
+
+    assert engine.answer is await decide(FACTS, engine)
+    assert [FACTS.document] == engine.asked
+
+
+@pytest.mark.parametrize("effect", [Effect.ALLOW, Effect.HOLD])
+async def test_an_obligation_nobody_carries_out(effect: Effect) -> None:
+    """It becomes a deny that names it, beside the reasons the rules gave."""
+    made = await decide(FACTS, Engine(decision(effect, redact=("email",), justify=True)))
+
+    assert Effect.DENY is made.effect
+    assert ["obligation_unsupported", "x"] == [reason.code for reason in made.reasons]
+    assert "redact, justify" in made.reasons[0].msg
+
+
+async def test_a_deny_stays_as_it_is() -> None:
+    """Nothing is added to a deny; its obligations do not matter any more."""
+    engine = Engine(decision(Effect.DENY, redact=("email",)))
+
+    assert engine.answer is await decide(FACTS, engine)
+
+
+async def test_no_answer() -> None:
+    """An engine that cannot be asked ends the exchange."""
+    with pytest.raises(PolicyUnavailable):
+        await decide(FACTS, Engine(PolicyUnavailable("late")))

@@ -18,6 +18,8 @@ from sekisho.errors import (
     DispatchUnknown,
     HoldDenied,
     SekishoError,
+    TooLarge,
+    TooSlow,
     Unavailable,
 )
 
@@ -48,6 +50,9 @@ def problem(
         headers.append((b"x-should-retry", b"false"))
     elif isinstance(error, Unavailable):
         headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
+    if isinstance(error, (TooLarge, TooSlow)):
+        # What is left of the body is not read, so this connection cannot be used again.
+        headers.append((b"connection", b"close"))
     if exchange is not None:
         headers.append((b"x-sekisho-exchange", exchange.encode()))
     return error.status, headers, orjson.dumps({"error": fields})

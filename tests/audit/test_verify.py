@@ -110,6 +110,21 @@ def test_garbage_behind_the_end_is_doubt(tmp_path: Path) -> None:
     assert verify(ledger).verdict is Verdict.CANNOT_TELL
 
 
+def test_unsigned_event_behind_the_end_is_never_vouched_for(tmp_path: Path) -> None:
+    """Anybody with the disk can append an event that fits; the report counts it as unsigned."""
+    ledger = small_ledger(tmp_path)
+    last = decode(leaves_of(ledger)[-1])
+    boot = "5f0c9b1e-0000-4000-8000-000000000000"
+    data = {"boot": boot, "last": last["n"], "cut": 0}
+    forged = {**last, "n": last["n"] + 1, "boot": boot, "type": "audit.boot", "data": data}
+    body = encode(forged)
+    with (ledger / "events" / FIRST).open("ab") as file:
+        file.write(frame(leaf_hash(body), body))
+    report = verify(ledger)
+    assert (report.unsigned_events, report.signed_size) == (1, last["n"] + 1)
+    assert any("nobody has signed" in note for note in report.notes)
+
+
 def test_swapped_events_are_found(tmp_path: Path) -> None:
     """Two events in each other's place are found by their numbers and by the root."""
     ledger = small_ledger(tmp_path)

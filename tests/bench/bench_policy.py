@@ -21,10 +21,10 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sekisho.adapters.bundle import build, read_bundle  # noqa: E402 - after the path
-from sekisho.adapters.opa_embedded import EmbeddedOPA  # noqa: E402
-from sekisho.content.scan import Scanner  # noqa: E402
-from support.rules import SHIPPED, document  # noqa: E402
+from sekisho.adapters.bundle import build, read_bundle
+from sekisho.adapters.opa_embedded import EmbeddedOPA
+from sekisho.content.scan import Scanner
+from support.rules import SHIPPED, document
 
 PRINCIPALS = 1000
 ROUNDS = 500

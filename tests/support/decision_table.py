@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from sekisho.adapters.opa_embedded import EmbeddedOPA
-
 from support.rules import SHIPPED, document
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "decisions.txt"

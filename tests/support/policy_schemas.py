@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from pydantic import BaseModel
+
 from sekisho.adapters.decision_wire import DecisionWire, InputWire
 from sekisho.adapters.policy_data import PolicyData
 

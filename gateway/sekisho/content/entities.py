@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import re2
 
+CARD_DIGITS_MAX = 19  # ISO/IEC 7812
+
 Spans = Iterator[tuple[int, int]]
 
 _CARD = re.compile(
@@ -27,6 +29,7 @@ _CARD = re.compile(
     r"|6\d{12,18}"  # Discover, UnionPay, Maestro
     r"|81\d{14,17}"  # UnionPay
 )
+_DOUBLED = str.maketrans("0123456789", "0246813579")  # twice the digit, its digits added
 _GROUP = re.compile(r"\d+")
 _AMEX_GROUPS = ((4, 6, 5), (4, 6, 4))
 _RESIDENT_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -52,20 +55,22 @@ def _whole(text: str, start: int, end: int) -> bool:
 
 def luhn(digits: str) -> bool:
     """Whether the check digit of a card number fits."""
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (1 + place % 2)
-        total += value - 9 if value > 9 else value  # noqa: PLR2004 - cross sum of two digits
-    return total % 10 == 0
+    summed = digits[-1::-2] + digits[-2::-2].translate(_DOUBLED)
+    return sum(map(int, summed)) % 10 == 0
 
 
 def _cards(text: str, start: int, end: int) -> Spans:
     """Card numbers in a run of digits, which other numbers may stand beside."""
+    alone = text[start:end].replace(" ", "").replace("-", "")
+    if _CARD.fullmatch(alone) and luhn(alone):
+        yield start, end
+        return
     groups = [(match.start() + start, match[0]) for match in _GROUP.finditer(text[start:end])]
-    singles = all(len(digits) == 1 for _, digits in groups)
+    if all(len(digits) == 1 for _, digits in groups):
+        return  # a table of one-digit numbers; as a whole it is no card
     first = 0
     while first < len(groups):
-        last = _card_from(groups, first, singles=singles)
+        last = _card_from(groups, first)
         if last is None:
             first += 1
             continue
@@ -73,16 +78,14 @@ def _cards(text: str, start: int, end: int) -> Spans:
         first = last + 1
 
 
-def _card_from(groups: list[tuple[int, str]], first: int, *, singles: bool) -> int | None:
+def _card_from(groups: list[tuple[int, str]], first: int) -> int | None:
     """The last group of the card number that begins at group `first`."""
     digits = ""
     found = None
     for last in range(first, len(groups)):
         digits += groups[last][1]
-        if len(digits) > 19:  # noqa: PLR2004 - the longest card number
+        if len(digits) > CARD_DIGITS_MAX:
             break
-        if singles and (first > 0 or last < len(groups) - 1):
-            continue  # a table of one-digit numbers is not a card
         sizes = tuple(len(group) for _, group in groups[first : last + 1])
         even = len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
         if (even or sizes in _AMEX_GROUPS) and _CARD.fullmatch(digits) and luhn(digits):

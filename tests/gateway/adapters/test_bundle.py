@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from sekisho.adapters import bundle as bundle_module
 from sekisho.adapters.bundle import Fault, build, read_bundle
 from sekisho.errors import PolicyRejected

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+
 from sekisho.adapters.decision_wire import DecisionWire, InputWire, to_decision
 from sekisho.model.decision import Effect, HoldTerms, Obligations, Reason, Threshold
 from support.policy_schemas import FOLDER, MODELS, rendered

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from sekisho.adapters import opa_embedded
 from sekisho.adapters.opa_embedded import LATE_MAX, EmbeddedOPA, read_answer
 from sekisho.errors import PolicyRejected, PolicyUnavailable

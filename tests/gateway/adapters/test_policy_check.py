@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from sekisho.adapters import policy_check
 from sekisho.adapters.policy_check import check_bundle, test_bundle
 from support.rules import RUNAWAY, SHIPPED, bundle

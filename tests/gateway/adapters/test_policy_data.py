@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from sekisho.adapters.policy_data import NotPolicyData, read_data
 from support.rules import SHIPPED
 

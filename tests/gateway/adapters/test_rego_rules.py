@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from sekisho.adapters.bundle import read_bundle
 from sekisho.errors import PolicyRejected
 from support.rules import SHIPPED, bundle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from sekisho.content.entities import COMPILED, RULES, luhn
 from sekisho.content.scan import Scanner
 
@@ -35,8 +36,12 @@ SECRETS = {
     "credential_sekisho": _joined("sk-sekisho-", "ab12cd34-abcdefghijklmnopqrstuvwxyz"),
     "credential_openai": _joined("sk-", "proj-abcdefghijklmnopqrstuvwxyz0123"),
     "credential_huggingface": _joined("hf_", "abcdefghijklmnopqrstuvwxyzABCDEFGH"),
-    "credential_jwt": _joined("eyJ", "hbGciOiJIUzI1NiJ9.", "eyJ", "zdWIiOiIxMjM0In0.", "c2lnbmF0dXJl"),
-    "credential_private_key": _joined("-----BEGIN RSA ", "PRIVATE KEY-----\nMIIE\n", "-----END RSA PRIVATE KEY-----"),
+    "credential_jwt": _joined(
+        "eyJ", "hbGciOiJIUzI1NiJ9.", "eyJ", "zdWIiOiIxMjM0In0.", "c2lnbmF0dXJl"
+    ),
+    "credential_private_key": _joined(
+        "-----BEGIN RSA ", "PRIVATE KEY-----\nMIIE\n", "-----END RSA PRIVATE KEY-----"
+    ),
 }  # fmt: skip
 
 
@@ -144,7 +149,7 @@ def resident_id(random_: random.Random) -> str:
 
 def test_resident_ids() -> None:
     """All of 300 made-up ones touching Chinese text, with X in either case."""
-    random_ = random.Random(7)
+    random_ = random.Random(7)  # noqa: S311 - made-up numbers, the same each time
     for _ in range(300):
         number = resident_id(random_)
         assert 1 == kinds(f"身份证号{number}，请核对").get("resident_id")

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sekisho.content.redact import mask, redact_body
 from sekisho.content.scan import Scanner
 

@@ -9,12 +9,14 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sekisho.content import scan as scan_module
 from sekisho.content.scan import Scanner
 from sekisho.content.walk import KEY
 from sekisho.errors import BadRequest
 
 CARD = "4111111111111111"
+ESCAPED_CARD = "".join(f"\\u003{digit}" for digit in CARD)
 SCANNER = Scanner(
     {"secret": ["top secret", "绝密", "report*"], "review": ["客户名单", "Top Secret"]}
 )
@@ -47,7 +49,7 @@ HIDDEN = {
     ),
     "tool argument": body("hi", extra=[{"function": {"arguments": json.dumps({"n": CARD})}}]),
     "escaped tool argument": body(
-        "hi", extra=[{"function": {"arguments": '{"n":"' + "".join(f"\\u003{d}" for d in CARD) + '"}'}}]
+        "hi", extra=[{"function": {"arguments": '{"n":"' + ESCAPED_CARD + '"}'}}]
     ),
     "one escaped digit": body('{"n":"\\u0034111111111111111"}'),
     "behind an escaped line end": body('{"n":"a\\n' + CARD + '"}'),

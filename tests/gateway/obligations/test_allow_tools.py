@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+
 from sekisho.errors import DeniedByPolicy
 from sekisho.obligations import allow_tools
 

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+
 from sekisho.model.decision import HoldTerms, Obligations, Threshold
 from sekisho.obligations.table import apply_request, unsupported
 

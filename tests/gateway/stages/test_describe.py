@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+
 from sekisho.adapters.decision_wire import InputWire
 from sekisho.content.scan import Scan, Scanner
 from sekisho.errors import BadRequest, Unavailable

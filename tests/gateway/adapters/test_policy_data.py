@@ -53,7 +53,7 @@ def test_least() -> None:
         (LEAST.replace("employees:", "7:"), 3, "must be plain text"),
         (LEAST + "groups: {}\n", 12, "stands twice"),
         (LEAST + "words:\n  a: [x]\n  a: [y]\n", 14, "stands twice"),
-        (LEAST + "words:\n  a: &x [x]\n  b: *x\n", 14, "aliases"),
+        (LEAST + "words:\n  a: &x [x]\n  b: *x\n", 13, "an alias"),
         (LEAST + "words:\n  <<: {a: [x]}\n", 13, "merge nothing"),
         (LEAST + "words:\n  a: [on]\n", 13, "words.a.0"),
         (LEAST.replace("hold: {}", "hold: {ttl_s: 0}"), 10, "hold.ttl_s"),

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -22,8 +23,9 @@ from sekisho_audit.events import Event
 from sekisho.clearance import Clearance
 from sekisho.content.redact import redact_body
 from sekisho.content.scan import Scanner
-from sekisho.errors import BackendFailed, BadRequest, SekishoError
+from sekisho.errors import BackendFailed, BadRequest, HoldStoreUnavailable, SekishoError
 from sekisho.holding.file import Filing
+from sekisho.holding.keep import keep
 from sekisho.model import evidence
 from sekisho.model.catalog import Catalog
 from sekisho.model.exchange import Exchange
@@ -136,19 +138,21 @@ class Pipeline:
         lease = asyncio.create_task(self._renew(hold_id, claim))
         try:
             whole = await self._send_approved(hold)
-            answer = StoredAnswer(whole.status, whole.headers["content-type"], whole.body)
-            await holds.finish(hold_id, claim, answer)
         except SekishoError as error:
             await holds.fail(hold_id, claim, error.code)
+        else:
+            answer = StoredAnswer(whole.status, whole.headers["content-type"], whole.body)
+            await keep(holds, hold_id, claim, answer, within_s=self._parts.lease_s)
         finally:
             lease.cancel()
 
     async def _renew(self, hold_id: str, claim: str) -> None:
         """Keep the lease while this worker lives; a lost one ends the hold as unknown."""
-        while True:
+        alive = True
+        while alive:
             await asyncio.sleep(self._parts.lease_s / 3)
-            if not await self._parts.holds.renew(hold_id, claim):
-                return
+            with suppress(HoldStoreUnavailable):  # it may be back before the lease is over
+                alive = await self._parts.holds.renew(hold_id, claim)
 
     async def _send_approved(self, hold: Hold) -> Whole:
         parts = self._parts

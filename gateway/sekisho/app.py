@@ -59,7 +59,8 @@ async def _known(_: Request, error: Exception) -> Response:
 async def _malformed(_: Request, error: Exception) -> Response:
     details = error.errors() if isinstance(error, RequestValidationError) else []
     where = "; ".join(
-        f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}" for detail in details[:8]
+        f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
+        for detail in details[:8]
     )
     return _said(BadRequest(f"This request does not fit: {where}."))
 

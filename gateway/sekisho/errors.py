@@ -35,7 +35,8 @@ from collections.abc import Sequence
 
 class SekishoError(Exception):
     """Root of all errors of the line. `code` is stable and documented in docs/reference/errors.md;
-    `exchange` is set where the error ends one."""
+    `exchange` is set where the error ends one.
+    """
 
     status = 500
     code = "internal_error"

@@ -49,7 +49,8 @@ class CannotServe(SekishoError):
 @dataclass
 class Child:
     """One process to keep alive. `ready_line` is waited for on its standard output; `log` takes
-    its standard error, which is ours otherwise; `serves` says that it answers clients."""
+    its standard error, which is ours otherwise; `serves` says that it answers clients.
+    """
 
     name: str
     command: Sequence[str]
@@ -70,9 +71,7 @@ class Child:
 class Supervisor:
     """Runs the children of one installation until told to stop."""
 
-    def __init__(
-        self, settings: Settings, config_path: Path, extra: Sequence[Child] = ()
-    ) -> None:
+    def __init__(self, settings: Settings, config_path: Path, extra: Sequence[Child] = ()) -> None:
         self._settings = settings
         self._config = config_path
         self._extra = extra

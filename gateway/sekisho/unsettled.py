@@ -11,10 +11,10 @@ import asyncio
 from collections import deque
 
 import structlog
-from sekisho_audit.events import Event
 
 from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.ports import Ledger
+from sekisho_audit.events import Event
 
 EVENTS_MAX = 4096  # eight times the exchanges a worker admits at once by default
 PAUSE_S = 0.25

@@ -27,10 +27,10 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.installation import Installation, free_port  # noqa: E402 - the tree is the package
+from support.installation import Installation, free_port
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 - after the backend is chosen
+from matplotlib import pyplot as plt
 
 HERE = Path(__file__).parent
 PRINCIPALS = 1000
@@ -137,9 +137,7 @@ def gateway(folder: Path, backend: str, requests: int) -> dict[str, float]:
         keys = folder / "keys.txt"
         keys.write_text("\n".join(installation.key(f"staff-{n}") for n in range(KEYS)))
         assert installation.process is not None
-        return measure(
-            "gateway", installation.process.pid, installation.port, keys, requests
-        )
+        return measure("gateway", installation.process.pid, installation.port, keys, requests)
     finally:
         installation.stop()
 

@@ -1,6 +1,6 @@
 """The yardstick: FastAPI and httpx relaying a request and doing nothing else.
 
-    python pass_through.py PORT BACKEND_URL
+python pass_through.py PORT BACKEND_URL
 """
 
 from __future__ import annotations

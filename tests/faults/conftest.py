@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+
 from support.installation import Installation
 from support.loopback_backend import LoopbackBackend
 
@@ -61,9 +62,7 @@ def scripted() -> Iterator[LoopbackBackend]:
 
 
 @pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory, scripted: LoopbackBackend
-) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, scripted: LoopbackBackend) -> Iterator[Site]:
     """A running installation; one worker, so that its state is what is tested."""
     installation = Installation(tmp_path_factory.mktemp("f"), {"*": scripted.url})
     installation.write()

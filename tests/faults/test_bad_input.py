@@ -47,7 +47,10 @@ BODIES = {
     "NUL": b'{"model":"ok","messages":[{"role":"user","content":"a\\u0000b"}]}',
     "invalid UTF-8": b'{"model":"ok","messages":[{"role":"user","content":"\xff"}]}',
     "NaN": b'{"model":"ok","messages":[{"role":"user"}],"temperature":NaN}',
-    "deep nesting": b'{"model":"ok","messages":[{"role":"user"}],"x":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "deep nesting": b'{"model":"ok","messages":[{"role":"user"}],"x":'
+    + b"[" * 5000
+    + b"]" * 5000
+    + b"}",
     "trailing data": json.dumps(GOOD).encode() + b"{}",
     "member in capitals": b'{"model":"ok","MODEL":"evil","messages":[{"role":"user"}]}',
     "gzip": b"\x1f\x8b\x08\x00\x00\x00\x00\x00",
@@ -69,7 +72,11 @@ def test_bodies_that_cannot_be_judged(site: Site, body: bytes) -> None:
 def test_memory_stays_bounded_under_large_bodies(site: Site) -> None:
     """Forty bodies of eight megabytes do not stay in the worker."""
     worker = psutil.Process(site.installation.pids("sekisho.worker")[0])
-    body = b'{"model":"nosuch model","messages":[{"role":"user","content":"' + b"a" * 8_000_000 + b'"}]}'
+    body = (
+        b'{"model":"nosuch model","messages":[{"role":"user","content":"'
+        + b"a" * 8_000_000
+        + b'"}]}'
+    )
     for _ in range(5):
         _post(site, body)
     before = worker.memory_info().rss
@@ -99,7 +106,8 @@ def _raw(site: Site, *pieces: bytes, pause_s: float = 0.0) -> bytes:
 def test_a_huge_header(site: Site) -> None:
     """One header of a megabyte is turned away."""
     answer = _raw(
-        site, b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nx-a: " + b"a" * 1_000_000 + b"\r\n\r\n"
+        site,
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nx-a: " + b"a" * 1_000_000 + b"\r\n\r\n",
     )
 
     assert answer == b"" or answer.startswith(b"HTTP/1.1 431")
@@ -147,7 +155,14 @@ def test_no_request_hides_in_another(site: Site) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/embeddings", "/v1/files", "/v1/responses", "/v1/../v1/embeddings", "/v1/", "/v1/threads/x"],
+    [
+        "/v1/embeddings",
+        "/v1/files",
+        "/v1/responses",
+        "/v1/../v1/embeddings",
+        "/v1/",
+        "/v1/threads/x",
+    ],
 )
 def test_paths_that_are_not_offered(site: Site, path: str) -> None:
     """404 in the OpenAI shape; never a blind relay."""

@@ -21,6 +21,7 @@ from typing import Any
 
 import aiohttp
 import psutil
+
 from sekisho_audit import seal
 from sekisho_audit.keyring import Keyring, load_secrets
 from sekisho_audit.leaves import month_of
@@ -156,7 +157,8 @@ def _commits_of(seen: list[bytes], leaves: list[Mapping[str, Any]], keys_dir: Pa
     for body in seen:
         # Intents and bodies come in nearly the same order, so the search ends near the front.
         found = next(
-            (pair for pair in unmatched if hmac.digest(pair[0], body, "sha256").hex() == pair[1]), None
+            (pair for pair in unmatched if hmac.digest(pair[0], body, "sha256").hex() == pair[1]),
+            None,
         )
         matched.append(found[1] if found else "")
         if found:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import httpx
 import psutil
+
 from support.installation import events_of
 
 from .conftest import Site

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from support.installation import events_of
 
 from .conftest import Site

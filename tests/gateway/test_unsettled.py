@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+
 from sekisho import unsettled
 from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.unsettled import Unsettled

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import openai
 import pytest
+
 from support.installation import Installation, free_port
 
 MODEL = "smollm2-135m"

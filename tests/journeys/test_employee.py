@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+
 from support.installation import Installation, events_of
 
 MODEL = "smollm2-135m"
@@ -25,9 +26,7 @@ def _ask(client: openai.OpenAI, text: str, **more: Any) -> Any:
     )
 
 
-def _decide_when_held(
-    gateway: Installation, key: str, verb: str, nonce: str
-) -> Callable[[], None]:
+def _decide_when_held(gateway: Installation, key: str, verb: str, nonce: str) -> Callable[[], None]:
     """Start a reviewer who waits for the hold and decides it with the CLI; returns a join."""
     problems: list[BaseException] = []
 
@@ -187,9 +186,7 @@ def _retrieve(client: openai.OpenAI, result_id: str) -> Any:
             time.sleep(0.2)
 
 
-def test_nobody_reviews_their_own(
-    gateway: Installation, keys: dict[str, str]
-) -> None:
+def test_nobody_reviews_their_own(gateway: Installation, keys: dict[str, str]) -> None:
     """Not with the same key, not with another key of the same person."""
     key = keys["reviewing-employee"]
     with (
@@ -237,7 +234,9 @@ def test_someone_elses_hold_is_not_there(
         assert 404 == answer.status_code
 
 
-def test_the_ledger_verifies_and_holds_no_word_of_it(gateway: Installation, client: openai.OpenAI) -> None:
+def test_the_ledger_verifies_and_holds_no_word_of_it(
+    gateway: Installation, client: openai.OpenAI
+) -> None:
     """After all of it, verify is content, and no prompt stands in the ledger in clear."""
     _ask(client, "canary-5f1c is a word")
 

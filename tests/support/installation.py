@@ -195,7 +195,7 @@ class Installation:
         return found
 
     def kill(self, part: str) -> None:
-        """kill -9 one process of a part."""
+        """Kill -9 one process of a part."""
         os.kill(self.pids(part)[0], signal.SIGKILL)
 
 

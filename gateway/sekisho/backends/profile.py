@@ -22,7 +22,8 @@ class UnknownProfile(SekishoError):
 @dataclass(frozen=True, slots=True)
 class Profile:
     """`paths` maps our endpoint names to path suffixes of the base URL; `auth` says how the
-    backend's own credential is sent: bearer, raw (no scheme), or api-key (Azure's header)."""
+    backend's own credential is sent: bearer, raw (no scheme), or api-key (Azure's header).
+    """
 
     name: str
     auth: str

@@ -15,8 +15,6 @@ def uuid7(unix_ms: int | None = None) -> str:
     """A fresh uuid7 as text; `unix_ms` defaults to now."""
     ms = time.time_ns() // 1_000_000 if unix_ms is None else unix_ms
     random = int.from_bytes(os.urandom(10), "big")
-    value = (
-        ms << 80 | _VERSION_7 | random & _RAND_A_MASK | _VARIANT_RFC | random & _RAND_B_MASK
-    )
+    value = ms << 80 | _VERSION_7 | random & _RAND_A_MASK | _VARIANT_RFC | random & _RAND_B_MASK
     digits = f"{value:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sekisho_audit.events import Event
-
 from sekisho.model.decision import Decision
 from sekisho.model.facts import Facts
+from sekisho_audit.events import Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ again, so nothing can be lost or reinterpreted on the way.
 from __future__ import annotations
 
 import orjson
-from sekisho_audit.events import Event
 
 from sekisho.errors import DeniedByPolicy
 from sekisho.model.decision import Decision, Effect
@@ -16,6 +15,7 @@ from sekisho.model.facts import Facts
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal
 from sekisho.obligations.table import apply_request
+from sekisho_audit.events import Event
 
 
 def prepare(

@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from sekisho_audit.events import Event
-
 from sekisho.clearance import Clearance, Recorded
 from sekisho.errors import LedgerUnavailable
 from sekisho.model import evidence
 from sekisho.ports import Ledger
+from sekisho_audit.events import Event
 
 
 async def record(

@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
-from sekisho_audit.events import Event, Payload
 
 from sekisho.clearance import Recorded
 from sekisho.content import assemble
 from sekisho.errors import BackendFailed, LedgerUnavailable
 from sekisho.model import evidence
 from sekisho.ports import BackendReply, Ledger
+from sekisho_audit.events import Event, Payload
 
 DONE = b"data: [DONE]"
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "retry-after-ms", "openai-processing-ms"})
@@ -132,9 +132,7 @@ async def release(
     return await gather(answer, outcome, keep, answer_bytes_max=answer_bytes_max)
 
 
-async def gather(
-    answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_max: int
-) -> Whole:
+async def gather(answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_max: int) -> Whole:
     """Read the answer to its end and record the outcome before anyone sees it."""
     reply = answer.reply
     try:

@@ -49,9 +49,7 @@ class Limits:
 class DataPath:
     """The ASGI application in front; what is not on the data path goes to `rest`."""
 
-    def __init__(
-        self, pipeline: Pipeline, waiting: Waiting, limits: Limits, rest: ASGIApp
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, waiting: Waiting, limits: Limits, rest: ASGIApp) -> None:
         self._pipeline = pipeline
         self._waiting = waiting
         self._limits = limits
@@ -103,7 +101,7 @@ class DataPath:
                 raise
         except SekishoError as error:
             await _write(answer, *problem(error, exchange=error.exchange))
-        except Exception:  # noqa: BLE001 - the last boundary: our fault becomes an answer and a log line
+        except Exception:
             _log.exception("unexpected fault on the data path", path=scope.get("path"))
             if answer.started:
                 raise

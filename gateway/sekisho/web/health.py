@@ -33,7 +33,10 @@ async def readyz(request: Request) -> JSONResponse:
     names = list(checks)
     said = await asyncio.gather(*(_ask(checks[name]) for name in names))
     ready = all(word == "ok" for word in said)
-    body = {"status": "ready" if ready else "not ready", "parts": dict(zip(names, said, strict=True))}
+    body = {
+        "status": "ready" if ready else "not ready",
+        "parts": dict(zip(names, said, strict=True)),
+    }
     return JSONResponse(body, status_code=200 if ready else 503)
 
 

@@ -6,6 +6,7 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sekisho.content.assemble import completion, events
 
 
@@ -13,7 +14,9 @@ def _sse(*chunks: object, end: bytes = b"data: [DONE]\n\n") -> bytes:
     return b"".join(b"data: " + json.dumps(c).encode() + b"\n\n" for c in chunks) + end
 
 
-def _delta(delta: dict[str, object], finish: str | None = None, index: int = 0) -> dict[str, object]:
+def _delta(
+    delta: dict[str, object], finish: str | None = None, index: int = 0
+) -> dict[str, object]:
     return {"id": "c1", "choices": [{"index": index, "delta": delta, "finish_reason": finish}]}
 
 

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sekisho.content.strict_json import NotStrictJSON, parse
 
 DEPTH = 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from sekisho.clearance import Clearance
 from sekisho.errors import DeniedByPolicy
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason, Threshold
@@ -63,7 +64,9 @@ def test_a_hold_without_terms_is_a_deny() -> None:
 
 def test_deny_says_rule_and_reason() -> None:
     """The message is what the employee reads."""
-    with pytest.raises(DeniedByPolicy, match=r"Take the passage out\. \(rule default.content.labels\)"):
+    with pytest.raises(
+        DeniedByPolicy, match=r"Take the passage out\. \(rule default.content.labels\)"
+    ):
         clear(_outgoing(Effect.DENY))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from sekisho.errors import Forbidden, NotAuthenticated
 from sekisho.model.principal import Principal, Role
 from sekisho.stages.identify import identify

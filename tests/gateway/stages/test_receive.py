@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from sekisho.errors import BadRequest
 from sekisho.model.exchange import Exchange
 from sekisho.stages.receive import RawRequest, receive
@@ -52,7 +53,7 @@ WRONG = {
     "max_tokens as huge float": b'{"model":"m","messages":[{"role":"u"}],"max_tokens":1e30}',
     "tools not a list": _body(tools={"type": "function"}),
     "member in capitals": _body(Tools=[]),
-    "member that folds to another": _body(**{"tool\u017f": []}),
+    "member that folds to another": _body(toolſ=[]),
     "message member in capitals": _body(messages=[{"role": "user", "Content": "x"}]),
     "part member in capitals": _body(messages=[{"role": "user", "content": [{"Type": "text"}]}]),
     "tool member in capitals": _body(tools=[{"type": "function", "Type": "web_search"}]),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sekisho.clearance import Clearance, Recorded
 from sekisho.errors import BackendFailed, LedgerUnavailable
 from sekisho.model.decision import Decision, Effect
@@ -237,8 +238,13 @@ async def test_a_whole_answer_is_withheld_without_a_ledger() -> None:
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(401, "backend_credential_refused"), (403, "backend_credential_refused"),
-     (500, "backend_failed"), (503, "backend_failed"), (302, "backend_failed")],
+    [
+        (401, "backend_credential_refused"),
+        (403, "backend_credential_refused"),
+        (500, "backend_failed"),
+        (503, "backend_failed"),
+        (302, "backend_failed"),
+    ],
 )
 async def test_the_backends_troubles_are_not_the_clients(status: int, code: str) -> None:
     """A refused gateway credential must not look like the client's key being wrong."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
+
 from sekisho.web.http_guard import guarded
 
 HEAD_BYTES_MAX = 4096

@@ -5,8 +5,9 @@
     worker    N of them, sharing one listening socket
 
 A process that dies is started again, with a growing pause; meanwhile the others refuse what they
-cannot do safely, and the doorkeeper answers for workers while there is none. One death is final: auditd exits with 74 when the disk lied to it, and starting it
-again without a person having looked would hide that. Children die with the supervisor.
+cannot do safely, and the doorkeeper answers for workers while there is none. One death is final:
+auditd exits with 74 when the disk lied to it, and starting it again without a person having looked
+would hide that. Children die with the supervisor.
 """
 
 from __future__ import annotations

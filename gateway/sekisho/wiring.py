@@ -99,12 +99,13 @@ class Worker:
         try:
             await self.engine.start(on_exhausted)
         except PolicyRejected as error:
-            _log.error("the rules were refused: nothing passes until they are mended", why=error.message)
+            why = error.message
+            _log.error("the rules were refused: nothing passes until they are mended", why=why)
             return False
         return True
 
     async def _reload_rules(self, on_exhausted: Callable[[], None]) -> None:
-        while not await self._load_rules(on_exhausted):
+        while not await self._load_rules(on_exhausted):  # noqa: ASYNC110 - files have no event
             await asyncio.sleep(RELOAD_S)
 
     async def stop(self) -> None:
@@ -170,7 +171,13 @@ def build(settings: Settings) -> Worker:
     )
     sweep = Sweep(holds, ledger, pipeline.resume)
     waiting = Waiting(
-        holds, ledger, directory, clock, limits, settings.public_url, sweep.start
+        holds,
+        ledger,
+        directory,
+        clock,
+        limits=limits,
+        public_url=settings.public_url,
+        launch=sweep.start,
     )
     metrics = Metrics()
     services = Services(holds=holds, ledger=ledger, directory=directory, hold_limits=limits)

@@ -78,7 +78,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, scripted: LoopbackBackend) ->
 
 
 @pytest.fixture(autouse=True)
-def _ready_and_quiet(site: Site) -> Iterator[None]:
+def _ready_and_quiet(site: Site) -> None:
     site.installation.wait_ready()
     site.backend.seen.clear()
-    yield

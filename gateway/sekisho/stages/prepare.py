@@ -32,7 +32,7 @@ def prepare(
     `path` is where the backend's profile wants this endpoint. Raises DeniedByPolicy if an
     obligation cannot be carried out on this body.
     """
-    body, rewritten = exchange.body, ()
+    body, rewritten = exchange.body, tuple[str, ...]()
     if decision.effect is not Effect.DENY:
         changed, names = apply_request(exchange.parsed, decision.obligations)
         if changed is not None:

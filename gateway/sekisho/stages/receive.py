@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from sekisho.content.strict_json import NotStrictJSON, parse
 from sekisho.errors import BadRequest
@@ -95,15 +95,7 @@ def _check_members(parsed: Mapping[str, Any]) -> None:
         _wrong("model", "must name a model; GET /v1/models lists those you may use")
     elif len(model) > MODEL_CHARS_MAX or not _PRINTABLE.match(model):
         _wrong("model", f"must be at most {MODEL_CHARS_MAX} printable ASCII characters")
-    messages = parsed.get("messages")
-    if not isinstance(messages, list) or not messages:
-        _wrong("messages", "must be a list with at least one message")
-    elif len(messages) > MESSAGES_MAX:
-        _wrong("messages", f"must have at most {MESSAGES_MAX} entries")
-    else:
-        for number, message in enumerate(messages):
-            if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-                _wrong(f"messages.{number}", "must be an object with a role")
+    _check_messages(parsed.get("messages"))
     if not isinstance(parsed.get("stream"), bool | None):
         _wrong("stream", "must be true or false")
     for name in ("max_tokens", "max_completion_tokens", "n"):
@@ -114,6 +106,16 @@ def _check_members(parsed: Mapping[str, Any]) -> None:
         _wrong("tools", "must be a list")
 
 
-def _wrong(param: str, what: str) -> None:
+def _check_messages(messages: Any) -> None:
+    if not isinstance(messages, list) or not messages:
+        _wrong("messages", "must be a list with at least one message")
+    if len(messages) > MESSAGES_MAX:
+        _wrong("messages", f"must have at most {MESSAGES_MAX} entries")
+    for number, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            _wrong(f"messages.{number}", "must be an object with a role")
+
+
+def _wrong(param: str, what: str) -> NoReturn:
     message = f"{param} {what}."
     raise BadRequest(message, param=param)

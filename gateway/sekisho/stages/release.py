@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -126,7 +128,7 @@ async def release(
     """What the client gets. Raises BackendFailed or LedgerUnavailable with the outcome settled."""
     reply, outgoing = answer.reply, answer.recorded.clearance.outgoing
     streamed = reply.headers.get("content-type", "").startswith("text/event-stream")
-    if reply.status == 200 and outgoing.stream and streamed:
+    if reply.status == HTTPStatus.OK and outgoing.stream and streamed:
         guard = _Relay(answer, outcome, keep, answer_bytes_max)
         return Stream(200, kept_headers(reply.headers, outgoing.exchange), guard.pieces())
     return await gather(answer, outcome, keep, answer_bytes_max=answer_bytes_max)
@@ -183,7 +185,8 @@ class _Relay:
             if self._tail:
                 yield self._tail
         except BackendFailed as error:
-            await self._outcome.settle("failed", {"cause": error.code, "bytes": self._bytes})
+            with suppress(LedgerUnavailable):  # told later; the client hears of the backend
+                await self._outcome.settle("failed", {"cause": error.code, "bytes": self._bytes})
             yield error_event(error.code, error.message)
         except LedgerUnavailable as error:
             yield error_event(error.code, error.message)
@@ -248,7 +251,7 @@ def _judge(reply: BackendReply, body: bytes, exchange: str) -> Whole:
 
     A backend that rejects our credential must not look like the client's key being wrong.
     """
-    if reply.status == 200 or reply.status in _RELAYED_ERRORS:
+    if reply.status == HTTPStatus.OK or reply.status in _RELAYED_ERRORS:
         return Whole(reply.status, kept_headers(reply.headers, exchange), body)
     if reply.status in (401, 403):
         message = "The backend does not accept the gateway's credential. Tell an operator."
@@ -277,7 +280,7 @@ def _parsed(whole: Whole) -> Any:
     except orjson.JSONDecodeError:
         if whole.headers.get("content-type", "").startswith("text/event-stream"):
             return assemble.completion(whole.body)
-        if whole.status == 200:
+        if whole.status == HTTPStatus.OK:
             message = "The backend's answer is not JSON. Tell an operator."
             raise BackendFailed(message, code="backend_malformed") from None
         return None

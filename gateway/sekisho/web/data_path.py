@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
 import structlog
 
@@ -31,6 +30,8 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CHAT = "/v1/chat/completions"
+RETRY_DIGITS_MAX = 3  # of a client's retry count; a longer one is no count
+_RESULT = CHAT + "/"
 _OURS = ("/v1/approvals", "/v1/audit", "/v1/admin", "/v1/exchanges", "/v1/check")
 _JSON: Headers = [(b"content-type", b"application/json")]
 _log = structlog.get_logger("sekisho.web")
@@ -77,7 +78,7 @@ class DataPath:
             return self._chat
         if method == "GET" and path == "/v1/models":
             return self._models
-        if method == "GET" and path.startswith(CHAT + "/") and path.count("/") == 4:
+        if method == "GET" and path.startswith(_RESULT) and "/" not in path[len(_RESULT) :]:
             return self._retrieve
         if method == "GET" and path.startswith("/v1/approvals/") and path.endswith("/result"):
             return self._result
@@ -100,6 +101,9 @@ class DataPath:
             if not watch.gone:
                 raise
         except SekishoError as error:
+            if answer.started:
+                _log.error("a stream broke off", code=error.code, exchange=error.exchange)
+                raise
             await _write(answer, *problem(error, exchange=error.exchange))
         except Exception:
             _log.exception("unexpected fault on the data path", path=scope.get("path"))
@@ -137,9 +141,8 @@ class DataPath:
     async def _result(self, scope: Scope, watch: _Hangup, send: Send) -> None:
         watch.start()
         hold_id = scope["path"].split("/")[3]
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         secret = _secret(dict(scope["headers"]))
-        await _write_reply(send, await self._waiting.hop(hold_id, secret, query))
+        await _write_reply(send, await self._waiting.hop(hold_id, secret))
 
     async def _retrieve(self, scope: Scope, watch: _Hangup, send: Send) -> None:
         watch.start()
@@ -158,33 +161,35 @@ class DataPath:
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limits.body_bytes_max:
             raise _too_large(limits.body_bytes_max)
-        pieces: list[bytes] = []
-        total = 0
+        body = bytearray()  # not a list: a body sent byte by byte would cost forty times its size
         try:
             async with asyncio.timeout(limits.body_timeout_s):
-                while True:
-                    message = await watch.receive()
-                    if message["type"] == "http.disconnect":
-                        watch.gone = True
-                        raise asyncio.CancelledError
-                    piece = message.get("body", b"")
-                    total += len(piece)
-                    self._body_bytes += len(piece)
-                    pieces.append(piece)
-                    if total > limits.body_bytes_max:
-                        raise _too_large(limits.body_bytes_max)
-                    if self._body_bytes > limits.body_bytes_total_max:
-                        text = "Too many large requests at once. Try again in a moment."
-                        raise Overloaded(text)
-                    if not message.get("more_body", False):
-                        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                while await self._piece(body, watch):
+                    pass
         except TimeoutError as error:
-            self._body_bytes -= total
+            self._body_bytes -= len(body)
             text = f"The request body did not arrive within {limits.body_timeout_s:g} s."
             raise TooSlow(text) from error
         except (SekishoError, asyncio.CancelledError):
-            self._body_bytes -= total
+            self._body_bytes -= len(body)
             raise
+        return bytes(body)
+
+    async def _piece(self, body: bytearray, watch: _Hangup) -> bool:
+        """Add what has come to `body`; whether more follows."""
+        message = await watch.receive()
+        if message["type"] == "http.disconnect":
+            watch.gone = True
+            raise asyncio.CancelledError
+        piece = message.get("body", b"")
+        body.extend(piece)
+        self._body_bytes += len(piece)
+        if len(body) > self._limits.body_bytes_max:
+            raise _too_large(self._limits.body_bytes_max)
+        if self._body_bytes > self._limits.body_bytes_total_max:
+            text = "Too many large requests at once. Try again in a moment."
+            raise Overloaded(text)
+        return bool(message.get("more_body", False))
 
 
 class _Answering:
@@ -238,7 +243,7 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _count(value: bytes | None) -> int:
-    return int(value) if value and value.isdigit() and len(value) < 4 else 0
+    return int(value) if value and value.isdigit() and len(value) <= RETRY_DIGITS_MAX else 0
 
 
 def _too_large(body_bytes_max: int) -> TooLarge:

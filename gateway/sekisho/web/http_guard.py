@@ -8,10 +8,10 @@ by `head_bytes_max`, its time by `head_timeout_s`.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 
@@ -60,7 +60,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._in_head = True
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         self._turn_away(400, "These bytes are not a valid HTTP request.")
 
     def _arm(self) -> None:
@@ -82,7 +82,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def _turn_away(self, status: int, message: str) -> None:
         if self.transport.is_closing():
             return
-        if self.cycle is not None and not self.cycle.response_complete:
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # uvicorn's annotation forgets None
+        if cycle is not None and not cycle.response_complete:
             # An answer is under way on this connection: nothing may be written into it.
             self.transport.close()
             return

@@ -12,7 +12,7 @@ Why these statuses: SDKs retry 408, 409, 429 and 5xx by themselves and misread 2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,7 @@ class Waiting:
         ledger: Ledger,
         directory: Directory,
         clock: Clock,
+        *,
         limits: HoldLimits,
         public_url: str,
         launch: Callable[[str], None],
@@ -75,8 +76,8 @@ class Waiting:
         up = "../" * (post_path.count("/") - 2)
         return await self._wait(view, f"{up}approvals/{view.hold.id}/result")
 
-    async def hop(self, hold_id: str, secret: str, query: Mapping[str, str]) -> Reply:
-        """One GET of the result URL. `query` holds hints only; the hold itself counts."""
+    async def hop(self, hold_id: str, secret: str) -> Reply:
+        """One GET of the result URL. Deadline and hops are kept with the hold, not in the URL."""
         view = await self._own(hold_id, secret)
         return await self._wait(view, "result")
 

@@ -1,4 +1,4 @@
-"""Allow clears, hold waits for people, deny refuses; an approval clears only under today's rules."""
+"""Allow clears, hold waits, deny refuses; an approval clears only under today's rules."""
 
 from __future__ import annotations
 

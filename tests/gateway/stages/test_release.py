@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -109,7 +110,7 @@ def test_the_closing_mark_waits_for_the_record_however_the_stream_is_cut(cuts: l
     """For any cut of the bytes, no complete closing mark leaves before the outcome is durable."""
     whole = CHUNK * 2 + DONE
     places = sorted({0, *cuts, len(whole)})
-    parts = [whole[a:b] for a, b in zip(places, places[1:], strict=False)]
+    parts = [whole[a:b] for a, b in pairwise(places)]
 
     async def check() -> None:
         case = Case(FakeReply(parts))

@@ -20,6 +20,7 @@ import structlog
 from sekisho.adapters.aiohttp_backend import AiohttpBackend, Endpoint
 from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
 from sekisho.adapters.opa_embedded import EmbeddedOPA
+from sekisho.adapters.policy_memo import MemoizedEngine
 from sekisho.adapters.redis_holds import RedisHoldStore, connect
 from sekisho.adapters.sql_registry import SqlDirectory
 from sekisho.app import create_app
@@ -155,7 +156,7 @@ def build(settings: Settings) -> Worker:
         Parts(
             clock=clock,
             directory=directory,
-            engine=engine,
+            engine=MemoizedEngine(engine),
             scanner=engine.scanner,
             catalog=catalog(settings),
             ledger=ledger,

@@ -12,13 +12,14 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from opa_bindings import OpaEngine, OpaError
 
 from sekisho.adapters.policy_data import NotPolicyData, read_data
+from sekisho.adapters.policy_memo import reads
 from sekisho.adapters.rego_rules import rule_faults
 from sekisho.errors import PolicyRejected
 
@@ -60,12 +61,14 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Rules and data as they would run. `tests` are read but never loaded by the gateway."""
+    """Rules and data as they would run. `tests` are read but never loaded by the gateway; `reads`
+    are the input paths that a decision can depend on (see policy_memo), None if they are all."""
 
     modules: tuple[Module, ...]
     tests: tuple[Module, ...]
     data: dict[str, Any]
     revision: str
+    reads: tuple[tuple[str, ...], ...] | None = None
 
     @property
     def words(self) -> dict[str, tuple[str, ...]]:
@@ -78,14 +81,17 @@ def read_bundle(directory: Path) -> Bundle:
     reader = _Reader(directory)
     bundle = reader.read()
     faults = list(reader.faults)
+    trees: list[dict[str, Any]] = []
     with OpaEngine() as parser:
-        for module in (*bundle.modules, *bundle.tests):
-            faults += _parse_faults(parser, module)
+        for module in bundle.modules:
+            faults += _parse_faults(parser, module, trees)
+        for module in bundle.tests:
+            faults += _parse_faults(parser, module, [])
     if not any(module.path == FOLD_PATH for module in bundle.modules):
         faults.append(Fault(FOLD_PATH, 1, "is missing: it gives the decision"))
     if faults:
         raise PolicyRejected([str(fault) for fault in sorted(faults)])
-    return bundle
+    return replace(bundle, reads=reads(trees))
 
 
 def build(bundle: Bundle, *, with_tests: bool = False) -> OpaEngine:
@@ -118,7 +124,10 @@ def _drop_print(_message: str, _location: str) -> None:
     """print() in a rule is for its tests; in the gateway it would only leak facts."""
 
 
-def _parse_faults(parser: OpaEngine, module: Module) -> Iterator[Fault]:
+def _parse_faults(
+    parser: OpaEngine, module: Module, trees: list[dict[str, Any]]
+) -> Iterator[Fault]:
+    """The faults of one module; its syntax tree is added to `trees`."""
     try:
         found = parser.eval_query(
             "x := rego.parse_module(input.path, input.source)",
@@ -128,6 +137,7 @@ def _parse_faults(parser: OpaEngine, module: Module) -> Iterator[Fault]:
         for fault in faults_of(error, module.path):
             yield Fault(module.path, fault.line, fault.text.split("rego.parse_module: ")[-1])
         return
+    trees.append(found[0]["x"])
     test = module.path.endswith("_test.rego")
     for line, text in rule_faults(found[0]["x"], module.path, module.source, test=test):
         yield Fault(module.path, line, text)

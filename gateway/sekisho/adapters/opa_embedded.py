@@ -2,9 +2,10 @@
 
 Every engine has a thread of its own, which evaluates outside Python's lock; the event loop only
 waits, at most until the deadline. An evaluation cannot be cancelled, so an engine that misses its
-deadline is late: it is never freed while it runs, another takes its place, and it closes itself
-when it finishes. With the third late engine the rules, not the machine, are at fault: the revision
-is suspect, nothing is decided any more, and `on_exhausted` tells the worker to end.
+deadline while it had a processor is late: it is never freed while it runs, another takes its place,
+and it closes itself when it finishes. With the third late engine the rules, not the machine, are at
+fault: the revision is suspect, nothing is decided any more, and `on_exhausted` tells the worker to
+end.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from sekisho.model.decision import Decision, Effect, Reason
 ENGINES = 2  # one evaluates while another is waited for; each holds the data once (about 30 MB)
 DEADLINE_MS = 250  # a decision takes about 1 ms; beyond this the rules are at fault
 LATE_MAX = 2  # late engines a worker tolerates: each may burn a core and grow without bound
+STARVED_S_MAX = 5.0  # an engine that got no processor for so long is given up all the same
 OPEN_S_MAX = 10.0  # compiling 10,000 principals takes about 0.2 s of a core
 ENGINE_NAME = "opa-embedded"
 _QUERY = "sekisho.decision"
@@ -50,7 +52,7 @@ class _State(enum.Enum):
 class _Job:
     """One question on its way. `state` and `runner` change only under the crew's lock."""
 
-    __slots__ = ("document", "future", "runner", "state", "timer")
+    __slots__ = ("began_cpu_s", "began_s", "document", "future", "runner", "state", "timer")
 
     def __init__(self, document: Mapping[str, Any], future: asyncio.Future[Any]) -> None:
         self.document = document
@@ -58,6 +60,8 @@ class _Job:
         self.state = _State.QUEUED
         self.runner: _Runner | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.began_s = 0.0
+        self.began_cpu_s = 0.0
 
 
 class EmbeddedOPA:
@@ -188,11 +192,14 @@ class EmbeddedOPA:
             raise
 
     def _expire(self, crew: _Crew, job: _Job) -> None:
-        late = crew.expire(job)
         if not job.future.done():
             message = "The rules did not answer in time, so nothing was sent. Try again."
             job.future.set_exception(PolicyUnavailable(message))
-        if not late:
+        if crew.starved(job, self._deadline_s):
+            again_s = self._deadline_s
+            job.timer = asyncio.get_running_loop().call_later(again_s, self._expire, crew, job)
+            return
+        if not crew.expire(job):
             return
         self._late += 1
         if self._late > LATE_MAX:
@@ -266,7 +273,23 @@ class _Crew:
             if job.state is not _State.QUEUED:
                 return False
             job.state, job.runner = _State.RUNNING, runner
+            job.began_s, job.began_cpu_s = time.monotonic(), time.thread_time()
             return True
+
+    def starved(self, job: _Job, deadline_s: float) -> bool:
+        """Whether a running job is late for want of a processor and not by its own doing.
+
+        A machine that is overloaded must not look like rules that never end: an engine that got
+        less than half of the deadline in processor time is given more, up to a bound.
+        """
+        with self._lock:
+            if job.state is not _State.RUNNING or job.runner is None or job.runner.ident is None:
+                return False
+            if time.monotonic() - job.began_s > STARVED_S_MAX:
+                return False
+            # The thread is alive: it needs this lock to leave the state RUNNING.
+            clock = time.pthread_getcpuclockid(job.runner.ident)
+            return time.clock_gettime(clock) - job.began_cpu_s < deadline_s / 2
 
     def end(self, job: _Job) -> bool:
         """Whether `job` ended before its deadline."""

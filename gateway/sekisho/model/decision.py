@@ -68,7 +68,8 @@ class Obligations:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`revision` is the digest of the bundle that spoke, stamped by the adapter, never by Rego."""
+    """`revision` is the digest of the bundle that spoke, stamped by the adapter, never by Rego.
+    `memo` says that an equal question had been answered under the same revision before."""
 
     effect: Effect
     reasons: tuple[Reason, ...]
@@ -76,3 +77,4 @@ class Decision:
     obligations: Obligations = field(default_factory=Obligations)
     engine: str = ""
     took_us: int = 0
+    memo: bool = False

@@ -58,7 +58,7 @@ def decided(
             "engine": decision.engine,
             "obligations": obligations_asked(decision.obligations),
             "took_us": decision.took_us,
-            "memo": False,
+            "memo": decision.memo,
         },
         payloads=(Payload("input", document, document),),
     )

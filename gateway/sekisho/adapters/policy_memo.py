@@ -1,0 +1,144 @@
+"""Decisions are pure, so one that was made is not made again.
+
+A decision depends on the revision and on the part of the input that its rules can read. That part
+is known from their syntax trees: `reads` collects every path below `input`. A reference whose rest
+is dynamic counts as reading everything below the point where it becomes so; rules that touch
+`input` as a whole cannot be bounded, and nothing is kept for them. What is kept is keyed by the
+values at those paths, bounded in number, and never outlives its revision.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import orjson
+
+from sekisho.model.decision import Decision
+
+KEPT_MAX = 8192  # some 10 MB; a thousand people with a handful of kinds of request each
+_NOT_KEPT = frozenset({"policy_undefined", "policy_malformed"})
+
+Path = tuple[str, ...]
+
+
+def reads(trees: Iterable[Mapping[str, Any]]) -> tuple[Path, ...] | None:
+    """The paths below `input` that these syntax trees can read; None if that is all of it."""
+    found: set[Path] = set()
+    for tree in trees:
+        paths = _paths(tree)
+        if paths is None:
+            return None
+        found |= paths
+    return tuple(sorted(path for path in found if not _covered(path, found)))
+
+
+def _covered(path: Path, others: set[Path]) -> bool:
+    return any(path[:length] in others for length in range(1, len(path)))
+
+
+def _paths(tree: Mapping[str, Any]) -> set[Path] | None:
+    """Walks without recursion: the depth of a rule is its author's choice."""
+    found: set[Path] = set()
+    stack: list[Any] = [tree]
+    while stack:
+        here = stack.pop()
+        if isinstance(here, list):
+            stack.extend(here)
+        elif isinstance(here, dict):
+            steps = here.get("value")
+            if here.get("type") == "ref" and isinstance(steps, list) and _is_input(steps[0]):
+                path = _names(steps[1:])
+                if not path:
+                    return None
+                found.add(path)
+                stack.extend(steps[1:])
+            elif _is_input(here):
+                return None
+            else:
+                stack.extend(here.values())
+    return found
+
+
+def _is_input(node: Any) -> bool:
+    return isinstance(node, dict) and node.get("type") == "var" and node.get("value") == "input"
+
+
+def _names(steps: list[Any]) -> Path:
+    names = []
+    for step in steps:
+        if step.get("type") != "string":
+            break
+        names.append(str(step["value"]))
+    return tuple(names)
+
+
+class _Bundle(Protocol):
+    @property
+    def revision(self) -> str: ...
+    @property
+    def reads(self) -> tuple[Path, ...] | None: ...
+
+
+class _Engine(Protocol):
+    @property
+    def bundle(self) -> _Bundle: ...
+    async def decide(self, document: Mapping[str, Any]) -> Decision: ...
+
+
+class MemoizedEngine:
+    """A PolicyEngine that asks `engine` only what it has not answered before."""
+
+    def __init__(self, engine: _Engine, kept_max: int = KEPT_MAX) -> None:
+        self._engine = engine
+        self._kept_max = kept_max
+        self._kept: OrderedDict[bytes, Decision] = OrderedDict()
+        self._revision = ""
+        self.hits = 0
+        self.misses = 0
+
+    @property
+    def revision(self) -> str:
+        """The digest of the active bundle."""
+        return self._engine.bundle.revision
+
+    async def decide(self, document: Mapping[str, Any]) -> Decision:
+        """See `PolicyEngine.decide`; `memo` tells which of the two it was."""
+        bundle = self._engine.bundle
+        if bundle.reads is None:
+            return await self._engine.decide(document)
+        if bundle.revision != self._revision:
+            self._kept.clear()
+            self._revision = bundle.revision
+        key = _key(document, bundle.reads)
+        known = self._kept.get(key)
+        if known is not None:
+            self.hits += 1
+            self._kept.move_to_end(key)
+            return known
+        self.misses += 1
+        decision = await self._engine.decide(document)
+        if decision.revision == self._revision and not _fault(decision):
+            self._kept[key] = replace(decision, memo=True, took_us=0)
+            if len(self._kept) > self._kept_max:
+                self._kept.popitem(last=False)
+        return decision
+
+
+def _key(document: Mapping[str, Any], paths: tuple[Path, ...]) -> bytes:
+    """The values at `paths`, told apart from absent ones."""
+    return orjson.dumps([_at(document, path) for path in paths], option=orjson.OPT_SORT_KEYS)
+
+
+def _at(document: Any, path: Path) -> list[Any]:
+    for name in path:
+        if not isinstance(document, Mapping) or name not in document:
+            return []
+        document = document[name]
+    return [document]
+
+
+def _fault(decision: Decision) -> bool:
+    return any(reason.code in _NOT_KEPT for reason in decision.reasons)

@@ -17,6 +17,8 @@ import aiohttp
 from sekisho.backends.profile import Profile
 from sekisho.errors import BackendFailed, BackendTimedOut
 
+_REDIRECTS = range(300, 400)
+
 RESPONSE_HEADER_BYTES_MAX = 16_384  # a backend is trusted with answers, not with our memory
 USER_AGENT = "sekisho"
 
@@ -119,7 +121,7 @@ class AiohttpBackend:
         except (aiohttp.ClientError, OSError) as error:
             message = f"The backend {backend} could not be reached. Try again later."
             raise BackendFailed(message, code="backend_unreachable") from error
-        if 300 <= response.status < 400:
+        if response.status in _REDIRECTS:
             response.close()
             message = f"The backend {backend} answered with a redirect, which is never followed."
             raise BackendFailed(message, code="backend_redirected")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+
 from sekisho.adapters.aiohttp_backend import AiohttpBackend, Endpoint
 from sekisho.backends.profile import Profile, load
 from sekisho.errors import BackendFailed, BackendTimedOut

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sekisho_audit.events import Event
 
 from sekisho.clearance import Clearance
 from sekisho.content.redact import redact_body
@@ -45,6 +44,7 @@ from sekisho.stages.receive import RawRequest, receive
 from sekisho.stages.record import record
 from sekisho.stages.release import Answer, Outcome, Stream, Whole, gather, release
 from sekisho.unsettled import Unsettled
+from sekisho_audit.events import Event
 
 SCAN_INLINE_BYTES_MAX = 32_768  # above it, masking for the record leaves the event loop
 
@@ -61,7 +61,8 @@ class Limits:
 class Parts:
     """What the line is built from; wiring.py puts it together.
 
-    `path_of(backend, endpoint)` is the backend profile's path; `lease_s` how long a claim lasts unrenewed.
+    `path_of(backend, endpoint)` is the path of the backend's profile; `lease_s` how long a claim
+    lasts unrenewed.
     """
 
     clock: Clock
@@ -207,9 +208,7 @@ class Pipeline:
     async def _receive(self, raw: RawRequest, principal: Principal) -> Exchange:
         parts = self._parts
         try:
-            return receive(
-                raw, depth_max=parts.limits.json_depth_max, now_us=parts.clock.now_us()
-            )
+            return receive(raw, depth_max=parts.limits.json_depth_max, now_us=parts.clock.now_us())
         except BadRequest as error:
             error.exchange = uuid7()
             progress = _Progress("receive", ())
@@ -234,14 +233,12 @@ class Pipeline:
             evidence.decided(exchange.id, principal.id, "request", decision, document),
         )
         path = parts.path_of(facts.backend, exchange.endpoint) if facts.backend else ""
-        outgoing = prepare(
-            exchange, principal, facts, decision, path=path, before=progress.before
-        )
+        outgoing = prepare(exchange, principal, facts, decision, path=path, before=progress.before)
         progress.stage = "clear"
         return clear(outgoing)
 
     async def _dispatch(self, cleared: Clearance) -> tuple[Answer, Outcome]:
-        """record and forward; once more, as another intent, if a kept-alive connection was dead.
+        """Record and forward; once more, as another intent, if a kept-alive connection was dead.
 
         An approval is good for one sending, so a held exchange gets no second attempt.
         """

@@ -62,7 +62,8 @@ class Module:
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """Rules and data as they would run. `tests` are read but never loaded by the gateway; `reads`
-    are the input paths that a decision can depend on (see policy_memo), None if they are all."""
+    are the input paths that a decision can depend on (see policy_memo), None if they are all.
+    """
 
     modules: tuple[Module, ...]
     tests: tuple[Module, ...]

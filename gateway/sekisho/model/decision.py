@@ -69,7 +69,8 @@ class Obligations:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`revision` is the digest of the bundle that spoke, stamped by the adapter, never by Rego.
-    `memo` says that an equal question had been answered under the same revision before."""
+    `memo` says that an equal question had been answered under the same revision before.
+    """
 
     effect: Effect
     reasons: tuple[Reason, ...]

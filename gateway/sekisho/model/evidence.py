@@ -7,13 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sekisho_audit.events import Event, Payload
-
 from sekisho.model.decision import Decision, Obligations
 from sekisho.model.exchange import Exchange
 from sekisho.model.ids import uuid7
 from sekisho.model.outgoing import Approval, Outgoing
 from sekisho.model.principal import Principal
+from sekisho_audit.events import Event, Payload
 
 REASON_CHARS_MAX = 512  # a leaf holds at most 64 KiB; a reason is a sentence or two
 REASONS_MAX = 32

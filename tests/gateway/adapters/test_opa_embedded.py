@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from sekisho.adapters import opa_embedded
-from sekisho.adapters import opa_embedded
 from sekisho.adapters.opa_embedded import LATE_MAX, EmbeddedOPA, read_answer
 from sekisho.errors import PolicyRejected, PolicyUnavailable
 from sekisho.model.decision import Effect

@@ -1,4 +1,4 @@
-"""A memoised decision is the decision: over random rules and inputs, and never past its revision."""
+"""A memoised decision is the decision: for random rules and inputs, never past its revision."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opa_bindings import OpaEngine
+
 from sekisho.adapters.policy_memo import MemoizedEngine, reads
 from sekisho.model.decision import Decision, Effect, Reason
 
@@ -19,7 +20,7 @@ LEAVES = st.sampled_from([0, 1, "x", None, True, ["x"], []])
 DOCUMENTS = st.fixed_dictionaries(
     {},
     optional={
-        name: LEAVES | st.fixed_dictionaries({}, optional={inner: LEAVES for inner in NAMES})
+        name: LEAVES | st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, LEAVES))
         for name in NAMES
     },
 )
@@ -30,7 +31,9 @@ REFS = st.sampled_from(
     ]
 )  # fmt: skip
 BODIES = st.lists(
-    st.builds(lambda ref, value: f"{ref} == {value}", REFS, st.sampled_from(["0", "1", '"x"', "null"])),
+    st.builds(
+        lambda ref, value: f"{ref} == {value}", REFS, st.sampled_from(["0", "1", '"x"', "null"])
+    ),
     min_size=1,
     max_size=3,
 )
@@ -44,7 +47,7 @@ def _tree(source: str) -> dict[str, Any]:
 
 def _module(bodies: list[list[str]]) -> str:
     rules = "\n".join(
-        "yes if {\n\tsome key in [\"a\", \"b\"]\n\t" + "\n\t".join(body) + "\n}" for body in bodies
+        'yes if {\n\tsome key in ["a", "b"]\n\t' + "\n\t".join(body) + "\n}" for body in bodies
     )
     return f"package p\n\ndefault yes := false\n\n{rules}\n"
 
@@ -98,11 +101,11 @@ def test_it_never_differs_from_evaluating(
         ("x := input.a; x.b == 1", (("a",),)),
         ("input.a.b == 1; input.a == 2", (("a",),)),
         ("data.t[input.a.b] == 1", (("a", "b"),)),
-        ("input[x] == 1; x := \"a\"", None),
+        ('input[x] == 1; x := "a"', None),
         ("x := input; x.a == 1", None),
         ("count(input) == 1", None),
         ("walk(input, [_, 1])", None),
-        ("data.p.f == 1 with input as {\"a\": 1}", None),
+        ('data.p.f == 1 with input as {"a": 1}', None),
         ("data.p.f == 1 with input.a as 2", (("a",),)),
         ("every v in input.a { v == input.b.c }", (("a",), ("b", "c"))),
     ],

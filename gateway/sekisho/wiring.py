@@ -156,7 +156,7 @@ def build(settings: Settings) -> Worker:
         Parts(
             clock=clock,
             directory=directory,
-            engine=MemoizedEngine(engine),
+            engine=MemoizedEngine(engine, settings.policy.memo_max),
             scanner=engine.scanner,
             catalog=catalog(settings),
             ledger=ledger,

@@ -27,6 +27,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from sekisho.adapters.key_desk import KeyDesk  # noqa: E402
+from sekisho.config import load as load_settings  # noqa: E402
 from support.installation import Installation, free_port
 
 mpl.use("Agg")
@@ -35,6 +37,7 @@ from matplotlib import pyplot as plt
 HERE = Path(__file__).parent
 PRINCIPALS = 1000
 KEYS = 100
+MEMO_MAX = 8192
 STREAM_CHUNKS, PAUSE_MS = 100, 10.0
 
 
@@ -126,16 +129,24 @@ def policy_data() -> str:
     return shipped.replace("principals: {}\n", f"principals:\n{people}")
 
 
-def gateway(folder: Path, backend: str, requests: int) -> dict[str, float]:
-    """The governed gateway, everything on."""
+def gateway(folder: Path, backend: str, requests: int, memo_max: int) -> dict[str, float]:
+    """The governed gateway, everything on; `memo_max` decisions are kept."""
     installation = Installation(
-        folder, {"*": backend}, settings={"log": {"level": "error"}}, policy_data=policy_data()
+        folder,
+        {"*": backend},
+        settings={"log": {"level": "error"}, "policy": {"memo_max": memo_max}},
+        policy_data=policy_data(),
     )
     with pinned(0):
         installation.start()
     try:
         keys = folder / "keys.txt"
-        keys.write_text("\n".join(installation.key(f"staff-{n}") for n in range(KEYS)))
+        desk = KeyDesk(load_settings(installation.config))
+        made = [
+            desk.create(f"staff-{n}", groups=("employees",), roles=("employee",))
+            for n in range(KEYS)
+        ]
+        keys.write_text("\n".join(made))
         assert installation.process is not None
         return measure("gateway", installation.process.pid, installation.port, keys, requests)
     finally:
@@ -165,7 +176,7 @@ def plot(results: dict[str, dict[str, float]], file: Path) -> None:
     figure, axes = plt.subplots(1, len(shown), figsize=(13, 3.4))
     for axis, name in zip(axes, shown, strict=True):
         values = [results[target][name] for target in results]
-        bars = axis.bar(list(results), values, color=["#1f6f5c", "#b0b0b0"])
+        bars = axis.bar(list(results), values, color=["#1f6f5c", "#7fb3a3", "#b0b0b0"])
         axis.bar_label(bars, fmt="%.3g")
         axis.set_title(name.replace("_", " "), fontsize=10)
     figure.suptitle("Sekisho with everything on, beside a FastAPI + httpx pass-through")
@@ -192,7 +203,8 @@ def main() -> None:
             folder = Path(name)
             disk_ms = fdatasync_p50_ms(folder)
             results = {
-                "sekisho": gateway(folder / "g", url, options.requests),
+                "sekisho": gateway(folder / "g", url, options.requests, MEMO_MAX),
+                "no memo": gateway(folder / "n", url, options.requests, 0),
                 "pass-through": pass_through(folder, url, options.requests),
             }
     finally:
@@ -206,10 +218,13 @@ def main() -> None:
 
 def report(results: dict[str, dict[str, float]], disk_ms: float) -> None:
     """The table of docs/performance.md."""
-    ours, theirs = results["sekisho"], results["pass-through"]
-    print(f"{'':26}{'sekisho':>12}{'pass-through':>14}{'ratio':>8}")
+    ours, cold, theirs = results["sekisho"], results["no memo"], results["pass-through"]
+    print(f"{'':26}{'sekisho':>12}{'no memo':>12}{'pass-through':>14}{'ratio':>8}{'no memo':>9}")
     for name, value in ours.items():
-        print(f"{name:26}{value:12.2f}{theirs[name]:14.2f}{value / theirs[name]:8.2f}")
+        print(
+            f"{name:26}{value:12.2f}{cold[name]:12.2f}{theirs[name]:14.2f}"
+            f"{value / theirs[name]:8.2f}{cold[name] / theirs[name]:9.2f}"
+        )
     added = ours["p50_ms_1"] - theirs["p50_ms_1"] - 2 * disk_ms
     print(f"fdatasync p50 in this run: {disk_ms:.3f} ms")
     print(f"p50 at one caller beyond the pass-through, less two fdatasyncs: {added:.2f} ms")

@@ -18,7 +18,6 @@ import orjson
 
 from sekisho.model.decision import Decision
 
-KEPT_MAX = 8192  # some 10 MB; a thousand people with a handful of kinds of request each
 _NOT_KEPT = frozenset({"policy_undefined", "policy_malformed"})
 
 Path = tuple[str, ...]
@@ -91,7 +90,7 @@ class _Engine(Protocol):
 class MemoizedEngine:
     """A PolicyEngine that asks `engine` only what it has not answered before."""
 
-    def __init__(self, engine: _Engine, kept_max: int = KEPT_MAX) -> None:
+    def __init__(self, engine: _Engine, kept_max: int) -> None:
         self._engine = engine
         self._kept_max = kept_max
         self._kept: OrderedDict[bytes, Decision] = OrderedDict()
@@ -107,7 +106,7 @@ class MemoizedEngine:
     async def decide(self, document: Mapping[str, Any]) -> Decision:
         """See `PolicyEngine.decide`; `memo` tells which of the two it was."""
         bundle = self._engine.bundle
-        if bundle.reads is None:
+        if bundle.reads is None or not self._kept_max:
             return await self._engine.decide(document)
         if bundle.revision != self._revision:
             self._kept.clear()

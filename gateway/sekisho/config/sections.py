@@ -210,6 +210,12 @@ class PolicySettings(Section):
     engines: int = Field(
         2, ge=1, le=16, description="Engines a worker keeps, so that a slow decision is not alone."
     )
+    memo_max: int = Field(
+        8192,
+        ge=0,
+        le=1_000_000,
+        description="Decisions kept for equal questions under one revision, about 1 KB each. 0: none.",
+    )
 
     @model_validator(mode="after")
     def _server_has_a_place(self) -> Self:

@@ -84,7 +84,7 @@ def test_it_never_differs_from_evaluating(
             engine.add_policy("p.rego", source)
             engine.add_data({"table": {"x": "x", "0": 0}})
             direct = Direct(engine, reads([_tree(source)]))
-            memoized = MemoizedEngine(direct)
+            memoized = MemoizedEngine(direct, 100)
             for document in [*documents, *documents]:
                 answer = await memoized.decide(document)
                 fresh = await direct.decide(document)
@@ -151,7 +151,7 @@ ALLOW = Decision(Effect.ALLOW, (), "r1", took_us=700)
 async def test_a_second_equal_question_is_not_asked_and_says_so() -> None:
     """Only what the rules read counts; the rest may differ."""
     told = Told(ALLOW)
-    engine = MemoizedEngine(told)
+    engine = MemoizedEngine(told, 100)
 
     first = await engine.decide({"a": 1, "time": 1})
     second = await engine.decide({"a": 1, "time": 2})
@@ -164,7 +164,7 @@ async def test_a_second_equal_question_is_not_asked_and_says_so() -> None:
 async def test_absent_and_null_are_different() -> None:
     """A missing member is not a member with the value null."""
     told = Told(ALLOW)
-    engine = MemoizedEngine(told)
+    engine = MemoizedEngine(told, 100)
 
     for document in ({}, {"a": None}, {"a": []}, {"a": [None]}):
         await engine.decide(document)
@@ -175,7 +175,7 @@ async def test_absent_and_null_are_different() -> None:
 async def test_another_revision_forgets_everything() -> None:
     """A decision never outlives the rules that made it."""
     told = Told(ALLOW)
-    engine = MemoizedEngine(told)
+    engine = MemoizedEngine(told, 100)
     await engine.decide({"a": 1})
 
     told.decision = Decision(Effect.DENY, (), "r2")
@@ -192,7 +192,7 @@ async def test_a_decision_of_a_swapped_revision_is_not_kept() -> None:
             return ALLOW
 
     told = Swapping(ALLOW)
-    engine = MemoizedEngine(told)
+    engine = MemoizedEngine(told, 100)
     await engine.decide({"a": 1})
 
     assert 1 == engine.misses
@@ -203,7 +203,7 @@ async def test_a_decision_of_a_swapped_revision_is_not_kept() -> None:
 async def test_faults_are_asked_again() -> None:
     """An evaluation that failed may work the next time."""
     told = Told(Decision(Effect.DENY, (Reason("policy_undefined", "", ""),), "r1"))
-    engine = MemoizedEngine(told)
+    engine = MemoizedEngine(told, 100)
 
     for _ in range(2):
         await engine.decide({"a": 1})
@@ -225,9 +225,20 @@ async def test_it_is_bounded() -> None:
 async def test_without_a_bound_nothing_is_kept() -> None:
     """Rules that touch all of the input are asked each time."""
     told = Told(ALLOW, reads=None)
-    engine = MemoizedEngine(told)
+    engine = MemoizedEngine(told, 100)
 
     for _ in range(2):
         await engine.decide({"a": 1})
+
+    assert 2 == len(told.asked)
+
+
+async def test_it_can_be_switched_off() -> None:
+    """A limit of none keeps none."""
+    told = Told(ALLOW)
+    engine = MemoizedEngine(told, 0)
+
+    for _ in range(2):
+        assert not (await engine.decide({"a": 1})).memo
 
     assert 2 == len(told.asked)

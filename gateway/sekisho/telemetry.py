@@ -17,13 +17,14 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 Fields = MutableMapping[str, Any]
 
@@ -43,6 +44,9 @@ _KEY = re.compile(r"sk-[A-Za-z0-9_-]{8,}|Bearer\s+\S+", re.IGNORECASE)
 _LONG_S = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _SHORT_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5)
 _LABEL_CHARS_MAX = 64  # labels are ours; a longer one came from outside and would not be bounded
+_LABELS_MAX = 256  # error codes and backends are far fewer; more would be a leak
+
+Metric = TypeVar("Metric", Counter, Histogram)
 
 
 def configure(level: str, form: Literal["json", "console"]) -> None:
@@ -132,25 +136,18 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        self._exchanges = Counter(
-            "sekisho_exchanges",
-            "Exchanges that ended, by outcome code.",
-            ["code"],
-            registry=self.registry,
+        self._exchanges = self._counter(
+            "exchanges", "Requests for an answer that ended, by outcome code.", "code"
         )
-        self._stage_s = self._histogram("stage", "Time in one stage of the line.", "stage", _LONG_S)
         self._backend_s = self._histogram(
-            "backend", "From sending to the last byte of the answer.", "backend", _LONG_S
+            "backend", "From sending to the head of the answer.", "backend", _LONG_S
         )
         self._decision_s = self._histogram("decision", "One policy decision.", "stage", _SHORT_S)
         self._append_s = self._histogram(
             "ledger_append", "One durable append, as the worker sees it.", "outcome", _SHORT_S
         )
-        self._holds = Counter(
-            "sekisho_holds",
-            "Holds that came into a state, as seen by this worker.",
-            ["state"],
-            registry=self.registry,
+        self._holds = self._counter(
+            "holds", "Holds that came into a state, as seen by this worker.", "state"
         )
         self._chunks = Counter(
             "sekisho_chunks", "Chunks of streams relayed to clients.", registry=self.registry
@@ -162,34 +159,37 @@ class Metrics:
             multiprocess_mode="livesum",
         )
 
-    def _histogram(self, name: str, text: str, label: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(
-            f"sekisho_{name}_seconds", text, [label], buckets=buckets, registry=self.registry
+    def _counter(self, name: str, text: str, label: str) -> _Labelled[Counter]:
+        return _Labelled(Counter(f"sekisho_{name}", text, [label], registry=self.registry))
+
+    def _histogram(
+        self, name: str, text: str, label: str, buckets: tuple[float, ...]
+    ) -> _Labelled[Histogram]:
+        return _Labelled(
+            Histogram(
+                f"sekisho_{name}_seconds", text, [label], buckets=buckets, registry=self.registry
+            )
         )
 
     def exchange_ended(self, code: str) -> None:
-        """Count an exchange under its outcome: `ok`, or the code of its error."""
-        self._exchanges.labels(_label(code)).inc()
-
-    def stage_took(self, stage: str, seconds: float) -> None:
-        """Time one stage of the line."""
-        self._stage_s.labels(_label(stage)).observe(seconds)
+        """Count a request for an answer: `ok`, `held`, `cancelled`, or the code of its error."""
+        self._exchanges.of(code).inc()
 
     def backend_took(self, backend: str, seconds: float) -> None:
         """Time one call of a backend."""
-        self._backend_s.labels(_label(backend)).observe(seconds)
+        self._backend_s.of(backend).observe(seconds)
 
     def decision_took(self, stage: str, seconds: float) -> None:
         """Time one policy decision at a stage of policy."""
-        self._decision_s.labels(_label(stage)).observe(seconds)
+        self._decision_s.of(stage).observe(seconds)
 
     def append_took(self, outcome: str, seconds: float) -> None:
         """Time one append; `outcome` is `ok` or `failed`."""
-        self._append_s.labels(_label(outcome)).observe(seconds)
+        self._append_s.of(outcome).observe(seconds)
 
     def hold_entered(self, state: str) -> None:
         """Count a hold that came into a state."""
-        self._holds.labels(_label(state)).inc()
+        self._holds.of(state).inc()
 
     def chunks_relayed(self, count: int) -> None:
         """Count relayed chunks; called once a stream, so that a chunk costs nothing."""
@@ -205,5 +205,22 @@ class Metrics:
         return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
-def _label(value: str) -> str:
-    return value if len(value) <= _LABEL_CHARS_MAX else "other"
+class _Labelled(Generic[Metric]):
+    """A metric with one label; remembers its children, whose look-up costs more than counting."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric: Metric = metric
+        self._children: dict[str, Metric] = {}
+
+    def of(self, value: str) -> Metric:
+        child = self._children.get(value)
+        if child is None:
+            if len(value) > _LABEL_CHARS_MAX or len(self._children) >= _LABELS_MAX:
+                value = "other"
+            child = self._children[value] = self._metric.labels(value)
+        return child
+
+
+def forget_worker(folder: Path, pid: int) -> None:
+    """Take what a dead worker had under way out of the counts; what it finished stays."""
+    mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

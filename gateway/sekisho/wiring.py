@@ -19,6 +19,7 @@ import structlog
 
 from sekisho.adapters.aiohttp_backend import AiohttpBackend, Endpoint
 from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
+from sekisho.adapters.measured_ledger import MeasuredLedger
 from sekisho.adapters.opa_embedded import EmbeddedOPA
 from sekisho.adapters.policy_memo import MemoizedEngine
 from sekisho.adapters.redis_holds import RedisHoldStore, connect
@@ -35,6 +36,7 @@ from sekisho.model.catalog import Catalog
 from sekisho.model.hold import HoldLimits
 from sekisho.pipeline import Limits as LineLimits
 from sekisho.pipeline import Parts, Pipeline
+from sekisho.ports import Ledger
 from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 from sekisho.web.data_path import DataPath
@@ -130,10 +132,12 @@ class Worker:
 def build(settings: Settings) -> Worker:
     """Put one worker together. Raises SekishoError for settings that name what does not exist."""
     clock = SystemClock()
-    ledger = AuditdLedger(
+    metrics = Metrics()
+    auditd = AuditdLedger(
         str(settings.auditd_socket),
         limits=LedgerLimits(append_deadline_s=settings.audit.append_deadline_s),
     )
+    ledger = MeasuredLedger(auditd, metrics)
     limits = hold_limits(settings)
     holds = RedisHoldStore(
         connect(settings.redis_url),
@@ -166,8 +170,9 @@ def build(settings: Settings) -> Worker:
             filing=filing,
             lease_s=settings.holds.lease_s,
             unsettled=unsettled,
-            session=ledger.session,
+            session=auditd.session,
             limits=LineLimits(settings.server.json_depth_max, settings.holds.answer_bytes_max),
+            metrics=metrics,
         )
     )
     sweep = Sweep(holds, ledger, pipeline.resume)
@@ -180,10 +185,9 @@ def build(settings: Settings) -> Worker:
         public_url=settings.public_url,
         launch=sweep.start,
     )
-    metrics = Metrics()
     services = Services(holds=holds, ledger=ledger, directory=directory, hold_limits=limits)
     checks = {
-        "ledger": ledger_check(ledger),
+        "ledger": ledger_check(auditd),
         "holds": holds_check(holds),
         "registry": directory.check,
         "policy": engine.check,
@@ -199,8 +203,9 @@ def build(settings: Settings) -> Worker:
             inflight_max=settings.server.inflight_max,
         ),
         create_app(services, checks, metrics),
+        metrics=metrics,
     )
-    return Worker(app, ledger, holds, directory, engine, backend, sweep, filing, unsettled)
+    return Worker(app, auditd, holds, directory, engine, backend, sweep, filing, unsettled)
 
 
 def hold_limits(settings: Settings) -> HoldLimits:
@@ -247,7 +252,7 @@ def endpoints(settings: Settings) -> dict[str, Endpoint]:
     }
 
 
-async def _reapply(store: RedisHoldStore, ledger: AuditdLedger) -> None:
+async def _reapply(store: RedisHoldStore, ledger: Ledger) -> None:
     await rebuild.reapply(store, ledger)
 
 

@@ -133,7 +133,6 @@ def test_metrics_are_rendered_for_prometheus() -> None:
     metrics = Metrics()
     metrics.exchange_ended("ok")
     metrics.exchange_ended("x" * 65)
-    metrics.stage_took("decide", 0.001)
     metrics.backend_took("openai", 0.2)
     metrics.decision_took("request", 0.0004)
     metrics.append_took("ok", 0.002)
@@ -146,7 +145,6 @@ def test_metrics_are_rendered_for_prometheus() -> None:
     for sample in (
         'sekisho_exchanges_total{code="ok"} 1.0',
         'sekisho_exchanges_total{code="other"} 1.0',
-        'sekisho_stage_seconds_count{stage="decide"} 1.0',
         'sekisho_backend_seconds_count{backend="openai"} 1.0',
         'sekisho_decision_seconds_count{stage="request"} 1.0',
         'sekisho_ledger_append_seconds_count{outcome="ok"} 1.0',

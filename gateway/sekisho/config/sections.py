@@ -197,9 +197,12 @@ class PolicySettings(Section):
     """The rules and the engine that answers by them."""
 
     engine: Literal["embedded", "server"] = Field(
-        "embedded", description="OPA inside the worker, or an OPA server. Never one for the other."
+        "embedded",
+        description="OPA inside the worker. `server`, an OPA beside it, is not built yet.",
     )
-    url: HttpUrl | None = Field(None, description="The OPA server; needed when engine is server.")
+    url: HttpUrl | None = Field(
+        None, description="The OPA server of engine = server: not built yet."
+    )
     bundle: Path = Field(
         default_factory=_shipped_pack,
         description="Directory of rules and data. Absent: the pack that comes with Sekisho.",
@@ -214,13 +217,14 @@ class PolicySettings(Section):
         8192,
         ge=0,
         le=1_000_000,
-        description="Decisions kept for equal questions under one revision, about 1 KB each. 0: none.",
+        description="Decisions kept for equal questions under one revision, about 1 KB each; 0 for "
+        "none.",
     )
 
     @model_validator(mode="after")
-    def _server_has_a_place(self) -> Self:
-        if (self.engine == "server") != (self.url is not None):
-            raise ValueError('url goes with engine = "server", and only with it')
+    def _built(self) -> Self:
+        if self.engine == "server" or self.url is not None:
+            raise ValueError('engine = "server" is not built yet: use "embedded", leave url out')
         return self
 
 
@@ -242,17 +246,11 @@ class HoldSettings(Section):
     hops_max: int = Field(
         9, ge=1, le=19, description="303 hops; the strictest common client follows 10."
     )
-    ttl_s: int = Field(
-        8 * _HOUR_S,
-        ge=10,
-        le=7 * _DAY_S,
-        description="Life of a hold when policy names none: a working day. Silence never approves.",
-    )
     ttl_s_max: int = Field(
         7 * _DAY_S,
         ge=10,
         le=30 * _DAY_S,
-        description="The longest life policy may ask for, since content is kept that long.",
+        description="The longest life policy may give a hold, since content is kept that long.",
     )
     lease_s: float = Field(
         30,
@@ -286,8 +284,6 @@ class HoldSettings(Section):
     def _waits_fit(self) -> Self:
         if self.hop_wait_s > self.wait_total_s:
             raise ValueError("hop_wait_s must not be above wait_total_s")
-        if self.ttl_s > self.ttl_s_max:
-            raise ValueError("ttl_s must not be above ttl_s_max")
         if self.answer_bytes_max > self.hold_bytes_total_max:
             raise ValueError("answer_bytes_max must not be above hold_bytes_total_max")
         return self

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -48,13 +48,19 @@ class Whole:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stream:
-    """An answer under way; `pieces` must be iterated to its end or closed."""
+    """An answer under way; `pieces` must be iterated to its end or closed.
+
+    What operators count is known then: `ended` is `ok` or the code of what broke it off, `chunks`
+    how many came.
+    """
 
     status: int
     headers: Mapping[str, str]
-    pieces: AsyncGenerator[bytes, None]
+    pieces: AsyncGenerator[bytes, None] = field(init=False)
+    ended: str = "ok"
+    chunks: int = 0
 
 
 class Outcome:
@@ -129,8 +135,9 @@ async def release(
     reply, outgoing = answer.reply, answer.recorded.clearance.outgoing
     streamed = reply.headers.get("content-type", "").startswith("text/event-stream")
     if reply.status == HTTPStatus.OK and outgoing.stream and streamed:
-        guard = _Relay(answer, outcome, keep, answer_bytes_max)
-        return Stream(200, kept_headers(reply.headers, outgoing.exchange), guard.pieces())
+        stream = Stream(HTTPStatus.OK, kept_headers(reply.headers, outgoing.exchange))
+        stream.pieces = _Relay(answer, outcome, keep, answer_bytes_max).pieces(stream)
+        return stream
     return await gather(answer, outcome, keep, answer_bytes_max=answer_bytes_max)
 
 
@@ -169,12 +176,13 @@ class _Relay:
         self._bytes = 0
         self._tail = b""
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
+    async def pieces(self, stream: Stream) -> AsyncGenerator[bytes, None]:
         try:
             async for chunk in self._reply.chunks():
                 self._chunks.append(chunk)
                 self._bytes += len(chunk)
                 if self._bytes > self._bytes_max:
+                    stream.ended = "answer_too_large"
                     await self._outcome.settle("stopped", {"cause": "answer_too_large"})
                     yield error_event("answer_too_large", "The answer grew beyond its limit.")
                     return
@@ -185,15 +193,19 @@ class _Relay:
             if self._tail:
                 yield self._tail
         except BackendFailed as error:
+            stream.ended = error.code
             with suppress(LedgerUnavailable):  # told later; the client hears of the backend
                 await self._outcome.settle("failed", {"cause": error.code, "bytes": self._bytes})
             yield error_event(error.code, error.message)
         except LedgerUnavailable as error:
+            stream.ended = error.code
             yield error_event(error.code, error.message)
         except _CANCELLED:
+            stream.ended = "cancelled"
             await self._gone()
             raise
         finally:
+            stream.chunks = len(self._chunks)
             self._outcome.abandon("internal_error")
             await self._reply.close()
 

@@ -20,6 +20,7 @@ from sekisho.errors import NotFound, Overloaded, SekishoError, TooLarge, TooSlow
 from sekisho.pipeline import Pipeline
 from sekisho.stages.receive import RawRequest
 from sekisho.stages.release import Stream, Whole
+from sekisho.telemetry import Metrics
 from sekisho.web.problems import Headers, internal, problem
 from sekisho.web.waiting import Reply, Waiting
 
@@ -50,11 +51,20 @@ class Limits:
 class DataPath:
     """The ASGI application in front; what is not on the data path goes to `rest`."""
 
-    def __init__(self, pipeline: Pipeline, waiting: Waiting, limits: Limits, rest: ASGIApp) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        waiting: Waiting,
+        limits: Limits,
+        rest: ASGIApp,
+        *,
+        metrics: Metrics,
+    ) -> None:
         self._pipeline = pipeline
         self._waiting = waiting
         self._limits = limits
         self._rest = rest
+        self._metrics = metrics
         self._inflight = 0
         self._body_bytes = 0
         self.admitting = True
@@ -90,9 +100,12 @@ class DataPath:
         """Run `handler` until it is done or the client has gone, whichever comes first."""
         if not self.admitting or self._inflight >= self._limits.inflight_max:
             message = "This gateway is at its limit. Nothing was sent; try again in a moment."
-            await _write(send, *problem(Overloaded(message)))
+            full = Overloaded(message)
+            self._metrics.exchange_ended(full.code)
+            await _write(send, *problem(full))
             return
         self._inflight += 1
+        self._metrics.inflight.inc()
         watch = _Hangup(receive)
         answer = _Answering(send)
         try:
@@ -105,7 +118,7 @@ class DataPath:
                 _log.error("a stream broke off", code=error.code, exchange=error.exchange)
                 raise
             await _write(answer, *problem(error, exchange=error.exchange))
-        except Exception:
+        except Exception:  # the last boundary: our fault becomes an answer and a log line
             _log.exception("unexpected fault on the data path", path=scope.get("path"))
             if answer.started:
                 raise
@@ -113,8 +126,23 @@ class DataPath:
         finally:
             watch.stop()
             self._inflight -= 1
+            self._metrics.inflight.dec()
 
     async def _chat(self, scope: Scope, watch: _Hangup, send: Send) -> None:
+        """Answer and count: `code` is what operators see this request under."""
+        code = "internal_error"
+        try:
+            code = await self._answer(scope, watch, send)
+        except asyncio.CancelledError:
+            code = "cancelled"
+            raise
+        except SekishoError as error:
+            code = error.code
+            raise
+        finally:
+            self._metrics.exchange_ended(code)
+
+    async def _answer(self, scope: Scope, watch: _Hangup, send: Send) -> str:
         headers = dict(scope["headers"])
         body = await self._body(headers, watch)
         try:
@@ -131,12 +159,16 @@ class DataPath:
         finally:
             self._body_bytes -= len(body)
         if isinstance(reply, Stream):
-            await _write_stream(send, reply)
-        elif isinstance(reply, Whole):
+            try:
+                await _write_stream(send, reply)
+            finally:
+                self._metrics.chunks_relayed(reply.chunks)
+            return reply.ended
+        if isinstance(reply, Whole):
             await _write(send, reply.status, _headers(reply.headers), reply.body)
-        else:
-            waited = await self._waiting.first(reply, post_path=scope["path"])
-            await _write_reply(send, waited)
+            return "ok"
+        await _write_reply(send, await self._waiting.first(reply, post_path=scope["path"]))
+        return "held"
 
     async def _result(self, scope: Scope, watch: _Hangup, send: Send) -> None:
         watch.start()

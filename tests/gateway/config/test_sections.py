@@ -79,14 +79,14 @@ def test_limits_that_contradict_one_another_are_refused() -> None:
     """A total below one item, or a wait longer than all waits, cannot be meant."""
     refused("body_bytes_total_max", server={"body_bytes_max": 4096, "body_bytes_total_max": 2048})
     refused("hop_wait_s", holds={"hop_wait_s": 60, "wait_total_s": 30})
-    refused("ttl_s", holds={"ttl_s": 5000, "ttl_s_max": 4000})
     refused("answer_bytes_max", holds={"answer_bytes_max": 2**22, "hold_bytes_total_max": 2**21})
 
 
-def test_the_engine_and_its_place_go_together() -> None:
-    """A URL without engine = "server" would look used and be ignored."""
-    refused("url goes with", policy={"engine": "server"})
-    refused("url goes with", policy={"url": "http://127.0.0.1:8181"})
+def test_an_engine_that_is_not_built_is_refused() -> None:
+    """Rules that an operator believes to be asked elsewhere must not be asked here in silence."""
+    refused("not built yet", policy={"engine": "server"})
+    refused("not built yet", policy={"engine": "server", "url": "http://127.0.0.1:8181"})
+    refused("not built yet", policy={"url": "http://127.0.0.1:8181"})
 
 
 def test_a_data_dir_too_long_for_a_socket_is_refused() -> None:

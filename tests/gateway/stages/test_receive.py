@@ -17,6 +17,9 @@ def _receive(body: bytes) -> Exchange:
     return receive(raw, depth_max=64, now_us=1_700_000_000_000_000)
 
 
+LONG_S = {"tool\u017f": []}  # as a keyword, Python itself would fold it
+
+
 def _body(**members: Any) -> bytes:
     whole = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **members}
     return json.dumps({k: v for k, v in whole.items() if v is not ...}).encode()
@@ -53,7 +56,7 @@ WRONG = {
     "max_tokens as huge float": b'{"model":"m","messages":[{"role":"u"}],"max_tokens":1e30}',
     "tools not a list": _body(tools={"type": "function"}),
     "member in capitals": _body(Tools=[]),
-    "member that folds to another": _body(toolſ=[]),
+    "member that folds to another": _body(**LONG_S),
     "message member in capitals": _body(messages=[{"role": "user", "Content": "x"}]),
     "part member in capitals": _body(messages=[{"role": "user", "content": [{"Type": "text"}]}]),
     "tool member in capitals": _body(tools=[{"type": "function", "Type": "web_search"}]),

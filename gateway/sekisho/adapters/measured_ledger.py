@@ -1,0 +1,47 @@
+"""The ledger with a watch on it: how long each append took, for operators.
+
+Everything passes through unchanged, errors and cancellation included; only `append` is timed,
+because it is what every exchange waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+
+from sekisho.errors import LedgerRefused, LedgerUnavailable
+from sekisho.ports import ExchangeKeys, Ledger, LedgerHold
+from sekisho.telemetry import Metrics
+from sekisho_audit.events import Appended, Event
+
+
+class MeasuredLedger:
+    """Satisfies `sekisho.ports.Ledger` by another one."""
+
+    def __init__(self, ledger: Ledger, metrics: Metrics) -> None:
+        self._ledger = ledger
+        self._metrics = metrics
+
+    @property
+    def origin(self) -> str:
+        """See the port."""
+        return self._ledger.origin
+
+    async def append(self, events: Sequence[Event]) -> Sequence[Appended]:
+        """See the port. An append whose caller left is counted by nobody: it was not measured."""
+        began_s = perf_counter()
+        try:
+            taken = await self._ledger.append(events)
+        except (LedgerUnavailable, LedgerRefused):
+            self._metrics.append_took("failed", perf_counter() - began_s)
+            raise
+        self._metrics.append_took("ok", perf_counter() - began_s)
+        return taken
+
+    async def exchange_keys(self, principal: str, exchange: str) -> ExchangeKeys:
+        """See the port."""
+        return await self._ledger.exchange_keys(principal, exchange)
+
+    async def open_holds(self) -> Sequence[LedgerHold]:
+        """See the port."""
+        return await self._ledger.open_holds()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import socket
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from sekisho.web.data_path import DataPath
 from sekisho.web.http_guard import guarded
 
 EXIT_REPLACE = 75  # EX_TEMPFAIL: start me again
+GC_ALLOCATIONS = 50_000  # some hundred requests between two looks
 KEEPALIVE_S = 65  # longer than the 60 s that load balancers keep idle connections
 
 _log = structlog.get_logger("sekisho.worker")
@@ -42,6 +44,7 @@ async def run(settings: Settings, listener: socket.socket) -> int:
     worker = wiring.build(settings)
     server = _Server(_config(settings, worker.app))
     await worker.start(on_exhausted=exhausted.set)
+    calm_collector()
     ending = asyncio.create_task(_end_when(exhausted, worker, server))
     try:
         await server.serve(sockets=[listener])
@@ -72,6 +75,16 @@ def _config(settings: Settings, app: DataPath) -> uvicorn.Config:
         timeout_keep_alive=KEEPALIVE_S,
         timeout_graceful_shutdown=int(settings.server.drain_s),
     )
+
+
+def calm_collector() -> None:
+    """Look for reference cycles seldom: requests make none, and each look costs all of them.
+
+    What lives as long as the process is not looked at again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_ALLOCATIONS, 20, 50)
 
 
 def main() -> int:

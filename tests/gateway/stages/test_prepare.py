@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from sekisho.errors import DeniedByPolicy
+from sekisho.model.decision import Decision, Effect, Obligations
+from sekisho.model.exchange import Exchange
+from sekisho.model.facts import Facts
+from sekisho.model.outgoing import Outgoing
+from sekisho.stages.prepare import prepare, unchanged
+from support.holds import STAFF
+
+BODY = b'{ "model":"m", "messages":[{"role":"user","content":"caf\\u00e9"}], "temperature":1.0e0 }'
+
+
+def _prepared(effect: Effect, body: bytes = BODY, **asked: object) -> Outgoing:
+    decision = Decision(effect, (), "sha256:0", replace(Obligations(), **asked))
+    exchange = Exchange("x1", 0, "chat.completions", body, orjson.loads(body), "127.0.0.1")
+    facts = Facts({}, "demo", ())
+    return prepare(exchange, STAFF, facts, decision, path="/p", before=())
+
+
+def test_without_obligations_the_clients_own_bytes_go_out() -> None:
+    """Spaces, escapes and the spelling of numbers stay as they were."""
+    leaving = _prepared(Effect.ALLOW)
+
+    assert BODY == leaving.body
+    assert () == leaving.rewritten
+    assert ("demo", "/p", "staff-7") == (leaving.backend, leaving.path, leaving.principal)
+
+
+def test_an_obligation_makes_another_body_and_says_so() -> None:
+    """Only what it asks for differs, and the client's parsed request is not touched."""
+    leaving = _prepared(Effect.ALLOW, max_tokens=5)
+
+    assert {**orjson.loads(BODY), "max_tokens": 5} == orjson.loads(leaving.body)
+    assert leaving.rewritten
+
+
+def test_a_denied_body_is_not_rewritten() -> None:
+    """Nothing will leave, so there is nothing to make."""
+    assert BODY == _prepared(Effect.DENY, max_tokens=5).body
+
+
+def test_approved_bytes_may_not_be_changed_by_todays_obligations() -> None:
+    """People approved these bytes, not others."""
+    capped = b'{"model":"m","messages":[],"max_tokens":5}'
+    unchanged(_prepared(Effect.ALLOW, capped, max_tokens=5))
+
+    leaving = replace(_prepared(Effect.ALLOW, capped, max_tokens=4), body=capped)
+    with pytest.raises(DeniedByPolicy) as caught:
+        unchanged(leaving)
+    assert "policy_changed" == caught.value.code

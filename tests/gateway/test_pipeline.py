@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from sekisho.errors import (
+    BackendFailed,
+    BadRequest,
+    DeniedByPolicy,
+    LedgerUnavailable,
+    NotAuthenticated,
+    PolicyUnavailable,
+)
+from sekisho.model.decision import Decision, Effect
+from sekisho.model.hold import HoldState, HoldView
+from sekisho.stages.release import Stream, Whole
+from support.holds import Desk
+from support.line import ANSWER, CHAT_BODY, DENY, HOLD, Line, chat, decision
+from support.memory_ledger import MemoryLedger
+
+MALFORMED = b'{"model":"gpt-x","model":"gpt-y","messages":[]}'
+MAIL = b'{"model":"gpt-x","messages":[{"role":"user","content":"write to li.wei@corp.example"}]}'
+
+
+async def test_the_intent_is_in_the_ledger_before_the_backend_is_called() -> None:
+    """I1: at the moment of sending, the intent for exactly these bytes stands there."""
+    line = Line()
+    seen: list[str] = []
+    line.backend.on_send = lambda: seen.extend(line.ledger.types())
+
+    answer = await line.pipeline.handle(chat())
+
+    assert ["request.received", "policy.decision", "backend.intent"] == seen
+    assert [CHAT_BODY] == line.backend.sent
+    intent = line.ledger.events[2]
+    assert (len(CHAT_BODY), CHAT_BODY) == (intent.data["bytes"], intent.payloads[0].exact)
+    assert isinstance(answer, Whole)
+    assert ANSWER == answer.body
+    assert ["released"] == [data["status"] for data in line.data("backend.outcome")]
+
+
+async def test_a_stream_is_relayed_and_has_one_outcome() -> None:
+    """The pieces are the backend's, and the outcome names their number."""
+    line = Line()
+    line.backend.parts = (b"data: {}\n\n", b"data: [DONE]\n\n")
+    line.backend.content_type = "text/event-stream"
+
+    stream = await line.pipeline.handle(chat(CHAT_BODY[:-1] + b',"stream":true}'))
+
+    assert isinstance(stream, Stream)
+    assert b"".join(line.backend.parts) == b"".join([piece async for piece in stream.pieces])
+    assert ("ok", 2) == (stream.ended, stream.chunks)
+    assert [2] == [data["chunks"] for data in line.data("backend.outcome")]
+
+
+@pytest.mark.parametrize("body", [CHAT_BODY, MALFORMED], ids=["good", "malformed"])
+async def test_a_stranger_costs_nothing(body: bytes) -> None:
+    """ADR 0004: an unknown key is refused before the body is parsed, and leaves no event."""
+    line = Line()
+
+    with pytest.raises(NotAuthenticated):
+        await line.pipeline.handle(chat(body, secret="key-nobody"))
+
+    assert not line.ledger.events
+    assert not line.rules.asked
+
+
+async def test_a_malformed_body_of_a_known_principal_is_recorded() -> None:
+    """ADR 0004: 400 and one event, so that attempts at ambiguous bodies can be found."""
+    line = Line()
+
+    with pytest.raises(BadRequest) as caught:
+        await line.pipeline.handle(chat(MALFORMED))
+
+    (event,) = line.ledger.events
+    assert ("exchange.refused", "receive") == (event.type, event.data["stage"])
+    assert (caught.value.exchange, "staff-7") == (event.exchange, event.principal)
+    assert not line.rules.asked
+
+
+async def test_a_deny_is_recorded_and_nothing_leaves() -> None:
+    """The employee gets the rule's words and the exchange's id."""
+    line = Line()
+    line.rules.says = DENY
+
+    with pytest.raises(DeniedByPolicy, match="Because") as caught:
+        await line.pipeline.handle(chat())
+
+    assert ["request.received", "policy.decision", "exchange.refused"] == line.ledger.types()
+    assert {caught.value.exchange} == {event.exchange for event in line.ledger.events}
+    assert not line.backend.sent
+
+
+async def test_without_rules_nothing_leaves() -> None:
+    """I5: an engine that cannot be asked is a refusal, recorded with its own code."""
+    line = Line()
+    line.rules.says = PolicyUnavailable("the rules are late")
+
+    with pytest.raises(PolicyUnavailable):
+        await line.pipeline.handle(chat())
+
+    assert ["policy_unavailable"] == [data["code"] for data in line.data("exchange.refused")]
+    assert not line.backend.sent
+
+
+@pytest.mark.parametrize("fault", ["lose_before", "lose_after"])
+async def test_without_a_durable_intent_nothing_leaves(fault: str) -> None:
+    """Failed, or took effect with the reply lost: no byte is sent, and no intent stays open."""
+    line = Line()
+    setattr(line.ledger, fault, 1)
+
+    with pytest.raises(LedgerUnavailable) as caught:
+        await line.pipeline.handle(chat())
+    if fault == "lose_after":
+        await line.unsettled.flush()
+
+    assert caught.value.exchange is not None
+    assert not line.backend.sent
+    intents = len(line.data("backend.intent"))
+    outcomes = line.data("backend.outcome")
+    assert [{"status": "failed", "cause": "never_sent"}] * intents == [
+        {"status": data["status"], "cause": data["cause"]} for data in outcomes
+    ]
+    assert intents == (fault == "lose_after")
+
+
+async def test_a_refusal_that_cannot_be_recorded_is_not_given() -> None:
+    """The client is told that evidence is missing instead of what policy said."""
+    line = Line()
+    line.rules.says = DENY
+    line.ledger.down = True
+
+    with pytest.raises(LedgerUnavailable):
+        await line.pipeline.handle(chat())
+
+
+async def test_a_dead_connection_is_another_attempt_with_its_own_intent() -> None:
+    """Each sending has its intent and its outcome; the bytes are the same."""
+    line = Line()
+    line.backend.fails = [BackendFailed("dead", code="backend_disconnected")]
+
+    await line.pipeline.handle(chat())
+
+    assert [1, 2] == [data["attempt"] for data in line.data("backend.intent")]
+    assert ["failed", "released"] == [data["status"] for data in line.data("backend.outcome")]
+    assert [CHAT_BODY] * 2 == line.backend.sent
+
+
+async def test_other_failures_are_not_tried_again() -> None:
+    """A backend that may have worked on it is not asked twice."""
+    line = Line()
+    line.backend.fails = [BackendFailed("reset", code="backend_unreachable")]
+
+    with pytest.raises(BackendFailed):
+        await line.pipeline.handle(chat())
+
+    assert 1 == len(line.backend.sent)
+    assert ["failed"] == [data["status"] for data in line.data("backend.outcome")]
+
+
+async def test_a_client_that_leaves_before_sending_is_recorded() -> None:
+    """Cancelled while the rules were asked: an event, and no byte at the backend."""
+    line = Line()
+    line.rules.gate = asyncio.Event()
+    handling = asyncio.create_task(line.pipeline.handle(chat()))
+    while not line.rules.asked:
+        await asyncio.sleep(0)
+
+    handling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await handling
+    await line.unsettled.flush()
+
+    assert [{"stage": "decide"}] == line.data("exchange.cancelled")
+    assert not line.backend.sent
+
+
+@pytest.mark.parametrize(
+    ("level", "kept", "with_address"),
+    [("metadata", False, False), ("redacted", True, False), ("full", True, True)],
+)
+async def test_the_log_level_says_what_the_ledger_keeps(
+    level: str, kept: bool, with_address: bool
+) -> None:
+    """The commitment is to the exact bytes in each case; only what is kept differs."""
+    line = Line()
+    line.rules.says = decision(Effect.ALLOW, log_level=level)
+
+    await line.pipeline.handle(chat(MAIL))
+
+    stored = line.stored_prompt()
+    assert kept == ("write to" in str(stored))
+    assert with_address == ("li.wei" in str(stored))
+    assert MAIL == line.ledger.events[0].payloads[0].exact
+
+
+async def test_what_the_line_does_is_counted() -> None:
+    """Decisions and backend calls appear in the metrics."""
+    line = Line()
+    await line.pipeline.handle(chat())
+
+    assert line.counted('sekisho_decision_seconds_count{stage="request"} 1.0')
+    assert line.counted('sekisho_backend_seconds_count{backend="demo"} 1.0')
+
+
+async def test_models_are_listed_for_known_principals_only() -> None:
+    """Patterns are not names, so they are left out."""
+    line = Line()
+
+    listed = orjson.loads(await line.pipeline.models("key-staff"))
+
+    assert ["gpt-x", "gpt-y"] == [model["id"] for model in listed["data"]]
+    with pytest.raises(NotAuthenticated):
+        await line.pipeline.models("")
+
+
+async def _held(line: Line) -> HoldView:
+    line.rules.says = HOLD
+    view = await line.pipeline.handle(chat())
+    assert isinstance(view, HoldView)
+    return view
+
+
+@pytest.fixture
+def line(desk: Desk, ledger: MemoryLedger) -> Line:
+    """A line whose holds live in the real store."""
+    return Line(holds=desk.store, ledger=ledger)
+
+
+async def test_a_held_request_waits_with_its_bytes(line: Line) -> None:
+    """Nothing is sent; received, decision and hold are durable as one batch."""
+    view = await _held(line)
+
+    assert (HoldState.PENDING, CHAT_BODY) == (view.state, view.hold.outgoing)
+    assert ["request.received", "policy.decision", "hold.filed"] == line.ledger.types()
+    assert not line.backend.sent
+    assert line.counted('sekisho_holds_total{state="pending"} 1.0')
+
+
+async def test_resume_sends_nothing_before_people_approved(line: Line) -> None:
+    """I3: a pending hold cannot be claimed."""
+    view = await _held(line)
+
+    await line.pipeline.resume(view.hold.id)
+
+    assert not line.backend.sent
+
+
+@pytest.mark.parametrize("says", [HOLD, decision(Effect.ALLOW)], ids=["hold", "allow"])
+async def test_an_approved_hold_is_sent_once(line: Line, desk: Desk, says: Decision) -> None:
+    """Exactly the approved bytes, under an intent that names the hold; others find nothing."""
+    view = await _held(line)
+    await desk.approve(view)
+    line.rules.says = says
+
+    await asyncio.gather(*(line.pipeline.resume(view.hold.id) for _ in range(3)))
+
+    assert [CHAT_BODY] == line.backend.sent
+    (intent,) = line.data("backend.intent")
+    assert (view.hold.id, view.hold.binding) == (intent["hold"], intent["binding"])
+    kept = await desk.store.answer(view.hold.id)
+    assert kept is not None
+    assert ANSWER == kept.body
+
+
+async def _failed(line: Line, desk: Desk, hold_id: str) -> Any:
+    await line.pipeline.resume(hold_id)
+    after = await desk.store.get(hold_id)
+    assert after is not None
+    assert HoldState.FAILED == after.state
+    return after.outcome_reason
+
+
+async def test_a_newer_deny_beats_an_approval(line: Line, desk: Desk) -> None:
+    """The rules are asked again with the approval; the bytes stay here."""
+    view = await _held(line)
+    await desk.approve(view)
+    line.rules.says = DENY
+
+    assert "policy_denied" == await _failed(line, desk, view.hold.id)
+    assert not line.backend.sent
+    assert "approved" == line.rules.asked[-1]["approval"]["state"]
+    assert ["reviewer-1"] == line.rules.asked[-1]["approval"]["by"]
+
+
+async def test_todays_obligations_may_not_change_approved_bytes(line: Line, desk: Desk) -> None:
+    """People approved these bytes: a cap that would rewrite them ends the hold instead."""
+    view = await _held(line)
+    await desk.approve(view)
+    line.rules.says = decision(Effect.ALLOW, max_tokens=5)
+
+    assert "policy_changed" == await _failed(line, desk, view.hold.id)
+    assert not line.backend.sent
+
+
+async def test_an_approval_is_good_for_one_sending(line: Line, desk: Desk) -> None:
+    """Not even a dead connection makes a held exchange go out twice."""
+    view = await _held(line)
+    await desk.approve(view)
+    line.rules.says = decision(Effect.ALLOW)
+    line.backend.fails = [BackendFailed("dead", code="backend_disconnected")]
+
+    assert "backend_disconnected" == await _failed(line, desk, view.hold.id)
+    assert 1 == len(line.backend.sent)
+    assert ["failed"] == [data["status"] for data in line.data("backend.outcome")]

@@ -1,0 +1,152 @@
+"""The straight line with a ledger in memory and scripted rules and backend."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import orjson
+
+from sekisho.content.scan import Scanner
+from sekisho.errors import SekishoError
+from sekisho.holding.file import Filing
+from sekisho.model.catalog import Backend, Catalog
+from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason
+from sekisho.model.principal import Principal
+from sekisho.pipeline import Limits, Parts, Pipeline
+from sekisho.ports import HoldStore
+from sekisho.stages.receive import RawRequest
+from sekisho.telemetry import Metrics
+from sekisho.unsettled import Unsettled
+from support.holds import LIMITS, ONE_REVIEW, STAFF, SystemClock
+from support.memory_ledger import MemoryLedger
+
+KEY = "key-staff"
+ANSWER = b'{"choices":[{"finish_reason":"stop","message":{"content":"hi"}}]}'
+CHAT_BODY = b'{"model":"gpt-x","messages":[{"role":"user","content":"hello"}]}'
+
+
+def decision(effect: Effect, **obligations: Any) -> Decision:
+    """An answer of the rules with one reason."""
+    asked = Obligations(**obligations)
+    return Decision(effect, (Reason("r", "Because.", "rule.a"),), "sha256:0", asked)
+
+
+ALLOW = decision(Effect.ALLOW)
+DENY = decision(Effect.DENY)
+HOLD = decision(Effect.HOLD, hold=HoldTerms("request", ONE_REVIEW, 600, 10))
+
+
+def chat(body: bytes = CHAT_BODY, secret: str = KEY) -> RawRequest:
+    """A chat request as the web layer hands it over."""
+    return RawRequest("chat.completions", body, secret, "127.0.0.1", None, 0)
+
+
+class People:
+    """Satisfies `sekisho.ports.Directory`: one employee with one key."""
+
+    async def find(self, secret: str) -> Principal | None:
+        return STAFF if secret == KEY else None
+
+
+@dataclass
+class Rules:
+    """Satisfies `sekisho.ports.PolicyEngine`: says what it is told to say."""
+
+    says: Decision | SekishoError = ALLOW
+    asked: list[Mapping[str, Any]] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    revision: str = "sha256:0"
+
+    async def decide(self, document: Mapping[str, Any]) -> Decision:
+        self.asked.append(document)
+        if self.gate is not None:
+            await self.gate.wait()
+        if isinstance(self.says, SekishoError):
+            raise self.says
+        return self.says
+
+
+@dataclass
+class Reply:
+    """Satisfies `sekisho.ports.BackendReply` with given chunks."""
+
+    parts: Sequence[bytes]
+    status: int
+    headers: Mapping[str, str]
+    closed: bool = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for part in self.parts:
+            yield part
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class ScriptedBackend:
+    """Satisfies `sekisho.ports.Backend`; `fails` are raised one a call, then it answers."""
+
+    fails: list[SekishoError] = field(default_factory=list)
+    sent: list[bytes] = field(default_factory=list)
+    parts: Sequence[bytes] = (ANSWER,)
+    content_type: str = "application/json"
+    on_send: Callable[[], None] | None = None
+
+    async def send(self, backend: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+        self.sent.append(body)
+        if self.on_send is not None:
+            self.on_send()
+        if self.fails:
+            raise self.fails.pop(0)
+        return Reply(self.parts, 200, {"content-type": self.content_type})
+
+
+@dataclass
+class Line:
+    """A pipeline and what it was built from. Without a store of holds nothing can be held."""
+
+    holds: HoldStore | None = None
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    rules: Rules = field(default_factory=Rules)
+    backend: ScriptedBackend = field(default_factory=ScriptedBackend)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def __post_init__(self) -> None:
+        self.unsettled = Unsettled(self.ledger)
+        store = cast("HoldStore", self.holds)
+        self.pipeline = Pipeline(
+            Parts(
+                clock=SystemClock(),
+                directory=People(),
+                engine=self.rules,
+                scanner=Scanner(),
+                catalog=Catalog((Backend("demo", ("gpt-x", "gpt-y", "gpt-z*"), "external"),)),
+                ledger=self.ledger,
+                backend=self.backend,
+                path_of=lambda *_: "/v1/chat/completions",
+                holds=store,
+                filing=Filing(store, self.ledger, SystemClock(), LIMITS, b"join" * 8),
+                lease_s=5,
+                unsettled=self.unsettled,
+                session="s1",
+                limits=Limits(json_depth_max=64, answer_bytes_max=100_000),
+                metrics=self.metrics,
+            )
+        )
+
+    def data(self, kind: str) -> list[Mapping[str, Any]]:
+        """The data of all events of a type."""
+        return [event.data for event in self.ledger.events if event.type == kind]
+
+    def counted(self, sample: str) -> bool:
+        """Whether /metrics would show this line."""
+        return f"{sample}\n" in self.metrics.render()[0].decode()
+
+    def stored_prompt(self) -> Any:
+        """What the ledger keeps of the request, parsed."""
+        (payload,) = self.ledger.events[0].payloads
+        return None if payload.stored is None else orjson.loads(payload.stored)

@@ -46,10 +46,12 @@ test: check policy
 	$(bin)/python -m pytest tests/journeys
 
 bench: env
-	$(bin)/python -m tests.bench
+	$(bin)/python tests/bench/bench_gateway.py
+	$(bin)/python tests/bench/bench_ledger.py
+	$(bin)/python tests/bench/bench_policy.py
 
 soak: env
-	SEKISHO_CRASH_CYCLES=100 $(bin)/python -m pytest tests/faults tests/audit --timeout=7200
+	SEKISHO_CRASH_CYCLES=100 SEKISHO_KILL_ROUNDS=100 $(bin)/python -m pytest tests/faults tests/audit --timeout=7200
 
 fmt: env
 	$(bin)/ruff format .

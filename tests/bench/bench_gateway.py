@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import matplotlib as mpl
 import psutil
 
@@ -39,6 +41,8 @@ PRINCIPALS = 1000
 KEYS = 100
 MEMO_MAX = 8192
 STREAM_CHUNKS, PAUSE_MS = 100, 10.0
+IDLE_STREAMS = 200
+HANGUP_S_MAX = 10.0
 
 
 def processes(root: int) -> list[psutil.Process]:
@@ -81,7 +85,9 @@ def load(port: int, shape: str, callers: int, requests: int, keys: Path) -> dict
     return dict(json.loads(done.stdout))
 
 
-def measure(name: str, root: int, port: int, keys: Path, requests: int) -> dict[str, float]:
+def measure(
+    name: str, root: int, port: int, keys: Path, requests: int, backend_port: int
+) -> dict[str, float]:
     """All shapes against one target."""
     load(port, "plain", 16, min(300, requests), keys)  # warm-up
     figures: dict[str, float] = {}
@@ -100,11 +106,38 @@ def measure(name: str, root: int, port: int, keys: Path, requests: int) -> dict[
     figures["cpu_us_per_chunk_whole"] = whole
     figures["cpu_us_per_chunk"] = whole - figures["cpu_us_per_request"] / STREAM_CHUNKS
     figures["rss_mb"] = rss_mb(root)
+    figures |= idle_streams(root, port, keys.read_text().split()[0], backend_port)
     failures = plain["failures"] + one["failures"] + stream["failures"]
     if failures:
         message = f"{name}: {failures} requests failed: these figures mean nothing"
         raise SystemExit(message)
     return figures
+
+
+def idle_streams(root: int, port: int, key: str, backend_port: int) -> dict[str, float]:
+    """Memory for each open silent stream, and how soon the backend learns that all hung up."""
+    body = b'{"model":"idle","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+    head = (
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
+        f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
+    ).encode()
+    before = rss_mb(root)
+    sockets = []
+    for _ in range(IDLE_STREAMS):
+        sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        sock.sendall(head + body)
+        sock.recv(4096)
+        sockets.append(sock)
+    kb = (rss_mb(root) - before) * 1000 / IDLE_STREAMS
+    for sock in sockets:
+        sock.close()
+    began = time.perf_counter()
+    while time.perf_counter() - began < HANGUP_S_MAX:
+        open_now = httpx.get(f"http://127.0.0.1:{backend_port}/idle", trust_env=False).json()
+        if not open_now:
+            break
+        time.sleep(0.005)
+    return {"kb_per_idle_stream": kb, "hangup_s": time.perf_counter() - began}
 
 
 def fdatasync_p50_ms(folder: Path) -> float:
@@ -118,6 +151,11 @@ def fdatasync_p50_ms(folder: Path) -> float:
             os.fdatasync(file.fileno())
             times.append((time.perf_counter() - began) * 1000)
     return sorted(times)[len(times) // 2]
+
+
+def port_of(url: str) -> int:
+    """The port in a base URL."""
+    return int(url.rsplit(":", 1)[1].split("/")[0])
 
 
 def policy_data() -> str:
@@ -148,7 +186,9 @@ def gateway(folder: Path, backend: str, requests: int, memo_max: int) -> dict[st
         ]
         keys.write_text("\n".join(made))
         assert installation.process is not None
-        return measure("gateway", installation.process.pid, installation.port, keys, requests)
+        return measure(
+            "gateway", installation.process.pid, installation.port, keys, requests, port_of(backend)
+        )
     finally:
         installation.stop()
 
@@ -164,7 +204,7 @@ def pass_through(folder: Path, backend: str, requests: int) -> dict[str, float]:
         time.sleep(3)
         keys = folder / "none.txt"
         keys.write_text("sk-none")
-        return measure("pass-through", process.pid, port, keys, requests)
+        return measure("pass-through", process.pid, port, keys, requests, port_of(backend))
     finally:
         process.terminate()
         process.wait(10)
@@ -172,13 +212,21 @@ def pass_through(folder: Path, backend: str, requests: int) -> dict[str, float]:
 
 def plot(results: dict[str, dict[str, float]], file: Path) -> None:
     """The figures people compare, side by side."""
-    shown = ["cpu_us_per_request", "cpu_us_per_chunk", "p50_ms_1", "p99_ms_64"]
-    figure, axes = plt.subplots(1, len(shown), figsize=(13, 3.4))
+    shown = {
+        "cpu_us_per_request": "CPU, us per request",
+        "cpu_us_per_chunk": "CPU, us per streamed chunk",
+        "p50_ms_1": "latency p50, 1 caller, ms",
+        "p99_ms_64": "latency p99, 64 callers, ms",
+        "kb_per_idle_stream": "memory, KB per idle stream",
+    }
+    figure, axes = plt.subplots(1, len(shown), figsize=(15, 3.4))
     for axis, name in zip(axes, shown, strict=True):
         values = [results[target][name] for target in results]
         bars = axis.bar(list(results), values, color=["#1f6f5c", "#7fb3a3", "#b0b0b0"])
-        axis.bar_label(bars, fmt="%.3g")
-        axis.set_title(name.replace("_", " "), fontsize=10)
+        axis.bar_label(bars, labels=[f"{value:,.{0 if value >= 10 else 1}f}" for value in values])
+        axis.margins(y=0.15)
+        axis.tick_params(axis="x", labelrotation=15)
+        axis.set_title(shown[name], fontsize=10)
     figure.suptitle("Sekisho with everything on, beside a FastAPI + httpx pass-through")
     figure.tight_layout()
     figure.savefig(file, dpi=110)

@@ -3,7 +3,8 @@
     python cheap_backend.py PORT CHUNKS PAUSE_MS
 
 A request whose body has `"stream":true` gets CHUNKS server-sent events PAUSE_MS apart, any other a
-whole answer at once.
+whole answer at once. The model `idle` gets one event and then silence; `GET /idle` tells how many
+such streams are open.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ DONE = b"data: [DONE]\n\n"
 
 
 class CheapBackend(asyncio.Protocol):
-    """One connection."""
+    """One connection. `idle` is shared by all: the connections with a silent stream."""
 
-    def __init__(self, chunks: int, pause_s: float) -> None:
+    def __init__(self, chunks: int, pause_s: float, idle: set[CheapBackend]) -> None:
+        self._idle = idle
         self._chunks = chunks
         self._pause_s = pause_s
         self._body = b""
@@ -37,6 +39,9 @@ class CheapBackend(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._idle.discard(self)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -46,18 +51,27 @@ class CheapBackend(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         body, self._body = self._body, b""
-        if b'"stream":true' in body:
+        if not body:
+            self._whole(b"%d" % len(self._idle))
+        elif b'"stream":true' in body:
             self._transport.write(
                 b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
                 b"transfer-encoding: chunked\r\n\r\n"
             )
-            self._next(self._chunks)
+            if b'"idle"' in body:
+                self._idle.add(self)
+                self._transport.write(b"%x\r\n%s\r\n" % (len(CHUNK), CHUNK))
+            else:
+                self._next(self._chunks)
         else:
-            self._transport.write(
-                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-                % len(WHOLE)
-                + WHOLE
-            )
+            self._whole(WHOLE)
+
+    def _whole(self, body: bytes) -> None:
+        self._transport.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+            % len(body)
+            + body
+        )
 
     def _next(self, left: int) -> None:
         if self._transport.is_closing():
@@ -73,8 +87,9 @@ class CheapBackend(asyncio.Protocol):
 async def main(port: int, chunks: int, pause_s: float) -> None:
     """Serve until killed."""
     loop = asyncio.get_running_loop()
+    idle: set[CheapBackend] = set()
     server = await loop.create_server(
-        lambda: CheapBackend(chunks, pause_s), "127.0.0.1", port, backlog=1024
+        lambda: CheapBackend(chunks, pause_s, idle), "127.0.0.1", port, backlog=1024
     )
     await server.serve_forever()
 

@@ -94,6 +94,7 @@ class Installation:
                 f"models = {json.dumps(models.split())}",
                 'trust = "onprem"',
                 "keepalive_s = 3",
+                "concurrency = 1000",
             ]
         self.config.write_text("\n".join(lines) + "\n")
 

@@ -82,6 +82,7 @@ class AiohttpBackend:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(
                     total=None,
+                    connect=endpoint.timeout_connect_s,
                     sock_connect=endpoint.timeout_connect_s,
                     sock_read=endpoint.timeout_read_s,
                 ),

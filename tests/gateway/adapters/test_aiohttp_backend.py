@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -125,6 +126,20 @@ async def test_nobody_listening_is_unreachable(scripted: LoopbackBackend) -> Non
     await made.close()
 
     assert "backend_unreachable" == caught.value.code
+
+
+async def test_waiting_for_a_place_ends(scripted: LoopbackBackend) -> None:
+    """When all connections to a backend are taken, the next request is told so in time."""
+    endpoint = replace(_endpoint(scripted.url), concurrency=1, timeout_connect_s=0.3)
+    made = AiohttpBackend({"b": endpoint})
+    await made.open()
+    taken = await made.send("b", PATH, b'{"model":"stall","messages":[],"stream":true}', {})
+
+    with pytest.raises(BackendTimedOut):
+        await made.send("b", PATH, b'{"model":"ok","messages":[]}', {})
+
+    await taken.close()
+    await made.close()
 
 
 async def test_a_stalled_answer_times_out(scripted: LoopbackBackend) -> None:

@@ -1,0 +1,450 @@
+"""Raw ASGI, with a scripted pipeline behind: what passes, what is refused, what is let go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import orjson
+import pytest
+
+from sekisho.errors import BackendFailed, DeniedByPolicy, SekishoError
+from sekisho.model.hold import HoldView
+from sekisho.pipeline import Pipeline
+from sekisho.stages.receive import RawRequest
+from sekisho.stages.release import Stream, Whole
+from sekisho.telemetry import Metrics
+from sekisho.web.data_path import DataPath, Limits, Message, Receive, Scope, Send
+from sekisho.web.waiting import Reply, Waiting
+
+CHAT = "/v1/chat/completions"
+BODY = b'{"model":"m"}'
+Handler = Callable[[RawRequest], Awaitable[Whole | Stream | HoldView]]
+
+
+async def _answered(_: RawRequest) -> Whole:
+    return Whole(200, {"content-type": "application/json"}, b"{}")
+
+
+class FakePipeline:
+    """Answers with `handler`; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.handler: Handler = _answered
+        self.asked: list[RawRequest] = []
+
+    async def handle(self, raw: RawRequest) -> Whole | Stream | HoldView:
+        self.asked.append(raw)
+        return await self.handler(raw)
+
+    async def models(self, secret: str) -> bytes:
+        return orjson.dumps({"key": secret})
+
+
+class FakeWaiting:
+    """Says which way a request took."""
+
+    async def first(self, view: HoldView, post_path: str) -> Reply:
+        return Reply(303, [(b"location", post_path.encode())], b"")
+
+    async def hop(self, hold_id: str, secret: str) -> Reply:
+        return Reply(200, [], f"hop {hold_id} {secret}".encode())
+
+    async def retrieve(self, result_id: str, secret: str) -> Reply:
+        return Reply(200, [], f"retrieve {result_id} {secret}".encode())
+
+
+class Gate:
+    """The data path with fakes around it."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.pipeline = FakePipeline()
+        self.metrics = Metrics()
+        self.rest_asked: list[str] = []
+        bounds = {
+            "body_bytes_max": 100,
+            "body_bytes_total_max": 150,
+            "body_timeout_s": 5.0,
+            "inflight_max": 2,
+        }
+        self.app = DataPath(
+            cast("Pipeline", self.pipeline),
+            cast("Waiting", FakeWaiting()),
+            Limits(**{**bounds, **limits}),
+            self._rest,
+            metrics=self.metrics,
+        )
+
+    async def _rest(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.rest_asked.append(scope["path"])
+
+    def counted(self, sample: str) -> bool:
+        return f"sekisho_{sample}\n" in self.metrics.render()[0].decode()
+
+
+class Client:
+    """One request: sends `pieces`, then stays until it hangs up; keeps what it is sent."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        method: str = "POST",
+        path: str = CHAT,
+        *,
+        pieces: Sequence[bytes] = (BODY,),
+        ends: bool = True,
+        headers: Sequence[tuple[bytes, bytes]] = ((b"authorization", b"Bearer k1"),),
+    ) -> None:
+        self._gate = gate
+        self._scope = {
+            "type": "http", "method": method, "path": path, "query_string": b"",
+            "headers": list(headers), "client": ("127.0.0.1", 1),
+        }  # fmt: skip
+        last = len(pieces) - 1
+        self._messages: list[Message] = [
+            {"type": "http.request", "body": piece, "more_body": number < last or not ends}
+            for number, piece in enumerate(pieces)
+        ]
+        self._gone = asyncio.Event()
+        self.sent: list[Message] = []
+        self.first_chunk = asyncio.Event()
+
+    def hang_up(self) -> None:
+        self._gone.set()
+
+    async def ask(self) -> None:
+        await self._gate.app(self._scope, self._receive, self._send)
+
+    async def _receive(self) -> Message:
+        if self._messages:
+            return self._messages.pop(0)
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        self.sent.append(message)
+        if message["type"] == "http.response.body":
+            self.first_chunk.set()
+
+    @property
+    def status(self) -> int:
+        (start,) = [m for m in self.sent if m["type"] == "http.response.start"]
+        return int(start["status"])
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(m.get("body", b"") for m in self.sent)
+
+    @property
+    def code(self) -> str:
+        return str(orjson.loads(self.body)["error"]["code"])
+
+
+async def _asked(gate: Gate, method: str, path: str, **how: Any) -> Client:
+    client = Client(gate, method, path, **how)
+    await client.ask()
+    return client
+
+
+async def test_a_chat_request_reaches_the_pipeline_with_its_exact_body() -> None:
+    """Pieces are put together; key, address and retry hints come along."""
+    gate = Gate()
+    headers = (
+        (b"authorization", b"bearer  k1 "),
+        (b"idempotency-key", b"once"),
+        (b"x-stainless-retry-count", b"2"),
+    )
+
+    client = await _asked(gate, "POST", CHAT, pieces=[b'{"a":', b"", b"1}"], headers=headers)
+
+    expected = RawRequest("chat.completions", b'{"a":1}', "k1", "127.0.0.1", "once", 2)
+    assert [expected] == gate.pipeline.asked
+    assert (200, b"{}") == (client.status, client.body)
+    assert gate.counted('exchanges_total{code="ok"} 1.0')
+    assert gate.counted("inflight 0.0")
+
+
+@pytest.mark.parametrize("count", [b"-1", b"x", b"9999", b"", "٣".encode()])
+async def test_a_retry_count_that_is_none_counts_as_zero(count: bytes) -> None:
+    """A hint of the client cannot break the request."""
+    gate = Gate()
+    await _asked(gate, "POST", CHAT, headers=[(b"x-stainless-retry-count", count)])
+
+    assert 0 == gate.pipeline.asked[0].retry_count
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v1/models", b'{"key":"k1"}'),
+        ("GET", CHAT + "/chatcmpl-hold_1", b"retrieve chatcmpl-hold_1 k1"),
+        ("GET", "/v1/approvals/hold_1/result", b"hop hold_1 k1"),
+    ],
+)
+async def test_reads_go_where_they_belong(method: str, path: str, body: bytes) -> None:
+    """Each with the presented key."""
+    assert body == (await _asked(Gate(), method, path)).body
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", CHAT),
+        ("POST", CHAT + "/"),
+        ("POST", "/v1/Chat/completions"),
+        ("POST", "/v1//chat/completions"),
+        ("POST", "/v1/embeddings"),
+        ("DELETE", "/v1/models"),
+        ("GET", "/v1/models/gpt-4"),
+        ("GET", CHAT + "/a/b"),
+        ("GET", "/v1/"),
+    ],
+)
+async def test_what_is_not_listed_is_not_there(method: str, path: str) -> None:
+    """Never a blind relay: 404 with an OpenAI body, the pipeline not asked."""
+    gate = Gate()
+    client = await _asked(gate, method, path)
+
+    assert (404, "unknown_path") == (client.status, client.code)
+    assert not gate.pipeline.asked
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/approvals", "/v1/approvals/x", "/v1x", "/"])
+async def test_the_rest_is_handed_over(path: str) -> None:
+    """What FastAPI serves does not pass through here."""
+    gate = Gate()
+    await _asked(gate, "GET", path)
+
+    assert [path] == gate.rest_asked
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"headers": [(b"content-length", b"101")]}, {"pieces": [b"x" * 60, b"x" * 41]}],
+    ids=["declared", "sent"],
+)
+async def test_a_body_too_large_is_refused(how: dict[str, Any]) -> None:
+    """By what it declares, or as soon as it is; the room it took is given back."""
+    gate = Gate()
+    client = await _asked(gate, "POST", CHAT, **how)
+
+    assert (413, "request_too_large") == (client.status, client.code)
+    assert gate.counted('exchanges_total{code="request_too_large"} 1.0')
+    for _ in range(5):
+        assert 200 == (await _asked(gate, "POST", CHAT, pieces=[b"x" * 100])).status
+
+
+async def test_a_body_too_slow_is_refused() -> None:
+    """A client that sends half and waits holds nothing for long."""
+    gate = Gate(body_timeout_s=0.05)
+    client = await _asked(gate, "POST", CHAT, pieces=[b"x" * 90], ends=False)
+
+    assert (408, "request_timeout") == (client.status, client.code)
+    assert 200 == (await _asked(gate, "POST", CHAT, pieces=[b"x" * 100])).status
+
+
+async def test_all_bodies_together_are_bounded() -> None:
+    """While one is being read, another that would exceed the total is told to come back."""
+    gate = Gate()
+    slow = Client(gate, pieces=[b"x" * 90], ends=False)
+    reading = asyncio.create_task(slow.ask())
+    await asyncio.sleep(0)
+
+    client = await _asked(gate, "POST", CHAT, pieces=[b"x" * 70])
+    slow.hang_up()
+    await reading
+
+    assert (503, "overloaded") == (client.status, client.code)
+    assert not slow.sent
+    assert 200 == (await _asked(gate, "POST", CHAT, pieces=[b"x" * 100])).status
+
+
+async def _until_asked(gate: Gate) -> None:
+    while not gate.pipeline.asked:
+        await asyncio.sleep(0)
+
+
+def _stuck(ended: list[str]) -> Handler:
+    async def handler(_: RawRequest) -> Whole:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+        raise AssertionError
+
+    return handler
+
+
+async def test_a_client_that_hangs_up_cancels_its_exchange() -> None:
+    """The pipeline is cancelled, nothing is written to nobody, the place is free again."""
+    gate, ended = Gate(), list[str]()
+    gate.pipeline.handler = _stuck(ended)
+    client = Client(gate)
+    asking = asyncio.create_task(client.ask())
+    await _until_asked(gate)
+
+    client.hang_up()
+    await asking
+
+    assert ["cancelled"] == ended
+    assert not client.sent
+    assert gate.counted('exchanges_total{code="cancelled"} 1.0')
+    assert gate.counted("inflight 0.0")
+
+
+async def test_a_cancelled_server_task_is_not_swallowed() -> None:
+    """Only a hang-up ends quietly: a server that stops must see its cancellation."""
+    gate = Gate()
+    gate.pipeline.handler = _stuck([])
+    asking = asyncio.create_task(Client(gate).ask())
+    await _until_asked(gate)
+
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_a_worker_takes_on_no_more_than_its_limit() -> None:
+    """The next one is told at once to come back, with nothing read."""
+    gate = Gate(inflight_max=1)
+    gate.pipeline.handler = _stuck([])
+    first = Client(gate)
+    asking = asyncio.create_task(first.ask())
+    await _until_asked(gate)
+
+    second = await _asked(gate, "POST", CHAT)
+    first.hang_up()
+    await asking
+    gate.pipeline.handler = _answered
+
+    assert (503, "overloaded") == (second.status, second.code)
+    assert 200 == (await _asked(gate, "POST", CHAT)).status
+
+
+async def test_a_stopping_worker_admits_nobody() -> None:
+    """Running exchanges go on; new ones are refused."""
+    gate = Gate()
+    gate.app.admitting = False
+
+    assert 503 == (await _asked(gate, "POST", CHAT)).status
+    assert not gate.pipeline.asked
+
+
+def _stream(end: BaseException | None, ended: str = "ok") -> Handler:
+    async def pieces(stream: Stream) -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"data: 1\n\n"
+            if end is not None:
+                raise end
+            yield b"data: 2\n\n"
+        finally:
+            stream.chunks, stream.ended = 2, ended
+
+    async def handler(_: RawRequest) -> Stream:
+        stream = Stream(200, {"content-type": "text/event-stream"})
+        stream.pieces = pieces(stream)
+        return stream
+
+    return handler
+
+
+@pytest.mark.parametrize("ended", ["ok", "backend_cut"])
+async def test_a_stream_is_written_piece_by_piece_and_counted(ended: str) -> None:
+    """It is counted under how it ended, which may be an error event inside a 200."""
+    gate = Gate()
+    gate.pipeline.handler = _stream(None, ended)
+    client = await _asked(gate, "POST", CHAT)
+
+    assert [b"data: 1\n\n", b"data: 2\n\n", b""] == [m["body"] for m in client.sent[1:]]
+    assert [True, True, False] == [m["more_body"] for m in client.sent[1:]]
+    assert gate.counted(f'exchanges_total{{code="{ended}"}} 1.0')
+    assert gate.counted("chunks_total 2.0")
+
+
+@pytest.mark.parametrize("fault", [BackendFailed("late"), KeyError("bug")])
+async def test_an_error_after_the_stream_began_starts_no_second_answer(fault: Exception) -> None:
+    """The connection breaks, so that no client takes half an answer for the whole."""
+    gate = Gate()
+    gate.pipeline.handler = _stream(fault)
+    client = Client(gate)
+
+    with pytest.raises(type(fault)):
+        await client.ask()
+
+    assert 200 == client.status
+    assert not [m for m in client.sent[1:] if not m["more_body"]]
+
+
+async def test_hanging_up_in_mid_stream_closes_the_pieces() -> None:
+    """What is still coming from the backend is given up."""
+    gate, closed = Gate(), list[str]()
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"data: 1\n\n"
+            await asyncio.Event().wait()
+        finally:
+            closed.append("closed")
+
+    async def handler(_: RawRequest) -> Stream:
+        stream = Stream(200, {})
+        stream.pieces = pieces()
+        return stream
+
+    gate.pipeline.handler = handler
+    client = Client(gate)
+    asking = asyncio.create_task(client.ask())
+    await client.first_chunk.wait()
+
+    client.hang_up()
+    await asking
+
+    assert ["closed"] == closed
+
+
+async def test_a_refusal_is_answered_in_the_clients_terms() -> None:
+    """Status, code and exchange id; the count goes to its code."""
+    gate = Gate()
+    error = DeniedByPolicy("No.")
+    error.exchange = "x1"
+
+    async def handler(_: RawRequest) -> Whole:
+        raise error
+
+    gate.pipeline.handler = handler
+    client = await _asked(gate, "POST", CHAT)
+
+    assert (403, "policy_denied") == (client.status, client.code)
+    assert (b"x-sekisho-exchange", b"x1") in client.sent[0]["headers"]
+    assert gate.counted('exchanges_total{code="policy_denied"} 1.0')
+
+
+async def test_a_fault_of_ours_tells_nothing_of_itself() -> None:
+    """500 with a fixed text: an exception may quote a prompt."""
+
+    async def handler(_: RawRequest) -> Whole:
+        raise ValueError("secret prompt")
+
+    gate = Gate()
+    gate.pipeline.handler = handler
+    client = await _asked(gate, "POST", CHAT)
+
+    assert (500, SekishoError.code) == (client.status, client.code)
+    assert b"secret" not in client.body
+    assert gate.counted('exchanges_total{code="internal_error"} 1.0')
+
+
+async def test_a_hold_becomes_a_wait() -> None:
+    """The waiting room answers, with the path that was posted to."""
+
+    async def handler(_: RawRequest) -> HoldView:
+        return cast("HoldView", object())
+
+    gate = Gate()
+    gate.pipeline.handler = handler
+    client = await _asked(gate, "POST", CHAT)
+
+    assert 303 == client.status
+    assert gate.counted('exchanges_total{code="held"} 1.0')

@@ -33,6 +33,7 @@ def create_app(services: Services, checks: Mapping[str, Check], metrics: Metrics
         description="A governed gateway between staff and any LLM backend.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # its Location would repeat the Host header of a stranger
     )
     app.state.services = services
     app.state.checks = checks

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import httpx
+import pytest
+from fastapi import FastAPI, Query
+from starlette.exceptions import HTTPException
+
+from sekisho.app import create_app
+from sekisho.errors import Overloaded
+from sekisho.model.hold import HoldLimits
+from sekisho.telemetry import Metrics
+from sekisho.web.services import Services
+from support.holds import Desk
+from support.line import People
+
+
+@pytest.fixture
+def app(desk: Desk) -> FastAPI:
+    """The application, with routes that fail in every way."""
+    services = Services(
+        holds=desk.store, ledger=desk.ledger, directory=People(), hold_limits=HoldLimits()
+    )
+    made = create_app(services, {}, Metrics())
+
+    @made.get("/fails/ours")
+    async def ours() -> None:
+        raise Overloaded("Too much.")
+
+    @made.get("/fails/bug")
+    async def bug() -> None:
+        raise KeyError("secret prompt")
+
+    @made.get("/fails/framework")
+    async def framework() -> None:
+        raise HTTPException(418, "secret prompt")
+
+    @made.get("/fails/shape")
+    async def shape(count: int = Query()) -> None:
+        """Wants a number."""
+
+    return made
+
+
+async def _get(app: FastAPI, path: str, method: str = "GET") -> httpx.Response:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
+        return await client.request(method, path)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/fails/ours", 503, "overloaded"),
+        ("/fails/bug", 500, "internal_error"),
+        ("/fails/framework", 500, "internal_error"),
+        ("/fails/shape", 400, "invalid_request"),
+        ("/fails/shape?count=x", 400, "invalid_request"),
+        ("/nowhere", 404, "unknown_path"),
+        ("/v1/approvals/", 404, "unknown_path"),
+        ("/docs", 404, "unknown_path"),
+    ],
+)
+async def test_every_error_has_the_same_shape(
+    app: FastAPI, path: str, status: int, code: str
+) -> None:
+    """As on the data path; what an exception says stays inside."""
+    answer = await _get(app, path)
+
+    assert (status, code) == (answer.status_code, answer.json()["error"]["code"])
+    assert "secret" not in answer.text
+
+
+async def test_a_method_that_is_not_offered_is_not_found(app: FastAPI) -> None:
+    """405 is a 404 with words."""
+    answer = await _get(app, "/healthz", method="DELETE")
+
+    assert (404, "unknown_path") == (answer.status_code, answer.json()["error"]["code"])
+
+
+async def test_what_is_ours_is_described(app: FastAPI) -> None:
+    """/openapi.json names the approvals and says nothing of pages."""
+    paths = (await _get(app, "/openapi.json")).json()["paths"]
+
+    assert "/v1/approvals" in paths
+    assert "/approvals/{hold_id}" not in paths

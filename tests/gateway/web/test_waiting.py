@@ -1,0 +1,255 @@
+"""What a client sees of a hold in each of its states."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import orjson
+import pytest
+
+from sekisho.errors import NotAuthenticated, NotFound
+from sekisho.holding import names
+from sekisho.model.hold import Hold, HoldLimits, HoldState, HoldView, StoredAnswer
+from sekisho.model.principal import Principal, Role
+from sekisho.ports import HoldStore
+from sekisho.web.waiting import Reply, Waiting
+from support.holds import ONE_REVIEW
+from support.memory_ledger import MemoryLedger
+
+NOW_US = 1_000_000_000
+HOLD_ID = names.new_hold_id()
+ROLES = frozenset({Role.EMPLOYEE})
+PEOPLE = {
+    "key-staff": Principal("staff-7", ROLES, frozenset()),
+    "key-owner": Principal("staff-9", ROLES, frozenset()),
+    "key-stranger": Principal("staff-8", ROLES, frozenset()),
+    "key-reviewer": Principal("reviewer-1", ROLES | {Role.REVIEWER}, frozenset()),
+}
+STREAMED = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n'
+
+
+def _hold(*, stream: bool, wait_s: float) -> Hold:
+    return Hold(
+        id=HOLD_ID, exchange="x1", version=1, stage="request", principal="staff-7",
+        person="staff-9", groups=(), roles=(), endpoint="chat.completions", model="m",
+        backend="b", stream=stream, revision="r", rules=("rule.a",), reasons=("Because.",),
+        thresholds=ONE_REVIEW, risk=10, created_us=0, expires_us=NOW_US * 2,
+        wait_until_us=NOW_US + int(wait_s * 1_000_000), binding="b" * 64, outgoing=b"{}",
+        facts=b"{}", received_event="e",
+    )  # fmt: skip
+
+
+class Store:
+    """As much of a store of holds as waiting asks; one hold."""
+
+    def __init__(self, state: HoldState, *, stream: bool, wait_s: float, reason: str) -> None:
+        self.view = HoldView(_hold(stream=stream, wait_s=wait_s), state, (), reason)
+        self.hops_left = 2
+        self.kept: StoredAnswer | None = None
+        self.asked: list[str] = []
+
+    async def get(self, hold_id: str) -> HoldView | None:
+        self.asked.append(hold_id)
+        return self.view if hold_id == HOLD_ID else None
+
+    async def state(self, hold_id: str) -> str | None:
+        return self.view.state.value
+
+    async def woken(self, hold_id: str, timeout_s: float) -> None:
+        """As if a hint had come at once."""
+
+    async def hop(self, hold_id: str) -> bool:
+        self.hops_left -= 1
+        return self.hops_left >= 0
+
+    async def answer(self, hold_id: str) -> StoredAnswer | None:
+        return self.kept
+
+    async def deliver(self, hold_id: str) -> bool:
+        return True
+
+
+class Clock:
+    def now_us(self) -> int:
+        return NOW_US
+
+
+class People:
+    async def find(self, secret: str) -> Principal | None:
+        return PEOPLE.get(secret)
+
+
+class Room:
+    """The waiting room around one hold."""
+
+    def __init__(
+        self, state: HoldState, *, stream: bool = False, wait_s: float = 60, reason: str = ""
+    ) -> None:
+        self.store = Store(state, stream=stream, wait_s=wait_s, reason=reason)
+        self.ledger = MemoryLedger()
+        self.launched: list[str] = []
+        self.waiting = Waiting(
+            cast("HoldStore", self.store),
+            self.ledger,
+            People(),
+            Clock(),
+            limits=HoldLimits(hop_wait_s=0.01),
+            public_url="https://gate.example/",
+            launch=self.launched.append,
+        )
+
+    async def hop(self, key: str = "key-staff") -> Reply:
+        return await self.waiting.hop(HOLD_ID, key)
+
+    async def retrieve(self, key: str = "key-staff", result: str = "chatcmpl-" + HOLD_ID) -> Reply:
+        return await self.waiting.retrieve(result, key)
+
+
+def _error(reply: Reply) -> dict[str, Any]:
+    return dict(orjson.loads(reply.body)["error"])
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "status", "code"),
+    [
+        (HoldState.DENIED, "too much", 403, "approval_denied"),
+        (HoldState.EXPIRED, "", 403, "approval_expired"),
+        (HoldState.WITHDRAWN, "", 403, "approval_withdrawn"),
+        (HoldState.UNKNOWN, "", 424, "dispatch_unknown"),
+        (HoldState.FAILED, "policy_denied", 403, "policy_denied"),
+        (HoldState.FAILED, "obligation_unsupported", 403, "obligation_unsupported"),
+        (HoldState.FAILED, "backend_cut", 502, "backend_failed"),
+    ],
+)
+async def test_how_a_hold_ended_is_told(
+    state: HoldState, reason: str, status: int, code: str
+) -> None:
+    """Each end has its status and code, no SDK tries again by itself, the exchange is named."""
+    reply = await Room(state, reason=reason).hop()
+
+    assert (status, code) == (reply.status, _error(reply)["code"])
+    assert HOLD_ID in _error(reply)["approval"]["url"]
+    headers = dict(reply.headers)
+    assert b"x1" == headers[b"x-sekisho-exchange"]
+    if status != 403 or state is not HoldState.FAILED:
+        assert b"false" == headers[b"x-should-retry"]
+
+
+async def test_a_reviewers_reason_reaches_the_requester() -> None:
+    """A denial without its reason teaches nobody."""
+    assert "too much" in _error(await Room(HoldState.DENIED, reason="too much").hop())["message"]
+
+
+@pytest.mark.parametrize(
+    "state", [HoldState.PENDING, HoldState.DECIDING, HoldState.APPROVED, HoldState.DISPATCHING]
+)
+async def test_while_there_is_time_the_client_is_sent_on(state: HoldState) -> None:
+    """303 to a relative place, with the whole story in the body for who does not follow."""
+    reply = await Room(state).hop()
+
+    assert (303, b"result") == (reply.status, dict(reply.headers)[b"location"])
+    error = _error(reply)
+    assert "approval_pending" == error["code"]
+    assert f"chatcmpl-{HOLD_ID}" == error["approval"]["result_id"]
+    assert f"https://gate.example/approvals/{HOLD_ID}" == error["approval"]["url"]
+
+
+async def test_the_first_redirect_fits_the_path_that_was_posted_to() -> None:
+    """Relative, so that a gateway behind a path prefix works."""
+    room = Room(HoldState.PENDING)
+    reply = await room.waiting.first(room.store.view, post_path="/v1/chat/completions")
+
+    expected = f"../approvals/{HOLD_ID}/result".encode()
+    assert expected == dict(reply.headers)[b"location"]
+
+
+async def test_hops_are_counted_with_the_hold() -> None:
+    """The last one is told 428 with what to do, and not to try again by itself."""
+    room = Room(HoldState.PENDING)
+
+    statuses = [(await room.hop()).status for _ in range(3)]
+
+    assert [303, 303, 428] == statuses
+
+
+async def test_out_of_time_is_pending_not_over() -> None:
+    """428 names the id under which the answer is found later; no hop is used up."""
+    room = Room(HoldState.PENDING, wait_s=0)
+    reply = await room.hop()
+
+    assert (428, "approval_pending") == (reply.status, _error(reply)["code"])
+    assert f"retrieve('chatcmpl-{HOLD_ID}')" in _error(reply)["message"]
+    assert 2 == room.store.hops_left
+
+
+async def test_an_approved_hold_is_sent_by_who_finds_it() -> None:
+    """Without waiting for the sweep."""
+    room = Room(HoldState.APPROVED)
+    await room.hop()
+
+    assert [HOLD_ID] == room.launched
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_answer_comes_in_the_form_that_was_asked_for(stream: bool) -> None:
+    """A stored stream is replayed as a stream, or put together for who asked for JSON."""
+    room = Room(HoldState.READY, stream=stream)
+    room.store.kept = StoredAnswer(200, "text/event-stream", STREAMED)
+    reply = await room.hop()
+
+    assert 200 == reply.status
+    if stream:
+        assert STREAMED == reply.body
+    else:
+        assert "hi" == orjson.loads(reply.body)["choices"][0]["message"]["content"]
+    assert b"no-store" == dict(reply.headers)[b"cache-control"]
+    assert ["hold.delivered"] == room.ledger.types()
+
+
+async def test_retrieve_always_answers_in_json() -> None:
+    """`client.chat.completions.retrieve(id)` reads no stream."""
+    room = Room(HoldState.DELIVERED, stream=True)
+    room.store.kept = StoredAnswer(200, "text/event-stream", STREAMED)
+    reply = await room.retrieve()
+
+    assert b"application/json" == dict(reply.headers)[b"content-type"]
+    assert "hi" == orjson.loads(reply.body)["choices"][0]["message"]["content"]
+
+
+async def test_retrieve_does_not_wait() -> None:
+    """It says at once how the hold stands."""
+    assert 428 == (await Room(HoldState.PENDING).retrieve()).status
+
+
+@pytest.mark.parametrize("key", ["key-staff", "key-owner"])
+async def test_requester_and_owner_may_read(key: str) -> None:
+    """A service account's owner answers for it, so sees what it gets."""
+    assert 303 == (await Room(HoldState.PENDING).hop(key)).status
+
+
+@pytest.mark.parametrize("key", ["key-stranger", "key-reviewer"])
+async def test_for_anyone_else_it_is_not_there(key: str) -> None:
+    """Not even for its reviewers: they see the request, not the requester's answer."""
+    room = Room(HoldState.READY)
+    room.store.kept = StoredAnswer(200, "application/json", b"{}")
+
+    for asked in (room.hop(key), room.retrieve(key)):
+        with pytest.raises(NotFound) as caught:
+            await asked
+        assert HOLD_ID not in caught.value.message
+
+
+@pytest.mark.parametrize("result", ["hold_x", "chatcmpl-", "chatcmpl-nothing", ""])
+async def test_an_odd_result_id_is_not_there(result: str) -> None:
+    """Unknown and malformed look the same."""
+    with pytest.raises(NotFound):
+        await Room(HoldState.READY).retrieve(result=result)
+
+
+async def test_nobody_reads_without_a_key() -> None:
+    """The store is not even asked."""
+    room = Room(HoldState.READY)
+    with pytest.raises(NotAuthenticated):
+        await room.hop("")
+
+    assert not room.store.asked

@@ -37,6 +37,7 @@ PAUSE_MAX_S = 5.0
 STEADY_S = 10.0  # a process that lived this long starts again without a growing pause
 START_S = 15.0
 GRACE_S = 0.2
+GO_COLLECTOR_PERCENT = "400"  # a decision costs a fifth less; each engine may grow by some 100 MB
 _PR_SET_PDEATHSIG = 1
 
 _log = structlog.get_logger("sekisho.supervisor")
@@ -68,9 +69,9 @@ class Child:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Ours, with the place of its metrics."""
+        """Ours, with the place of its metrics and the calmer collector of OPA's runtime."""
         own = {MULTIPROC_DIR: str(self.counts_in)} if self.counts_in else {}
-        return {**os.environ, **own}
+        return {"GOGC": GO_COLLECTOR_PERCENT, **os.environ, **own}
 
     @property
     def running(self) -> bool:

@@ -1,0 +1,94 @@
+"""Events hold facts and commitments, content stays in payloads, and all of them are writable."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from sekisho.model import evidence
+from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason
+from sekisho.model.outgoing import Approval, Outgoing
+from sekisho_audit.events import Event, Payload, check_data, check_payload_names
+from support.holds import CANARY, ONE_REVIEW, STAFF, exchange, outgoing
+
+TERMS = HoldTerms("request", ONE_REVIEW, 600, 10)
+
+
+def _outgoing(level: str = "redacted", rewritten: tuple[str, ...] = ()) -> Outgoing:
+    leaving = outgoing(exchange(), STAFF, TERMS)
+    obligations = replace(leaving.decision.obligations, log_level=level)
+    decision = replace(leaving.decision, obligations=obligations)
+    return replace(leaving, decision=decision, rewritten=rewritten)
+
+
+def _all() -> list[Event]:
+    asked, leaving = exchange(), _outgoing()
+    approval = Approval("hold_1", 1, "b" * 64)
+    answer = Payload("answer", CANARY.encode(), None)
+    facts = {"http_status": 200, "finish": "stop", "bytes": 3}
+    return [
+        evidence.received(asked, STAFF, asked.body),
+        evidence.decided("x", "staff-7", "request", leaving.decision, CANARY.encode()),
+        evidence.intent(leaving, "s1", 1, None),
+        evidence.intent(leaving, "s1", 1, approval),
+        evidence.outcome(leaving, "i1", "released", answer, facts),
+        evidence.cut(leaving, "i1", "client_gone"),
+        evidence.refused("x", None, "policy_denied", 403, "clear"),
+        evidence.cancelled("x", "staff-7", "decide"),
+    ]
+
+
+ALL = _all()
+
+
+@pytest.mark.parametrize("event", ALL, ids=[f"{n}-{event.type}" for n, event in enumerate(ALL)])
+def test_every_event_is_one_the_ledger_takes_and_holds_no_content(event: Event) -> None:
+    """The table of the ledger accepts it; the prompt is in no field of it."""
+    data = check_data(event.type, event.data)
+    check_payload_names(event.type, data, [payload.name for payload in event.payloads])
+
+    assert CANARY.encode() not in orjson.dumps(dict(event.data))
+
+
+def test_the_intent_commits_to_the_exact_bytes() -> None:
+    """And names what binds it: session, attempt, backend, path, rules."""
+    leaving = _outgoing()
+    event = evidence.intent(leaving, "s1", 2, None)
+
+    assert leaving.body == event.payloads[0].exact
+    assert ("s1", 2, "demo", len(leaving.body)) == tuple(
+        event.data[name] for name in ("session", "attempt", "backend", "bytes")
+    )
+    assert "hold" not in event.data
+
+
+@pytest.mark.parametrize(
+    ("level", "rewritten", "kept"),
+    [("full", ("max_tokens",), True), ("full", (), False), ("redacted", ("max_tokens",), False)],
+)
+def test_outgoing_bytes_are_kept_only_where_they_differ_and_may_be(
+    level: str, rewritten: tuple[str, ...], kept: bool
+) -> None:
+    """Unchanged they are the prompt, which is kept already."""
+    event = evidence.intent(_outgoing(level, rewritten), "s1", 1, None)
+
+    assert kept == (event.payloads[0].stored is not None)
+
+
+def test_only_what_policy_asked_is_written_down() -> None:
+    """Defaults are no obligations."""
+    assert {"log_level": "redacted"} == evidence.obligations_asked(Obligations())
+    asked = evidence.obligations_asked(Obligations(max_tokens=0, hold=TERMS, justify=True))
+    assert {"log_level", "max_tokens", "hold", "justify"} == set(asked)
+
+
+def test_rules_that_say_too_much_fit_into_a_leaf() -> None:
+    """A thousand reasons of a page each are cut, not refused: the deny must be recorded."""
+    reasons = tuple(Reason(f"c{n}", "w" * 5000, f"rule.{n}") for n in range(1000))
+    event = evidence.decided("x", "p", "request", Decision(Effect.DENY, reasons, "r"), b"{}")
+
+    check_data(event.type, event.data)
+    assert evidence.REASONS_MAX == len(event.data["reasons"])
+    assert evidence.REASON_CHARS_MAX == len(event.data["reasons"][0]["msg"])

@@ -133,10 +133,8 @@ def build(settings: Settings) -> Worker:
     """Put one worker together. Raises SekishoError for settings that name what does not exist."""
     clock = SystemClock()
     metrics = Metrics()
-    auditd = AuditdLedger(
-        str(settings.auditd_socket),
-        limits=LedgerLimits(append_deadline_s=settings.audit.append_deadline_s),
-    )
+    bounds = LedgerLimits(append_deadline_s=settings.audit.append_deadline_s)
+    auditd = AuditdLedger(str(settings.auditd_socket), limits=bounds)
     ledger = MeasuredLedger(auditd, metrics)
     limits = hold_limits(settings)
     holds = RedisHoldStore(
@@ -193,18 +191,8 @@ def build(settings: Settings) -> Worker:
         "policy": engine.check,
         "outcomes": outcomes_check(unsettled),
     }
-    app = DataPath(
-        pipeline,
-        waiting,
-        WebLimits(
-            body_bytes_max=settings.server.body_bytes_max,
-            body_bytes_total_max=settings.server.body_bytes_total_max,
-            body_timeout_s=settings.server.body_timeout_s,
-            inflight_max=settings.server.inflight_max,
-        ),
-        create_app(services, checks, metrics),
-        metrics=metrics,
-    )
+    rest = create_app(services, checks, metrics)
+    app = DataPath(pipeline, waiting, web_limits(settings), rest, metrics=metrics)
     return Worker(app, auditd, holds, directory, engine, backend, sweep, filing, unsettled)
 
 
@@ -222,6 +210,17 @@ def hold_limits(settings: Settings) -> HoldLimits:
         execution_expiry_s=holds.execution_expiry_s,
         keep_answer_s=holds.keep_answer_s,
         retry_join_s=holds.retry_join_s,
+    )
+
+
+def web_limits(settings: Settings) -> WebLimits:
+    """The settings of section [server] that bound one worker's data path."""
+    server = settings.server
+    return WebLimits(
+        body_bytes_max=server.body_bytes_max,
+        body_bytes_total_max=server.body_bytes_total_max,
+        body_timeout_s=server.body_timeout_s,
+        inflight_max=server.inflight_max,
     )
 
 

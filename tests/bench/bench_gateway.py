@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sekisho.adapters.key_desk import KeyDesk  # noqa: E402
-from sekisho.config import load as load_settings  # noqa: E402
+from sekisho.adapters.key_desk import KeyDesk
+from sekisho.config import load as load_settings
 from support.installation import Installation, free_port
 
 mpl.use("Agg")
@@ -85,10 +86,19 @@ def load(port: int, shape: str, callers: int, requests: int, keys: Path) -> dict
     return dict(json.loads(done.stdout))
 
 
-def measure(
-    name: str, root: int, port: int, keys: Path, requests: int, backend_port: int
-) -> dict[str, float]:
+@dataclass(frozen=True)
+class Target:
+    """What is measured: the top of its process tree, its port, keys to use, its backend."""
+
+    root: int
+    port: int
+    keys: Path
+    backend: str
+
+
+def measure(name: str, target: Target, requests: int) -> dict[str, float]:
     """All shapes against one target."""
+    root, port, keys = target.root, target.port, target.keys
     load(port, "plain", 16, min(300, requests), keys)  # warm-up
     figures: dict[str, float] = {}
     cpu = cpu_s(root)
@@ -106,7 +116,6 @@ def measure(
     figures["cpu_us_per_chunk_whole"] = whole
     figures["cpu_us_per_chunk"] = whole - figures["cpu_us_per_request"] / STREAM_CHUNKS
     figures["rss_mb"] = rss_mb(root)
-    figures |= idle_streams(root, port, keys.read_text().split()[0], backend_port)
     failures = plain["failures"] + one["failures"] + stream["failures"]
     if failures:
         message = f"{name}: {failures} requests failed: these figures mean nothing"
@@ -114,8 +123,11 @@ def measure(
     return figures
 
 
-def idle_streams(root: int, port: int, key: str, backend_port: int) -> dict[str, float]:
+def idle_streams(target: Target) -> dict[str, float]:
     """Memory for each open silent stream, and how soon the backend learns that all hung up."""
+    root, port = target.root, target.port
+    key = target.keys.read_text().split()[0]
+    backend_port = int(target.backend.rsplit(":", 1)[1].split("/")[0])
     body = b'{"model":"idle","stream":true,"messages":[{"role":"user","content":"hi"}]}'
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
@@ -153,11 +165,6 @@ def fdatasync_p50_ms(folder: Path) -> float:
     return sorted(times)[len(times) // 2]
 
 
-def port_of(url: str) -> int:
-    """The port in a base URL."""
-    return int(url.rsplit(":", 1)[1].split("/")[0])
-
-
 def policy_data() -> str:
     """The shipped data with 1,000 principals of their own in it."""
     shipped = (HERE.parents[1] / "policies" / "data.yaml").read_text()
@@ -167,7 +174,8 @@ def policy_data() -> str:
     return shipped.replace("principals: {}\n", f"principals:\n{people}")
 
 
-def gateway(folder: Path, backend: str, requests: int, memo_max: int) -> dict[str, float]:
+@contextmanager
+def gateway(folder: Path, backend: str, memo_max: int) -> Iterator[Target]:
     """The governed gateway, everything on; `memo_max` decisions are kept."""
     installation = Installation(
         folder,
@@ -185,29 +193,49 @@ def gateway(folder: Path, backend: str, requests: int, memo_max: int) -> dict[st
             for n in range(KEYS)
         ]
         keys.write_text("\n".join(made))
-        assert installation.process is not None
-        return measure(
-            "gateway", installation.process.pid, installation.port, keys, requests, port_of(backend)
-        )
+        if installation.process is None:
+            raise SystemExit("the gateway did not start")
+        yield Target(installation.process.pid, installation.port, keys, backend)
     finally:
         installation.stop()
 
 
-def pass_through(folder: Path, backend: str, requests: int) -> dict[str, float]:
+@contextmanager
+def pass_through(folder: Path, backend: str) -> Iterator[Target]:
     """The yardstick."""
     port = free_port()
+    folder.mkdir()
+    keys = folder / "none.txt"
+    keys.write_text("sk-none")
     with pinned(0):
         process = subprocess.Popen(
             [sys.executable, str(HERE / "pass_through.py"), str(port), backend]
         )
     try:
         time.sleep(3)
-        keys = folder / "none.txt"
-        keys.write_text("sk-none")
-        return measure("pass-through", process.pid, port, keys, requests, port_of(backend))
+        yield Target(process.pid, port, keys, backend)
     finally:
         process.terminate()
         process.wait(10)
+
+
+def run(url: str, requests: int, folder: Path) -> dict[str, dict[str, float]]:
+    """Each target twice: under load, and started afresh for the idle streams, because what a load
+    leaves behind in memory and in connection pools would falsify those.
+    """
+    targets: dict[str, Callable[[str], AbstractContextManager[Target]]] = {
+        "sekisho": lambda name: gateway(folder / f"g{name}", url, MEMO_MAX),
+        "no memo": lambda name: gateway(folder / f"n{name}", url, 0),
+        "pass-through": lambda name: pass_through(folder / f"p{name}", url),
+    }
+    results = {}
+    for title, start in targets.items():
+        with start("load") as target:
+            figures = measure(title, target, requests)
+        with start("idle") as target:
+            load(target.port, "stream", 8, 8, target.keys)  # warm-up
+            results[title] = figures | idle_streams(target)
+    return results
 
 
 def plot(results: dict[str, dict[str, float]], file: Path) -> None:
@@ -250,11 +278,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="sb") as name:
             folder = Path(name)
             disk_ms = fdatasync_p50_ms(folder)
-            results = {
-                "sekisho": gateway(folder / "g", url, options.requests, MEMO_MAX),
-                "no memo": gateway(folder / "n", url, options.requests, 0),
-                "pass-through": pass_through(folder, url, options.requests),
-            }
+            results = run(url, options.requests, folder)
     finally:
         backend.terminate()
         backend.wait(10)

@@ -141,6 +141,33 @@ def test_errors_of_the_backend_about_the_request_are_relayed(site: Site) -> None
         assert (status, "scripted") == (answer.status_code, answer.json()["error"]["message"])
 
 
+def _counts(site: Site) -> dict[str, float]:
+    """Every sample of /metrics by its name and labels."""
+    text = httpx.get(f"{site.installation.url}/metrics", trust_env=False).text
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
+
+
+def test_what_happens_is_counted(site: Site) -> None:
+    """One good answer, one failed, one refused and one stream: each sample moves by as much."""
+    before = _counts(site)
+    site.ask()
+    site.ask("status-500")
+    _post(site, b"{")
+    _post(site, json.dumps({**STREAM, "model": "ok"}).encode())
+    after = _counts(site)
+
+    moved = {name: after[name] - before.get(name, 0) for name in after}
+    assert 2 == moved['sekisho_exchanges_total{code="ok"}']
+    assert 1 == moved['sekisho_exchanges_total{code="backend_failed"}']
+    assert 1 == moved['sekisho_exchanges_total{code="invalid_json"}']
+    assert 3 == moved['sekisho_decision_seconds_count{stage="request"}']
+    assert 3 == moved['sekisho_backend_seconds_count{backend="backend-0"}']
+    assert 7 <= moved['sekisho_ledger_append_seconds_count{outcome="ok"}']
+    assert moved["sekisho_chunks_total"] > 0
+    assert 0 == after["sekisho_inflight"]
+
+
 def test_nothing_of_the_content_is_in_logs_or_metrics(site: Site) -> None:
     """A canary in the prompt is found neither in the log nor in the metrics nor in the ledger."""
     canary = "canary-c81f"

@@ -42,6 +42,7 @@ async def test_a_view_is_put_together_from_its_fields(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("state", b"approved!"), ("record", None), ("record", seal(KEY, "hold_1", "record", 1, b"x"))],
+    ids=["state", "no record", "no JSON inside"],
 )
 async def test_a_row_that_makes_no_sense_is_refused(name: str, value: bytes | None) -> None:
     """An unknown state or a record that is not one: an error, never a guess."""

@@ -1,0 +1,121 @@
+"""An outsider with the wheel of `sekisho-audit`, a copy of the ledger, and nothing else of ours."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+import openai
+import pytest
+
+from support.installation import ROOT, Installation
+
+MODEL = "smollm2-135m"
+
+
+@pytest.fixture(scope="module")
+def auditor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with the auditor's wheel on its base install."""
+    folder = tmp_path_factory.mktemp("auditor")
+    source = shutil.copytree(ROOT / "audit", folder / "source")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    _run(*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source))
+    wheel = next(folder.glob("sekisho_audit-*.whl"))
+    venv.create(folder / "venv")
+    python = str(folder / "venv" / "bin" / "python")
+    into = [*pip, "--python", python, "install", "-q"]
+    needed = folder / "requirements.txt"
+    needed.write_text(_pinned("cryptography", "cffi", "pycparser"))
+    _run(*into, "--require-hashes", "-r", str(needed))
+    _run(*into, "--no-deps", str(wheel))
+    return Path(python)
+
+
+def _pinned(*names: str) -> str:
+    """These packages out of the constraints, with their hashes."""
+    blocks = re.split(r"\n(?=\S)", (ROOT / "constraints.txt").read_text())
+    return "\n".join(block for block in blocks if block.split("==")[0] in names)
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def copied(gateway: Installation, client: openai.OpenAI, tmp_path: Path) -> Path:
+    """A copy of the running installation's ledger, with an exchange that is signed for."""
+    client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": "hi"}], max_tokens=4
+    )
+    events = len(gateway.leaves())
+    until = time.monotonic() + 10
+    while int((gateway.ledger / "checkpoint").read_text().splitlines()[1]) < events:
+        assert time.monotonic() < until, "no checkpoint was written"
+        time.sleep(0.1)
+    return shutil.copytree(gateway.ledger, tmp_path / "ledger")
+
+
+def _verify(python: Path, *arguments: str) -> tuple[int, dict[str, object]]:
+    done = subprocess.run(
+        [str(python), "-I", "-m", "sekisho_audit.cli", "verify", *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_the_wheel_needs_nothing_of_the_gateway(auditor: Path) -> None:
+    """The gateway and its libraries are not there, and the verifier works without them."""
+    listed = _run(
+        sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(auditor),
+        "list", "--format", "json",
+    )  # fmt: skip
+
+    names = {package["name"].lower() for package in json.loads(listed)}
+    assert {"cryptography", "sekisho-audit"} <= names
+    assert names <= {"cryptography", "sekisho-audit", "cffi", "pycparser", "typing-extensions"}
+
+
+def test_a_copy_verifies_against_a_pinned_checkpoint(auditor: Path, copied: Path) -> None:
+    """Sound, and consistent with the checkpoint that the auditor kept from before."""
+    pinned = copied.parent / "pinned"
+    pinned.write_bytes((copied / "checkpoint").read_bytes())
+
+    status, report = _verify(auditor, str(copied), "--pinned", str(pinned))
+
+    assert 0 == status, report
+
+
+def test_one_changed_byte_is_found(auditor: Path, copied: Path) -> None:
+    """Exit status 1, with the file named."""
+    segment = next((copied / "events").glob("*.seg"))
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1
+    segment.write_bytes(content)
+
+    status, report = _verify(auditor, str(copied))
+
+    assert 1 == status
+    assert segment.name in json.dumps(report)
+
+
+def test_removed_events_are_found(auditor: Path, copied: Path) -> None:
+    """An older, rightly signed state does not fit the checkpoint kept elsewhere."""
+    pinned = copied.parent / "pinned"
+    pinned.write_bytes((copied / "checkpoint").read_bytes())
+    segment = next((copied / "events").glob("*.seg"))
+    segment.write_bytes(segment.read_bytes()[: segment.stat().st_size // 2])
+
+    status, report = _verify(auditor, str(copied), "--pinned", str(pinned))
+
+    assert 1 == status, report

@@ -15,14 +15,21 @@ from typing import Any, cast
 
 from sekisho_audit.errors import LedgerError, Poisoned, Refused
 from sekisho_audit.ledger import HoldRecord, Ledger, Request
-from sekisho_audit.wire import FRAME_BYTES_MAX, Malformed, Splitter, encode, unpack_events
+from sekisho_audit.wire import (
+    BLOBS_MAX,
+    FRAME_BYTES_MAX,
+    Malformed,
+    Splitter,
+    encode,
+    unpack_events,
+)
 from sekisho_audit.writer import Append, AppendAnswer, Call, Writer
 
 # One worker has one connection; a host has tens of workers and a few command-line tools.
 CONNECTIONS_MAX = 256
 # Incomplete messages of all connections together.
 BUFFERED_BYTES_MAX = 256 * 1024 * 1024
-# One page of holds; each carries its request body.
+# One page of holds; each carries its request body as one blob of the message.
 HOLDS_PAGE_BYTES = 16 * 1024 * 1024
 _SESSION_CHARS_MAX = 128
 
@@ -341,7 +348,8 @@ def _page(ledger: Ledger, after: str) -> tuple[list[HoldRecord], bool]:
     size = 0
     for item in ledger.open_holds(after):
         size += len(item.record)
-        if page and size > min(HOLDS_PAGE_BYTES, FRAME_BYTES_MAX // 2):
+        full = len(page) == BLOBS_MAX or size > min(HOLDS_PAGE_BYTES, FRAME_BYTES_MAX // 2)
+        if page and full:
             return page, True
         page.append(item)
     return page, False

@@ -41,7 +41,12 @@ def check_socket_path(path: str) -> None:
 
 
 def encode(message: dict[str, Any], blobs: Sequence[bytes] = ()) -> bytes:
-    """One frame. `message` gets the member `blobs` if there are any."""
+    """One frame. `message` gets the member `blobs` if there are any.
+
+    Raises Malformed for what the other end would refuse: sent, it would end the connection.
+    """
+    if len(blobs) > BLOBS_MAX:
+        raise Malformed(f"a message with {len(blobs)} blobs is too large")
     if blobs:
         message["blobs"] = [len(blob) for blob in blobs]
     text = orjson.dumps(message)

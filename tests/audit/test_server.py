@@ -13,7 +13,7 @@ import pytest
 from sekisho_audit import server as module
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.server import Server
-from sekisho_audit.wire import Splitter, encode
+from sekisho_audit.wire import BLOBS_MAX, Splitter, encode
 from sekisho_audit.writer import Writer, WriterLimits
 from support.ledgers import HeldExchange, open_ledger
 
@@ -147,6 +147,21 @@ async def test_refused_keys_are_an_answer(path: str) -> None:
     )
     assert answers[0]["error"] == "bad_request"
     assert "status" in answers[1]
+
+
+def test_a_page_has_no_more_holds_than_a_message_has_blobs(tmp_path: Path) -> None:
+    """The reader refuses a longer message, so that a restart with many holds would never end."""
+    ledger: Ledger = open_ledger(tmp_path)
+    count = 2 * BLOBS_MAX + 1
+    for _ in range(count):
+        ledger.append_batch(HeldExchange().filing())
+    sizes, after, more = [], "", True
+    while more:
+        page, more = module._page(ledger, after)
+        sizes.append(len(page))
+        after = page[-1].hold
+    assert sizes == [BLOBS_MAX, BLOBS_MAX, 1]
+    ledger.close()
 
 
 def test_page_always_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

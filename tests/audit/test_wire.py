@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.wire import (
+    BLOBS_MAX,
     FRAME_BYTES_MAX,
     Malformed,
     Splitter,
@@ -112,3 +113,10 @@ def test_socket_path_has_a_limit() -> None:
     check_socket_path("/" + "x" * 99)
     with pytest.raises(Malformed, match="shorter"):
         check_socket_path("/" + "x" * 100)
+
+
+def test_what_the_other_end_would_refuse_is_not_sent() -> None:
+    """The sender hears of it, instead of losing its connection."""
+    assert encode({}, [b""] * BLOBS_MAX)
+    with pytest.raises(Malformed):
+        encode({}, [b""] * (BLOBS_MAX + 1))

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError, WatchError
@@ -33,6 +34,7 @@ _GATE_LOCK_MS = 30_000  # longer than applying the ledger may take, see _APPLY_D
 _APPLY_DEADLINE_S = 25.0
 _GATE_POLL_S = 0.05
 _UNGATED = ("restore",)
+_log = structlog.get_logger("sekisho.holds")
 
 Argument = bytes | str | int | float
 
@@ -153,6 +155,7 @@ class GatedScripts:
                         return
                 await self._apply_and_load(token)
         except (RedisError, OSError, TimeoutError, Unavailable) as error:
+            _log.warning("the ledger is not yet applied to the hold store", cause=type(error).__name__)
             message = "The hold store has restarted and the ledger is not yet applied to it."
             raise HoldStoreUnavailable(message, code="hold_store_restarting") from error
 

@@ -15,7 +15,7 @@ from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.model.ids import uuid7
 from sekisho_audit.canon import decode
 from sekisho_audit.scan import EVENTS, frames, segments
-from sekisho_audit.wire import Malformed
+from sekisho_audit.wire import BLOBS_MAX, Malformed
 from support.ledgers import (
     CANARY,
     ORIGIN,
@@ -202,6 +202,15 @@ async def test_open_holds_come_over_several_pages(client: AuditdLedger) -> None:
         REVIEWER,
         "reason: " + CANARY.decode(),
     )
+
+
+async def test_many_small_holds_arrive_all(client: AuditdLedger) -> None:
+    """More than one message can carry: without paging by number the store would stay closed."""
+    made = [HeldExchange() for _ in range(BLOBS_MAX + 10)]
+    for held in made:
+        await client.append(held.filing())
+
+    assert {held.hold for held in made} == {item.hold for item in await client.open_holds()}
 
 
 async def test_status_and_checkpoint(client: AuditdLedger) -> None:

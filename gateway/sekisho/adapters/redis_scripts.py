@@ -155,7 +155,8 @@ class GatedScripts:
                         return
                 await self._apply_and_load(token)
         except (RedisError, OSError, TimeoutError, Unavailable) as error:
-            _log.warning("the ledger is not yet applied to the hold store", cause=type(error).__name__)
+            cause = type(error).__name__
+            _log.warning("the ledger is not yet applied to the hold store", cause=cause)
             message = "The hold store has restarted and the ledger is not yet applied to it."
             raise HoldStoreUnavailable(message, code="hold_store_restarting") from error
 

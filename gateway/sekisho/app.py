@@ -15,11 +15,11 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from sekisho import __version__
-from sekisho.errors import BadRequest, NotFound, SekishoError
+from sekisho.errors import BadRequest, InternalFault, NotFound, SekishoError
 from sekisho.telemetry import Metrics
 from sekisho.web import approvals, health, pages
 from sekisho.web.health import Check
-from sekisho.web.problems import internal, problem
+from sekisho.web.problems import problem
 from sekisho.web.services import Services
 
 _log = structlog.get_logger("sekisho.app")
@@ -54,7 +54,7 @@ def _said(error: SekishoError) -> Response:
 
 
 async def _known(_: Request, error: Exception) -> Response:
-    return _said(error if isinstance(error, SekishoError) else internal())
+    return _said(error if isinstance(error, SekishoError) else InternalFault())
 
 
 async def _malformed(_: Request, error: Exception) -> Response:
@@ -71,9 +71,9 @@ async def _http(request: Request, error: Exception) -> Response:
     if status in (404, 405):
         message = f"{request.method} {request.url.path[:128]} is not offered by this gateway."
         return _said(NotFound(message, code="unknown_path"))
-    return _said(internal())
+    return _said(InternalFault())
 
 
 async def _unknown(request: Request, error: Exception) -> Response:
     _log.error("unexpected fault", path=request.url.path, error=type(error).__name__)
-    return _said(internal())
+    return _said(InternalFault())

@@ -1,6 +1,7 @@
 """Everything that can stop an exchange, as one tree.
 
     SekishoError
+    +-- InternalFault           500  a mistake of ours
     +-- Refused                 we will not: the client's request or the rules say so
     |   +-- BadRequest          400  not a request we can judge
     |   +-- TooLarge            413
@@ -49,6 +50,16 @@ class SekishoError(Exception):
         self.exchange: str | None = None
         if code is not None:
             self.code = code
+
+
+class InternalFault(SekishoError):
+    """A mistake of ours: what a client is told; the operators' log has the rest."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The gateway made a mistake and stopped this request. Nothing further was sent. "
+            "Tell an operator the time and the x-sekisho-exchange header."
+        )
 
 
 class Refused(SekishoError):

@@ -5,8 +5,8 @@
 `handle` takes a request along the whole line or leaves it with the people who must answer (`clear`
 wants a hold). `resume` is called by whichever worker wins the claim of an approved hold, whether or
 not a client still waits; it enters at `decide` with the stored bytes. A refusal anywhere is
-recorded before it is said; what cannot be recorded is refused. Identity is asked before the body is
-parsed, so that strangers cost nothing (docs/adr/0004).
+recorded before it is said; what cannot be recorded is refused. `identify` is asked from the head of
+the request, before its body is read, so that strangers cost nothing (docs/adr/0004).
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ import orjson
 from sekisho.clearance import Clearance, Recorded
 from sekisho.content.redact import redact_body
 from sekisho.content.scan import Scanner
-from sekisho.errors import BackendFailed, BadRequest, HoldStoreUnavailable, SekishoError
+from sekisho.errors import (
+    BackendFailed,
+    BadRequest,
+    HoldStoreUnavailable,
+    InternalFault,
+    SekishoError,
+)
 from sekisho.holding.file import Filing
 from sekisho.holding.keep import keep
 from sekisho.model import evidence
@@ -44,7 +50,15 @@ from sekisho.stages.identify import identify
 from sekisho.stages.prepare import prepare, unchanged
 from sekisho.stages.receive import RawRequest, receive
 from sekisho.stages.record import record
-from sekisho.stages.release import Answer, Outcome, Stream, Whole, gather, release
+from sekisho.stages.release import (
+    Answer,
+    Outcome,
+    Stream,
+    Whole,
+    cause_of,
+    gather,
+    release,
+)
 from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 from sekisho_audit.events import Event
@@ -99,12 +113,15 @@ class Pipeline:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def handle(self, raw: RawRequest) -> Whole | Stream | HoldView:
+    async def identify(self, secret: str) -> Principal:
+        """Who asks, known from the request's head alone: a stranger's body is never read."""
+        return await identify(secret, self._parts.directory)
+
+    async def handle(self, principal: Principal, raw: RawRequest) -> Whole | Stream | HoldView:
         """Take one request along the line: an answer, one under way, or a hold to wait for.
 
         Raises the SekishoError that ended it, recorded, with its exchange id.
         """
-        principal = await identify(raw.secret, self._parts.directory)
         exchange = await self._receive(raw, principal)
         progress = _Progress("describe", (evidence.received(exchange, principal, None),))
         try:
@@ -124,6 +141,12 @@ class Pipeline:
             gone = evidence.cancelled(exchange.id, principal.id, progress.stage)
             self._parts.unsettled.add(gone)
             raise
+        except Exception as error:
+            # Whatever broke here is our fault, and an outcome with its own event like any other.
+            fault = InternalFault()
+            fault.exchange = exchange.id
+            await self._refuse(exchange.id, principal.id, progress, fault)
+            raise fault from error
         try:
             answer, outcome = await self._dispatch(cleared)
             limit = self._parts.limits.answer_bytes_max
@@ -201,9 +224,8 @@ class Pipeline:
         reviews = view.reviews if view else ()
         return sorted({r.person for r in reviews if r.decision == "approve"})
 
-    async def models(self, secret: str) -> bytes:
-        """The models this principal may name, in the shape of `GET /v1/models`."""
-        await identify(secret, self._parts.directory)
+    def models(self) -> bytes:
+        """The models that may be named, in the shape of `GET /v1/models`."""
         data = [
             {"id": model, "object": "model", "created": 0, "owned_by": backend.id}
             for backend in self._parts.catalog.backends
@@ -283,8 +305,8 @@ class Pipeline:
         except BackendFailed as error:
             await outcome.settle("failed", {"cause": error.code})
             raise
-        except asyncio.CancelledError:
-            await outcome.settle("cancelled", {"cause": "client_gone"})
+        except asyncio.CancelledError as gone:
+            await outcome.settle("cancelled", {"cause": cause_of(gone)})
             raise
 
     async def _refuse(

@@ -37,6 +37,7 @@ PAUSE_MAX_S = 5.0
 STEADY_S = 10.0  # a process that lived this long starts again without a growing pause
 START_S = 15.0
 GRACE_S = 0.2
+STOP_S = 10.0  # for a worker's last words, after its requests were drained
 GO_COLLECTOR_PERCENT = "400"  # a decision costs a fifth less; each engine may grow by some 100 MB
 _PR_SET_PDEATHSIG = 1
 
@@ -138,7 +139,7 @@ class Supervisor:
                 Child(
                     f"worker-{number}",
                     command,
-                    stop_s=settings.server.drain_s + 5.0,
+                    stop_s=settings.server.drain_s + STOP_S,
                     ready_line=b"ready",
                     pass_fds=(descriptor,),
                     serves=True,

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -46,7 +46,7 @@ from sekisho.web.services import Services
 from sekisho.web.waiting import Waiting
 
 RELOAD_S = 2.0  # between tries to load rules that were refused; someone is mending them
-LAST_WORDS_S = 2.0  # for outcomes that still wait when a worker stops
+STEP_S = 2.0  # for each step of stopping; all of them fit into STOP_S of the supervisor
 _JOIN_KEY = b"sekisho-join-key-v1"
 _log = structlog.get_logger("sekisho.wiring")
 
@@ -94,6 +94,7 @@ class Worker:
         self._tasks = [
             asyncio.create_task(self.sweep.run()),
             asyncio.create_task(self.unsettled.run()),
+            asyncio.create_task(self.app.drop_stalled()),
         ]
         if not loaded:
             self._tasks.append(asyncio.create_task(self._reload_rules(on_exhausted)))
@@ -112,21 +113,28 @@ class Worker:
             await asyncio.sleep(RELOAD_S)
 
     async def stop(self) -> None:
-        """Finish what may be finished, tell the ledger the last outcomes, close."""
+        """End what runs, tell the ledger the last outcomes, close; each step has its time."""
         self.stop_admitting()
-        await self.sweep.stop()
-        await self.filing.drain()
+        await _within(STEP_S, self.sweep.stop())
+        await _within(STEP_S, self.filing.drain())
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.backend.close()
-        with suppress(TimeoutError):  # auditd closes what is left as unknown with this session
-            async with asyncio.timeout(LAST_WORDS_S):
-                await self.unsettled.flush()
-        await self.ledger.close()
-        await self.holds.close()
-        await self.directory.close()
-        await self.engine.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STEP_S)
+        await _within(STEP_S, self.backend.close())
+        # What is not told by then auditd closes as unknown when this session ends.
+        await _within(STEP_S, self.unsettled.flush())
+        await _within(STEP_S, self.ledger.close())
+        await _within(STEP_S, self.holds.close())
+        await _within(STEP_S, self.directory.close())
+        await _within(STEP_S, self.engine.close())
+
+
+async def _within(seconds: float, step: Awaitable[None]) -> None:
+    """A step of stopping that takes too long is left behind: the process ends in any case."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await step
 
 
 def build(settings: Settings) -> Worker:
@@ -177,7 +185,6 @@ def build(settings: Settings) -> Worker:
     waiting = Waiting(
         holds,
         ledger,
-        directory,
         clock,
         limits=limits,
         public_url=settings.public_url,
@@ -192,7 +199,14 @@ def build(settings: Settings) -> Worker:
         "outcomes": outcomes_check(unsettled),
     }
     rest = create_app(services, checks, metrics)
-    app = DataPath(pipeline, waiting, web_limits(settings), rest, metrics=metrics)
+    app = DataPath(
+        pipeline,
+        waiting,
+        web_limits(settings),
+        rest,
+        metrics=metrics,
+        can_promise=lambda: not unsettled.full,
+    )
     return Worker(app, auditd, holds, directory, engine, backend, sweep, filing, unsettled)
 
 
@@ -221,6 +235,9 @@ def web_limits(settings: Settings) -> WebLimits:
         body_bytes_total_max=server.body_bytes_total_max,
         body_timeout_s=server.body_timeout_s,
         inflight_max=server.inflight_max,
+        waiting_max=server.waiting_max,
+        per_principal_max=server.per_principal_max,
+        write_timeout_s=server.write_timeout_s,
     )
 
 

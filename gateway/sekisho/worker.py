@@ -9,8 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -30,7 +33,18 @@ _log = structlog.get_logger("sekisho.worker")
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, saying `ready` on standard output once it accepts."""
+    """uvicorn, saying `ready` on standard output once it accepts.
+
+    uvicorn raises a captured signal again when it has stopped serving, which would end the process
+    before the worker has written its last outcomes; here the loop handles signals until the end.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -65,7 +79,11 @@ def _config(settings: Settings, app: DataPath) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http=guarded(settings.server.header_bytes_max, settings.server.headers_timeout_s),
+        http=guarded(
+            settings.server.header_bytes_max,
+            settings.server.headers_timeout_s,
+            settings.server.connections_max,
+        ),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -180,7 +180,11 @@ def gateway(folder: Path, backend: str, memo_max: int) -> Iterator[Target]:
     installation = Installation(
         folder,
         {"*": backend},
-        settings={"log": {"level": "error"}, "policy": {"memo_max": memo_max}},
+        settings={
+            "log": {"level": "error"},
+            "policy": {"memo_max": memo_max},
+            "server": {"per_principal_max": 1000},
+        },
         policy_data=policy_data(),
     )
     with pinned(0):

@@ -10,6 +10,7 @@ from sekisho.errors import (
     BackendFailed,
     BadRequest,
     DeniedByPolicy,
+    InternalFault,
     LedgerUnavailable,
     NotAuthenticated,
     PolicyUnavailable,
@@ -17,7 +18,7 @@ from sekisho.errors import (
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.stages.release import Stream, Whole
-from support.holds import Desk
+from support.holds import STAFF, Desk
 from support.line import ANSWER, CHAT_BODY, DENY, HOLD, Line, chat, decision
 from support.memory_ledger import MemoryLedger
 
@@ -31,7 +32,7 @@ async def test_the_intent_is_in_the_ledger_before_the_backend_is_called() -> Non
     seen: list[str] = []
     line.backend.on_send = lambda: seen.extend(line.ledger.types())
 
-    answer = await line.pipeline.handle(chat())
+    answer = await line.pipeline.handle(STAFF, chat())
 
     assert ["request.received", "policy.decision", "backend.intent"] == seen
     assert [CHAT_BODY] == line.backend.sent
@@ -48,7 +49,7 @@ async def test_a_stream_is_relayed_and_has_one_outcome() -> None:
     line.backend.parts = (b"data: {}\n\n", b"data: [DONE]\n\n")
     line.backend.content_type = "text/event-stream"
 
-    stream = await line.pipeline.handle(chat(CHAT_BODY[:-1] + b',"stream":true}'))
+    stream = await line.pipeline.handle(STAFF, chat(CHAT_BODY[:-1] + b',"stream":true}'))
 
     assert isinstance(stream, Stream)
     assert b"".join(line.backend.parts) == b"".join([piece async for piece in stream.pieces])
@@ -62,7 +63,7 @@ async def test_a_stranger_costs_nothing(body: bytes) -> None:
     line = Line()
 
     with pytest.raises(NotAuthenticated):
-        await line.pipeline.handle(chat(body, secret="key-nobody"))
+        await line.pipeline.identify("key-nobody")
 
     assert not line.ledger.events
     assert not line.rules.asked
@@ -73,7 +74,7 @@ async def test_a_malformed_body_of_a_known_principal_is_recorded() -> None:
     line = Line()
 
     with pytest.raises(BadRequest) as caught:
-        await line.pipeline.handle(chat(MALFORMED))
+        await line.pipeline.handle(STAFF, chat(MALFORMED))
 
     (event,) = line.ledger.events
     assert ("exchange.refused", "receive") == (event.type, event.data["stage"])
@@ -87,7 +88,7 @@ async def test_a_deny_is_recorded_and_nothing_leaves() -> None:
     line.rules.says = DENY
 
     with pytest.raises(DeniedByPolicy, match="Because") as caught:
-        await line.pipeline.handle(chat())
+        await line.pipeline.handle(STAFF, chat())
 
     assert ["request.received", "policy.decision", "exchange.refused"] == line.ledger.types()
     assert {caught.value.exchange} == {event.exchange for event in line.ledger.events}
@@ -100,7 +101,7 @@ async def test_without_rules_nothing_leaves() -> None:
     line.rules.says = PolicyUnavailable("the rules are late")
 
     with pytest.raises(PolicyUnavailable):
-        await line.pipeline.handle(chat())
+        await line.pipeline.handle(STAFF, chat())
 
     assert ["policy_unavailable"] == [data["code"] for data in line.data("exchange.refused")]
     assert not line.backend.sent
@@ -113,7 +114,7 @@ async def test_without_a_durable_intent_nothing_leaves(fault: str) -> None:
     setattr(line.ledger, fault, 1)
 
     with pytest.raises(LedgerUnavailable) as caught:
-        await line.pipeline.handle(chat())
+        await line.pipeline.handle(STAFF, chat())
     if fault == "lose_after":
         await line.unsettled.flush()
 
@@ -134,7 +135,7 @@ async def test_a_refusal_that_cannot_be_recorded_is_not_given() -> None:
     line.ledger.down = True
 
     with pytest.raises(LedgerUnavailable):
-        await line.pipeline.handle(chat())
+        await line.pipeline.handle(STAFF, chat())
 
 
 async def test_a_dead_connection_is_another_attempt_with_its_own_intent() -> None:
@@ -142,7 +143,7 @@ async def test_a_dead_connection_is_another_attempt_with_its_own_intent() -> Non
     line = Line()
     line.backend.fails = [BackendFailed("dead", code="backend_disconnected")]
 
-    await line.pipeline.handle(chat())
+    await line.pipeline.handle(STAFF, chat())
 
     assert [1, 2] == [data["attempt"] for data in line.data("backend.intent")]
     assert ["failed", "released"] == [data["status"] for data in line.data("backend.outcome")]
@@ -155,7 +156,7 @@ async def test_other_failures_are_not_tried_again() -> None:
     line.backend.fails = [BackendFailed("reset", code="backend_unreachable")]
 
     with pytest.raises(BackendFailed):
-        await line.pipeline.handle(chat())
+        await line.pipeline.handle(STAFF, chat())
 
     assert 1 == len(line.backend.sent)
     assert ["failed"] == [data["status"] for data in line.data("backend.outcome")]
@@ -165,7 +166,7 @@ async def test_a_client_that_leaves_before_sending_is_recorded() -> None:
     """Cancelled while the rules were asked: an event, and no byte at the backend."""
     line = Line()
     line.rules.gate = asyncio.Event()
-    handling = asyncio.create_task(line.pipeline.handle(chat()))
+    handling = asyncio.create_task(line.pipeline.handle(STAFF, chat()))
     while not line.rules.asked:
         await asyncio.sleep(0)
 
@@ -189,7 +190,7 @@ async def test_the_log_level_says_what_the_ledger_keeps(
     line = Line()
     line.rules.says = decision(Effect.ALLOW, log_level=level)
 
-    await line.pipeline.handle(chat(MAIL))
+    await line.pipeline.handle(STAFF, chat(MAIL))
 
     stored = line.stored_prompt()
     assert kept == ("write to" in str(stored))
@@ -200,26 +201,40 @@ async def test_the_log_level_says_what_the_ledger_keeps(
 async def test_what_the_line_does_is_counted() -> None:
     """Decisions and backend calls appear in the metrics."""
     line = Line()
-    await line.pipeline.handle(chat())
+    await line.pipeline.handle(STAFF, chat())
 
     assert line.counted('sekisho_decision_seconds_count{stage="request"} 1.0')
     assert line.counted('sekisho_backend_seconds_count{backend="demo"} 1.0')
 
 
-async def test_models_are_listed_for_known_principals_only() -> None:
+async def test_models_are_listed() -> None:
     """Patterns are not names, so they are left out."""
     line = Line()
 
-    listed = orjson.loads(await line.pipeline.models("key-staff"))
+    listed = orjson.loads(line.pipeline.models())
 
     assert ["gpt-x", "gpt-y"] == [model["id"] for model in listed["data"]]
-    with pytest.raises(NotAuthenticated):
-        await line.pipeline.models("")
+
+
+async def test_a_mistake_of_ours_is_recorded_and_said() -> None:
+    """An error nobody thought of is an outcome with its own event, not one lost in a handler."""
+    line = Line()
+
+    async def broken(_: object) -> None:
+        raise KeyError("bug")
+
+    line.rules.decide = broken  # type: ignore[method-assign,assignment]
+    with pytest.raises(InternalFault) as caught:
+        await line.pipeline.handle(STAFF, chat())
+
+    events = [event for event in line.ledger.events if event.exchange == caught.value.exchange]
+    assert ["request.received", "exchange.refused"] == [event.type for event in events]
+    assert "internal_error" == events[-1].data["code"]
 
 
 async def _held(line: Line) -> HoldView:
     line.rules.says = HOLD
-    view = await line.pipeline.handle(chat())
+    view = await line.pipeline.handle(STAFF, chat())
     assert isinstance(view, HoldView)
     return view
 

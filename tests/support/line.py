@@ -39,9 +39,9 @@ DENY = decision(Effect.DENY)
 HOLD = decision(Effect.HOLD, hold=HoldTerms("request", ONE_REVIEW, 600, 10))
 
 
-def chat(body: bytes = CHAT_BODY, secret: str = KEY) -> RawRequest:
+def chat(body: bytes = CHAT_BODY) -> RawRequest:
     """A chat request as the web layer hands it over."""
-    return RawRequest("chat.completions", body, secret, "127.0.0.1", None, 0)
+    return RawRequest("chat.completions", body, "127.0.0.1", None, 0)
 
 
 class People:

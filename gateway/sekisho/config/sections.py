@@ -121,6 +121,24 @@ class ServerSettings(Section):
         le=65536,
         description="Exchanges a worker runs at once; the next is told to come back (503).",
     )
+    waiting_max: int = Field(
+        4096,
+        ge=1,
+        le=65536,
+        description="Clients a worker lets wait for people at once; they cost only memory.",
+    )
+    per_principal_max: int = Field(
+        64,
+        ge=1,
+        le=65536,
+        description="Exchanges, and waits, of one principal on a worker, so that nobody takes all.",
+    )
+    write_timeout_s: float = Field(
+        60, gt=0, le=3600, description="A client that reads nothing for so long is cut off."
+    )
+    connections_max: int = Field(
+        8192, ge=16, le=65536, description="Open connections of a worker; further ones are closed."
+    )
     json_depth_max: int = Field(
         64, ge=8, le=512, description="Nesting of a body. Tool schemas reach about 20."
     )

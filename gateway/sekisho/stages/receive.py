@@ -30,7 +30,6 @@ class RawRequest:
 
     endpoint: str
     body: bytes
-    secret: str
     client_ip: str
     idempotency_key: str | None = None
     retry_count: int = 0

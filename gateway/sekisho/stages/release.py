@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -31,6 +32,11 @@ _KEPT_HEADERS = frozenset({"content-type", "retry-after", "retry-after-ms", "ope
 _KEPT_PREFIX = "x-ratelimit-"
 _RELAYED_ERRORS = frozenset({400, 404, 413, 415, 422, 429})
 _CANCELLED = (asyncio.CancelledError, GeneratorExit)
+
+CLIENT_GONE = "client_gone"
+"""The cause with which a handler is cancelled when its client hangs up."""
+
+SHUTDOWN = "shutdown"
 
 Later = Callable[[Event], None]
 """Takes an event without content that could not be written now and must be written soon."""
@@ -53,14 +59,21 @@ class Stream:
     """An answer under way; `pieces` must be iterated to its end or closed.
 
     What operators count is known then: `ended` is `ok` or the code of what broke it off, `chunks`
-    how many came.
+    how many came. `cause` is what the record says if it is closed before its end.
     """
 
     status: int
     headers: Mapping[str, str]
     pieces: AsyncGenerator[bytes, None] = field(init=False)
+    abandon: Callable[[], Awaitable[None]] = field(init=False)
     ended: str = "ok"
     chunks: int = 0
+    cause: str = CLIENT_GONE
+
+    async def close(self) -> None:
+        """End it wherever it is, also if nobody ever began to read it. Safe to call twice."""
+        await self.pieces.aclose()
+        await self.abandon()
 
 
 class Outcome:
@@ -136,7 +149,9 @@ async def release(
     streamed = reply.headers.get("content-type", "").startswith("text/event-stream")
     if reply.status == HTTPStatus.OK and outgoing.stream and streamed:
         stream = Stream(HTTPStatus.OK, kept_headers(reply.headers, outgoing.exchange))
-        stream.pieces = _Relay(answer, outcome, keep, answer_bytes_max).pieces(stream)
+        relay = _Relay(answer, outcome, keep, answer_bytes_max)
+        stream.pieces = relay.pieces(stream)
+        stream.abandon = partial(relay.abandon, stream)
         return stream
     return await gather(answer, outcome, keep, answer_bytes_max=answer_bytes_max)
 
@@ -154,8 +169,8 @@ async def gather(answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_m
     except BackendFailed as error:
         await outcome.settle("failed", {"http_status": reply.status, "cause": error.code})
         raise
-    except asyncio.CancelledError:
-        await outcome.settle("cancelled", {"cause": "client_gone"})
+    except asyncio.CancelledError as gone:
+        await outcome.settle("cancelled", {"cause": cause_of(gone)})
         raise
     finally:
         outcome.abandon("internal_error")
@@ -202,7 +217,7 @@ class _Relay:
             yield error_event(error.code, error.message)
         except _CANCELLED:
             stream.ended = "cancelled"
-            await self._gone()
+            await self._gone(stream.cause)
             raise
         finally:
             stream.chunks = len(self._chunks)
@@ -225,15 +240,27 @@ class _Relay:
         facts = _facts(200, parsed) | {"bytes": self._bytes, "chunks": len(self._chunks)}
         await self._outcome.settle("released", facts, Payload("answer", body, kept))
 
-    async def _gone(self) -> None:
+    async def abandon(self, stream: Stream) -> None:
+        """For a stream that was closed before it was begun: an unbegun generator runs nothing."""
+        if not self._outcome.settled:
+            stream.ended = "cancelled"
+            await self._gone(stream.cause)
+        await self._reply.close()
+
+    async def _gone(self, cause: str) -> None:
         if self._outcome.settled:
-            self._outcome.cut("client_gone")
+            self._outcome.cut(cause)
             return
-        facts = {"cause": "client_gone", "bytes": self._bytes, "chunks": len(self._chunks)}
+        facts = {"cause": cause, "bytes": self._bytes, "chunks": len(self._chunks)}
         parsed = assemble.completion(b"".join(self._chunks))
         kept = await self._keep(parsed, self._level)
         answer = Payload("answer", b"".join(self._chunks), kept)
         await self._outcome.settle("cancelled", facts, answer)
+
+
+def cause_of(gone: asyncio.CancelledError) -> str:
+    """Why a handler was cancelled: its client hung up, or this worker is stopping."""
+    return CLIENT_GONE if CLIENT_GONE in gone.args else SHUTDOWN
 
 
 def _overlap(pending: bytes) -> int:

@@ -1,41 +1,67 @@
 """The data path: `/v1/*` that employees' clients use, as raw ASGI in front of FastAPI.
 
 Routing and middleware of a framework would cost more CPU here than the rest of the gate, so this
-module speaks ASGI itself: it bounds the body in size and time, watches for the client hanging up,
-hands the request to the pipeline and writes what comes back. Everything that is not listed here
-and not ours elsewhere is a 404 with an OpenAI error body, never a blind relay.
+module speaks ASGI itself. It asks who is there before it reads a body, gives each principal a
+bounded share of this worker, bounds the body in size and time, hands the request to the pipeline
+and writes what comes back. Everything that is not listed here and not ours elsewhere is a 404 with
+an OpenAI error body, never a blind relay.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
 
 import structlog
 
-from sekisho.errors import NotFound, Overloaded, SekishoError, TooLarge, TooSlow
+from sekisho.errors import (
+    BadRequest,
+    InternalFault,
+    NotFound,
+    Overloaded,
+    SekishoError,
+    TooLarge,
+    TooSlow,
+    Unavailable,
+)
+from sekisho.model.hold import HoldView
+from sekisho.model.principal import Principal
 from sekisho.pipeline import Pipeline
 from sekisho.stages.receive import RawRequest
-from sekisho.stages.release import Stream, Whole
+from sekisho.stages.release import CLIENT_GONE, Stream, Whole
 from sekisho.telemetry import Metrics
-from sekisho.web.problems import Headers, internal, problem
-from sekisho.web.waiting import Reply, Waiting
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+from sekisho.web.answering import Answering, ASGIApp, Receive, Scope, Send, as_headers
+from sekisho.web.problems import Headers, problem
+from sekisho.web.slots import Slots
+from sekisho.web.waiting import Waiting
 
 CHAT = "/v1/chat/completions"
+IDEMPOTENCY_CHARS_MAX = 256  # a uuid has 36
 RETRY_DIGITS_MAX = 3  # of a client's retry count; a longer one is no count
 _RESULT = CHAT + "/"
 _OURS = ("/v1/approvals", "/v1/audit", "/v1/admin", "/v1/exchanges", "/v1/check")
 _JSON: Headers = [(b"content-type", b"application/json")]
 _log = structlog.get_logger("sekisho.web")
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A request whose head was read and whose principal is known."""
+
+    scope: Scope
+    headers: Mapping[bytes, bytes]
+    principal: Principal
+
+    @property
+    def client_ip(self) -> str:
+        """The peer's address; a header that claims another is not believed."""
+        client = self.scope.get("client")
+        return str(client[0]) if client else ""
+
+
+Handler = Callable[[Asking, Answering], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +72,16 @@ class Limits:
     body_bytes_total_max: int
     body_timeout_s: float
     inflight_max: int
+    waiting_max: int
+    per_principal_max: int
+    write_timeout_s: float
 
 
 class DataPath:
-    """The ASGI application in front; what is not on the data path goes to `rest`."""
+    """The ASGI application in front; what is not on the data path goes to `rest`.
+
+    `can_promise` says whether outcomes of new exchanges can still be recorded.
+    """
 
     def __init__(
         self,
@@ -59,15 +91,28 @@ class DataPath:
         rest: ASGIApp,
         *,
         metrics: Metrics,
+        can_promise: Callable[[], bool],
     ) -> None:
         self._pipeline = pipeline
         self._waiting = waiting
         self._limits = limits
         self._rest = rest
         self._metrics = metrics
-        self._inflight = 0
+        self._can_promise = can_promise
+        self._asking = Slots(limits.inflight_max, limits.per_principal_max)
+        self._waiters = Slots(limits.waiting_max, limits.per_principal_max)
+        self._answers: set[Answering] = set()
         self._body_bytes = 0
         self.admitting = True
+
+    async def drop_stalled(self) -> None:
+        """Cut off clients that do not read what they asked for; runs until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(self._limits.write_timeout_s / 4)
+            for answer in list(self._answers):
+                if answer.stalled_since_s < clock() - self._limits.write_timeout_s:
+                    answer.cut()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -79,11 +124,12 @@ class DataPath:
             if path.startswith(_OURS):
                 await self._rest(scope, receive, send)
             else:
-                await _write(send, *problem(_no_such_path(scope["method"], path)))
+                answer = Answering(send, receive)
+                await answer.whole(*problem(_no_such_path(scope["method"], path)))
             return
         await self._serve(handler, scope, receive, send)
 
-    def _route(self, method: str, path: str) -> Callable[..., Awaitable[Any]] | None:
+    def _route(self, method: str, path: str) -> Handler | None:
         if method == "POST" and path == CHAT:
             return self._chat
         if method == "GET" and path == "/v1/models":
@@ -94,100 +140,107 @@ class DataPath:
             return self._result
         return None
 
-    async def _serve(
-        self, handler: Callable[..., Awaitable[Any]], scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _serve(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
         """Run `handler` until it is done or the client has gone, whichever comes first."""
-        if not self.admitting or self._inflight >= self._limits.inflight_max:
-            message = "This gateway is at its limit. Nothing was sent; try again in a moment."
-            full = Overloaded(message)
-            self._metrics.exchange_ended(full.code)
-            await _write(send, *problem(full))
-            return
-        self._inflight += 1
+        answer = Answering(send, receive)
+        self._answers.add(answer)
         self._metrics.inflight.inc()
-        watch = _Hangup(receive)
-        answer = _Answering(send)
         try:
-            await handler(scope, watch, answer)
+            await self._guarded(handler, scope, answer)
+        finally:
+            answer.stop_watching()
+            self._answers.discard(answer)
+            self._metrics.inflight.dec()
+
+    async def _guarded(self, handler: Handler, scope: Scope, answer: Answering) -> None:
+        """Whatever happens becomes one complete answer, unless nobody is there to read it."""
+        try:
+            self._admit()
+            headers = dict(scope["headers"])
+            principal = await self._pipeline.identify(_secret(headers))
+            await handler(Asking(scope, headers, principal), answer)
         except asyncio.CancelledError:
-            if not watch.gone:
-                raise
+            if not answer.gone and not answer.started:
+                await answer.whole(*problem(_stopping()))
         except SekishoError as error:
+            self._metrics.exchange_ended(error.code)
             if answer.started:
                 _log.error("a stream broke off", code=error.code, exchange=error.exchange)
                 raise
-            await _write(answer, *problem(error, exchange=error.exchange))
+            await answer.whole(*problem(error, exchange=error.exchange))
         except Exception:  # the last boundary: our fault becomes an answer and a log line
             _log.exception("unexpected fault on the data path", path=scope.get("path"))
+            self._metrics.exchange_ended(InternalFault.code)
             if answer.started:
                 raise
-            await _write(answer, *problem(internal()))
-        finally:
-            watch.stop()
-            self._inflight -= 1
-            self._metrics.inflight.dec()
+            await answer.whole(*problem(InternalFault()))
 
-    async def _chat(self, scope: Scope, watch: _Hangup, send: Send) -> None:
-        """Answer and count: `code` is what operators see this request under."""
-        code = "internal_error"
-        try:
-            code = await self._answer(scope, watch, send)
-        except asyncio.CancelledError:
-            code = "cancelled"
-            raise
-        except SekishoError as error:
-            code = error.code
-            raise
-        finally:
-            self._metrics.exchange_ended(code)
+    def _admit(self) -> None:
+        if not self.admitting:
+            raise _stopping()
+        if not self._can_promise():
+            raise _overloaded()
 
-    async def _answer(self, scope: Scope, watch: _Hangup, send: Send) -> str:
-        headers = dict(scope["headers"])
-        body = await self._body(headers, watch)
+    async def _chat(self, asking: Asking, answer: Answering) -> None:
+        who = asking.principal.id
+        with self._asking.taken_by(who):
+            held = await self._ask(asking, answer)
+        if held is not None:
+            with self._waiters.taken_by(who):
+                reply = await self._waiting.first(held, post_path=asking.scope["path"])
+                await answer.reply(reply)
+
+    async def _ask(self, asking: Asking, answer: Answering) -> HoldView | None:
+        """Take the request along the line and write what comes back; a hold is returned."""
+        body = await self._body(asking.headers, answer)
         try:
             raw = RawRequest(
                 endpoint="chat.completions",
                 body=body,
-                secret=_secret(headers),
-                client_ip=scope["client"][0] if scope.get("client") else "",
-                idempotency_key=_text(headers.get(b"idempotency-key")),
-                retry_count=_count(headers.get(b"x-stainless-retry-count")),
+                client_ip=asking.client_ip,
+                idempotency_key=_idempotency_key(asking.headers.get(b"idempotency-key")),
+                retry_count=_count(asking.headers.get(b"x-stainless-retry-count")),
             )
-            watch.start()
-            reply = await self._pipeline.handle(raw)
+            answer.watch()
+            reply = await self._pipeline.handle(asking.principal, raw)
+        except asyncio.CancelledError:
+            self._metrics.exchange_ended("cancelled")
+            raise
         finally:
             self._body_bytes -= len(body)
-        if isinstance(reply, Stream):
-            try:
-                await _write_stream(send, reply)
-            finally:
-                self._metrics.chunks_relayed(reply.chunks)
-            return reply.ended
         if isinstance(reply, Whole):
-            await _write(send, reply.status, _headers(reply.headers), reply.body)
-            return "ok"
-        await _write_reply(send, await self._waiting.first(reply, post_path=scope["path"]))
-        return "held"
+            self._metrics.exchange_ended("ok")
+            await answer.whole(reply.status, as_headers(reply.headers), reply.body)
+        elif isinstance(reply, Stream):
+            await self._relay(reply, answer)
+        else:
+            self._metrics.exchange_ended("held")
+            return reply
+        return None
 
-    async def _result(self, scope: Scope, watch: _Hangup, send: Send) -> None:
-        watch.start()
-        hold_id = scope["path"].split("/")[3]
-        secret = _secret(dict(scope["headers"]))
-        await _write_reply(send, await self._waiting.hop(hold_id, secret))
+    async def _relay(self, stream: Stream, answer: Answering) -> None:
+        try:
+            await answer.stream(stream)
+        finally:
+            self._metrics.chunks_relayed(stream.chunks)
+            self._metrics.exchange_ended(stream.ended)
 
-    async def _retrieve(self, scope: Scope, watch: _Hangup, send: Send) -> None:
-        watch.start()
-        secret = _secret(dict(scope["headers"]))
-        result_id = scope["path"].rsplit("/", 1)[1]
-        await _write_reply(send, await self._waiting.retrieve(result_id, secret))
+    async def _result(self, asking: Asking, answer: Answering) -> None:
+        answer.watch()
+        hold_id = asking.scope["path"].split("/")[3]
+        with self._waiters.taken_by(asking.principal.id):
+            await answer.reply(await self._waiting.hop(hold_id, asking.principal))
 
-    async def _models(self, scope: Scope, watch: _Hangup, send: Send) -> None:
-        watch.start()
-        body = await self._pipeline.models(_secret(dict(scope["headers"])))
-        await _write(send, 200, _JSON, body)
+    async def _retrieve(self, asking: Asking, answer: Answering) -> None:
+        answer.watch()
+        result_id = asking.scope["path"].rsplit("/", 1)[1]
+        with self._waiters.taken_by(asking.principal.id):
+            await answer.reply(await self._waiting.retrieve(result_id, asking.principal))
 
-    async def _body(self, headers: dict[bytes, bytes], watch: _Hangup) -> bytes:
+    async def _models(self, _asking: Asking, answer: Answering) -> None:
+        await answer.whole(HTTPStatus.OK, _JSON, self._pipeline.models())
+
+    async def _body(self, headers: Mapping[bytes, bytes], answer: Answering) -> bytes:
         """Read the body within its limits; its bytes count against the worker's total."""
         limits = self._limits
         declared = headers.get(b"content-length", b"0")
@@ -196,7 +249,7 @@ class DataPath:
         body = bytearray()  # not a list: a body sent byte by byte would cost forty times its size
         try:
             async with asyncio.timeout(limits.body_timeout_s):
-                while await self._piece(body, watch):
+                while await self._piece(body, answer):
                     pass
         except TimeoutError as error:
             self._body_bytes -= len(body)
@@ -207,12 +260,12 @@ class DataPath:
             raise
         return bytes(body)
 
-    async def _piece(self, body: bytearray, watch: _Hangup) -> bool:
+    async def _piece(self, body: bytearray, answer: Answering) -> bool:
         """Add what has come to `body`; whether more follows."""
-        message = await watch.receive()
+        message = await answer.receive()
         if message["type"] == "http.disconnect":
-            watch.gone = True
-            raise asyncio.CancelledError
+            answer.gone = True
+            raise asyncio.CancelledError(CLIENT_GONE)
         piece = message.get("body", b"")
         body.extend(piece)
         self._body_bytes += len(piece)
@@ -224,45 +277,7 @@ class DataPath:
         return bool(message.get("more_body", False))
 
 
-class _Answering:
-    """`send`, knowing whether an answer has begun: a second one must never be started."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.started = False
-
-    async def __call__(self, message: Message) -> None:
-        self.started = True
-        await self._send(message)
-
-
-class _Hangup:
-    """Cancels the handler's task when the client goes away after its request was read."""
-
-    def __init__(self, receive: Receive) -> None:
-        self.receive = receive
-        self.gone = False
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        handler = asyncio.current_task()
-        if handler is not None:
-            self._task = asyncio.create_task(self._watch(handler))
-
-    def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    async def _watch(self, handler: asyncio.Task[Any]) -> None:
-        while True:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                self.gone = True
-                handler.cancel()
-                return
-
-
-def _secret(headers: dict[bytes, bytes]) -> str:
+def _secret(headers: Mapping[bytes, bytes]) -> str:
     """The presented key: `Authorization: Bearer …` or `x-api-key`."""
     scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() == b"bearer":
@@ -270,8 +285,11 @@ def _secret(headers: dict[bytes, bytes]) -> str:
     return headers.get(b"x-api-key", b"").strip().decode("latin-1")
 
 
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("latin-1")[:256]
+def _idempotency_key(value: bytes | None) -> str | None:
+    if value is not None and len(value) > IDEMPOTENCY_CHARS_MAX:
+        message = f"The Idempotency-Key is longer than {IDEMPOTENCY_CHARS_MAX} characters."
+        raise BadRequest(message)
+    return None if value is None else value.decode("latin-1")
 
 
 def _count(value: bytes | None) -> int:
@@ -290,24 +308,10 @@ def _no_such_path(method: str, path: str) -> NotFound:
     return NotFound(message, code="unknown_path")
 
 
-def _headers(headers: Any) -> Headers:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+def _overloaded() -> Overloaded:
+    return Overloaded("Outcomes cannot be recorded fast enough. Nothing was sent; try again soon.")
 
 
-async def _write(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _write_reply(send: Send, reply: Reply) -> None:
-    await _write(send, reply.status, reply.headers, reply.body)
-
-
-async def _write_stream(send: Send, stream: Stream) -> None:
-    headers = [*_headers(stream.headers), (b"cache-control", b"no-cache")]
-    await send({"type": "http.response.start", "status": stream.status, "headers": headers})
-    async with aclosing(stream.pieces) as pieces:
-        async for piece in pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+def _stopping() -> Unavailable:
+    message = "This gateway is stopping or being replaced. Try again in a moment."
+    return Unavailable(message, code="gateway_stopping")

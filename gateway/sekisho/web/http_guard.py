@@ -13,7 +13,18 @@ from typing import Any, cast
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-_PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
+_PHRASES = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+_CODES = {
+    400: "invalid_request",
+    408: "request_timeout",
+    431: "request_too_large",
+    503: "overloaded",
+}
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -21,12 +32,16 @@ class GuardedProtocol(HttpToolsProtocol):
 
     head_bytes_max = 32_768
     head_timeout_s = 10.0
+    connections_max = 8192
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
         self._in_head = True
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        if len(self.connections) > self.connections_max:
+            self._turn_away(503, "This gateway has too many connections. Try again in a moment.")
+            return
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -87,12 +102,11 @@ class GuardedProtocol(HttpToolsProtocol):
             # An answer is under way on this connection: nothing may be written into it.
             self.transport.close()
             return
-        code = {400: "invalid_request", 408: "request_timeout", 431: "request_too_large"}[status]
         error: dict[str, Any] = {
             "message": message,
             "type": "invalid_request_error",
             "param": None,
-            "code": code,
+            "code": _CODES[status],
         }
         body = orjson.dumps({"error": error})
         head = (
@@ -103,10 +117,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def guarded(head_bytes_max: int, head_timeout_s: float) -> type[GuardedProtocol]:
+def guarded(
+    head_bytes_max: int, head_timeout_s: float, connections_max: int
+) -> type[GuardedProtocol]:
     """A protocol class with these limits, for uvicorn's `http` setting."""
     return type(
         "LimitedProtocol",
         (GuardedProtocol,),
-        {"head_bytes_max": head_bytes_max, "head_timeout_s": head_timeout_s},
+        {
+            "head_bytes_max": head_bytes_max,
+            "head_timeout_s": head_timeout_s,
+            "connections_max": connections_max,
+        },
     )

@@ -17,6 +17,8 @@ from sekisho.errors import (
     BadRequest,
     DispatchUnknown,
     HoldDenied,
+    InternalFault,
+    NotAuthenticated,
     SekishoError,
     TooLarge,
     TooSlow,
@@ -24,7 +26,7 @@ from sekisho.errors import (
 )
 
 RETRY_AFTER_S = 2  # long enough for a restart of a part, short enough for a person to wait
-_NEVER_RETRY = (ApprovalPending, HoldDenied, DispatchUnknown, BadRequest)
+_NEVER_RETRY = (ApprovalPending, HoldDenied, DispatchUnknown, BadRequest, InternalFault)
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -50,20 +52,12 @@ def problem(
         headers.append((b"x-should-retry", b"false"))
     elif isinstance(error, Unavailable):
         headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
-    if isinstance(error, (TooLarge, TooSlow)):
+    if isinstance(error, (TooLarge, TooSlow, NotAuthenticated)):
         # What is left of the body is not read, so this connection cannot be used again.
         headers.append((b"connection", b"close"))
     if exchange is not None:
         headers.append((b"x-sekisho-exchange", exchange.encode()))
     return error.status, headers, orjson.dumps({"error": fields})
-
-
-def internal() -> SekishoError:
-    """What a client is told of a fault of ours; the operators' log has the rest."""
-    return SekishoError(
-        "The gateway made a mistake and stopped this request. Nothing further was sent. "
-        "Tell an operator the time and the x-sekisho-exchange header."
-    )
 
 
 def backend_after_approval(error: BackendFailed) -> BackendFailed:

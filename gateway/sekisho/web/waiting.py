@@ -32,8 +32,7 @@ from sekisho.holding.deliver import deliver
 from sekisho.holding.wait import wait
 from sekisho.model.hold import WAITING, HoldLimits, HoldState, HoldView, StoredAnswer
 from sekisho.model.principal import Principal
-from sekisho.ports import Clock, Directory, HoldStore, Ledger
-from sekisho.stages.identify import identify
+from sekisho.ports import Clock, HoldStore, Ledger
 from sekisho.web.problems import Headers, backend_after_approval, problem
 
 RESULT_PREFIX = "chatcmpl-"
@@ -56,7 +55,6 @@ class Waiting:
         self,
         holds: HoldStore,
         ledger: Ledger,
-        directory: Directory,
         clock: Clock,
         *,
         limits: HoldLimits,
@@ -65,7 +63,6 @@ class Waiting:
     ) -> None:
         self._holds = holds
         self._ledger = ledger
-        self._directory = directory
         self._clock = clock
         self._limits = limits
         self._public_url = public_url.rstrip("/")
@@ -76,20 +73,19 @@ class Waiting:
         up = "../" * (post_path.count("/") - 2)
         return await self._wait(view, f"{up}approvals/{view.hold.id}/result")
 
-    async def hop(self, hold_id: str, secret: str) -> Reply:
+    async def hop(self, hold_id: str, principal: Principal) -> Reply:
         """One GET of the result URL. Deadline and hops are kept with the hold, not in the URL."""
-        view = await self._own(hold_id, secret)
+        view = await self._own(hold_id, principal)
         return await self._wait(view, "result")
 
-    async def retrieve(self, result_id: str, secret: str) -> Reply:
+    async def retrieve(self, result_id: str, principal: Principal) -> Reply:
         """`client.chat.completions.retrieve(id)`: the answer as JSON, or why there is none."""
         if not result_id.startswith(RESULT_PREFIX):
             raise _not_there()
-        view = await self._own(result_id.removeprefix(RESULT_PREFIX), secret)
+        view = await self._own(result_id.removeprefix(RESULT_PREFIX), principal)
         return await self._told(view, as_json=True)
 
-    async def _own(self, hold_id: str, secret: str) -> HoldView:
-        principal = await identify(secret, self._directory)
+    async def _own(self, hold_id: str, principal: Principal) -> HoldView:
         view = await self._holds.get(hold_id)
         if view is None or not _may_read(principal, view):
             raise _not_there()

@@ -9,17 +9,21 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from sekisho.errors import BackendFailed, DeniedByPolicy, SekishoError
+from sekisho.errors import BackendFailed, DeniedByPolicy, NotAuthenticated, SekishoError
 from sekisho.model.hold import HoldView
+from sekisho.model.principal import Principal
 from sekisho.pipeline import Pipeline
 from sekisho.stages.receive import RawRequest
 from sekisho.stages.release import Stream, Whole
 from sekisho.telemetry import Metrics
-from sekisho.web.data_path import DataPath, Limits, Message, Receive, Scope, Send
+from sekisho.web.answering import Message, Receive, Scope, Send
+from sekisho.web.data_path import DataPath, Limits
 from sekisho.web.waiting import Reply, Waiting
 
 CHAT = "/v1/chat/completions"
 BODY = b'{"model":"m"}'
+KEY = (b"authorization", b"Bearer k1")
+OTHER_KEY = (b"authorization", b"Bearer k2")
 Handler = Callable[[RawRequest], Awaitable[Whole | Stream | HoldView]]
 
 
@@ -34,12 +38,17 @@ class FakePipeline:
         self.handler: Handler = _answered
         self.asked: list[RawRequest] = []
 
-    async def handle(self, raw: RawRequest) -> Whole | Stream | HoldView:
+    async def identify(self, secret: str) -> Principal:
+        if not secret:
+            raise NotAuthenticated("No key.")
+        return Principal(secret, frozenset(), frozenset())
+
+    async def handle(self, _: Principal, raw: RawRequest) -> Whole | Stream | HoldView:
         self.asked.append(raw)
         return await self.handler(raw)
 
-    async def models(self, secret: str) -> bytes:
-        return orjson.dumps({"key": secret})
+    def models(self) -> bytes:
+        return orjson.dumps({"object": "list"})
 
 
 class FakeWaiting:
@@ -48,11 +57,11 @@ class FakeWaiting:
     async def first(self, view: HoldView, post_path: str) -> Reply:
         return Reply(303, [(b"location", post_path.encode())], b"")
 
-    async def hop(self, hold_id: str, secret: str) -> Reply:
-        return Reply(200, [], f"hop {hold_id} {secret}".encode())
+    async def hop(self, hold_id: str, principal: Principal) -> Reply:
+        return Reply(200, [], f"hop {hold_id} {principal.id}".encode())
 
-    async def retrieve(self, result_id: str, secret: str) -> Reply:
-        return Reply(200, [], f"retrieve {result_id} {secret}".encode())
+    async def retrieve(self, result_id: str, principal: Principal) -> Reply:
+        return Reply(200, [], f"retrieve {result_id} {principal.id}".encode())
 
 
 class Gate:
@@ -67,13 +76,18 @@ class Gate:
             "body_bytes_total_max": 150,
             "body_timeout_s": 5.0,
             "inflight_max": 2,
+            "waiting_max": 2,
+            "per_principal_max": 10,
+            "write_timeout_s": 60.0,
         }
+        self.can_promise = True
         self.app = DataPath(
             cast("Pipeline", self.pipeline),
             cast("Waiting", FakeWaiting()),
             Limits(**{**bounds, **limits}),
             self._rest,
             metrics=self.metrics,
+            can_promise=lambda: self.can_promise,
         )
 
     async def _rest(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,7 +108,7 @@ class Client:
         *,
         pieces: Sequence[bytes] = (BODY,),
         ends: bool = True,
-        headers: Sequence[tuple[bytes, bytes]] = ((b"authorization", b"Bearer k1"),),
+        headers: Sequence[tuple[bytes, bytes]] = (KEY,),
     ) -> None:
         self._gate = gate
         self._scope = {
@@ -158,7 +172,7 @@ async def test_a_chat_request_reaches_the_pipeline_with_its_exact_body() -> None
 
     client = await _asked(gate, "POST", CHAT, pieces=[b'{"a":', b"", b"1}"], headers=headers)
 
-    expected = RawRequest("chat.completions", b'{"a":1}', "k1", "127.0.0.1", "once", 2)
+    expected = RawRequest("chat.completions", b'{"a":1}', "127.0.0.1", "once", 2)
     assert [expected] == gate.pipeline.asked
     assert (200, b"{}") == (client.status, client.body)
     assert gate.counted('exchanges_total{code="ok"} 1.0')
@@ -169,7 +183,7 @@ async def test_a_chat_request_reaches_the_pipeline_with_its_exact_body() -> None
 async def test_a_retry_count_that_is_none_counts_as_zero(count: bytes) -> None:
     """A hint of the client cannot break the request."""
     gate = Gate()
-    await _asked(gate, "POST", CHAT, headers=[(b"x-stainless-retry-count", count)])
+    await _asked(gate, "POST", CHAT, headers=[KEY, (b"x-stainless-retry-count", count)])
 
     assert 0 == gate.pipeline.asked[0].retry_count
 
@@ -177,7 +191,7 @@ async def test_a_retry_count_that_is_none_counts_as_zero(count: bytes) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        ("GET", "/v1/models", b'{"key":"k1"}'),
+        ("GET", "/v1/models", b'{"object":"list"}'),
         ("GET", CHAT + "/chatcmpl-hold_1", b"retrieve chatcmpl-hold_1 k1"),
         ("GET", "/v1/approvals/hold_1/result", b"hop hold_1 k1"),
     ],
@@ -221,7 +235,7 @@ async def test_the_rest_is_handed_over(path: str) -> None:
 
 @pytest.mark.parametrize(
     "how",
-    [{"headers": [(b"content-length", b"101")]}, {"pieces": [b"x" * 60, b"x" * 41]}],
+    [{"headers": [KEY, (b"content-length", b"101")]}, {"pieces": [b"x" * 60, b"x" * 41]}],
     ids=["declared", "sent"],
 )
 async def test_a_body_too_large_is_refused(how: dict[str, Any]) -> None:
@@ -294,16 +308,157 @@ async def test_a_client_that_hangs_up_cancels_its_exchange() -> None:
     assert gate.counted("inflight 0.0")
 
 
-async def test_a_cancelled_server_task_is_not_swallowed() -> None:
-    """Only a hang-up ends quietly: a server that stops must see its cancellation."""
+async def test_a_server_that_stops_says_so() -> None:
+    """A request cut off by our own stop gets an answer, in the shape every SDK reads."""
     gate = Gate()
     gate.pipeline.handler = _stuck([])
-    asking = asyncio.create_task(Client(gate).ask())
+    client = Client(gate)
+    asking = asyncio.create_task(client.ask())
     await _until_asked(gate)
 
     asking.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asking
+    await asking
+
+    assert (503, "gateway_stopping") == (client.status, client.code)
+
+
+async def test_a_stranger_takes_no_place_and_no_body_is_read() -> None:
+    """Without a key nothing of the body is asked for, so half a body holds nothing."""
+    gate = Gate(inflight_max=1)
+    stranger = Client(gate, pieces=[b"x"], ends=False, headers=())
+    await stranger.ask()
+
+    assert (401, "invalid_api_key") == (stranger.status, stranger.code)
+    assert 200 == (await _asked(gate, "POST", CHAT)).status
+
+
+async def test_one_principal_does_not_take_every_place() -> None:
+    """Beyond its share it is told so; somebody else is served."""
+    gate = Gate(inflight_max=5, per_principal_max=1)
+    gate.pipeline.handler = _stuck([])
+    first = Client(gate)
+    asking = asyncio.create_task(first.ask())
+    await _until_asked(gate)
+
+    second = await _asked(gate, "POST", CHAT)
+    gate.pipeline.handler = _answered
+    other = await _asked(gate, "POST", CHAT, headers=[OTHER_KEY])
+    first.hang_up()
+    await asking
+
+    assert (503, "too_many_requests_at_once") == (second.status, second.code)
+    assert 200 == other.status
+
+
+async def test_waiting_for_people_keeps_nobody_from_asking() -> None:
+    """A held request gives its place back before it waits."""
+    gate = Gate(inflight_max=1)
+    waiting = asyncio.Event()
+
+    class Patient(FakeWaiting):
+        async def first(self, view: HoldView, post_path: str) -> Reply:
+            waiting.set()
+            await asyncio.Event().wait()
+            return await super().first(view, post_path)
+
+    async def really_held(raw: RawRequest) -> Any:
+        return object()
+
+    gate.pipeline.handler = really_held
+    gate.app._waiting = cast("Waiting", Patient())
+    first = Client(gate)
+    asking = asyncio.create_task(first.ask())
+    await waiting.wait()
+
+    gate.pipeline.handler = _answered
+    other = await _asked(gate, "POST", CHAT)
+    first.hang_up()
+    await asking
+
+    assert 200 == other.status
+
+
+async def test_a_large_answer_is_written_in_pieces() -> None:
+    """So that a client that does not read makes the writer wait instead of filling memory."""
+    gate = Gate()
+    whole = b"x" * 200_000
+
+    async def large(_: RawRequest) -> Whole:
+        return Whole(200, {}, whole)
+
+    gate.pipeline.handler = large
+    client = await _asked(gate, "POST", CHAT)
+
+    pieces = [m["body"] for m in client.sent[1:]]
+    assert whole == b"".join(pieces)
+    assert max(len(piece) for piece in pieces) <= 65_536
+
+
+async def test_a_client_that_does_not_read_is_cut_off() -> None:
+    """Its place is free again after the write timeout."""
+    gate = Gate(inflight_max=1, write_timeout_s=0.04)
+    dropping = asyncio.create_task(gate.app.drop_stalled())
+
+    class Deaf(Client):
+        async def _send(self, message: Message) -> None:
+            await super()._send(message)
+            await asyncio.Event().wait()
+
+    await asyncio.wait_for(Deaf(gate).ask(), 5)
+    dropping.cancel()
+
+    assert 200 == (await _asked(gate, "POST", CHAT)).status
+
+
+async def test_a_stream_nobody_began_to_read_is_closed() -> None:
+    """A client that never takes the head of the answer leaves no outcome open."""
+    gate, closed = Gate(), list[str]()
+
+    async def abandoned() -> None:
+        closed.append("closed")
+
+    async def handler(_: RawRequest) -> Stream:
+        stream = Stream(200, {})
+        stream.pieces = _never_read()
+        stream.abandon = abandoned
+        return stream
+
+    class Deaf(Client):
+        async def _send(self, message: Message) -> None:
+            self.first_chunk.set()
+            await asyncio.Event().wait()
+
+    gate.pipeline.handler = handler
+    client = Deaf(gate)
+    asking = asyncio.create_task(client.ask())
+    await client.first_chunk.wait()
+
+    client.hang_up()
+    await asking
+
+    assert ["closed"] == closed
+
+
+async def _never_read() -> AsyncGenerator[bytes, None]:
+    yield b""
+
+
+async def test_a_worker_that_cannot_promise_outcomes_admits_nothing() -> None:
+    """What could not be recorded is not begun."""
+    gate = Gate()
+    gate.can_promise = False
+
+    client = await _asked(gate, "POST", CHAT)
+
+    assert (503, "overloaded") == (client.status, client.code)
+    assert [] == gate.pipeline.asked
+
+
+async def test_an_idempotency_key_beyond_its_limit_is_refused_not_cut() -> None:
+    """Two keys that differ at their end must not become one."""
+    client = await _asked(Gate(), "POST", CHAT, headers=[KEY, (b"idempotency-key", b"k" * 257)])
+
+    assert 400 == client.status
 
 
 async def test_a_worker_takes_on_no_more_than_its_limit() -> None:
@@ -332,6 +487,10 @@ async def test_a_stopping_worker_admits_nobody() -> None:
     assert not gate.pipeline.asked
 
 
+async def _nothing_left() -> None:
+    """What a stream that was begun has to do at its end was done by its pieces."""
+
+
 def _stream(end: BaseException | None, ended: str = "ok") -> Handler:
     async def pieces(stream: Stream) -> AsyncGenerator[bytes, None]:
         try:
@@ -345,6 +504,7 @@ def _stream(end: BaseException | None, ended: str = "ok") -> Handler:
     async def handler(_: RawRequest) -> Stream:
         stream = Stream(200, {"content-type": "text/event-stream"})
         stream.pieces = pieces(stream)
+        stream.abandon = _nothing_left
         return stream
 
     return handler
@@ -391,6 +551,7 @@ async def test_hanging_up_in_mid_stream_closes_the_pieces() -> None:
     async def handler(_: RawRequest) -> Stream:
         stream = Stream(200, {})
         stream.pieces = pieces()
+        stream.abandon = _nothing_left
         return stream
 
     gate.pipeline.handler = handler

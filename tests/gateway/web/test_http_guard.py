@@ -40,7 +40,7 @@ async def served() -> AsyncIterator[tuple[Application, int]]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         application,
-        http=guarded(HEAD_BYTES_MAX, HEAD_TIMEOUT_S),
+        http=guarded(HEAD_BYTES_MAX, HEAD_TIMEOUT_S, 1000),
         ws="none",
         lifespan="off",
         log_config=None,

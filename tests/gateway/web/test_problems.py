@@ -4,8 +4,8 @@ import orjson
 import pytest
 
 from sekisho import errors
-from sekisho.errors import BackendFailed, BackendTimedOut, SekishoError
-from sekisho.web.problems import backend_after_approval, internal, problem
+from sekisho.errors import BackendFailed, BackendTimedOut, InternalFault, SekishoError
+from sekisho.web.problems import backend_after_approval, problem
 
 
 def _headers(error: SekishoError) -> dict[bytes, bytes]:
@@ -75,7 +75,7 @@ def test_a_hold_is_described_in_the_error() -> None:
 
 def test_our_own_fault_says_nothing_of_itself() -> None:
     """A fixed text with what to tell an operator."""
-    assert (500, "internal_error") == (internal().status, internal().code)
+    assert (500, "internal_error") == (InternalFault().status, InternalFault().code)
 
 
 def test_a_failure_after_approval_keeps_its_kind() -> None:

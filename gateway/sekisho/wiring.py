@@ -39,6 +39,7 @@ from sekisho.pipeline import Parts, Pipeline
 from sekisho.ports import Ledger
 from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
+from sekisho.web.answering import ASGIApp
 from sekisho.web.data_path import DataPath
 from sekisho.web.data_path import Limits as WebLimits
 from sekisho.web.health import Check
@@ -190,16 +191,30 @@ def build(settings: Settings) -> Worker:
         public_url=settings.public_url,
         launch=sweep.start,
     )
-    services = Services(holds=holds, ledger=ledger, directory=directory, hold_limits=limits)
-    checks = {
-        "ledger": ledger_check(auditd),
-        "holds": holds_check(holds),
-        "registry": directory.check,
-        "policy": engine.check,
-        "outcomes": outcomes_check(unsettled),
-    }
-    rest = create_app(services, checks, metrics)
-    app = DataPath(
+    rest = create_app(
+        Services(holds=holds, ledger=ledger, directory=directory, hold_limits=limits),
+        {
+            "ledger": ledger_check(auditd),
+            "holds": holds_check(holds),
+            "registry": directory.check,
+            "policy": engine.check,
+            "outcomes": outcomes_check(unsettled),
+        },
+        metrics,
+    )
+    app = _front(settings, pipeline, waiting, rest, metrics, unsettled)
+    return Worker(app, auditd, holds, directory, engine, backend, sweep, filing, unsettled)
+
+
+def _front(
+    settings: Settings,
+    pipeline: Pipeline,
+    waiting: Waiting,
+    rest: ASGIApp,
+    metrics: Metrics,
+    unsettled: Unsettled,
+) -> DataPath:
+    return DataPath(
         pipeline,
         waiting,
         web_limits(settings),
@@ -207,7 +222,6 @@ def build(settings: Settings) -> Worker:
         metrics=metrics,
         can_promise=lambda: not unsettled.full,
     )
-    return Worker(app, auditd, holds, directory, engine, backend, sweep, filing, unsettled)
 
 
 def hold_limits(settings: Settings) -> HoldLimits:

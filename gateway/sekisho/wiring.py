@@ -202,7 +202,7 @@ def build(settings: Settings) -> Worker:
         },
         metrics,
     )
-    app = _front(settings, pipeline, waiting, rest, metrics, unsettled)
+    app = _front(settings, pipeline, waiting, rest, metrics=metrics, unsettled=unsettled)
     return Worker(app, auditd, holds, directory, engine, backend, sweep, filing, unsettled)
 
 
@@ -211,6 +211,7 @@ def _front(
     pipeline: Pipeline,
     waiting: Waiting,
     rest: ASGIApp,
+    *,
     metrics: Metrics,
     unsettled: Unsettled,
 ) -> DataPath:

@@ -13,7 +13,7 @@ from sekisho.stages.receive import RawRequest, receive
 
 
 def _receive(body: bytes) -> Exchange:
-    raw = RawRequest(endpoint="chat.completions", body=body, secret="s", client_ip="127.0.0.1")
+    raw = RawRequest(endpoint="chat.completions", body=body, client_ip="127.0.0.1")
     return receive(raw, depth_max=64, now_us=1_700_000_000_000_000)
 
 

@@ -55,6 +55,8 @@ class SekishoError(Exception):
 class InternalFault(SekishoError):
     """A mistake of ours: what a client is told; the operators' log has the rest."""
 
+    code = "internal_fault"
+
     def __init__(self) -> None:
         super().__init__(
             "The gateway made a mistake and stopped this request. Nothing further was sent. "

@@ -51,8 +51,8 @@ async def _get(app: FastAPI, path: str, method: str = "GET") -> httpx.Response:
     ("path", "status", "code"),
     [
         ("/fails/ours", 503, "overloaded"),
-        ("/fails/bug", 500, "internal_error"),
-        ("/fails/framework", 500, "internal_error"),
+        ("/fails/bug", 500, "internal_fault"),
+        ("/fails/framework", 500, "internal_fault"),
         ("/fails/shape", 400, "invalid_request"),
         ("/fails/shape?count=x", 400, "invalid_request"),
         ("/nowhere", 404, "unknown_path"),

@@ -229,7 +229,7 @@ async def test_a_mistake_of_ours_is_recorded_and_said() -> None:
 
     events = [event for event in line.ledger.events if event.exchange == caught.value.exchange]
     assert ["request.received", "exchange.refused"] == [event.type for event in events]
-    assert "internal_error" == events[-1].data["code"]
+    assert "internal_fault" == events[-1].data["code"]
 
 
 async def _held(line: Line) -> HoldView:

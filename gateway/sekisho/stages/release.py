@@ -173,7 +173,7 @@ async def gather(answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_m
         await outcome.settle("cancelled", {"cause": cause_of(gone)})
         raise
     finally:
-        outcome.abandon("internal_error")
+        outcome.abandon("internal_fault")
         await reply.close()
     return whole
 
@@ -221,7 +221,7 @@ class _Relay:
             raise
         finally:
             stream.chunks = len(self._chunks)
-            self._outcome.abandon("internal_error")
+            self._outcome.abandon("internal_fault")
             await self._reply.close()
 
     def _ready(self, chunk: bytes) -> bytes:

@@ -594,7 +594,7 @@ async def test_a_fault_of_ours_tells_nothing_of_itself() -> None:
 
     assert (500, SekishoError.code) == (client.status, client.code)
     assert b"secret" not in client.body
-    assert gate.counted('exchanges_total{code="internal_error"} 1.0')
+    assert gate.counted('exchanges_total{code="internal_fault"} 1.0')
 
 
 async def test_a_hold_becomes_a_wait() -> None:

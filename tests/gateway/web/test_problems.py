@@ -75,7 +75,7 @@ def test_a_hold_is_described_in_the_error() -> None:
 
 def test_our_own_fault_says_nothing_of_itself() -> None:
     """A fixed text with what to tell an operator."""
-    assert (500, "internal_error") == (InternalFault().status, InternalFault().code)
+    assert (500, "internal_fault") == (InternalFault().status, InternalFault().code)
 
 
 def test_a_failure_after_approval_keeps_its_kind() -> None:

@@ -113,4 +113,21 @@ HOSTED: dict[str, dict[str, dict[str, Any]]] = {
         "agent_id": body(agent_id="1"),
         "content.video_url": part(type="video_url", video_url={"url": "https://example.com/v"}),
     },
+    "by any name": {
+        "content.file_uri": part(file_data={"file_uri": "https://example.com/a"}),
+        "content.images": part(type="image", images=["https://example.com/a"]),
+        "content.mcp_servers": {
+            "model": "m",
+            "messages": [{"role": "user", "content": "hi", "mcp_servers": [{"name": "x"}]}],
+        },
+        "content.url": body(citations_of=[{"url": "s3://bucket/a"}]),
+        "functions.$web_search": body(functions=[{"name": "$web_search"}]),
+        "tools.function": tool(
+            type="function", function={"name": "f", "server_url": "https://example.com"}
+        ),
+        "tool_choice.web_search": body(tool_choice="web_search"),
+        "tool_choice.malformed": body(tool_choice={"type": []}),
+        "enable_search": body(enable_search="false"),
+        "disable_search": body(disable_search=0),
+    },
 }  # fmt: skip

@@ -43,8 +43,8 @@ def names(text: str) -> list[str]:
 
 
 def as_json(value: Any) -> str:
-    """Indented JSON; characters outside of ASCII as they are."""
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    """Indented JSON in plain ASCII: what a prompt holds must not drive the reviewer's terminal."""
+    return json.dumps(value, ensure_ascii=True, indent=2).replace("\x7f", "\\u007f")
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

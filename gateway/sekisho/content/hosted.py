@@ -9,7 +9,7 @@ whose name speaks of such a thing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 NAME_CHARS_MAX = 64  # a name is a label in a refusal and in the ledger, not content
@@ -77,6 +77,18 @@ _TELLING = re.compile(
     r"|fetch|webhook|callback|session|thread|memory|assistant_id|bot_id|app_id|remote|store"
 )
 _DATA_URL = re.compile(r"\s*data:", re.IGNORECASE)
+_ADDRESS = re.compile(r"\s*(?:https?|gs|s3|file|ftp)://", re.IGNORECASE)
+_TEXT = frozenset(
+    {"", "text", "content", "refusal", "reasoning_content", "reasoning", "thinking", "arguments",
+     "output", "input", "name", "user", "stop", "description", "value"}
+)  # fmt: skip
+"""Members whose strings are read, not fetched."""
+_REMOTE_ANYWHERE = _REMOTE | {"mcp_servers", "data_sources", "server_url"}
+_SCHEMAS = frozenset({"tools", "functions", "response_format"})
+"""Members with JSON schemas, whose names are the client's own; other checks look at these."""
+_INNER_KEYS = frozenset({"name", "description", "parameters", "strict", "format", "input_schema"})
+_CHOICES = frozenset({"none", "auto", "required", "any"})
+_CHOICE_KINDS = _CHOICES | {"function", "custom", "allowed_tools", "tool"}
 
 
 def find_hosted(parsed: Mapping[str, Any]) -> tuple[str, ...]:
@@ -84,12 +96,43 @@ def find_hosted(parsed: Mapping[str, Any]) -> tuple[str, ...]:
     found = set(_members(parsed, OPENAI_CHAT_FIELDS))
     found |= set(_tools(parsed.get("tools"), "tools"))
     found |= set(_choice(parsed.get("tool_choice")))
+    found |= set(_functions(parsed.get("functions")))
     messages = parsed.get("messages")
     for message in messages if isinstance(messages, list) else ():
         if isinstance(message, dict):
             found |= set(_parts(message.get("content")))
             found |= _named(message, {"file_ids", "attachments", "files", "documents", "audio"})
+    if not found:  # a net under the checks above, which name things better
+        found = set(_deep((name, value) for name, value in parsed.items() if name not in _SCHEMAS))
     return tuple(sorted(found))[:NAMES_MAX]
+
+
+def _deep(members: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    """Names that always act at the backend, and addresses it would fetch, at whatever depth.
+
+    Text is text: an address in a sentence is nobody's to fetch. Walks without recursion.
+    """
+    stack = list(members)
+    while stack:
+        name, value = stack.pop()
+        if isinstance(value, dict):
+            for inner, below in value.items():
+                low = inner.lower()
+                if low in _REMOTE_ANYWHERE and _on(below):
+                    yield f"content.{low[:NAME_CHARS_MAX]}"
+                stack.append((low, below))
+        elif isinstance(value, list):
+            stack.extend((name, below) for below in value)
+        elif isinstance(value, str) and name not in _TEXT and _ADDRESS.match(value):
+            yield f"content.{_label(name)}"
+
+
+def _functions(functions: Any) -> Iterator[str]:
+    """The older spelling of a client's own functions."""
+    for item in _list(functions):
+        name = item.get("name") if isinstance(item, dict) else None
+        if not isinstance(name, str) or name.startswith("$"):
+            yield f"functions.{_label(name)}"
 
 
 def find_unknown_fields(parsed: Mapping[str, Any], endpoint: str) -> tuple[str, ...]:
@@ -118,17 +161,20 @@ def function_name(tool: Any) -> str:
 def _members(parsed: Mapping[str, Any], known: frozenset[str]) -> Iterator[str]:
     for name, value in parsed.items():
         low = name.lower()
-        if low in _CONTAINERS and isinstance(value, dict):
-            yield from _members(value, known)
-            yield from _tools(value.get("tools"), "tools")
+        for inner in [value] if isinstance(value, dict) else _dicts(value):
+            if low in _CONTAINERS:
+                yield from _members(inner, known)
+                yield from _tools(inner.get("tools"), "tools")
         asks = low in ALWAYS or low in STATE or (name not in known and _TELLING.search(low))
-        if (not _on(value)) if low in OFF else (asks and _on(value)):
+        if (value is not True) if low in OFF else (asks and _on(value)):
             yield low[:NAME_CHARS_MAX]
 
 
 def _on(value: Any) -> bool:
-    """Whether a value asks for something; an empty object does: `web_search_options: {}`."""
-    return value is not None and value is not False and value != "false"
+    """Whether a value asks for something. An empty object does (`web_search_options: {}`), and
+    so does the word "false": some backends read any text as yes.
+    """
+    return value is not None and value is not False
 
 
 def _tools(tools: Any, place: str) -> Iterator[str]:
@@ -156,7 +202,7 @@ def _own_function(tool: dict[str, Any]) -> bool:
         case "function":
             inner = tool.get("function")
             if isinstance(inner, dict):
-                return keys <= _FUNCTION_KEYS
+                return keys <= _FUNCTION_KEYS and set(inner) <= _INNER_KEYS
             return "function" not in keys and keys <= _PLAIN_KEYS
         case "custom":
             return keys <= _CUSTOM_KEYS or keys <= _PLAIN_KEYS
@@ -167,15 +213,17 @@ def _own_function(tool: dict[str, Any]) -> bool:
 
 
 def _choice(choice: Any) -> Iterator[str]:
+    if isinstance(choice, str) and choice not in _CHOICES:
+        yield f"tool_choice.{_label(choice)}"
     if not isinstance(choice, dict):
         return
     kind = choice.get("type")
-    if kind not in {"function", "custom", "allowed_tools", "auto", "none", "any", "tool", None}:
+    if kind is not None and (not isinstance(kind, str) or kind not in _CHOICE_KINDS):
         yield f"tool_choice.{_label(kind)}"
     if kind == "allowed_tools":
         inner = choice.get("allowed_tools", choice)
         for tool in _dicts(inner.get("tools") if isinstance(inner, dict) else None):
-            if tool.get("type") not in {"function", "custom"}:
+            if tool.get("type") not in ("function", "custom"):
                 yield f"tool_choice.{_label(tool.get('type'))}"
 
 
@@ -197,7 +245,7 @@ def _part_member(kind: str, name: str, value: Any) -> Iterator[str]:
     elif low in {"cache_control", "citations", "text", "type"}:
         return
     elif low == "source" and isinstance(value, dict):
-        if value.get("type") not in {"base64", "text", "content"}:
+        if value.get("type") not in ("base64", "text", "content"):
             yield f"content.{kind}.{_label(value.get('type'))}"
     elif low in _URL_PARTS or low == "url":
         yield from _remote_value(kind, value)

@@ -123,6 +123,30 @@ def _document(value: object) -> bool:
     return True
 
 
+def _charged(value: object) -> bool:
+    """What was set aside or used: whole tokens, money in millionths, and for whom.
+
+    `groups` and `assistant` are charged beside principal, model and backend; `prices` is the
+    digest of the price table.
+    """
+    return (
+        isinstance(value, dict)
+        and {"tokens", "spend_micros"} <= value.keys() <= _CHARGED.keys()
+        and all(_CHARGED[name](item) for name, item in value.items())
+        and value["tokens"] >= 0
+        and value["spend_micros"] >= 0
+    )
+
+
+_CHARGED: Mapping[str, Kind] = {
+    "tokens": _number,
+    "spend_micros": _number,
+    "prices": _text,
+    "groups": _texts,
+    "assistant": _text,
+}
+
+
 def _person(value: object) -> bool:
     """A principal id in an event; the writer puts the pseudonym in its place."""
     return _text(value)
@@ -158,6 +182,7 @@ _OUTCOME = EventType(
         "chunks": _number,
         "finish": _text,
         "usage": _document,
+        "charged": _charged,
     },
 )
 
@@ -240,7 +265,7 @@ TYPES: Mapping[str, EventType] = {
             "bytes": _number,
             "revision": _text,
         },
-        {"hold": _text, "version": _number, "binding": _text},
+        {"hold": _text, "version": _number, "binding": _text, "charged": _charged},
         payloads=frozenset({"outgoing"}),
     ),
     "backend.outcome": _OUTCOME,
@@ -264,17 +289,58 @@ TYPES: Mapping[str, EventType] = {
         {"session": _text, "cause": _text},
         exchange=False,
     ),
+    "exchange.appealed": EventType(
+        "Somebody disagrees with how their own exchange ended; the payload `reason` says why.",
+        {"appeal": _text},
+        payloads=frozenset({"reason"}),
+        actor=True,
+    ),
+    "record.read": EventType(
+        "`actor` was shown content of an exchange of `principal`, for the purpose given.",
+        {"purpose": _one_of("review", "audit", "own"), "part": _text},
+        {"hold": _text},
+        actor=True,
+    ),
+    "credential.refused": EventType(
+        "Somebody was not let in; the payload `source` is the address, `count` how often since "
+        "the last record of it.",
+        {"cause": _text, "count": _number},
+        {"credential": _text, "where": _text},
+        payloads=frozenset({"source"}),
+        exchange=False,
+    ),
+    "session.signed_in": EventType(
+        "A person signed in for pages; the payload `source` is the address.",
+        {"issuer": _text},
+        payloads=frozenset({"source"}),
+        exchange=False,
+    ),
+    "session.signed_out": EventType(
+        "A person signed out, or was signed out.", {"cause": _text}, exchange=False
+    ),
     "key.created": EventType(
-        "An API key was made for `principal`.",
+        "An API key was made for `principal`; `replaces` is the key it takes over from.",
         {"key": _text},
-        {"label": _text, "expires_us": _number, "roles": _texts, "groups": _texts},
+        {
+            "label": _text,
+            "expires_us": _number,
+            "roles": _texts,
+            "groups": _texts,
+            "scopes": _texts,
+            "models": _texts,
+            "replaces": _text,
+        },
         exchange=False,
     ),
     "key.revoked": EventType(
-        "An API key was revoked.", {"key": _text}, {"cause": _text}, exchange=False
+        "An API key was revoked, or ends at `expires_us` because another takes over.",
+        {"key": _text},
+        {"cause": _text, "expires_us": _number},
+        exchange=False,
     ),
     "principal.changed": EventType(
-        "Roles, groups, owner or state of `principal` changed.",
+        "Roles, groups, owner or state of `principal` changed; `source` says who decides them: "
+        "`local`, an issuer, or `scim`.",
         {},
         {
             "roles": _texts,
@@ -283,7 +349,22 @@ TYPES: Mapping[str, EventType] = {
             "kind": _text,
             "disabled": _flag,
             "change": _text,
+            "source": _text,
+            "training_until_us": _number,
         },
+        exchange=False,
+    ),
+    "principal.linked": EventType(
+        "An identity elsewhere now means `principal`, or (`linked` false) does not any more; the "
+        "payload `subject` is its name there.",
+        {"issuer": _text, "linked": _flag},
+        payloads=frozenset({"subject"}),
+        exchange=False,
+    ),
+    "delegation.changed": EventType(
+        "`principal` lent a role to `delegate` for a time, or (`ended`) took it back.",
+        {"delegation": _text, "delegate": _person, "role": _text, "ended": _flag},
+        {"from_us": _number, "until_us": _number},
         exchange=False,
     ),
     "policy.activated": EventType(

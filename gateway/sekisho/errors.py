@@ -15,11 +15,14 @@
     |   +-- Mismatch            422  same Idempotency-Key, other body
     |   +-- ApprovalPending     428  still waiting for people
     |   +-- DispatchUnknown     424  sent, and nobody knows what became of it
+    |   +-- LimitReached        429  a limit on use; says when to come back
+    |   +-- TooManyFailures     429  credentials that failed too often from one address
     +-- Unavailable             503  a part we need is down; nothing was let through
     |   +-- PolicyUnavailable        the rules cannot be asked
     |   +-- LedgerUnavailable        evidence cannot be written
     |   +-- HoldStoreUnavailable     holds cannot be kept
     |   +-- DirectoryUnavailable     principals cannot be looked up
+    |   +-- LimitsUnavailable        what is left cannot be known
     |   +-- Overloaded               a limit of this worker is reached
     +-- LedgerRefused           503  auditd knows a reason why this must not be written
     +-- BackendFailed           502  the backend did not answer
@@ -31,7 +34,7 @@ person who gets them: what happened, and what to do next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class SekishoError(Exception):
@@ -92,11 +95,19 @@ class TooSlow(Refused):
 
 
 class NotAuthenticated(Refused):
-    """No credential, or one we do not know."""
+    """No credential, or one we do not accept.
+
+    `cause` and `credential` (its public name) are for the record; the client is told neither.
+    """
 
     status = 401
     code = "invalid_api_key"
     kind = "authentication_error"
+
+    def __init__(self, message: str, *, cause: str = "missing", credential: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.credential = credential
 
 
 class Forbidden(Refused):
@@ -161,6 +172,42 @@ class DispatchUnknown(Refused):
     kind = "approval_error"
 
 
+class LimitReached(Refused):
+    """A limit on use is reached. `retry_after_s` is when it may be lifted, `headers` what is left.
+
+    `limit_reached` for what a minute allows, `budget_exhausted` for money, and
+    `too_many_requests_at_once` for places.
+    """
+
+    status = 429
+    code = "limit_reached"
+    kind = "rate_limit_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after_s: int = 1,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s
+        self.headers = dict(headers or {})
+
+
+class TooManyFailures(Refused):
+    """Too many credentials from one address were refused; a good one is still let in."""
+
+    status = 429
+    code = "too_many_failures"
+    kind = "authentication_error"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class Unavailable(SekishoError):
     """A part we need is down, late or broken: nothing was let through, try again later."""
 
@@ -216,6 +263,12 @@ class DirectoryUnavailable(Unavailable):
     """Principals cannot be looked up."""
 
     code = "directory_unavailable"
+
+
+class LimitsUnavailable(Unavailable):
+    """What is left of a limit cannot be known, so nothing more may be used."""
+
+    code = "limits_unavailable"
 
 
 class Overloaded(Unavailable):

@@ -21,7 +21,8 @@ from sekisho.model.hold import (
     Review,
     StoredAnswer,
 )
-from sekisho.model.principal import Principal
+from sekisho.model.limits import Estimate, Spender, Standing
+from sekisho.model.principal import Principal, Shown
 from sekisho_audit.events import Appended, Event
 
 
@@ -34,11 +35,60 @@ class Clock(Protocol):
 class Directory(Protocol):
     """Principals by credential. A revocation is seen within a second on every worker."""
 
-    async def find(self, secret: str) -> Principal | None:
-        """The principal behind a presented key, or None if unknown, revoked or expired.
+    async def find(self, shown: Shown) -> Principal:
+        """Who shows this. Only members of `shown` that are filled are looked at, secret first.
 
-        Takes the same time for a wrong secret of a known id as for an unknown id.
-        Raises DirectoryUnavailable when the registry has not been readable for its limit.
+        Takes the same time for a wrong secret of a known id as for an unknown id. Raises
+        NotAuthenticated with its `cause` (never told to the client), Forbidden
+        (`duties_conflict`) for a person whose roles must not meet, DirectoryUnavailable when the
+        registry or the issuer's keys could not be read for their limit.
+        """
+        ...
+
+
+class Charge(Protocol):
+    """What one exchange has reserved of its limits; ends once, by `settle`."""
+
+    @property
+    def reserved(self) -> Mapping[str, Any]:
+        """What was set aside, for the intent: `tokens`, `spend_micros`, `prices`, `groups`."""
+        ...
+
+    def used(self, usage: Mapping[str, Any] | None, answer_chars: int) -> Mapping[str, Any]:
+        """What the exchange cost, for the outcome: `tokens`, `spend_micros`.
+
+        `usage` as the backend told it; without one, tokens are estimated from what came back.
+        """
+        ...
+
+    def settle(self, used: Mapping[str, Any] | None, index: int | None) -> None:
+        """Give back what was not used and the places taken; owe what was used beyond it.
+
+        `used` None: nothing was sent. `index` is the outcome's place in the ledger, if it has one:
+        counters that were rebuilt from the ledger meanwhile may have it already. Safe to repeat.
+        """
+        ...
+
+    def headers(self) -> Mapping[str, str]:
+        """What is left, for the client: `x-ratelimit-*` and `x-sekisho-budget-*`."""
+        ...
+
+
+class Limiter(Protocol):
+    """What principals, groups, assistants, models and backends may use, shared by all replicas.
+
+    Counters live in Redis or Valkey and are leased in batches, so most calls cost no round trip.
+    """
+
+    async def standing(self, asking: Spender) -> Standing:
+        """How much is left, as policy may look at it. Raises LimitsUnavailable."""
+        ...
+
+    async def reserve(self, asking: Spender, estimate: Estimate, *, forced: bool = False) -> Charge:
+        """Set aside what this exchange may use at most, in every limit it falls under, or in none.
+
+        Raises LimitReached (429) with the limit's name and when to come back, or
+        LimitsUnavailable (503). `forced`: an attempt that repeats one already let through.
         """
         ...
 
@@ -86,6 +136,28 @@ class LedgerHold:
     outcome: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Sums of charged outcomes in the order asked, as (requests, tokens, spend_micros), over the
+    events below `size`.
+    """
+
+    size: int
+    sums: Sequence[tuple[int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangePage:
+    """Exchanges as plain documents, the cursor of the next page ("" at the end), and how many
+    events of how many in the ledger the index has read.
+    """
+
+    data: Sequence[Mapping[str, Any]]
+    after: str
+    indexed: int
+    size: int
+
+
 class Ledger(Protocol):
     """Append-only evidence, written by auditd alone. All workers of a host share one."""
 
@@ -109,6 +181,26 @@ class Ledger(Protocol):
 
     async def open_holds(self) -> Sequence[LedgerHold]:
         """Every hold filed in this ledger whose time is not over. LedgerUnavailable."""
+        ...
+
+    async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
+        """What outcomes say was used, for each (dimension, name, window) asked.
+
+        Dimensions: principal, group, assistant, model, backend; windows: `m`, `d` and `M` with the
+        UTC time they begin (`d2026-11-24`). Raises LedgerUnavailable.
+        """
+        ...
+
+    async def exchanges(self, principal: str, before: str, limit: int) -> ExchangePage:
+        """One principal's own exchanges, newest first, from `before` (a cursor, "" at first).
+
+        Derived from the ledger and possibly a moment behind; the page says how far it is complete.
+        Raises LedgerUnavailable.
+        """
+        ...
+
+    async def exchange(self, principal: str, exchange: str) -> Mapping[str, Any] | None:
+        """One of the principal's own exchanges with everything known of it, or None."""
         ...
 
 

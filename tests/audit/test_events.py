@@ -28,6 +28,7 @@ def test_fields_that_name_persons_are_known() -> None:
     assert named == {
         "hold.filed": ("person",),
         "hold.review": ("person",),
+        "delegation.changed": ("delegate",),
         "principal.changed": ("owner",),
     }
 

@@ -1,6 +1,6 @@
 """Tables of the registry, and how its SQLite file is opened.
 
-Principals, their roles, groups and keys. `registry_revision` has one row whose number grows with
+Principals, their roles, groups and keys, delegations, identities elsewhere. `registry_revision` has one row whose number grows with
 each change: workers compare it to know that their copy is stale.
 """
 
@@ -27,6 +27,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    UniqueConstraint,
     create_engine,
     event,
     inspect,
@@ -50,6 +51,8 @@ principals = Table(
     Column("owner", String, ForeignKey("principals.id")),
     Column("disabled", Boolean, nullable=False),
     Column("created_us", Integer, nullable=False),
+    Column("training_until_us", Integer),
+    Column("left_us", Integer),  # gone for good; the id is never given to anyone else
     CheckConstraint("(kind = 'service') = (owner IS NOT NULL)", name="service_has_owner"),
 )
 
@@ -58,6 +61,7 @@ principal_roles = Table(
     metadata,
     Column("principal", String, ForeignKey("principals.id"), primary_key=True),
     Column("role", String, primary_key=True),
+    Column("source", String, primary_key=True),  # who decides: local, issuer:ID or scim
 )
 
 principal_groups = Table(
@@ -65,6 +69,7 @@ principal_groups = Table(
     metadata,
     Column("principal", String, ForeignKey("principals.id"), primary_key=True),
     Column("group_name", String, primary_key=True),
+    Column("source", String, primary_key=True),
 )
 
 api_keys = Table(
@@ -77,6 +82,47 @@ api_keys = Table(
     Column("created_us", Integer, nullable=False),
     Column("expires_us", Integer),
     Column("revoked_us", Integer),
+    Column("scopes", String),  # words with a space between; NULL: the default ones
+    Column("models", String),  # patterns with a space between; NULL: any
+)
+
+# Identities elsewhere. `claims` is a digest of what the issuer last said, `as_of_us` when.
+principal_links = Table(
+    "principal_links",
+    metadata,
+    Column("issuer", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("principal", String, ForeignKey("principals.id"), nullable=False, index=True),
+    Column("claims", String, nullable=False),
+    Column("as_of_us", Integer, nullable=False),
+)
+
+# `principal` lends `role` to `delegate` for a time.
+delegations = Table(
+    "delegations",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("principal", String, ForeignKey("principals.id"), nullable=False, index=True),
+    Column("delegate", String, ForeignKey("principals.id"), nullable=False),
+    Column("role", String, nullable=False),
+    Column("from_us", Integer, nullable=False),
+    Column("until_us", Integer, nullable=False),
+    Column("ended_us", Integer),
+)
+
+# What a directory provisioned, as it said it; principals and groups above are made from it.
+scim_resources = Table(
+    "scim_resources",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),  # in lower case
+    Column("principal", String, ForeignKey("principals.id")),
+    Column("document", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_us", Integer, nullable=False),
+    Column("changed_us", Integer, nullable=False),
+    UniqueConstraint("kind", "name", name="scim_name_once"),
 )
 
 registry_revision = Table(

@@ -1,9 +1,15 @@
 """Settings: every knob with type, unit in its name, bound, default and why.
 
-`sections.py` says what can be set, `load.py` reads a TOML file and the environment and reports all
+`sections.py` and `identity.py` say what can be set, `load.py` reads a TOML file and the environment and reports all
 faults at once. Nothing else in the product reads a configuration file or a `SEKISHO_…` variable.
 """
 
+from sekisho.config.identity import (
+    IdentitySettings,
+    IssuerSettings,
+    LimitSettings,
+    ScimSettings,
+)
 from sekisho.config.load import ConfigError, load, parse
 from sekisho.config.sections import (
     AuditSettings,
@@ -23,9 +29,13 @@ __all__ = [
     "ConfigError",
     "DatabaseSettings",
     "HoldSettings",
+    "IdentitySettings",
+    "IssuerSettings",
+    "LimitSettings",
     "LogSettings",
     "PolicySettings",
     "RedisSettings",
+    "ScimSettings",
     "ServerSettings",
     "Settings",
     "load",

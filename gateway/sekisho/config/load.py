@@ -18,12 +18,21 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from sekisho.config.identity import IssuerSettings
 from sekisho.config.sections import BackendSettings, Settings
 from sekisho.errors import SekishoError
 
 PREFIX = "SEKISHO_"
 _CONFIG_BYTES_MAX = 1024 * 1024  # a thousand backends fit; a log file given by mistake does not
-_PATHS = (("data_dir",), ("audit", "keys_dir"), ("policy", "bundle"))
+_PATHS = (
+    ("data_dir",),
+    ("audit", "keys_dir"),
+    ("policy", "bundle"),
+    ("server", "tls_certificate"),
+    ("server", "tls_key"),
+    ("server", "tls_client_ca"),
+)
+_LISTS = {"backends": BackendSettings, "issuers": IssuerSettings}
 
 
 class ConfigError(SekishoError):
@@ -70,8 +79,8 @@ def parse(text: bytes, source: str, folder: Path, environ: Mapping[str, str]) ->
 
 
 def sections() -> dict[str, type[BaseModel]]:
-    """The tables of the file by name; `backends` is the list of tables."""
-    found: dict[str, type[BaseModel]] = {"backends": BackendSettings}
+    """The tables of the file by name; those of `_LISTS` are lists of tables."""
+    found: dict[str, type[BaseModel]] = dict(_LISTS)
     for name, field in Settings.model_fields.items():
         for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
@@ -84,7 +93,7 @@ def _variables() -> dict[str, tuple[str, ...]]:
     known: dict[str, tuple[str, ...]] = {}
     tables = sections()
     for name in Settings.model_fields:
-        if name in tables and name != "backends":
+        if name in tables and name not in _LISTS:
             known |= {
                 f"{PREFIX}{name}__{key}".upper(): (name, key) for key in tables[name].model_fields
             }

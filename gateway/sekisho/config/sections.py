@@ -7,26 +7,31 @@ at start rather than an outage at noon.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-_KIB = 1024
-_MIB = 1024 * _KIB
-_GIB = 1024 * _MIB
-_HOUR_S = 3600
-_DAY_S = 24 * _HOUR_S
+from sekisho.config.identity import (
+    IdentitySettings,
+    IssuerSettings,
+    LimitSettings,
+    ScimSettings,
+)
+from sekisho.config.kinds import (
+    DAY_S,
+    GIB,
+    HOUR_S,
+    KIB,
+    MIB,
+    EnvironmentName,
+    HttpUrl,
+    ModelPattern,
+    Name,
+    Section,
+    is_loopback,
+)
 
 # sockaddr_un holds 108 bytes with the final NUL on Linux; the longest name we add is kept below it.
 _SOCKET_PATH_BYTES_MAX = 100
@@ -35,46 +40,9 @@ _SOCKET_PATH_BYTES_MAX = 100
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SHIPPED_PACKS = (_PACKAGE / "shipped_policies", _PACKAGE.parent.parent / "policies")
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
-ModelPattern = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^\S+$")]
-
 
 def _shipped_pack() -> Path:
     return next((path for path in _SHIPPED_PACKS if path.is_dir()), _SHIPPED_PACKS[-1])
-
-
-def _http_url(value: str) -> str:
-    """An absolute http(s) URL without credentials, query or fragment; no slash at the end."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an absolute URL that begins with http:// or https://")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("must not carry a user name, password, query or fragment")
-    if parts.port == 0:
-        raise ValueError("must not name port 0")
-    return value.rstrip("/")
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` names this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-class Section(BaseModel):
-    """Frozen; a key it does not know is a fault; `inf` and `nan` are no numbers here."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
-    )
 
 
 class ServerSettings(Section):
@@ -92,21 +60,21 @@ class ServerSettings(Section):
         description="How people reach this gateway, for links to holds; absent: host and port.",
     )
     body_bytes_max: int = Field(
-        8 * _MIB,
-        ge=_KIB,
-        le=256 * _MIB,
+        8 * MIB,
+        ge=KIB,
+        le=256 * MIB,
         description="One request. Agent tools send 30 to 80 KB, images in messages a few MB.",
     )
     body_bytes_total_max: int = Field(
-        256 * _MIB,
-        ge=_KIB,
-        le=64 * _GIB,
+        256 * MIB,
+        ge=KIB,
+        le=64 * GIB,
         description="All bodies a worker holds at once, so that its memory is bounded.",
     )
     header_bytes_max: int = Field(
-        32 * _KIB,
-        ge=_KIB,
-        le=_MIB,
+        32 * KIB,
+        ge=KIB,
+        le=MIB,
         description="Request line and headers; agent tools send about 2 KB.",
     )
     headers_timeout_s: float = Field(
@@ -133,6 +101,19 @@ class ServerSettings(Section):
         le=65536,
         description="Exchanges, and waits, of one principal on a worker, so that nobody takes all.",
     )
+    cors_origins: tuple[str, ...] = Field(
+        (),
+        max_length=20,
+        description="Origins whose pages may call /v1 with a key, as `https://chat.example`; none "
+        "by default, `*` is refused.",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM chain; absent: plain HTTP, for a proxy that ends TLS."
+    )
+    tls_key: Path | None = Field(None, description="PEM key of the certificate.")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM authorities of client certificates; absent: none is asked for."
+    )
     write_timeout_s: float = Field(
         60, gt=0, le=3600, description="A client that reads nothing for so long is cut off."
     )
@@ -145,6 +126,26 @@ class ServerSettings(Section):
     drain_s: float = Field(
         20, ge=0, le=600, description="What a stopping worker gives running exchanges to end."
     )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in {"http", "https"}
+                or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
+                raise ValueError("each must be an origin such as https://chat.example, no path")
+        return value
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        if self.tls_client_ca is not None and self.tls_key is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        return self
 
     @model_validator(mode="after")
     def _room_for_one_body(self) -> Self:
@@ -178,7 +179,7 @@ class AuditSettings(Section):
         "as unknown.",
     )
     segment_bytes: int = Field(
-        64 * _MIB, ge=_MIB, le=4 * _GIB, description="A ledger file is closed at this size."
+        64 * MIB, ge=MIB, le=4 * GIB, description="A ledger file is closed at this size."
     )
 
 
@@ -265,9 +266,9 @@ class HoldSettings(Section):
         9, ge=1, le=19, description="303 hops; the strictest common client follows 10."
     )
     ttl_s_max: int = Field(
-        7 * _DAY_S,
+        7 * DAY_S,
         ge=10,
-        le=30 * _DAY_S,
+        le=30 * DAY_S,
         description="The longest life policy may give a hold, since content is kept that long.",
     )
     lease_s: float = Field(
@@ -277,24 +278,24 @@ class HoldSettings(Section):
         description="A worker that sends an approved hold renews this; lost, the hold is unknown.",
     )
     hold_bytes_total_max: int = Field(
-        512 * _MIB,
-        ge=_MIB,
-        le=64 * _GIB,
+        512 * MIB,
+        ge=MIB,
+        le=64 * GIB,
         description="All held content together; the next hold is refused (hold_store_full).",
     )
     answer_bytes_max: int = Field(
-        8 * _MIB, ge=_KIB, le=256 * _MIB, description="Room set aside for a held answer."
+        8 * MIB, ge=KIB, le=256 * MIB, description="Room set aside for a held answer."
     )
     keep_answer_s: int = Field(
-        _DAY_S, ge=60, le=30 * _DAY_S, description="How long a held answer can be fetched."
+        DAY_S, ge=60, le=30 * DAY_S, description="How long a held answer can be fetched."
     )
     execution_expiry_s: int = Field(
-        _HOUR_S, ge=60, le=7 * _DAY_S, description="An approval not sent by then is void."
+        HOUR_S, ge=60, le=7 * DAY_S, description="An approval not sent by then is void."
     )
     retry_join_s: int = Field(
         600,
         ge=0,
-        le=_DAY_S,
+        le=DAY_S,
         description="A client's retry of the same request within this time joins the same hold.",
     )
 
@@ -377,6 +378,12 @@ class Settings(Section):
     )
     server: ServerSettings = Field(default_factory=ServerSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
+    identity: IdentitySettings = Field(default_factory=IdentitySettings)
+    issuers: tuple[IssuerSettings, ...] = Field(
+        (), max_length=20, description="OpenID Connect issuers; none: keys only."
+    )
+    scim: ScimSettings = Field(default_factory=ScimSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
     redis: RedisSettings | None = None
     database: DatabaseSettings | None = None
     policy: PolicySettings = Field(default_factory=PolicySettings)
@@ -434,6 +441,9 @@ class Settings(Section):
         ids = [backend.id for backend in self.backends]
         twice = sorted({name for name in ids if ids.count(name) > 1})
         faults += [f"two [[backends]] have the id {name!r}" for name in twice]
+        names = [issuer.id for issuer in self.issuers]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        faults += [f"two [[issuers]] have the id {name!r}" for name in twice]
         data, keys = self.data_dir.resolve(), self.audit.keys_dir.resolve()
         if keys.is_relative_to(data) or data.is_relative_to(keys):
             faults.append(

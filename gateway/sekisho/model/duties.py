@@ -1,7 +1,13 @@
 """Separation of duties: which roles one person may hold, and which pairs need two people.
 
-Persons are compared, never keys: a second key, or a service account one owns, does not make a
-second person. This module is all there is about it; whoever needs a second pair of eyes asks here.
+    requester and reviewer      nobody reviews what they asked
+    author and activator        nobody puts their own rules in force
+    proposer and confirmer      nobody confirms their own erasure, legal hold or activation
+    operator, activator, auditor  who runs, who rules and who reads the record check one another
+
+Persons are compared, never credentials: another key, a service account one owns and a delegation
+one acts under do not make a second person. This module is all there is about it; whoever needs a
+second pair of eyes asks here.
 """
 
 from __future__ import annotations
@@ -16,6 +22,9 @@ APART = frozenset({Role.OPERATOR, Role.POLICY_ACTIVATOR, Role.AUDITOR})
 
 # A service account asks; it answers for nothing. Every other role belongs to a person.
 SERVICE_ROLES = frozenset({Role.EMPLOYEE})
+
+# What may be lent to a delegate: duties that stop when somebody is away. The others are granted.
+LENDABLE = frozenset({Role.REVIEWER, Role.POLICY_ACTIVATOR})
 
 
 def may_hold_together(roles: Collection[Role]) -> None:
@@ -40,14 +49,72 @@ def may_service_hold(roles: Collection[Role]) -> None:
         )
 
 
-def may_review(reviewer: Principal, requester_person: str) -> None:
-    """Raises Forbidden (`self_approval`) if the reviewer is the person who asked.
+def may_lend(lender: str, delegate: str, role: Role) -> None:
+    """Raises Forbidden (`duties_conflict`) if `lender` cannot appoint `delegate` for `role`.
 
-    `requester_person` is `Principal.person` of the requester: the owner, for a service account.
+    Whether the delegate may hold the role beside their own is `may_hold_together`.
     """
-    if reviewer.person == requester_person:
+    if lender == delegate:
+        raise Forbidden("Nobody is their own delegate.", code="duties_conflict")
+    if role not in LENDABLE:
+        lendable = " and ".join(sorted(LENDABLE))
         raise Forbidden(
-            "Nobody reviews their own request, also not with another key or through a service "
-            "account. Ask a colleague who may review it.",
+            f"The role {role} cannot be lent, only {lendable}. Grant it instead.",
+            code="duties_conflict",
+        )
+
+
+def seats(principal: Principal, role_or_group: str) -> tuple[str, ...]:
+    """In whose names `principal` can speak as `role_or_group`: their own, or those who lent it.
+
+    The own name comes alone: who holds the role needs no one else's. Empty: in nobody's, as for
+    every service account.
+    """
+    if principal.owner is not None:
+        return ()
+    lenders = tuple(sorted(lender for role, lender in principal.lent if role == role_or_group))
+    if lenders:
+        return lenders
+    belongs = role_or_group in principal.groups or role_or_group in principal.roles
+    return (principal.id,) if belongs else ()
+
+
+def may_review(reviewer: Principal, requester_persons: Collection[str]) -> None:
+    """Raises Forbidden (`self_approval`) if the reviewer is, or stands in for, who asked.
+
+    `requester_persons` are the requester and the person behind it (a service account's owner).
+    """
+    if reviewer.persons.intersection(requester_persons):
+        raise Forbidden(
+            "Nobody reviews their own request, also not with another key, through a service "
+            "account or as somebody's delegate. Ask a colleague who may review it.",
             code="self_approval",
+        )
+
+
+def may_activate(activator: Principal, author_persons: Collection[str]) -> None:
+    """Raises Forbidden if this principal may not put those authors' rules in force.
+
+    Codes: `role_missing`, or `self_activation` for one of the authors under any name.
+    """
+    if Role.POLICY_ACTIVATOR not in activator.roles or activator.owner is not None:
+        raise Forbidden("Putting rules in force needs a policy_activator.", code="role_missing")
+    if activator.persons.intersection(author_persons):
+        raise Forbidden(
+            "Nobody puts their own rules in force, also not with another key or as a delegate. "
+            "Ask another policy_activator.",
+            code="self_activation",
+        )
+
+
+def may_confirm(confirmer: Principal, proposer_persons: Collection[str]) -> None:
+    """Raises Forbidden (`self_confirmation`) if the confirmer is, or stands in for, who proposed.
+
+    Service accounts confirm nothing.
+    """
+    if confirmer.owner is not None or confirmer.persons.intersection(proposer_persons):
+        raise Forbidden(
+            "What one person proposed, another confirms: not the same with another key, through "
+            "a service account or as a delegate.",
+            code="self_confirmation",
         )

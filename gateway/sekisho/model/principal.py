@@ -1,7 +1,8 @@
 """Who asks: a person or a service account, and the credential that proved it.
 
-Roles are held by persons, not by keys. A service account acts for its owner, so wherever two
-different people are required (reviewer and requester, author and activator) `person` is compared.
+Roles are held by persons, not by credentials. A service account acts for its owner and a delegate
+for whoever appointed them, so wherever two different people are required (reviewer and requester,
+author and activator, proposer and confirmer) `model/duties.py` compares persons.
 """
 
 from __future__ import annotations
@@ -21,11 +22,42 @@ class Role(StrEnum):
     OPERATOR = "operator"
 
 
+class Scope(StrEnum):
+    """What a credential may be used for. A scope takes away; it never gives what a role does not.
+
+    `ask` models, `review` holds, `self` for one's own history, `admin` for what operators do, and
+    `scim` for a directory that provisions principals: that one has to be given by name.
+    """
+
+    ASK = "ask"
+    REVIEW = "review"
+    SELF = "self"
+    ADMIN = "admin"
+    SCIM = "scim"
+
+
+DEFAULT_SCOPES = frozenset(Scope) - {Scope.SCIM}
+
+
+class Authentication(StrEnum):
+    """How the credential proved who asks; policy may tell them apart."""
+
+    API_KEY = "api_key"
+    OIDC = "oidc"
+    SESSION = "session"
+    HEADER = "header"
+    CERTIFICATE = "certificate"
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """On whose behalf a request is made.
 
-    `owner` is the person answerable for a service account and None for a person.
+    `owner` is the person answerable for a service account and None for a person. `stands_in_for`
+    are the persons who appointed this one as their delegate, now. `roles` holds what they lent too;
+    `lent` says by whom, for roles that are not the principal's own. `credential` names what was
+    shown and is never the secret. `models` are patterns that narrow what this credential may ask;
+    None narrows nothing.
     """
 
     id: str
@@ -33,8 +65,39 @@ class Principal:
     groups: frozenset[str]
     owner: str | None = None
     credential: str = ""
+    authentication: Authentication = Authentication.API_KEY
+    stands_in_for: frozenset[str] = frozenset()
+    lent: frozenset[tuple[Role, str]] = frozenset()
+    scopes: frozenset[Scope] = DEFAULT_SCOPES
+    models: tuple[str, ...] | None = None
+    training_until_us: int | None = None
 
     @property
     def person(self) -> str:
-        """The human being behind this principal: separation of duties compares this."""
+        """The human being behind this principal."""
         return self.owner or self.id
+
+    @property
+    def persons(self) -> frozenset[str]:
+        """Everyone in whose name this principal can act: separation of duties compares these."""
+        return self.stands_in_for | {self.person}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a request shows of who sends it. Everything here is a claim until the directory says.
+
+    `secret` is what came as `Authorization: Bearer` or `x-api-key`. The last four are filled only
+    when the connection itself came from a configured peer, or for `certificate`, from our own TLS.
+    """
+
+    secret: str = ""
+    ip: str = ""
+    asserted: str = ""
+    asserted_groups: tuple[str, ...] = ()
+    certificate: str = ""
+    session: str = ""
+
+    def __repr__(self) -> str:
+        """Without secrets, so that no traceback or log can show one."""
+        return f"Shown(ip={self.ip!r})"

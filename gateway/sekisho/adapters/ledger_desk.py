@@ -20,7 +20,7 @@ from sekisho.config import Settings
 from sekisho.errors import LedgerUnavailable
 from sekisho.model.ids import uuid7
 from sekisho_audit.errors import LedgerError
-from sekisho_audit.events import Event
+from sekisho_audit.events import Event, Payload
 from sekisho_audit.ledger import Ledger
 
 CONNECT_S = 1.0  # a Unix socket answers at once or not at all
@@ -53,7 +53,14 @@ def evidence(settings: Settings) -> Iterator[Append]:
         own.close()
 
 
-def event(kind: str, principal: str, data: Mapping[str, Any], *, actor: str | None = None) -> Event:
+def event(
+    kind: str,
+    principal: str,
+    data: Mapping[str, Any],
+    *,
+    actor: str | None = None,
+    payloads: tuple[Payload, ...] = (),
+) -> Event:
     """An event outside any exchange, by default done by the account that runs the command."""
     return Event(
         id=uuid7(),
@@ -62,6 +69,7 @@ def event(kind: str, principal: str, data: Mapping[str, Any], *, actor: str | No
         principal=principal,
         data=data,
         actor=actor or operator_account(),
+        payloads=payloads,
     )
 
 

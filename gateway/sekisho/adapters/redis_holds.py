@@ -155,9 +155,11 @@ class RedisHoldStore:
         person = proposal.review.person if proposal.review else proposal.actor
         if proposal.kind is ProposalKind.EXPIRE:
             person = ""
-        args = (proposal.id, proposal.kind.value, proposal.version, proposal.binding)
+        reviewer = proposal.review.reviewer if proposal.review else person
+        args = (proposal.id, proposal.kind.value, proposal.version, proposal.binding, person)
+        finish_us = _us(self._limits.finish_s)
         reply = await self._run(
-            "propose", hold.id, *args, person, sealed, proposal.origin, _us(self._limits.finish_s)
+            "propose", hold.id, *args, sealed, proposal.origin, finish_us, reviewer
         )
         standing = _text(reply[0])
         if standing == "done":
@@ -179,7 +181,8 @@ class RedisHoldStore:
         limits = self._limits
         times = (_us(limits.execution_expiry_s), _us(limits.keep_answer_s))
         args = (proposal.id, state.value, proposal.version, review.person if review else "")
-        reply = _words(await self._run("settle", hold.id, *args, sealed, origin, index, *times))
+        last = (origin, index, *times, review.reviewer if review else "")
+        reply = _words(await self._run("settle", hold.id, *args, sealed, *last))
         if reply[0] == "ok":
             return reply[1]
         raise _refusal("missing" if reply[0] == "missing" else "closed")
@@ -268,7 +271,7 @@ class RedisHoldStore:
         reviews: list[Argument] = [len(restoration.reviews)]
         for decision_id, review in restoration.reviews:
             sealed = hold_content.seal_review(keys.content, review)
-            reviews += [review.person, decision_id, sealed]
+            reviews += [review.person, review.reviewer, decision_id, sealed]
         index = restoration.settled_index
         execute_until_us = restoration.settled_us + _us(self._limits.execution_expiry_s)
         args: tuple[Argument, ...] = (

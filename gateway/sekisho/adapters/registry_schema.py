@@ -1,7 +1,7 @@
 """Tables of the registry, and how its SQLite file is opened.
 
-Principals, their roles, groups and keys, delegations, identities elsewhere. `registry_revision` has one row whose number grows with
-each change: workers compare it to know that their copy is stale.
+Principals, their roles, groups and keys, delegations, identities elsewhere. `registry_revision` has
+one row whose number grows with each change: workers compare it to know that their copy is stale.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Directory port over the registry: an in-memory copy, renewed when the registry changes.
+"""Principals as workers look them up: an in-memory copy of the registry, renewed when it changes.
 
 A lookup is one dictionary access and one HMAC. A thread-pool task compares `registry_revision`
 every half second, so a revoked key is refused within a second on every worker. If the registry
@@ -10,47 +10,96 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, NoReturn, Self
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from sekisho.adapters.api_keys import key_id, matches
 from sekisho.adapters.registry_schema import (
     api_keys,
+    delegations,
     open_engine,
     prepare,
     principal_groups,
+    principal_links,
     principal_roles,
     principals,
     registry_revision,
 )
-from sekisho.errors import DirectoryUnavailable
-from sekisho.model.principal import Principal, Role
+from sekisho.errors import DirectoryUnavailable, NotAuthenticated
+from sekisho.model.duties import may_hold_together
+from sekisho.model.principal import DEFAULT_SCOPES, Authentication, Principal, Role, Scope
 
 POLL_S = 0.5  # half of the second in which a revocation must be seen
 STALE_S = 5.0  # bridges a backup or a migration; longer, a revoked key might still be let in
 
 _ROLES = frozenset(role.value for role in Role)
+_SCOPES = frozenset(scope.value for scope in Scope)
+_REFUSED = "This API key is not known, was revoked, or has expired. Ask an operator for one."
+
+
+@dataclass(frozen=True, slots=True)
+class _Lending:
+    """A role lent to a principal, as long as the lender holds it."""
+
+    role: Role
+    lender: str
+    from_us: int
+    until_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A principal with its own roles, and what others lend it."""
+
+    principal: Principal
+    lent: tuple[_Lending, ...] = ()
+
+    def at(self, now_us: int) -> Principal:
+        """The principal with what is lent to it now. Raises Forbidden (`duties_conflict`)."""
+        in_force = [one for one in self.lent if one.from_us <= now_us < one.until_us]
+        if not in_force:
+            return self.principal
+        own = self.principal.roles
+        roles = own.union(one.role for one in in_force)
+        may_hold_together(roles)  # the registry refuses such a state; this stands if it was edited
+        return replace(
+            self.principal,
+            roles=roles,
+            stands_in_for=frozenset(one.lender for one in in_force),
+            lent=frozenset((one.role, one.lender) for one in in_force if one.role not in own),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
     hash: bytes
     expires_us: int | None
-    principal: Principal
+    known: _Known
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An identity elsewhere: whom it means, and the digest and time of what was last said of it."""
+
+    principal: str
+    claims: str
+    as_of_us: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
     revision: int
     keys: Mapping[str, _Key]
+    principals: Mapping[str, _Known]
+    links: Mapping[tuple[str, str], Link]
 
 
 class SqlDirectory:
-    """Principals by key; implements `sekisho.ports.Directory`."""
+    """Principals by key, id and identity elsewhere."""
 
     def __init__(
         self,
@@ -97,19 +146,36 @@ class SqlDirectory:
         """Raises DirectoryUnavailable when the registry has not been readable for too long."""
         self._fresh()
 
-    async def find(self, secret: str) -> Principal | None:
-        """The principal behind a presented key; see the Directory port."""
+    def by_key(self, secret: str) -> Principal:
+        """The principal behind a presented API key.
+
+        The same work is done for a wrong secret of a known id as for an unknown id. Raises
+        NotAuthenticated, and Forbidden (`duties_conflict`).
+        """
         copy = self._fresh()
         name = key_id(secret)
-        if name is None:
-            return None
-        key = copy.keys.get(name)
+        key = copy.keys.get(name) if name is not None else None
         same = matches(self._pepper, secret, key.hash if key else None)
+        if name is None:
+            _refuse("malformed")
         if key is None or not same:
-            return None
-        if key.expires_us is not None and key.expires_us <= self._now_us():
-            return None
-        return key.principal
+            _refuse("unknown", name)
+        now_us = self._now_us()
+        if key.expires_us is not None and key.expires_us <= now_us:
+            _refuse("expired", name)
+        return key.known.at(now_us)
+
+    def by_id(self, principal: str, credential: str, how: Authentication) -> Principal:
+        """A principal whose identity was proved elsewhere. Raises as `by_key`."""
+        known = self._fresh().principals.get(principal)
+        if known is None:
+            _refuse("no_principal", credential)
+        found = known.at(self._now_us())
+        return replace(found, credential=credential, authentication=how)
+
+    def link(self, issuer: str, subject: str) -> Link | None:
+        """Whom an identity elsewhere means. Raises DirectoryUnavailable."""
+        return self._fresh().links.get((issuer, subject))
 
     async def refresh(self) -> None:
         """Read the registry now if it changed. Keeps the last copy when it cannot be read."""
@@ -118,7 +184,7 @@ class SqlDirectory:
         try:
             self._copy = await asyncio.to_thread(self._read, known)
         except SQLAlchemyError:
-            return  # `find` refuses once the copy is too old; /readyz and doctor tell why
+            return  # lookups refuse once the copy is too old; /readyz and doctor tell why
         self._read_at_s = began_s
 
     @property
@@ -144,38 +210,77 @@ class SqlDirectory:
             revision = connection.execute(select(registry_revision.c.revision)).scalar_one()
             if known is not None and known.revision == revision:
                 return known
-            return _Copy(revision, _load(connection))
+            return _load(connection, revision)
 
 
-def _load(connection: Connection) -> dict[str, _Key]:
-    """All keys that may open something. Unknown roles are left out: they grant nothing."""
-    roles: dict[str, set[Role]] = {}
-    for principal, role in connection.execute(
-        select(principal_roles.c.principal, principal_roles.c.role)
-    ):
-        if role in _ROLES:
-            roles.setdefault(principal, set()).add(Role(role))
-    groups: dict[str, set[str]] = {}
-    for principal, group in connection.execute(
-        select(principal_groups.c.principal, principal_groups.c.group_name)
-    ):
-        groups.setdefault(principal, set()).add(group)
+def _refuse(cause: str, credential: str = "") -> NoReturn:
+    raise NotAuthenticated(_REFUSED, cause=cause, credential=credential)
+
+
+def _load(connection: Connection, revision: int) -> _Copy:
+    """Everything that may open something. Unknown roles are left out: they grant nothing."""
+    known = _principals(connection)
+    keys: dict[str, _Key] = {}
+    for row in connection.execute(select(api_keys).where(api_keys.c.revoked_us.is_(None))):
+        owner = known.get(row.principal)
+        if owner is not None:
+            narrowed = replace(
+                owner.principal,
+                credential=row.id,
+                scopes=_scopes(row.scopes),
+                models=None if row.models is None else tuple(row.models.split()),
+            )
+            keys[row.id] = _Key(row.hash, row.expires_us, replace(owner, principal=narrowed))
+    links = {
+        (row.issuer, row.subject): Link(row.principal, row.claims, row.as_of_us)
+        for row in connection.execute(select(principal_links))
+    }
+    return _Copy(revision, keys, known, links)
+
+
+def _principals(connection: Connection) -> dict[str, _Known]:
+    """All that are not shut out, nor owned by someone who is."""
+    roles = _sets(connection, principal_roles, "role")
+    groups = _sets(connection, principal_groups, "group_name")
     rows = {row.id: row for row in connection.execute(select(principals))}
     shut = {name for name, row in rows.items() if row.disabled}
-    keys: dict[str, _Key] = {}
-    for key in connection.execute(select(api_keys).where(api_keys.c.revoked_us.is_(None))):
-        row = rows[key.principal]
-        if row.id in shut or row.owner in shut:
-            continue
-        keys[key.id] = _Key(
-            hash=key.hash,
-            expires_us=key.expires_us,
-            principal=Principal(
-                id=row.id,
-                roles=frozenset(roles.get(row.id, ())),
-                groups=frozenset(groups.get(row.id, ())),
-                owner=row.owner,
-                credential=key.id,
-            ),
+    own = {
+        name: frozenset(Role(role) for role in roles.get(name, set()) & _ROLES)
+        for name in rows
+        if name not in shut and rows[name].owner not in shut
+    }
+    lent: dict[str, list[_Lending]] = {}
+    for row in connection.execute(select(delegations).where(delegations.c.ended_us.is_(None))):
+        if row.role in own.get(row.principal, frozenset()):
+            lending = _Lending(Role(row.role), row.principal, row.from_us, row.until_us)
+            lent.setdefault(row.delegate, []).append(lending)
+    return {
+        name: _Known(
+            _principal(rows[name], held, groups.get(name, set())), tuple(lent.get(name, ()))
         )
-    return keys
+        for name, held in own.items()
+    }
+
+
+def _principal(row: Any, roles: frozenset[Role], groups: set[str]) -> Principal:
+    return Principal(
+        id=row.id,
+        roles=roles,
+        groups=frozenset(groups),
+        owner=row.owner,
+        training_until_us=row.training_until_us,
+    )
+
+
+def _sets(connection: Connection, table: Table, column: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for principal, value in connection.execute(select(table.c.principal, table.c[column])):
+        found.setdefault(principal, set()).add(value)
+    return found
+
+
+def _scopes(words: str | None) -> frozenset[Scope]:
+    """Unknown words are left out: they grant nothing."""
+    if words is None:
+        return DEFAULT_SCOPES
+    return frozenset(Scope(word) for word in words.split() if word in _SCOPES)

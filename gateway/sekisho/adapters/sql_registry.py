@@ -1,13 +1,14 @@
-"""The registry of principals and keys, as operators change it (SQLAlchemy Core on SQLite).
+"""The registry of principals, as operators and directories change it (SQLAlchemy Core on SQLite).
 
     registry = Registry.open(path)
     with registry.change() as change:       # one transaction; nothing is kept if the block raises
         change.put_principal("staff-7", kind="person", owner=None)
-        minted = change.create_key("staff-7", pepper, label="laptop", expires_us=None)
+        minted = keys.create(change, "staff-7", pepper, label="laptop", expires_us=None)
 
 Every change grows `registry_revision`, by which workers notice it (`sql_directory.py`). Rules that
-concern persons (`model/duties.py`) are checked here, on the state as it would be after the change,
-so no sequence of commands ends in a forbidden combination.
+concern persons (`model/duties.py`) are checked here, on the state as it would be after the change
+and over all sources of roles together, so no sequence of changes ends in a forbidden combination.
+Keys are changed in `registry_keys.py`, links and delegations in `registry_links.py`.
 """
 
 from __future__ import annotations
@@ -20,32 +21,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, delete, insert, select, update
+from sqlalchemy import Connection, CursorResult, Engine, Table, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from sekisho.adapters.api_keys import MintedKey, key_hash, mint
 from sekisho.adapters.registry_schema import (
     RegistryUnusable,
     api_keys,
+    delegations,
     open_engine,
     prepare,
     principal_groups,
+    principal_links,
     principal_roles,
     principals,
     registry_revision,
     why,
 )
-from sekisho.adapters.sql_directory import SqlDirectory
 from sekisho.errors import BadRequest, Conflict, NotFound
 from sekisho.model.duties import may_hold_together, may_service_hold
 from sekisho.model.principal import Role
 
-__all__ = ["Change", "KeyRow", "PrincipalRow", "Registry", "SqlDirectory", "check_id", "is_live"]
+LOCAL = "local"
+"""The source of roles and groups that operators set by hand; issuers and SCIM have their own."""
 
-KEYS_LIVE_MAX = 20  # two for rotation, some for machines; more is a leak nobody cleans up
 GROUPS_MAX = 200
-LABEL_CHARS_MAX = 100
-_MINT_TRIES = 5  # ids are 36**8; a second clash in a row means a broken source of randomness
 
 # Lower case only: "Staff-7" and "staff-7" must not be two people who approve one another.
 _ID = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,127}")
@@ -53,7 +52,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class PrincipalRow:
-    """A principal as the registry lists it."""
+    """A principal as the registry lists it; roles and groups from all sources together."""
 
     id: str
     kind: str
@@ -62,18 +61,8 @@ class PrincipalRow:
     roles: tuple[str, ...]
     groups: tuple[str, ...]
     created_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRow:
-    """A key as the registry lists it: never its hash."""
-
-    id: str
-    principal: str
-    label: str
-    created_us: int
-    expires_us: int | None
-    revoked_us: int | None
+    training_until_us: int | None = None
+    left_us: int | None = None
 
 
 class Registry:
@@ -106,24 +95,19 @@ class Registry:
         except SQLAlchemyError as error:
             raise RegistryUnusable(f"The registry could not be changed: {why(error)}") from error
 
-    def principals(self) -> Sequence[PrincipalRow]:
-        """All principals, by id."""
-        with self._look() as registry:
-            return registry.principals()
-
-    def keys(self, principal: str | None = None) -> Sequence[KeyRow]:
-        """All keys, or those of one principal, oldest first."""
-        with self._look() as registry:
-            return registry.keys(principal)
-
     @contextmanager
-    def _look(self) -> Iterator[Change]:
-        """Reading waits for nobody who changes, and changes nothing itself."""
+    def reading(self) -> Iterator[Change]:
+        """One look at the registry as it is. Waits for nobody who changes, changes nothing."""
         try:
             with self._reading.begin() as connection:
                 yield Change(connection)
         except SQLAlchemyError as error:
             raise RegistryUnusable(f"The registry could not be read: {why(error)}") from error
+
+    def principals(self) -> Sequence[PrincipalRow]:
+        """All principals, by id."""
+        with self.reading() as registry:
+            return registry.principals()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -138,9 +122,18 @@ class Change:
         self._connection = connection
         self.changed = False
 
+    def execute(self, statement: Any) -> CursorResult[Any]:
+        """Run a statement that only reads."""
+        return self._connection.execute(statement)
+
+    def write(self, statement: Any) -> CursorResult[Any]:
+        """Run a statement that changes the registry."""
+        self.changed = True
+        return self._connection.execute(statement)
+
     def find(self, principal: str) -> PrincipalRow | None:
         """The principal with this id."""
-        return next((row for row in self.principals() if row.id == principal), None)
+        return next(iter(self.principals(principal)), None)
 
     def get(self, principal: str) -> PrincipalRow:
         """The principal with this id. Raises NotFound."""
@@ -151,11 +144,13 @@ class Change:
             )
         return row
 
-    def principals(self) -> Sequence[PrincipalRow]:
-        """All principals, by id."""
-        roles = self._lists(principal_roles, "role")
-        groups = self._lists(principal_groups, "group_name")
-        rows = self._connection.execute(select(principals).order_by(principals.c.id))
+    def principals(self, only: str | None = None) -> Sequence[PrincipalRow]:
+        """All principals by id, or the one asked for."""
+        roles = self._lists(principal_roles, "role", only)
+        groups = self._lists(principal_groups, "group_name", only)
+        wanted = select(principals).order_by(principals.c.id)
+        if only is not None:
+            wanted = wanted.where(principals.c.id == only)
         return [
             PrincipalRow(
                 id=row.id,
@@ -165,16 +160,11 @@ class Change:
                 roles=roles.get(row.id, ()),
                 groups=groups.get(row.id, ()),
                 created_us=row.created_us,
+                training_until_us=row.training_until_us,
+                left_us=row.left_us,
             )
-            for row in rows
+            for row in self.execute(wanted)
         ]
-
-    def keys(self, principal: str | None = None) -> Sequence[KeyRow]:
-        """All keys, or those of one principal, oldest first."""
-        wanted = select(api_keys).order_by(api_keys.c.created_us, api_keys.c.id)
-        if principal is not None:
-            wanted = wanted.where(api_keys.c.principal == principal)
-        return [_key_row(row) for row in self._connection.execute(wanted)]
 
     def put_principal(self, principal: str, *, kind: str, owner: str | None) -> PrincipalRow:
         """The principal, made if absent. Raises Conflict if it exists as something else."""
@@ -182,12 +172,13 @@ class Change:
         row = self.find(principal)
         if row is None:
             self._check_owner(principal, kind, owner)
-            self._write(
+            self.write(
                 insert(principals).values(
-                    id=principal, kind=kind, owner=owner, disabled=False, created_us=_now_us()
+                    id=principal, kind=kind, owner=owner, disabled=False, created_us=now_us()
                 )
             )
             return self.get(principal)
+        self._check_here(row)
         if (row.kind, row.owner) != (kind, owner):
             raise Conflict(
                 f"{principal} is already known as {_described(row)}. Choose another id.",
@@ -195,76 +186,114 @@ class Change:
             )
         return row
 
-    def set_roles(self, principal: str, roles: Collection[Role]) -> PrincipalRow:
-        """Give `principal` exactly these roles. Raises Forbidden (`duties_conflict`)."""
+    def set_owner(self, principal: str, owner: str) -> PrincipalRow:
+        """Make `owner` answerable for a service account, as when its former owner leaves."""
         row = self.get(principal)
-        if row.kind == "service":
-            may_service_hold(roles)
-        may_hold_together(roles)
-        self._replace(principal_roles, "role", principal, [role.value for role in roles])
+        if row.kind != "service":
+            raise BadRequest(f"{principal} is a person: only service accounts have an owner.")
+        self._check_owner(principal, row.kind, owner)
+        self.write(update(principals).where(principals.c.id == principal).values(owner=owner))
         return self.get(principal)
 
-    def set_groups(self, principal: str, groups: Collection[str]) -> PrincipalRow:
-        """Put `principal` into exactly these groups."""
-        self.get(principal)
+    def set_roles(
+        self, principal: str, roles: Collection[Role], source: str = LOCAL
+    ) -> PrincipalRow:
+        """Let `source` give exactly these roles. Raises Forbidden (`duties_conflict`) if, with the
+        roles of other sources and those lent to the principal, they must not meet.
+        """
+        row = self.get(principal)
+        self._check_here(row)
+        if row.kind == "service":
+            may_service_hold(roles)
+        self._replace(principal_roles, "role", principal, [role.value for role in roles], source)
+        after = self.get(principal)
+        may_hold_together(self.every_role(principal))
+        return after
+
+    def every_role(self, principal: str) -> frozenset[Role]:
+        """The principal's own roles and all that are or will be lent to it."""
+        lent = self.execute(
+            select(delegations.c.role).where(
+                delegations.c.delegate == principal,
+                delegations.c.ended_us.is_(None),
+                delegations.c.until_us > now_us(),
+            )
+        )
+        known = {role.value for role in Role}
+        named = set(self.get(principal).roles).union(lent.scalars())
+        return frozenset(Role(role) for role in named & known)
+
+    def given(self, principal: str, source: str) -> tuple[frozenset[str], frozenset[str]]:
+        """The roles and the groups that `source` alone gives."""
+        return self._of(principal_roles, "role", principal, source), self._of(
+            principal_groups, "group_name", principal, source
+        )
+
+    def set_groups(
+        self, principal: str, groups: Collection[str], source: str = LOCAL
+    ) -> PrincipalRow:
+        """Let `source` put `principal` into exactly these groups."""
+        self._check_here(self.get(principal))
         for group in groups:
             check_id(group, "group")
         if len(groups) > GROUPS_MAX:
             raise BadRequest(f"A principal can be in {GROUPS_MAX} groups at most.")
-        self._replace(principal_groups, "group_name", principal, groups)
+        self._replace(principal_groups, "group_name", principal, groups, source)
         return self.get(principal)
 
     def set_disabled(self, principal: str, disabled: bool) -> PrincipalRow:
         """Shut a principal out, with all keys and all service accounts it owns; or let it in."""
-        self.get(principal)
-        self._write(
-            update(principals).where(principals.c.id == principal).values(disabled=disabled)
+        self._check_here(self.get(principal))
+        self.write(update(principals).where(principals.c.id == principal).values(disabled=disabled))
+        return self.get(principal)
+
+    def set_training(self, principal: str, until_us: int | None) -> PrincipalRow:
+        """Note until when the principal's training counts; policy may ask for it."""
+        self._check_here(self.get(principal))
+        self.write(
+            update(principals)
+            .where(principals.c.id == principal)
+            .values(training_until_us=until_us)
         )
         return self.get(principal)
 
-    def create_key(
-        self, principal: str, pepper: bytes, *, label: str, expires_us: int | None
-    ) -> MintedKey:
-        """A fresh key of `principal`: the only moment its plaintext exists."""
-        self.get(principal)
-        now_us = _now_us()
-        if len(label) > LABEL_CHARS_MAX or not label.isprintable():
-            raise BadRequest(f"A label is at most {LABEL_CHARS_MAX} printable characters.")
-        if expires_us is not None and expires_us <= now_us:
-            raise BadRequest("The key would have expired already. Give a later time.")
-        live = [key for key in self.keys(principal) if is_live(key, now_us)]
-        if len(live) >= KEYS_LIVE_MAX:
-            raise Conflict(
-                f"{principal} has {KEYS_LIVE_MAX} live keys, the most there can be. Revoke one.",
-                code="too_many_keys",
-            )
-        taken = {key.id for key in self.keys()}
-        for _ in range(_MINT_TRIES):
-            minted = mint()
-            if minted.id not in taken:
-                break
-        else:
-            raise RegistryUnusable("No free key id was found; check the machine's randomness.")
-        self._write(
-            insert(api_keys).values(
-                id=minted.id,
-                principal=principal,
-                hash=key_hash(pepper, minted.plaintext),
-                label=label,
-                created_us=now_us,
-                expires_us=expires_us,
-            )
-        )
-        return minted
+    def leave(self, principal: str) -> PrincipalRow:
+        """The principal is gone for good, with keys, links, delegations and roles.
 
-    def revoke_key(self, key: str) -> KeyRow:
-        """End a key for good. Revoking it again changes nothing. Raises NotFound."""
-        row = next((row for row in self.keys() if row.id == key), None)
-        if row is None:
-            raise NotFound(f"There is no key {key!r}. `sekisho key list` shows their ids.")
-        if row.revoked_us is None:
-            self._write(update(api_keys).where(api_keys.c.id == key).values(revoked_us=_now_us()))
-        return next(row for row in self.keys() if row.id == key)
+        Its id stays, so that it is never given to anyone else. Leaving twice changes nothing.
+        """
+        row = self.get(principal)
+        if row.left_us is not None:
+            return row
+        now = now_us()
+        for table in (principal_roles, principal_groups, principal_links):
+            self.write(delete(table).where(table.c.principal == principal))
+        self.write(
+            update(api_keys)
+            .where(api_keys.c.principal == principal, api_keys.c.revoked_us.is_(None))
+            .values(revoked_us=now)
+        )
+        self.write(
+            update(delegations)
+            .where(
+                (delegations.c.principal == principal) | (delegations.c.delegate == principal),
+                delegations.c.ended_us.is_(None),
+            )
+            .values(ended_us=now)
+        )
+        self.write(
+            update(principals)
+            .where(principals.c.id == principal)
+            .values(disabled=True, left_us=now)
+        )
+        return self.get(principal)
+
+    def _check_here(self, row: PrincipalRow) -> None:
+        if row.left_us is not None:
+            raise Conflict(
+                f"{row.id} has left, and the id is never used again. Choose another.",
+                code="principal_left",
+            )
 
     def _check_owner(self, principal: str, kind: str, owner: str | None) -> None:
         if kind == "person" and owner is None:
@@ -272,30 +301,32 @@ class Change:
         if kind != "service" or owner is None:
             raise BadRequest("A service account has an owner, a person has none.")
         owned_by = self.find(owner)
-        if owned_by is None or owned_by.kind != "person":
+        if owned_by is None or owned_by.kind != "person" or owned_by.left_us is not None:
             raise BadRequest(f"The owner of {principal} must be a person the registry knows.")
 
-    def _lists(self, table: Table, column: str) -> dict[str, tuple[str, ...]]:
+    def _lists(self, table: Table, column: str, only: str | None) -> dict[str, tuple[str, ...]]:
+        wanted = select(table.c.principal, table.c[column]).distinct().order_by(table.c[column])
+        if only is not None:
+            wanted = wanted.where(table.c.principal == only)
         found: dict[str, list[str]] = {}
-        for principal, value in self._connection.execute(
-            select(table.c.principal, table.c[column]).order_by(table.c[column])
-        ):
+        for principal, value in self.execute(wanted):
             found.setdefault(principal, []).append(value)
         return {principal: tuple(values) for principal, values in found.items()}
 
-    def _replace(self, table: Table, column: str, principal: str, values: Collection[str]) -> None:
-        self._write(delete(table).where(table.c.principal == principal))
+    def _of(self, table: Table, column: str, principal: str, source: str) -> frozenset[str]:
+        wanted = select(table.c[column]).where(
+            table.c.principal == principal, table.c.source == source
+        )
+        return frozenset(self.execute(wanted).scalars())
+
+    def _replace(
+        self, table: Table, column: str, principal: str, values: Collection[str], source: str
+    ) -> None:
+        self.write(delete(table).where(table.c.principal == principal, table.c.source == source))
         for value in sorted(set(values)):
-            self._write(insert(table).values({"principal": principal, column: value}))
-
-    def _write(self, statement: Any) -> None:
-        self._connection.execute(statement)
-        self.changed = True
-
-
-def is_live(key: KeyRow, now_us: int) -> bool:
-    """Whether the key opens anything at `now_us`."""
-    return key.revoked_us is None and (key.expires_us is None or key.expires_us > now_us)
+            self.write(
+                insert(table).values({"principal": principal, column: value, "source": source})
+            )
 
 
 def check_id(value: str, what: str = "principal") -> None:
@@ -308,24 +339,14 @@ def check_id(value: str, what: str = "principal") -> None:
         )
 
 
+def now_us() -> int:
+    """Microseconds since the epoch, UTC."""
+    return time.time_ns() // 1000
+
+
 def _grow_revision(connection: Connection) -> None:
     connection.execute(update(registry_revision).values(revision=registry_revision.c.revision + 1))
 
 
-def _key_row(row: Any) -> KeyRow:
-    return KeyRow(
-        id=row.id,
-        principal=row.principal,
-        label=row.label,
-        created_us=row.created_us,
-        expires_us=row.expires_us,
-        revoked_us=row.revoked_us,
-    )
-
-
 def _described(row: PrincipalRow) -> str:
     return "a person" if row.owner is None else f"a service account of {row.owner}"
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -42,8 +42,12 @@ def filed(hold: Hold) -> Event:
 
 
 def reviewed(hold: Hold, review: Review) -> Event:
-    """One person's answer; the reason is content, so it is a payload."""
+    """One person's answer; the reason is content, so it is a payload.
+
+    `person` is told where it is not the reviewer: then a delegate answered in that person's name.
+    """
     reason = review.reason.encode()
+    seat = {} if review.person == review.reviewer else {"person": review.person}
     return Event(
         id=review.id,
         type="hold.review",
@@ -56,6 +60,7 @@ def reviewed(hold: Hold, review: Review) -> Event:
             "decision": review.decision,
             "binding": review.binding,
             "counts_for": list(review.counts_for),
+            **seat,
         },
         payloads=(Payload("reason", reason, reason),),
     )

@@ -34,9 +34,14 @@ def filed_event(hold_id: str) -> str:
     return _derive("filed", hold_id)
 
 
-def review_event(hold_id: str, version: int, person: str) -> str:
-    """One review for each person and version, whatever it says."""
-    return _derive("review", hold_id, str(version), person)
+def speaker(reviewer: str, person: str) -> str:
+    """Who answers in whose name: a delegate's answer is not the answer of who appointed them."""
+    return person if reviewer == person else f"{reviewer}>{person}"  # no id has a >
+
+
+def review_event(hold_id: str, version: int, spoken_by: str) -> str:
+    """One review for each speaker and version, whatever it says."""
+    return _derive("review", hold_id, str(version), spoken_by)
 
 
 def settled_event(hold_id: str, version: int) -> str:

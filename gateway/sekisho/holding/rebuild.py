@@ -58,7 +58,16 @@ def _restoration(known: LedgerHold, origin: str, snapshot_us: int) -> Restoratio
         raise ValueError("the record belongs to another hold")
     reviews = [_review(hold.id, said) for said in known.reviews if said["version"] == hold.version]
     decided = [
-        (names.decision_id(hold.id, hold.version, "review", one.person, one.decision), one)
+        (
+            names.decision_id(
+                hold.id,
+                hold.version,
+                "review",
+                names.speaker(one.reviewer, one.person),
+                one.decision,
+            ),
+            one,
+        )
         for one in reviews
     ]
     state, outcome = _stands(known)
@@ -101,7 +110,7 @@ def _settled_by(known: LedgerHold, decided: list[tuple[str, Review]]) -> str:
 def _review(hold_id: str, said: Mapping[str, Any]) -> Review:
     person = said["person"]
     return Review(
-        id=names.review_event(hold_id, said["version"], person),
+        id=names.review_event(hold_id, said["version"], names.speaker(said["reviewer"], person)),
         hold=hold_id,
         version=said["version"],
         reviewer=said["reviewer"],

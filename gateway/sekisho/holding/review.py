@@ -1,16 +1,21 @@
 """A person answers a hold, or its requester takes it back.
 
 Who may: a person (never a service account) with the role or group that a threshold of the hold
-names, and who is not the person behind the request. A hold that someone may neither review nor
-call their own does not exist for them.
+names, or a delegate to whom such a person lent the role, and who is not, nor stands in for, the
+person behind the request. A hold that someone may neither review nor call their own does not exist
+for them.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sekisho.errors import BadRequest, Conflict, Forbidden, NotFound
 from sekisho.holding import names, settle
 from sekisho.holding.tally import APPROVE, DENY
+from sekisho.model import duties
 from sekisho.model.decision import Threshold
+from sekisho.model.duties import seats
 from sekisho.model.hold import Hold, HoldCard, HoldView, Proposal, ProposalKind, Review
 from sekisho.model.principal import Principal
 from sekisho.ports import HoldStore, Ledger
@@ -19,13 +24,30 @@ REASON_CHARS_MAX = 2000  # a paragraph; it is shown to the requester and kept in
 RISK_NEEDS_REASON = 40  # from here on an approval, too, has to say why
 
 
-def counts_for(principal: Principal, thresholds: tuple[Threshold, ...]) -> tuple[str, ...]:
-    """The reviewers of `thresholds` that this principal belongs to; none for a service account."""
-    if principal.owner is not None:
-        return ()
-    belongs_to = principal.groups | {role.value for role in principal.roles}
-    named = (threshold.reviewers for threshold in thresholds)
-    return tuple(dict.fromkeys(name for name in named if name in belongs_to))
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """In whose name a reviewer answers, and for which reviewers of the thresholds that counts."""
+
+    person: str
+    counts_for: tuple[str, ...]
+
+
+def seat_of(
+    principal: Principal, thresholds: tuple[Threshold, ...], taken: frozenset[str] = frozenset()
+) -> Seat | None:
+    """The seat this principal takes: its own, else that of somebody who lent the role.
+
+    `taken` are seats in which somebody has answered: another lender's is tried before those. None
+    if the principal is not asked at all.
+    """
+    counted: dict[str, list[str]] = {}
+    for name in dict.fromkeys(threshold.reviewers for threshold in thresholds):
+        for person in seats(principal, name):
+            counted.setdefault(person, []).append(name)
+    if not counted:
+        return None
+    person = min(counted, key=lambda one: (one != principal.id, one in taken, one))
+    return Seat(person, tuple(counted[person]))
 
 
 def is_own(principal: Principal, hold: Hold | HoldCard) -> bool:
@@ -35,12 +57,13 @@ def is_own(principal: Principal, hold: Hold | HoldCard) -> bool:
 
 def may_see(principal: Principal, hold: Hold | HoldCard) -> bool:
     """Requester or eligible reviewer; nobody else learns that the hold exists."""
-    return is_own(principal, hold) or bool(counts_for(principal, hold.thresholds))
+    return is_own(principal, hold) or seat_of(principal, hold.thresholds) is not None
 
 
 def may_review(principal: Principal, hold: Hold | HoldCard) -> bool:
     """Whether this person may answer this hold."""
-    return not is_own(principal, hold) and bool(counts_for(principal, hold.thresholds))
+    apart = principal.persons.isdisjoint({hold.principal, hold.person})
+    return apart and seat_of(principal, hold.thresholds) is not None
 
 
 async def find(store: HoldStore, principal: Principal, hold_id: str) -> HoldView:
@@ -69,25 +92,27 @@ async def review(
     """
     view = await find(store, reviewer, hold_id)
     hold = view.hold
-    groups = _check_duties(reviewer, hold)
+    taken = frozenset(one.person for one in view.reviews if one.version == hold.version)
+    seat = _check_duties(reviewer, hold, taken)
+    spoken_by = names.speaker(reviewer.id, seat.person)
     _check_words(hold, decision, reason)
     if binding != hold.binding or version not in {None, hold.version}:
         message = "The hold is not what you were shown any more. Read it again before you decide."
         raise Conflict(message, code="binding_mismatch")
     answer = Review(
-        id=names.review_event(hold.id, hold.version, reviewer.person),
+        id=names.review_event(hold.id, hold.version, spoken_by),
         hold=hold.id,
         version=hold.version,
         reviewer=reviewer.id,
-        person=reviewer.person,
+        person=seat.person,
         decision=decision,
         reason=reason.strip(),
         binding=binding,
         at_us=await store.now_us(),
-        counts_for=groups,
+        counts_for=seat.counts_for,
     )
     proposal = Proposal(
-        id=names.decision_id(hold.id, hold.version, "review", reviewer.person, decision),
+        id=names.decision_id(hold.id, hold.version, "review", spoken_by, decision),
         hold=hold.id,
         version=hold.version,
         kind=ProposalKind.REVIEW,
@@ -111,14 +136,12 @@ async def withdraw(
     )
 
 
-def _check_duties(reviewer: Principal, hold: Hold) -> tuple[str, ...]:
-    if is_own(reviewer, hold):
-        message = "Nobody reviews their own request. Ask another reviewer."
-        raise Forbidden(message, code="self_approval")
-    groups = counts_for(reviewer, hold.thresholds)
-    if not groups:
+def _check_duties(reviewer: Principal, hold: Hold, taken: frozenset[str]) -> Seat:
+    duties.may_review(reviewer, {hold.principal, hold.person})
+    seat = seat_of(reviewer, hold.thresholds, taken)
+    if seat is None:
         raise Forbidden("You are not among the reviewers of this hold.", code="not_eligible")
-    return groups
+    return seat
 
 
 def _check_words(hold: Hold, decision: str, reason: str) -> None:

@@ -80,6 +80,8 @@ class Hold:
 class Review:
     """One person's recorded answer to a hold, with the reason.
 
+    `person` is in whose name it was given: the reviewer's own, or that of somebody whose delegate
+    the reviewer was.
     `counts_for` names the reviewers (roles or groups of the hold's thresholds) this person belonged
     to when the review was made; a later change of roles does not undo it.
     """

@@ -2,11 +2,12 @@
 --
 -- Promises: one proposal at a time; a proposal made twice (same decision id) is one, and what was
 -- proposed first is what counts. Reviews are checked here against what cannot change under them:
--- version, binding, expiry, the requester's person, one review per person. Nothing is decided yet:
--- the ledger comes next, then `settle`.
+-- version, binding, expiry, the requester's person, one review per person: neither the reviewer nor
+-- whoever's seat a delegate takes may have answered before, or have asked. Nothing is decided yet: the
+-- ledger comes next, then `settle`.
 --
 -- ARGV: 3 decision id  4 kind  5 version  6 binding  7 person  8 proposal (sealed)  9 origin
---       10 finish_us: how long the proposer has before others finish it
+--       10 finish_us: how long the proposer has before others finish it  11 reviewer
 local state, deciding = unpack(redis.call('HMGET', HOLD, 'state', 'deciding'))
 if not state then
   return { 'missing' }
@@ -28,11 +29,13 @@ if field('version') ~= ARGV[5] or field('binding') ~= ARGV[6] then
 end
 local over = NOW >= number('expires_us')
 if ARGV[4] == 'review' then
-  if ARGV[7] == field('person') then
-    return { 'self' }
-  end
-  if field('by:' .. ARGV[5] .. ':' .. ARGV[7]) then
-    return { 'again' }
+  for _, one in ipairs({ ARGV[7], ARGV[11] }) do
+    if one == field('person') or one == field('principal') then
+      return { 'self' }
+    end
+    if field('by:' .. ARGV[5] .. ':' .. one) then
+      return { 'again' }
+    end
   end
 end
 if ARGV[4] == 'withdraw' and ARGV[7] ~= field('person') then

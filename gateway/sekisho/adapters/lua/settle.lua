@@ -5,7 +5,7 @@
 -- carries the ledger's origin and index. An approval is good until `execute_until_us`.
 --
 -- ARGV: 3 decision id  4 new state  5 version  6 person or ''  7 review (sealed) or ''
---       8 origin  9 index  10 execution_us  11 keep_us
+--       8 origin  9 index  10 execution_us  11 keep_us  12 reviewer or ''
 local state, deciding = unpack(redis.call('HMGET', HOLD, 'state', 'deciding'))
 if not state then
   return { 'missing' }
@@ -20,7 +20,8 @@ end
 redis.call('HDEL', HOLD, 'deciding', 'deciding_us', 'deciding_origin', 'proposal')
 if ARGV[6] ~= '' then
   local place = redis.call('HINCRBY', HOLD, 'reviews', 1)
-  redis.call('HSET', HOLD, 'review:' .. place, ARGV[7], seat, ARGV[3])
+  redis.call('HSET', HOLD, 'review:' .. place, ARGV[7], seat, ARGV[3],
+    'by:' .. ARGV[5] .. ':' .. ARGV[12], ARGV[3])
 end
 if ARGV[4] == 'pending' then
   move('pending', number('expires_us'))

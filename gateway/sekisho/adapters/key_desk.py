@@ -264,8 +264,6 @@ def key_created(row: PrincipalRow, key: str, terms: KeyTerms, *, replaces: str =
         "roles": list(row.roles),
         "groups": list(row.groups)[:GROUPS_TOLD_MAX],
     }
-    if terms.label:
-        data["label"] = terms.label
     if terms.expires_us is not None:
         data["expires_us"] = terms.expires_us
     if terms.scopes is not None:

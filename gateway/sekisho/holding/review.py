@@ -37,8 +37,8 @@ def seat_of(
 ) -> Seat | None:
     """The seat this principal takes: its own, else that of somebody who lent the role.
 
-    `taken` are seats in which somebody has answered: another lender's is tried before those. None
-    if the principal is not asked at all.
+    `taken` are seats in which others have answered: another lender's is tried before those. None if
+    the principal is not asked at all.
     """
     counted: dict[str, list[str]] = {}
     for name in dict.fromkeys(threshold.reviewers for threshold in thresholds):
@@ -92,7 +92,11 @@ async def review(
     """
     view = await find(store, reviewer, hold_id)
     hold = view.hold
-    taken = frozenset(one.person for one in view.reviews if one.version == hold.version)
+    taken = frozenset(
+        one.person
+        for one in view.reviews
+        if one.version == hold.version and one.reviewer != reviewer.id
+    )
     seat = _check_duties(reviewer, hold, taken)
     spoken_by = names.speaker(reviewer.id, seat.person)
     _check_words(hold, decision, reason)

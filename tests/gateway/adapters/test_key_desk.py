@@ -13,7 +13,9 @@ import pytest
 from sekisho.adapters import key_desk
 from sekisho.adapters.key_desk import KeyDesk, PepperUnusable, parse_roles, read_pepper
 from sekisho.adapters.ledger_desk import Append, evidence
+from sekisho.adapters.registry_keys import KeyTerms
 from sekisho.adapters.sql_directory import SqlDirectory
+from sekisho.adapters.sql_registry import now_us
 from sekisho.config import Settings
 from sekisho.errors import BadRequest, Conflict, Forbidden, LedgerUnavailable, NotFound
 from sekisho_audit.events import Event
@@ -51,14 +53,13 @@ async def test_a_made_key_opens_the_door(desk: KeyDesk, settings: Settings) -> N
     plaintext = desk.create("staff-7", groups=["sales"], roles=["employee"])
     directory = SqlDirectory(settings.registry_path, read_pepper(settings.audit.keys_dir))
     await directory.refresh()
-    found = await directory.find(plaintext)
-    assert found is not None
+    found = directory.by_key(plaintext)
     assert (found.id, found.groups) == ("staff-7", frozenset({"sales"}))
 
 
 def test_each_change_is_an_event_without_secrets(desk: KeyDesk, settings: Settings) -> None:
     """Making, granting, shutting out and revoking are recorded; ids and labels are not in clear."""
-    plaintext = desk.create("staff-7", roles=["employee"], label="label-canary")
+    plaintext = desk.create("staff-7", roles=["employee"], terms=KeyTerms(label="label-canary"))
     desk.grant("staff-7", roles=["reviewer"])
     desk.grant("staff-7", disabled=True)
     key = plaintext.split("-")[2]
@@ -168,3 +169,34 @@ def test_a_pepper_that_is_gone_or_short_is_told(tmp_path: Path) -> None:
     (tmp_path / "pepper").write_bytes(b"x" * 31)
     with pytest.raises(PepperUnusable, match="shorter"):
         read_pepper(tmp_path)
+
+
+def test_links_delegations_and_rotation_are_events(desk: KeyDesk, settings: Settings) -> None:
+    """Whom an identity means, who stands in for whom and which key takes over: all on record,
+    with subjects sealed and persons as pseudonyms.
+    """
+    first = desk.create("staff-7", roles=["reviewer"]).split("-")[2]
+    desk.create("staff-8")
+    second = desk.rotate(first, 60_000_000).split("-")[2]
+    desk.link("staff-7", "corp", "subject-canary")
+    desk.unlink("corp", "subject-canary")
+    hour_us = 3_600_000_000
+    now = now_us()
+    row = desk.lend("staff-7", "staff-8", "reviewer", from_us=now, until_us=now + hour_us)
+    desk.end_lending(row.id)
+    desk.leave("staff-8")
+    found = [(leaf["type"], leaf["data"]) for leaf in events(settings)]
+    kinds = [kind for kind, _ in found[4:]]
+    assert kinds == [
+        *("key.created", "key.revoked", "principal.linked", "principal.linked"),
+        *("delegation.changed", "delegation.changed", "principal.changed"),
+    ]
+    assert found[4][1]["replaces"] == found[5][1]["key"] == first
+    assert found[4][1]["key"] == second
+    assert [data["linked"] for _, data in found[6:8]] == [True, False]
+    assert [data["ended"] for _, data in found[8:10]] == [False, True]
+    assert found[10][1]["change"] == "left"
+    stored = b"".join(
+        path.read_bytes() for path in settings.ledger_dir.rglob("*") if path.is_file()
+    )
+    assert not any(word in stored for word in (b"subject-canary", b"staff-8"))

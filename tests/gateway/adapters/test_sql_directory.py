@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from sekisho.adapters.registry_keys import KeyTerms, create, revoke
+from sekisho.adapters.registry_links import end_lending, lend, link
 from sekisho.adapters.registry_schema import RegistryUnusable
 from sekisho.adapters.sql_directory import STALE_S, SqlDirectory
 from sekisho.adapters.sql_registry import Registry
-from sekisho.errors import DirectoryUnavailable
-from sekisho.model.principal import Principal, Role
+from sekisho.errors import DirectoryUnavailable, NotAuthenticated
+from sekisho.model.principal import Authentication, Principal, Role, Scope
 
 PEPPER = bytes(range(32))
 
@@ -60,20 +62,27 @@ async def directory(registry: Registry, path: Path, clocks: Clocks) -> SqlDirect
 
 def key_of(registry: Registry, name: str = "staff-7", expires_us: int | None = None) -> str:
     with registry.change() as change:
-        return change.create_key(name, PEPPER, label="", expires_us=expires_us).plaintext
+        return create(change, name, PEPPER, KeyTerms(expires_us=expires_us)).plaintext
+
+
+def who(directory: SqlDirectory, secret: str) -> Principal | None:
+    try:
+        return directory.by_key(secret)
+    except NotAuthenticated:
+        return None
 
 
 async def test_a_key_leads_to_its_principal(registry: Registry, directory: SqlDirectory) -> None:
     """Roles, groups and the key's id come with it; a service account brings its owner."""
     mine, its = key_of(registry), key_of(registry, "bot")
     await directory.refresh()
-    assert await directory.find(mine) == Principal(
+    assert who(directory, mine) == Principal(
         id="staff-7",
         roles=frozenset({Role.EMPLOYEE, Role.REVIEWER}),
         groups=frozenset({"sales"}),
         credential=mine.split("-")[2],
     )
-    found = await directory.find(its)
+    found = who(directory, its)
     assert found is not None
     assert found.person == "staff-7"
 
@@ -86,7 +95,7 @@ async def test_what_is_not_a_known_key_leads_to_nobody(
     await directory.refresh()
     wrong = key[:-1] + ("A" if key[-1] != "A" else "B")
     for presented in (wrong, "sk-sekisho-00000000-" + "A" * 43, "", "Bearer x", key + "\n"):
-        assert await directory.find(presented) is None
+        assert who(directory, presented) is None
 
 
 async def test_a_revoked_key_is_nobody_after_one_refresh(
@@ -96,9 +105,9 @@ async def test_a_revoked_key_is_nobody_after_one_refresh(
     key = key_of(registry)
     await directory.refresh()
     with registry.change() as change:
-        change.revoke_key(key.split("-")[2])
+        revoke(change, key.split("-")[2])
     await directory.refresh()
-    assert await directory.find(key) is None
+    assert who(directory, key) is None
 
 
 async def test_the_poll_sees_changes_by_itself(registry: Registry, path: Path) -> None:
@@ -108,11 +117,11 @@ async def test_the_poll_sees_changes_by_itself(registry: Registry, path: Path) -
     await directory.check()
     key = key_of(registry)
     async with asyncio.timeout(30):
-        while await directory.find(key) is None:
+        while who(directory, key) is None:
             await asyncio.sleep(0.01)
         with registry.change() as change:
-            change.revoke_key(key.split("-")[2])
-        while await directory.find(key) is not None:
+            revoke(change, key.split("-")[2])
+        while who(directory, key) is not None:
             await asyncio.sleep(0.01)
     await directory.close()
 
@@ -123,7 +132,7 @@ async def test_a_fresh_installation_starts_with_nobody_in_it(tmp_path: Path) -> 
     workers = [SqlDirectory(path, PEPPER) for _ in range(4)]
     await asyncio.gather(*(worker.start() for worker in workers))
     for worker in workers:
-        assert await worker.find("sk-sekisho-00000000-" + "A" * 43) is None
+        assert who(worker, "sk-sekisho-00000000-" + "A" * 43) is None
         await worker.close()
 
 
@@ -144,7 +153,7 @@ async def test_a_disabled_person_takes_keys_and_service_accounts_along(
         with registry.change() as change:
             change.set_disabled("staff-7", disabled)
         await directory.refresh()
-        found = [await directory.find(key) for key in keys]
+        found = [who(directory, key) for key in keys]
         assert [one is None for one in found] == [disabled, disabled]
 
 
@@ -157,9 +166,9 @@ async def test_a_key_ends_at_its_hour_without_any_change(
     directory = SqlDirectory(path, PEPPER, now_us=clocks.now_us)
     await directory.refresh()
     clocks.wall_us = real_us - 1
-    assert await directory.find(key) is not None
+    assert who(directory, key) is not None
     clocks.wall_us = real_us
-    assert await directory.find(key) is None
+    assert who(directory, key) is None
 
 
 async def test_an_unreadable_registry_closes_the_door_in_time(
@@ -171,22 +180,22 @@ async def test_an_unreadable_registry_closes_the_door_in_time(
     hidden = path.rename(path.with_suffix(".away"))
     clocks.monotonic += STALE_S
     await directory.refresh()
-    assert await directory.find(key) is not None
+    assert who(directory, key) is not None
     clocks.monotonic += 0.1
     await directory.refresh()
     with pytest.raises(DirectoryUnavailable):
-        await directory.find(key)
+        who(directory, key)
     with pytest.raises(DirectoryUnavailable):
         await directory.check()
     hidden.rename(path)
     await directory.refresh()
-    assert await directory.find(key) is not None
+    assert who(directory, key) is not None
 
 
 async def test_nobody_is_let_in_before_the_first_look(path: Path, registry: Registry) -> None:
     """A directory that has never read anything knows nobody, and says so."""
     with pytest.raises(DirectoryUnavailable):
-        await SqlDirectory(path, PEPPER).find(key_of(registry))
+        SqlDirectory(path, PEPPER).by_key(key_of(registry))
 
 
 async def test_another_pepper_opens_nothing(registry: Registry, path: Path) -> None:
@@ -194,4 +203,96 @@ async def test_another_pepper_opens_nothing(registry: Registry, path: Path) -> N
     key = key_of(registry)
     stranger = SqlDirectory(path, bytes(32))
     await stranger.refresh()
-    assert await stranger.find(key) is None
+    assert who(stranger, key) is None
+
+
+async def test_a_refusal_says_for_the_record_why(
+    registry: Registry, path: Path, clocks: Clocks
+) -> None:
+    """The client hears one sentence for all; the record has the cause and the key's public name."""
+    real_us = 4_000_000_000_000_000
+    key = key_of(registry, expires_us=real_us)
+    name = key.split("-")[2]
+    directory = SqlDirectory(path, PEPPER, now_us=lambda: real_us)
+    await directory.refresh()
+    said = set()
+    for secret, cause, credential in (
+        ("rubbish", "malformed", ""),
+        (f"sk-sekisho-{name}-{'A' * 43}", "unknown", name),
+        ("sk-sekisho-00000000-" + "A" * 43, "unknown", "00000000"),
+        (key, "expired", name),
+    ):
+        with pytest.raises(NotAuthenticated) as caught:
+            directory.by_key(secret)
+        assert (cause, credential) == (caught.value.cause, caught.value.credential)
+        said.add(caught.value.message)
+    assert len(said) == 1
+
+
+async def test_a_narrowed_key_brings_its_terms(registry: Registry, directory: SqlDirectory) -> None:
+    """Scopes and models come with the key, not with its principal; unknown scopes grant nothing."""
+    terms = KeyTerms(scopes=("self",), models=("gpt-*",))
+    with registry.change() as change:
+        narrow = create(change, "staff-7", PEPPER, terms).plaintext
+    wide = key_of(registry)
+    await directory.refresh()
+    found = directory.by_key(narrow)
+    assert (found.scopes, found.models) == (frozenset({Scope.SELF}), ("gpt-*",))
+    assert Scope.SCIM not in directory.by_key(wide).scopes
+    assert directory.by_key(wide).models is None
+
+
+async def test_a_lent_role_comes_and_goes_by_itself(
+    registry: Registry, path: Path, clocks: Clocks
+) -> None:
+    """A delegate has the role between two times, as long as the lender holds it and is there."""
+    begin_us = 4_000_000_000_000_000
+    with registry.change() as change:
+        change.put_principal("staff-8", kind="person", owner=None)
+        row = lend(
+            change, "staff-7", "staff-8", Role.REVIEWER,
+            from_us=begin_us, until_us=begin_us + 10,
+        )  # fmt: skip
+    key = key_of(registry, "staff-8")
+    directory = SqlDirectory(path, PEPPER, now_us=clocks.now_us)
+    await directory.refresh()
+
+    def lent_at(time_us: int) -> bool:
+        clocks.wall_us = time_us
+        found = directory.by_key(key)
+        lent = found.lent == {(Role.REVIEWER, "staff-7")}
+        assert lent == (Role.REVIEWER in found.roles)
+        assert found.persons == ({"staff-7", "staff-8"} if lent else {"staff-8"})
+        return lent
+
+    around = (begin_us - 1, begin_us, begin_us + 9, begin_us + 10)
+    assert [lent_at(time_us) for time_us in around] == [False, True, True, False]
+    with registry.change() as change:
+        change.set_roles("staff-7", {Role.EMPLOYEE})
+    await directory.refresh()
+    assert not lent_at(begin_us)
+    with registry.change() as change:
+        change.set_roles("staff-7", {Role.REVIEWER})
+        end_lending(change, row.id)
+    await directory.refresh()
+    assert not lent_at(begin_us)
+
+
+async def test_identities_elsewhere_lead_to_principals(
+    registry: Registry, directory: SqlDirectory
+) -> None:
+    """By issuer and subject together; whoever is shut out is nobody by any way."""
+    with registry.change() as change:
+        link(change, "corp", "S-1-5", "staff-7")
+    await directory.refresh()
+    known = directory.link("corp", "S-1-5")
+    assert known is not None
+    assert directory.link("other", "S-1-5") is None
+    found = directory.by_id(known.principal, "oidc:corp", Authentication.OIDC)
+    assert ("oidc:corp", Authentication.OIDC) == (found.credential, found.authentication)
+    with registry.change() as change:
+        change.set_disabled("staff-7", True)
+    await directory.refresh()
+    with pytest.raises(NotAuthenticated) as caught:
+        directory.by_id(known.principal, "oidc:corp", Authentication.OIDC)
+    assert caught.value.cause == "no_principal"

@@ -2,41 +2,95 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sekisho.errors import BadRequest, Conflict, Forbidden, NotFound
 from sekisho.holding.review import (
     REASON_CHARS_MAX,
     RISK_NEEDS_REASON,
-    counts_for,
+    Seat,
     find,
     is_own,
     may_review,
     may_see,
     review,
+    seat_of,
     withdraw,
 )
 from sekisho.model.decision import Threshold
 from sekisho.model.hold import HoldState
 from sekisho.model.principal import Principal, Role
-from support.holds import REVIEWER, ROBOT, STAFF, STRANGER, TWO_REVIEWS, Desk, person
+from support.holds import (
+    REVIEWER,
+    REVIEWER_2,
+    ROBOT,
+    STAFF,
+    STRANGER,
+    TWO_REVIEWS,
+    Desk,
+    person,
+)
 
+SECOND = frozenset({(Role.REVIEWER, "reviewer-2")})
 MIXED = (Threshold("reviewer", 1, 1), Threshold("security", 1, 1))
+
+
+DEPUTY = replace(
+    person("deputy-1"),
+    roles=frozenset({Role.EMPLOYEE, Role.REVIEWER}),
+    stands_in_for=frozenset({"reviewer-1", "reviewer-2"}),
+    lent=frozenset({(Role.REVIEWER, "reviewer-1"), (Role.REVIEWER, "reviewer-2")}),
+)
 
 
 def test_reviewers_are_named_by_role_or_group() -> None:
     """In the order of the thresholds, each once."""
     both = person("reviewer-3", Role.REVIEWER, groups=("security",))
 
-    assert ("reviewer", "security") == counts_for(both, MIXED)
-    assert ("reviewer",) == counts_for(REVIEWER, (*MIXED, MIXED[0]))
-    assert () == counts_for(STRANGER, MIXED)
+    assert Seat("reviewer-3", ("reviewer", "security")) == seat_of(both, MIXED)
+    assert Seat("reviewer-1", ("reviewer",)) == seat_of(REVIEWER, (*MIXED, MIXED[0]))
+    assert seat_of(STRANGER, MIXED) is None
 
 
 def test_a_service_account_never_reviews() -> None:
     """A person decides, whatever roles its account was given."""
     robot = Principal("robot-2", frozenset(Role), frozenset({"security"}), owner="reviewer-9")
-    assert () == counts_for(robot, MIXED)
+    assert seat_of(robot, MIXED) is None
+
+
+def test_a_delegate_takes_a_free_seat_of_those_who_lent_the_role() -> None:
+    """Their own comes first; the lender's group is not lent with the role."""
+    assert Seat("reviewer-1", ("reviewer",)) == seat_of(DEPUTY, MIXED)
+    second = seat_of(DEPUTY, MIXED, frozenset({"reviewer-1"}))
+    assert Seat("reviewer-2", ("reviewer",)) == second
+    own = replace(DEPUTY, groups=frozenset({"security"}))
+    assert Seat("deputy-1", ("security",)) == seat_of(own, MIXED)
+
+
+async def test_a_delegate_answers_once_for_one_seat(desk: Desk) -> None:
+    """Two approvals are two people: not a delegate twice, and not with the one who appointed."""
+    view = await desk.file(thresholds=TWO_REVIEWS)
+    after = await desk.approve(view, DEPUTY)
+    assert ("deputy-1", "reviewer-1") == (after.reviews[0].reviewer, after.reviews[0].person)
+
+    assert 1 == len((await desk.approve(view, DEPUTY)).reviews)
+    for again in (REVIEWER, person("deputy-1", Role.REVIEWER), replace(DEPUTY, lent=SECOND)):
+        with pytest.raises(Conflict) as caught:
+            await desk.review(view, again, "deny", "no")
+        assert "already_reviewed" == caught.value.code
+    assert HoldState.APPROVED == (await desk.approve(view, REVIEWER_2)).state
+
+
+async def test_a_delegate_does_not_answer_for_whom_they_stand_in(desk: Desk) -> None:
+    """Neither what the lender asked, nor what the lender's service account asked."""
+    for requester in (person("reviewer-1"), ROBOT):
+        view = await desk.file(requester.id, principal=requester)
+        with pytest.raises(Forbidden) as caught:
+            await desk.approve(view, DEPUTY)
+        assert "self_approval" == caught.value.code
+        assert not may_review(DEPUTY, view.hold)
 
 
 async def test_the_person_behind_a_request_is_no_reviewer_of_it(desk: Desk) -> None:

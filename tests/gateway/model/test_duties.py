@@ -9,10 +9,15 @@ from hypothesis import strategies as st
 from sekisho.errors import Forbidden
 from sekisho.model.duties import (
     APART,
+    LENDABLE,
     SERVICE_ROLES,
+    may_activate,
+    may_confirm,
     may_hold_together,
+    may_lend,
     may_review,
     may_service_hold,
+    seats,
 )
 from sekisho.model.principal import Principal, Role
 
@@ -22,29 +27,79 @@ ROLES = st.frozensets(st.sampled_from(Role))
 
 @st.composite
 def principals(draw: st.DrawFn) -> Principal:
-    """A person, or one of the service accounts that persons own, with any of their keys."""
+    """A person or one of their service accounts, by any key, perhaps standing in for others."""
     person = draw(PERSONS)
     service = draw(st.none() | st.sampled_from(["svc-a", "svc-b"]))
+    lent = draw(st.frozensets(st.tuples(st.sampled_from(Role), PERSONS), max_size=3))
     return Principal(
         id=service or person,
-        roles=draw(ROLES),
+        roles=draw(ROLES) | {role for role, _ in lent},
         groups=frozenset(),
         owner=person if service else None,
         credential=draw(st.text(max_size=8)),
+        stands_in_for=frozenset(lender for _, lender in lent),
+        lent=lent,
     )
 
 
-@given(principals(), principals())
-def test_review_needs_two_persons(reviewer: Principal, requester: Principal) -> None:
-    """Whatever keys and service accounts are used, the persons behind them must differ."""
-    owner_of = {True: reviewer.owner, False: reviewer.id}[reviewer.owner is not None]
-    asked = requester.owner if requester.owner is not None else requester.id
-    if owner_of == asked:
-        with pytest.raises(Forbidden) as caught:
-            may_review(reviewer, requester.person)
-        assert caught.value.code == "self_approval"
+def names(principal: Principal) -> set[str]:
+    """Everyone this principal is or speaks for, by a way of its own."""
+    return {principal.owner or principal.id} | set(principal.stands_in_for)
+
+
+PAIRS = {
+    "self_approval": may_review,
+    "self_activation": may_activate,
+    "self_confirmation": may_confirm,
+}
+
+
+@pytest.mark.parametrize("code", PAIRS)
+@given(second=principals(), first=principals())
+def test_what_needs_two_persons_is_never_done_by_one(
+    code: str, second: Principal, first: Principal
+) -> None:
+    """Whatever keys, service accounts and delegations are used, if anyone is on both sides it is
+    refused; if nobody is and the second is a person who may, it is not.
+    """
+    one_behind_both = not names(second).isdisjoint({first.id, first.person})
+    may = second.owner is None and (
+        code != "self_activation" or Role.POLICY_ACTIVATOR in second.roles
+    )
+    if code == "self_approval":
+        may = True  # whether a service account is asked at all is `seats`
+    if may and not one_behind_both:
+        PAIRS[code](second, {first.id, first.person})
+        return
+    with pytest.raises(Forbidden) as caught:
+        PAIRS[code](second, {first.id, first.person})
+    assert caught.value.code in {code, "role_missing"}
+
+
+@given(principals(), st.sampled_from(Role))
+def test_a_seat_is_ones_own_or_that_of_a_lender(principal: Principal, role: Role) -> None:
+    """Nobody speaks in a name that lent them nothing, and a service account in none."""
+    found = seats(principal, role)
+    lenders = {lender for lent, lender in principal.lent if lent is role}
+    if principal.owner is not None:
+        assert found == ()
+    elif lenders:
+        assert set(found) == lenders
     else:
-        may_review(reviewer, requester.person)
+        assert found == ((principal.id,) if role in principal.roles else ())
+
+
+@given(PERSONS, PERSONS, st.sampled_from(Role))
+def test_only_some_roles_are_lent_and_only_to_others(
+    lender: str, delegate: str, role: Role
+) -> None:
+    """What checks others is granted openly, not lent."""
+    if lender != delegate and role in LENDABLE:
+        may_lend(lender, delegate, role)
+        return
+    with pytest.raises(Forbidden) as caught:
+        may_lend(lender, delegate, role)
+    assert caught.value.code == "duties_conflict"
 
 
 @given(ROLES)

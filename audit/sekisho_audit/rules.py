@@ -13,9 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sekisho_audit import thresholds
+
 Leaf = Mapping[str, Any]
 # How many finished exchanges the writer remembers (about 150 bytes each); the verifier keeps all.
 MEMORY_EVENTS = 200_000
+# A decision taken in time may reach the ledger a little late: the store's clock is not ours, and a
+# worker that dies is followed by another one. What comes later still counts as silence.
+APPROVAL_LATE_US = 60 * 1_000_000
+# Somebody who was not heard after five appeals will not be by a sixth; bounds what is kept.
+APPEALS_MAX = 5
 _ABSENT = object()
 
 
@@ -29,7 +36,9 @@ class RuleBroken(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What policy last said about an exchange at the stage `request`."""
+    """What policy last said about an exchange at the stage `request`, and whether it ever asked for
+    people there: a later word of policy does not take that back.
+    """
 
     effect: str
     must_hold: bool
@@ -91,27 +100,6 @@ def reviewer(leaf: Leaf) -> str:
     return str(leaf["data"].get("person") or leaf["actor"])
 
 
-def missing_approvals(filed: Filed, counted: frozenset[str]) -> str | None:
-    """What the reviews named in `counted` lack for an approval, or None."""
-    approving = [
-        leaf
-        for leaf in filed.reviews
-        if leaf["id"] in counted and leaf["data"]["decision"] == "approve"
-    ]
-    asked = requesters(filed.leaf)
-    for threshold in filed.data["thresholds"]:
-        group = threshold["reviewers"]
-        persons = {
-            reviewer(leaf)
-            for leaf in approving
-            if group in leaf["data"].get("counts_for", (group,)) and leaf["actor"] not in asked
-        }
-        have, need = len(persons - asked), threshold["approve"]
-        if have < need:
-            return f"{need} approving reviews by {group} are required, {have} are there"
-    return None
-
-
 class Book:
     """State of the ledger after some prefix, as far as rules need it."""
 
@@ -124,6 +112,8 @@ class Book:
         self.closed: dict[str, str] = {}
         self.decided: dict[str, Decided] = {}
         self.holds: dict[str, Filed] = {}
+        self.held: dict[str, str] = {}
+        self.appeals: dict[str, int] = {}
 
     # -- changing, with a way back
 
@@ -142,7 +132,7 @@ class Book:
         """Keep what was applied since `begin`, and forget the oldest beyond the memory."""
         self._undo.clear()
         if self._memory is not None:
-            for where in (self.closed, self.decided):
+            for where in (self.closed, self.decided, self.appeals):
                 while len(where) > self._memory:
                     del where[next(iter(where))]
 
@@ -163,7 +153,9 @@ class Book:
             if filed.touched_us() < before_us and (not filed.intent or filed.outcome)
         ]
         for key in old:
-            del self.holds[key]
+            filed = self.holds.pop(key)
+            if self.held.get(filed.leaf["exchange"]) == key:
+                del self.held[filed.leaf["exchange"]]
 
     # -- one event after the other
 
@@ -218,7 +210,10 @@ class Book:
         if data["stage"] == "request":
             asked = data["obligations"].get("hold") or {}
             stage = asked.get("stage", "request") if isinstance(asked, dict) else "request"
-            must_hold = data["effect"] == "hold" and stage == "request"
+            before = self.decided.get(leaf["exchange"])
+            must_hold = (data["effect"] == "hold" and stage == "request") or (
+                before is not None and before.must_hold
+            )
             self._put(self.decided, leaf["exchange"], Decided(data["effect"], must_hold))
 
     def _intent(self, leaf: Leaf) -> None:
@@ -233,7 +228,8 @@ class Book:
             raise RuleBroken("undecided_intent", "no policy decision precedes the intent")
         if decided is not None and decided.effect == "deny":
             raise RuleBroken("denied_intent", "policy had denied this exchange")
-        if decided is not None and decided.must_hold and filed is None:
+        must_hold = leaf["exchange"] in self.held or (decided is not None and decided.must_hold)
+        if must_hold and filed is None:
             raise RuleBroken("unapproved_intent", "policy asked for a hold; the intent names none")
         if filed is not None:
             self._put(self.holds, filed.hold, replace(filed, intent=leaf["id"]))
@@ -301,6 +297,8 @@ class Book:
         if leaf["exchange"] not in self.decided:
             raise RuleBroken("undecided_hold", "no policy decision precedes the hold")
         self._put(self.holds, data["hold"], Filed(data["hold"], leaf))
+        if data["stage"] == "request":
+            self._put(self.held, leaf["exchange"], data["hold"])
 
     def _current(self, leaf: Leaf) -> Filed:
         data = leaf["data"]
@@ -315,10 +313,10 @@ class Book:
 
     def _review(self, leaf: Leaf) -> None:
         filed = self._current(leaf)
-        asked = requesters(filed.leaf)
-        if reviewer(leaf) in asked or leaf["actor"] in asked:
+        people = thresholds.people(leaf)
+        if people & requesters(filed.leaf):
             raise RuleBroken("self_review", "nobody reviews their own request")
-        if any(reviewer(leaf) == reviewer(other) for other in filed.reviews):
+        if any(people & thresholds.people(other) for other in filed.reviews):
             raise RuleBroken("second_review", "this person has reviewed this version already")
         self._put(self.holds, filed.hold, replace(filed, reviews=(*filed.reviews, leaf)))
 
@@ -328,15 +326,31 @@ class Book:
         if not counted <= {item["id"] for item in filed.reviews}:
             raise RuleBroken("unknown_review", "the outcome cites a review that is not there")
         if leaf["data"]["state"] == "approved":
-            missing = missing_approvals(filed, counted)
-            if missing:
-                raise RuleBroken("unreviewed_approval", missing)
+            _check_approval(filed, leaf, counted)
         self._put(self.holds, filed.hold, replace(filed, settled=leaf))
 
     def _delivered(self, leaf: Leaf) -> None:
         filed = self.holds.get(leaf["data"]["hold"])
         if filed is None or filed.leaf["exchange"] != leaf["exchange"]:
             raise RuleBroken("unknown_hold", "no such hold was filed for this exchange")
+
+    def _appealed(self, leaf: Leaf) -> None:
+        count = self.appeals.get(leaf["exchange"], 0)
+        if count >= APPEALS_MAX:
+            raise RuleBroken("too_many_appeals", f"an exchange has at most {APPEALS_MAX} appeals")
+        self._put(self.appeals, leaf["exchange"], count + 1)
+
+
+def _check_approval(filed: Filed, leaf: Leaf, counted: frozenset[str]) -> None:
+    asked = filed.data["thresholds"]
+    denied = thresholds.objection(asked, filed.reviews)
+    if denied:
+        raise RuleBroken("denied_approval", denied)
+    missing = thresholds.missing(asked, [item for item in filed.reviews if item["id"] in counted])
+    if missing:
+        raise RuleBroken("unreviewed_approval", missing)
+    if leaf["ts"] > filed.data["expires_us"] + APPROVAL_LATE_US:
+        raise RuleBroken("late_approval", "the time to approve this hold was over")
 
 
 _RULES = {
@@ -352,4 +366,5 @@ _RULES = {
     "hold.review": Book._review,  # noqa: SLF001
     "hold.settled": Book._settled,  # noqa: SLF001
     "hold.delivered": Book._delivered,  # noqa: SLF001
+    "exchange.appealed": Book._appealed,  # noqa: SLF001
 }

@@ -406,8 +406,8 @@ def test_ended_hold_is_not_given(ledger: Ledger) -> None:
 
 def test_forgotten_hold_cannot_be_used(ledger: Ledger) -> None:
     """Memory of holds is bounded; a forgotten approval is no approval."""
-    held = approved(ledger, expires_us=1_000_000)
     moment = ledger._now_us()
+    held = approved(ledger, expires_us=moment)
     ledger._now_us = lambda: moment + 8 * 86_400 * 1_000_000
     ledger.forget_old_holds()
     assert refusal(ledger, held.intent("s-1")) == "unapproved_intent"

@@ -1,0 +1,71 @@
+"""Whether the reviews of a hold are enough to approve it; pure, shared by writer and verifier.
+
+Any threshold whose denials are reached stands against an approval, whoever cites what. All
+thresholds must have their approvals, and one person counts for one of them only: two people asked
+for are two people. `sekisho.holding.tally` decides by the same rules before anything is written.
+
+The book lets no two reviews share a person, neither as reviewer nor as whose seat it was, so here
+each review is one human being.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Leaf = Mapping[str, Any]
+
+
+def people(review: Leaf) -> frozenset[str]:
+    """Pseudonyms behind a review: who spoke, and in whose name if that is somebody else."""
+    return frozenset(filter(None, (review["actor"], review["data"].get("person"))))
+
+
+def objection(thresholds: Sequence[Leaf], reviews: Sequence[Leaf]) -> str | None:
+    """The threshold whose denials are reached by any of `reviews`, as a sentence, or None."""
+    denying = [review for review in reviews if review["data"]["decision"] == "deny"]
+    for threshold in thresholds:
+        group, need = threshold["reviewers"], max(threshold["deny"], 1)
+        have = sum(_counts_for(review, group) for review in denying)
+        if have >= need:
+            return f"{have} reviews by {group} deny it, {need} are enough"
+    return None
+
+
+def missing(thresholds: Sequence[Leaf], cited: Sequence[Leaf]) -> str | None:
+    """What the cited reviews lack for an approval, or None."""
+    approving = [review for review in cited if review["data"]["decision"] == "approve"]
+    for threshold in thresholds:
+        group, need = threshold["reviewers"], threshold["approve"]
+        have = sum(_counts_for(review, group) for review in approving)
+        if have < need:
+            return f"{need} approving reviews by {group} are required, {have} are there"
+    need = sum(threshold["approve"] for threshold in thresholds)
+    # Only now is the number of seats known to be at most that of reviews, for each threshold.
+    seats = [t["reviewers"] for t in thresholds for _ in range(t["approve"])]
+    have = _seated(seats, approving)
+    if have < need:
+        return f"{need} people are required, each for one threshold; {have} can be counted"
+    return None
+
+
+def _counts_for(review: Leaf, group: str) -> bool:
+    """A review that names no groups counts for any."""
+    return group in review["data"].get("counts_for", (group,))
+
+
+def _seated(seats: Sequence[str], reviews: Sequence[Leaf]) -> int:
+    """How many seats can have a person of their own (augmenting paths)."""
+    taken: dict[int, int] = {}
+
+    def seat(place: int, tried: set[int]) -> bool:
+        for number, group in enumerate(seats):
+            if number in tried or not _counts_for(reviews[place], group):
+                continue
+            tried.add(number)
+            if number not in taken or seat(taken[number], tried):
+                taken[number] = place
+                return True
+        return False
+
+    return sum(seat(place, set()) for place in range(len(reviews)))

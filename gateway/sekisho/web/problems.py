@@ -18,15 +18,22 @@ from sekisho.errors import (
     DispatchUnknown,
     HoldDenied,
     InternalFault,
+    LimitReached,
     NotAuthenticated,
     SekishoError,
     TooLarge,
+    TooManyFailures,
     TooSlow,
     Unavailable,
 )
 
 RETRY_AFTER_S = 2  # long enough for a restart of a part, short enough for a person to wait
+RETRY_S_MAX = 60  # SDKs sleep no longer than that, or try again at once: better to be told
+_BODY_LEFT = (TooLarge, TooSlow, NotAuthenticated, TooManyFailures)
 _NEVER_RETRY = (ApprovalPending, HoldDenied, DispatchUnknown, BadRequest, InternalFault)
+
+BUDGET_EXHAUSTED = "budget_exhausted"
+_QUOTA = "insufficient_quota"  # what OpenAI's clients know for money that is used up
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -41,23 +48,41 @@ def problem(
     """Status, headers and body for `error`. `approval` describes a hold; `retry` overrides."""
     fields: dict[str, Any] = {
         "message": error.message,
-        "type": error.kind,
+        "type": _QUOTA if error.code == BUDGET_EXHAUSTED else error.kind,
         "param": error.param,
         "code": error.code,
     }
     if approval is not None:
         fields["approval"] = approval
     headers: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-    if isinstance(error, _NEVER_RETRY) or retry is False:
-        headers.append((b"x-should-retry", b"false"))
-    elif isinstance(error, Unavailable):
-        headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
-    if isinstance(error, (TooLarge, TooSlow, NotAuthenticated)):
+    headers += _again(error, retry=retry)
+    if isinstance(error, LimitReached):
+        headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    if isinstance(error, NotAuthenticated):
+        headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, _BODY_LEFT):
         # What is left of the body is not read, so this connection cannot be used again.
         headers.append((b"connection", b"close"))
     if exchange is not None:
         headers.append((b"x-sekisho-exchange", exchange.encode()))
     return error.status, headers, orjson.dumps({"error": fields})
+
+
+def _again(error: SekishoError, *, retry: bool | None) -> Headers:
+    """Whether a client should try again by itself, and when."""
+    if isinstance(error, (LimitReached, TooManyFailures)):
+        after_s = max(1, error.retry_after_s)
+        headers = [(b"retry-after", b"%d" % after_s)]
+        if isinstance(error, LimitReached):
+            headers.append((b"retry-after-ms", b"%d" % (after_s * 1000)))
+        if isinstance(error, TooManyFailures) or after_s > RETRY_S_MAX or retry is False:
+            headers.append((b"x-should-retry", b"false"))
+        return headers
+    if isinstance(error, _NEVER_RETRY) or retry is False:
+        return [(b"x-should-retry", b"false")]
+    if isinstance(error, Unavailable):
+        return [(b"retry-after", b"%d" % RETRY_AFTER_S)]
+    return []
 
 
 def backend_after_approval(error: BackendFailed) -> BackendFailed:

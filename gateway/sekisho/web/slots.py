@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sekisho.errors import Overloaded
+from sekisho.errors import LimitReached, Overloaded
+
+RETRY_S = 1  # most exchanges end within a few seconds
 
 
 class Slots:
@@ -29,7 +31,7 @@ class Slots:
 
     @contextmanager
     def taken_by(self, principal: str) -> Iterator[None]:
-        """Hold one place. Raises Overloaded; nothing was sent then."""
+        """Hold one place. Raises Overloaded or LimitReached; nothing was sent then."""
         if self._total >= self._total_max:
             message = "This gateway is at its limit. Nothing was sent; try again in a moment."
             raise Overloaded(message)
@@ -38,7 +40,7 @@ class Slots:
                 f"You have {self._each_max} requests under way already. Nothing was sent; wait "
                 "until some of them have ended."
             )
-            raise Overloaded(message, code="too_many_requests_at_once")
+            raise LimitReached(message, code="too_many_requests_at_once", retry_after_s=RETRY_S)
         self._total += 1
         self._taken[principal] += 1
         try:

@@ -1,0 +1,46 @@
+"""A request body of a control route, read whole: at most so many bytes, and in time.
+
+The data path has its own reader with a total over all requests; here bodies are small. A client
+that sends slowly must not keep a task, and one that sends much must not fill memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import Request
+
+from sekisho.errors import TooLarge, TooSlow
+
+LENGTH_DIGITS_MAX = 18  # more is no length; int() of a long text takes long
+
+
+async def read_body(request: Request, *, bytes_max: int, timeout_s: float) -> bytes:
+    """The body. Raises TooLarge before reading what is declared too large, and TooSlow."""
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and (len(declared) > LENGTH_DIGITS_MAX or int(declared) > bytes_max):
+        raise _too_large(bytes_max)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            while await _piece(request, body, bytes_max):
+                pass
+    except TimeoutError as error:
+        message = f"The request body did not arrive within {timeout_s:g} s."
+        raise TooSlow(message) from error
+    return bytes(body)
+
+
+async def _piece(request: Request, body: bytearray, bytes_max: int) -> bool:
+    """Add what has come to `body`; whether more follows."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise TooSlow("The client left before its request was whole.")
+    body.extend(message.get("body", b""))
+    if len(body) > bytes_max:
+        raise _too_large(bytes_max)
+    return bool(message.get("more_body", False))
+
+
+def _too_large(bytes_max: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {bytes_max} bytes. Send less at once.")

@@ -1,0 +1,44 @@
+"""The way in, the same for the data path and for every route of FastAPI.
+
+What the request shows is read, whoever it means is found, and a refusal is recorded before it is
+told. Nobody gets past without a principal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from sekisho.errors import NotAuthenticated
+from sekisho.model.principal import Principal, Shown
+from sekisho.web.credentials import Reader
+from sekisho.web.refusals import Refusals
+
+Find = Callable[[Shown], Awaitable[Principal]]
+
+
+class Entrance:
+    """Reader and Refusals put together."""
+
+    def __init__(self, reader: Reader, refusals: Refusals) -> None:
+        self._reader = reader
+        self._refusals = refusals
+
+    async def enter(
+        self, scope: Mapping[str, Any], where: str, find: Find
+    ) -> tuple[Principal, Shown]:
+        """The principal that `find` knows behind this request, and what it showed.
+
+        `where` is a fixed word of ours for the record. Raises NotAuthenticated, TooManyFailures,
+        and what `find` raises.
+        """
+        shown: Shown | None = None
+        try:
+            shown = self._reader.shown(scope)
+            return await find(shown), shown
+        except NotAuthenticated as error:
+            met = shown or Shown(ip=self._reader.address(scope))
+            answer = await self._refusals.refused(met, error, where)
+            if answer is error:
+                raise
+            raise answer from error

@@ -4,6 +4,9 @@ writes it the same way. Content goes into payloads; the data of an event holds n
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +19,9 @@ from sekisho_audit.events import Event, Payload
 
 REASON_CHARS_MAX = 512  # a leaf holds at most 64 KiB; a reason is a sentence or two
 REASONS_MAX = 32
+_UUID_VERSION = 0x8 << 76  # RFC 9562 section 5.8: made by our own rule
+_UUID_VARIANT = 0b10 << 62
+_UUID_FIXED_BITS = 0xF << 76 | 0b11 << 62
 
 
 def received(exchange: Exchange, principal: Principal, stored: bytes | None) -> Event:
@@ -86,8 +92,18 @@ def obligations_asked(obligations: Obligations) -> dict[str, Any]:
     return asked
 
 
-def intent(outgoing: Outgoing, session: str, attempt: int, approval: Approval | None) -> Event:
-    """Exactly these bytes are about to leave; the payload's commitment is to all of them."""
+def intent(
+    outgoing: Outgoing,
+    session: str,
+    attempt: int,
+    approval: Approval | None,
+    *,
+    charged: Mapping[str, Any] | None = None,
+) -> Event:
+    """Exactly these bytes are about to leave; the payload's commitment is to all of them.
+
+    `charged` is what was set aside for them, and for whom.
+    """
     data: dict[str, Any] = {
         "session": session,
         "attempt": attempt,
@@ -103,6 +119,8 @@ def intent(outgoing: Outgoing, session: str, attempt: int, approval: Approval | 
             "version": approval.version,
             "binding": approval.binding,
         }
+    if charged:
+        data["charged"] = dict(charged)
     keep = outgoing.rewritten and outgoing.decision.obligations.log_level == "full"
     return Event(
         id=uuid7(),
@@ -120,14 +138,20 @@ def outcome(
     status: str,
     answer: Payload | None,
     facts: Mapping[str, Any],
+    *,
+    charged: Mapping[str, Any] | None = None,
 ) -> Event:
-    """What became of an intent: released, stopped, cancelled or failed; once for each intent."""
+    """What became of an intent: released, stopped, cancelled or failed; once for each intent.
+
+    `charged` is what it used; `facts` may hold it as well.
+    """
+    used = {"charged": dict(charged)} if charged else {}
     return Event(
         id=uuid7(),
         type="backend.outcome",
         exchange=outgoing.exchange,
         principal=outgoing.principal,
-        data={"intent": intent_id, "status": status, **facts},
+        data={"intent": intent_id, "status": status, **facts, **used},
         payloads=(answer,) if answer else (),
     )
 
@@ -162,4 +186,57 @@ def cancelled(exchange: str, principal: str | None, stage: str) -> Event:
         exchange=exchange,
         principal=principal,
         data={"stage": stage},
+    )
+
+
+def keyed_id(key: bytes, *parts: str) -> str:
+    """An event id that says what the event is about to nobody but who has the exchange's key.
+
+    Doing a step twice then records it once, and yet nobody can try out names or reasons on an id:
+    a plain hash of them would be something guessable in a leaf.
+    """
+    framed = b"".join(len(part.encode()).to_bytes(8, "big") + part.encode() for part in parts)
+    value = int.from_bytes(hmac.digest(key, b"sekisho-id-v1|" + framed, hashlib.sha256)[:16], "big")
+    return str(uuid.UUID(int=value & ~_UUID_FIXED_BITS | _UUID_VERSION | _UUID_VARIANT))
+
+
+def appealed(exchange: str, principal: str, actor: str, reason: str, key: bytes) -> Event:
+    """`actor` disagrees with how an exchange of `principal` ended. `key` is the exchange's own, for
+    commitments; the same reason again is the same appeal.
+    """
+    appeal = keyed_id(key, "appeal", exchange, principal, actor, reason)
+    content = reason.encode()
+    return Event(
+        id=appeal,
+        type="exchange.appealed",
+        exchange=exchange,
+        principal=principal,
+        actor=actor,
+        data={"appeal": appeal},
+        payloads=(Payload("reason", content, content),),
+    )
+
+
+def read(
+    exchange: str,
+    principal: str,
+    actor: str,
+    *,
+    purpose: str,
+    part: str,
+    hold: str | None = None,
+    event_id: str | None = None,
+) -> Event:
+    """`actor` was shown `part` of an exchange of `principal` (purpose `review`, `audit`, `own`).
+
+    Where a person may look again and again, `event_id` (from `keyed_id`) makes one record of it.
+    """
+    named = {} if hold is None else {"hold": hold}
+    return Event(
+        id=event_id or uuid7(),
+        type="record.read",
+        exchange=exchange,
+        principal=principal,
+        actor=actor,
+        data={"purpose": purpose, "part": part, **named},
     )

@@ -14,6 +14,9 @@ from sekisho_audit.events import Event, Payload, check_data, check_payload_names
 from support.holds import CANARY, ONE_REVIEW, STAFF, exchange, outgoing
 
 TERMS = HoldTerms("request", ONE_REVIEW, 600, 10)
+KEY = b"k" * 32
+RESERVED = {"tokens": 500, "spend_micros": 90, "prices": "sha256:1", "groups": ["employees"]}
+USED = {"tokens": 40, "spend_micros": 7}
 
 
 def _outgoing(level: str = "redacted", rewritten: tuple[str, ...] = ()) -> Outgoing:
@@ -34,9 +37,14 @@ def _all() -> list[Event]:
         evidence.intent(leaving, "s1", 1, None),
         evidence.intent(leaving, "s1", 1, approval),
         evidence.outcome(leaving, "i1", "released", answer, facts),
+        evidence.intent(leaving, "s1", 1, None, charged=RESERVED),
+        evidence.outcome(leaving, "i1", "released", answer, facts, charged=USED),
         evidence.cut(leaving, "i1", "client_gone"),
         evidence.refused("x", None, "policy_denied", 403, "clear"),
         evidence.cancelled("x", "staff-7", "decide"),
+        evidence.appealed("x", "staff-7", "staff-7", CANARY, KEY),
+        evidence.read("x", "staff-7", "reviewer-1", purpose="review", part="prompt", hold="h"),
+        evidence.read("x", "staff-7", "auditor-1", purpose="audit", part="answer"),
     ]
 
 
@@ -92,3 +100,49 @@ def test_rules_that_say_too_much_fit_into_a_leaf() -> None:
     check_data(event.type, event.data)
     assert evidence.REASONS_MAX == len(event.data["reasons"])
     assert evidence.REASON_CHARS_MAX == len(event.data["reasons"][0]["msg"])
+
+
+def test_what_is_charged_is_said_once() -> None:
+    """Set aside in the intent, used in the outcome; without limits nothing is said."""
+    leaving = _outgoing()
+
+    assert evidence.intent(leaving, "s1", 1, None, charged=RESERVED).data["charged"] == RESERVED
+    assert "charged" not in evidence.intent(leaving, "s1", 1, None, charged={}).data
+    told = evidence.outcome(leaving, "i1", "released", None, {"charged": USED})
+    assert told.data["charged"] == USED
+    told = evidence.outcome(leaving, "i1", "released", None, {"bytes": 1}, charged=USED)
+    assert (told.data["charged"], told.data["bytes"]) == (USED, 1)
+
+
+def test_the_same_appeal_is_one_and_any_other_another() -> None:
+    """Exchange, principal, actor and reason make the id, and none of them can be shifted."""
+    first = evidence.appealed("x", "p", "a", "unfair", KEY)
+
+    assert evidence.appealed("x", "p", "a", "unfair", KEY).id == first.id
+    others = [
+        evidence.appealed("y", "p", "a", "unfair", KEY),
+        evidence.appealed("x", "q", "a", "unfair", KEY),
+        evidence.appealed("x", "p", "b", "unfair", KEY),
+        evidence.appealed("x", "p", "a", "unfair!", KEY),
+        evidence.appealed("x", "pa", "", "unfair", KEY),
+    ]
+    assert len({first.id, *(event.id for event in others)}) == 6
+
+
+def test_reason_cannot_be_tried_out_on_an_id() -> None:
+    """Whoever has the ledger but not the exchange's key learns nothing from the id of an appeal."""
+    known = evidence.appealed("x", "p", "a", "unfair", KEY)
+
+    assert known.id != evidence.appealed("x", "p", "a", "unfair", b"o" * 32).id
+    assert known.id == known.data["appeal"]
+
+
+def test_reading_twice_is_recorded_as_often_as_asked() -> None:
+    """With an id of the caller's it is one event, without one each is its own."""
+    key = evidence.keyed_id(KEY, "read", "reviewer-1", "h", "1")
+
+    def shown(event_id: str | None) -> str:
+        return evidence.read("x", "p", "a", purpose="own", part="prompt", event_id=event_id).id
+
+    assert shown(key) == shown(key) == key
+    assert shown(None) != shown(None)

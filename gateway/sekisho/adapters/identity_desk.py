@@ -83,7 +83,8 @@ class IdentityDesk:
             principal = await asyncio.to_thread(self._renew, identity, groups, roles)
             self._note(identity)
             await self._directory.refresh()
-        return self._directory.by_id(principal, identity.credential, how)
+        credential = HEADER if identity.issuer == HEADER else identity.credential
+        return self._directory.by_id(principal, credential, how)
 
     async def named(self, name: str, groups: tuple[str, ...], issued_us: int) -> Principal:
         """The principal a trusted peer names. It must be in the registry already."""

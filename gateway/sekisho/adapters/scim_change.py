@@ -1,0 +1,276 @@
+"""What one SCIM request changes, inside its transaction: rows, principals, and who may be touched.
+
+    create user    a new principal, or one who only asks is taken over from the operators
+    active         false shuts the principal out; true lets in whom the directory shut out itself
+    delete user    the principal has left for good; its id is never given to anybody again
+    groups         whoever comes, goes or is in a renamed group gets roles and groups anew
+
+Roles and groups are set under the source `scim`, once for each person and as they are at the end of
+the request, so separation of duties (`Change.set_roles`) judges the outcome and not a step to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from scim2_models import (
+    ForbiddenException,
+    InvalidValueException,
+    MutabilityException,
+    SCIMException,
+    UniquenessException,
+)
+from sqlalchemy import func, select
+
+from sekisho.adapters import scim_rows
+from sekisho.adapters.key_desk import changed
+from sekisho.adapters.registry_schema import principals
+from sekisho.adapters.scim_people import (
+    GROUP,
+    USER,
+    Group,
+    Table,
+    User,
+    group_key,
+    kept_of_group,
+    kept_of_user,
+    members_of,
+    user_key,
+)
+from sekisho.adapters.scim_rows import Row
+from sekisho.adapters.sql_registry import GROUPS_MAX, Change
+from sekisho.errors import Forbidden
+from sekisho.model.principal import Principal, Role
+from sekisho_audit.events import Event
+
+SOURCE = "scim"
+
+_SHUT = "shut"  # in a user's document: the directory, not an operator, shut the principal out
+
+
+class Barred(Exception):
+    """A client asked for what it must not do to `principal`; recorded, then told as `error`."""
+
+    def __init__(self, principal: str, error: SCIMException) -> None:
+        super().__init__(principal)
+        self.principal = principal
+        self.error = error
+
+
+class Provisioning:
+    """The changes of one request and the events that tell of them."""
+
+    def __init__(self, change: Change, client: Principal, table: Table) -> None:
+        self.change = change
+        self.events: list[Event] = []
+        self._client = client
+        self._table = table
+        self._keys: dict[str, str] = {}
+
+    # -- users
+
+    def create_user(self, resource_id: str, user: User) -> Row:
+        """A principal for a new user; nobody else's."""
+        name = user_key(user.user_name)
+        kept = kept_of_user(user)
+        self._name_is_free(USER, name)
+        known = self.change.find(name)
+        if known is None:
+            self.change.put_principal(name, kind="person", owner=None)
+        else:
+            self._may_take_over(name)
+        row = scim_rows.put(self.change, Row(resource_id, USER, name, name, kept, 1, 0, 0))
+        self._give(row)
+        if user.active is False:
+            row = self._shut_out(row, kept)
+        self._tell(name, "created" if known is None else "granted")
+        return row
+
+    def update_user(self, row: Row, user: User) -> Row:
+        """The user as described; its name stays."""
+        name = user_key(user.user_name)
+        if name != row.name:
+            self._name_is_free(USER, name)
+            raise MutabilityException(
+                detail="A userName is the id of a principal and stays for good. Map an attribute "
+                "to it that never changes, or provision a new user and delete this one."
+            )
+        principal = self._principal(row)
+        kept = {
+            **kept_of_user(user),
+            **{own: row.document[own] for own in ("groups", _SHUT) if own in row.document},
+        }
+        active = user.active is not False
+        told = "described"
+        if active == row.disabled:  # the directory wants the other state
+            self._set_active(principal, row, active=active)
+            kept[_SHUT] = not active
+            told = "state"
+        row = scim_rows.write(self.change, row, kept)
+        self._tell(principal, told)
+        return row
+
+    def delete_user(self, row: Row) -> None:
+        """The principal has left; of the person nothing is kept but the id."""
+        principal = self._principal(row)
+        for group in scim_rows.by_ids(self.change, GROUP, row.groups).values():
+            rest = [member for member in group.members if member != row.id]
+            scim_rows.write(self.change, group, {**group.document, "members": rest})
+        scim_rows.remove(self.change, row)
+        self.change.leave(principal)
+        self._tell(principal, "left")
+
+    def _may_take_over(self, name: str) -> None:
+        """Raises unless the principal of that name only asks, so that nothing is gained by it.
+
+        A directory that is connected later may take over the employees who are here. It must not
+        reach who runs, rules, reviews or reads the record, nor anyone an operator shut out.
+        """
+        row = self.change.get(name)
+        plain = (
+            row.kind == "person"
+            and not row.disabled
+            and row.left_us is None
+            and self.change.every_role(name) <= {Role.EMPLOYEE}
+            and not self._owns_accounts(name)
+        )
+        if name in self._client.persons or name == self._client.id or not plain:
+            raise Barred(
+                name,
+                UniquenessException(
+                    detail="This name is taken by a principal that the directory does not manage, "
+                    "or belonged to somebody who left. Names are never given twice: an operator "
+                    "can tell what it is (sekisho principal list)."
+                ),
+            )
+
+    def _owns_accounts(self, name: str) -> bool:
+        owned = select(func.count()).select_from(principals).where(principals.c.owner == name)
+        return bool(self.change.execute(owned).scalar_one())
+
+    def _set_active(self, principal: str, row: Row, *, active: bool) -> None:
+        if active and not row.document.get(_SHUT):
+            raise Barred(
+                principal,
+                ForbiddenException(
+                    detail="An operator shut this principal out, and only an operator lets it in "
+                    "again (sekisho principal)."
+                ),
+            )
+        self.change.set_disabled(principal, not active)
+
+    def _shut_out(self, row: Row, kept: dict[str, Any]) -> Row:
+        self.change.set_disabled(self._principal(row), disabled=True)
+        return scim_rows.write(self.change, row, {**kept, _SHUT: True})
+
+    def _principal(self, row: Row) -> str:
+        """The user's principal. Raises Barred for the client itself and who owns it."""
+        principal = row.principal or row.name
+        if principal in self._client.persons or principal == self._client.id:
+            raise Barred(
+                principal,
+                ForbiddenException(
+                    detail="A directory changes neither its own account nor the person who owns "
+                    "it. An operator does that by hand."
+                ),
+            )
+        return principal
+
+    # -- groups
+
+    def create_group(self, resource_id: str, group: Group) -> Row:
+        """A group and what it gives to its members."""
+        kept = kept_of_group(group)
+        name = group_key(kept["displayName"])
+        self._name_is_free(GROUP, name)
+        self._table.meaning(name)
+        members = members_of(group)
+        document = {**kept, "members": members}
+        row = scim_rows.put(self.change, Row(resource_id, GROUP, name, None, document, 1, 0, 0))
+        self._keys[row.id] = name
+        self._join(row.id, self._users(members))
+        return row
+
+    def update_group(self, row: Row, group: Group) -> Row:
+        """The group as described; who comes or goes gets roles and groups anew, or all do."""
+        kept = kept_of_group(group)
+        name = group_key(kept["displayName"])
+        if name != row.name:
+            self._name_is_free(GROUP, name)
+        meaning = self._table.meaning(name)
+        before, after = row.members, members_of(group)
+        self._keys[row.id] = name
+        written = scim_rows.write(self.change, row, {**kept, "members": after}, name)
+        come, gone = set(after).difference(before), set(before).difference(after)
+        self._part(row.id, self._users(sorted(gone)))
+        self._join(row.id, self._users(sorted(come)))
+        if name != row.name and meaning != self._table.meaning(row.name):
+            for user in self._users(sorted(set(after).intersection(before))):
+                self._renew(user)
+        return written
+
+    def delete_group(self, row: Row) -> None:
+        """Take away what the group gave."""
+        self._part(row.id, self._users(row.members))
+        scim_rows.remove(self.change, row)
+
+    def _join(self, group: str, users: Iterable[Row]) -> None:
+        for user in users:
+            groups = [*user.groups, group]
+            if len(groups) > GROUPS_MAX:
+                raise InvalidValueException(detail=f"A user is in at most {GROUPS_MAX} groups.")
+            self._renew(self._placed(user, groups))
+
+    def _part(self, group: str, users: Iterable[Row]) -> None:
+        for user in users:
+            self._renew(self._placed(user, [one for one in user.groups if one != group]))
+
+    def _placed(self, user: Row, groups: Sequence[str]) -> Row:
+        return scim_rows.write(self.change, user, {**user.document, "groups": list(groups)})
+
+    def _renew(self, user: Row) -> None:
+        if self._give(user):
+            self._tell(self._principal(user), "granted")
+
+    def _give(self, user: Row) -> bool:
+        """Set the person's roles and groups; whether that changed any."""
+        principal = self._principal(user)
+        if self.change.get(principal).left_us is not None:
+            return False  # an operator said so; nothing is given any more
+        groups, roles = self._table.given(self._names(user.groups))
+        names = frozenset(role.value for role in roles)
+        if self.change.given(principal, SOURCE) == (names, groups):
+            return False
+        try:
+            self.change.set_roles(principal, roles, SOURCE)
+        except Forbidden as error:
+            raise Barred(
+                principal, InvalidValueException(detail=f"{principal}: {error.message}")
+            ) from error
+        self.change.set_groups(principal, groups, SOURCE)
+        return True
+
+    def _names(self, groups: Sequence[str]) -> list[str]:
+        """The groups' names as they are compared."""
+        unknown = [group for group in groups if group not in self._keys]
+        for row in scim_rows.by_ids(self.change, GROUP, unknown).values():
+            self._keys[row.id] = row.name
+        return [self._keys[group] for group in groups if group in self._keys]
+
+    def _users(self, ids: Sequence[str]) -> list[Row]:
+        """The users with these ids. Raises InvalidValueException if one is not there."""
+        found = scim_rows.by_ids(self.change, USER, ids)
+        if len(found) != len(ids):
+            raise InvalidValueException(detail="A member is no user that is known here.")
+        return [found[one] for one in ids]
+
+    # -- both
+
+    def _name_is_free(self, kind: str, name: str) -> None:
+        if scim_rows.by_name(self.change, kind, name) is not None:
+            raise UniquenessException(detail=f"There is a {kind} with this name already.")
+
+    def _tell(self, principal: str, what: str) -> None:
+        row = self.change.get(principal)
+        self.events.append(changed(row, what, source=SOURCE, actor=self._client.id))

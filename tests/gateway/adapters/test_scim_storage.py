@@ -1,0 +1,82 @@
+"""The library's contract for storages, and what is ours on top of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scim2_models import (
+    Context,
+    MutabilityException,
+    ResponseParameters,
+    ScimProvider,
+    UniquenessException,
+)
+from scim2_server.testing import SEARCH_USERS, ScimStorageContract
+from scim2_server.utils import parametrize
+
+from sekisho.adapters.scim_people import provider as our_provider
+from support.scim import Scim
+
+# The contract's filters that name attributes we do not have; the library refuses those itself.
+_NOT_OURS = ("title", "nickName", "employeeNumber")
+
+
+class TestContract(ScimStorageContract):
+    """Every rule of the library, but for names, which are never given to anybody else."""
+
+    @pytest.fixture
+    def provider(self) -> ScimProvider:
+        """What we serve."""
+        return our_provider()
+
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Any:
+        """A new, empty storage."""
+        return Scim(tmp_path).storage
+
+    def search_users(self) -> list[dict[str, Any]]:
+        """Without attributes and characters that we do not take."""
+        kept = {"userName", "displayName", "name", "active", "emails"}
+        users = [{k: v for k, v in user.items() if k in kept} for user in SEARCH_USERS]
+        for user in users:
+            user["userName"] = user["userName"].replace("%", "-")
+        return users
+
+    @pytest.mark.parametrize("left_out", ["members", "members.value"])
+    def test_get_keeps_what_the_response_returns(
+        self, storage: Any, user_type: Any, group_type: Any, user_model: Any, group_model: Any,
+        left_out: str,
+    ) -> None:
+        """As the library's, without `members.display`, which we do not keep."""
+        (user,) = self.create_users(storage, user_type, user_model, "bjensen")
+        group = self.create_group(storage, group_type, group_model, user)
+        asked = parametrize(ResponseParameters, group_model).model_validate(
+            {"excludedAttributes": left_out}
+        )
+        shown = [
+            storage.get(group_type, group.id, response_parameters=some).model_dump(
+                scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=asked
+            )
+            for some in (None, asked)
+        ]
+        assert shown[0] == shown[1]
+
+    def test_update_frees_the_former_unique_values(
+        self, storage: Any, user_type: Any, user_model: Any
+    ) -> None:
+        """Instead: a userName stays, so it is never free for another."""
+        (user,) = self.create_users(storage, user_type, user_model, "bjensen")
+        user.user_name = "babs"
+        with pytest.raises(MutabilityException):
+            storage.update(user_type, user)
+
+    def test_delete_frees_the_unique_values(
+        self, storage: Any, user_type: Any, user_model: Any
+    ) -> None:
+        """Instead: the name of somebody who left is never given again."""
+        (user,) = self.create_users(storage, user_type, user_model, "bjensen")
+        storage.delete(user_type, user.id)
+        with pytest.raises(UniquenessException):
+            self.create_users(storage, user_type, user_model, "bjensen")

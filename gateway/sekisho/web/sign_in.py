@@ -1,0 +1,336 @@
+"""Signing in and out for pages, and who one is: `/login`, `/logout`, `/v1/me`.
+
+People sign in at an OpenID Connect issuer, or with a key where there is none. Either begins a new
+session under a new token, recorded before the browser gets its cookie; what is refused is recorded
+too. A session names the principal alone: roles and groups come from the directory on each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from sekisho.errors import BadRequest, NotAuthenticated, SekishoError, TooLarge, TooSlow
+from sekisho.model.identity import Identity
+from sekisho.model.ids import uuid7
+from sekisho.model.principal import Principal, Shown
+from sekisho.ports import Directory, Ledger
+from sekisho.web import sign_in_page
+from sekisho.web.problems import problem
+from sekisho.web.same_origin import local_path, require_same_origin
+from sekisho.web.session_cookie import LOGIN, LOGIN_S, cookie_name, read_cookie, set_cookie
+from sekisho_audit.events import Event, Payload
+
+FORM_BYTES_MAX = 4_096  # a key and a path
+FORM_S = 5.0
+FIELDS_MAX = 4
+QUERY_FIELDS_MAX = 16  # of an issuer's answer; three or four have a meaning
+HOME = "/login"  # says who is signed in; where one goes who wanted nothing else
+
+
+class Sessions(Protocol):
+    """Sessions by token. Raises Unavailable (`sessions_unavailable`) within 2 s."""
+
+    async def begin(self, principal: str, issuer: str, credential: str) -> str:
+        """A new session; returns its token."""
+        ...
+
+    async def end(self, token: str) -> str | None:
+        """End a session; returns whose it was, None if there is none."""
+        ...
+
+
+class Login(Protocol):
+    """Sign-in at issuers; what is refused raises NotAuthenticated with its cause."""
+
+    @property
+    def issuers(self) -> Sequence[str]:
+        """Where people can sign in."""
+        ...
+
+    async def begin(self, issuer: str, return_to: str) -> tuple[str, str]:
+        """Where to send the browser, and what it keeps until it is back."""
+        ...
+
+    async def finish(
+        self, issuer: str, said: Mapping[str, str], browser: str
+    ) -> tuple[Identity, str]:
+        """Who signed in, and where they wanted to go."""
+        ...
+
+
+class Refusals(Protocol):
+    """Records who was not let in, and slows down whoever tries too often."""
+
+    async def refused(self, shown: Shown, error: NotAuthenticated, where: str) -> SekishoError:
+        """Record it; returns the error to answer with."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """What these routes are given, found at `app.state.sign_in`.
+
+    `principal_for` finds or makes the principal of an identity; `shown` reads a request, believing
+    headers of trusted peers only.
+    """
+
+    directory: Directory
+    ledger: Ledger
+    sessions: Sessions
+    login: Login
+    refusals: Refusals
+    principal_for: Callable[[Identity], Awaitable[Principal]]
+    shown: Callable[[Request], Shown]
+    public_url: str
+
+
+class PageRoute(APIRoute):
+    """Turns the errors of the line into pages, and gives every answer a page's headers."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                response = await handler(request)
+            except SekishoError as error:
+                response = _failed(error)
+            response.headers.update(sign_in_page.HEADERS)
+            return response
+
+        return handle
+
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+me_router = APIRouter(prefix="/v1/me", tags=["self"])
+
+
+def parts(request: Request) -> SignIn:
+    """What the composition root built."""
+    found: SignIn = request.app.state.sign_in
+    return found
+
+
+Parts = Annotated[SignIn, Depends(parts)]
+
+
+async def same_origin(request: Request, here: Parts) -> None:
+    """For routes that change something by a session, as `Depends(same_origin)`."""
+    require_same_origin(request.method, request.headers, here.public_url)
+
+
+@router.get("/login")
+async def sign_in_form(request: Request, here: Parts, return_to: str = HOME) -> Response:
+    """The ways to sign in, or who is signed in already."""
+    token = _session(request, here)
+    if token:
+        try:
+            principal = await here.directory.find(Shown(session=token, ip=_ip(request, here)))
+        except NotAuthenticated:
+            pass  # an old cookie is not an attempt
+        else:
+            return HTMLResponse(sign_in_page.signed_in(principal))
+    return HTMLResponse(sign_in_page.sign_in(here.login.issuers, local_path(return_to) or HOME))
+
+
+@router.post("/login", dependencies=[Depends(same_origin)])
+async def sign_in_by_key(request: Request, here: Parts) -> Response:
+    """Begin a session with a key. A wrong one shows the page again."""
+    form = await _form(request)
+    return_to = local_path(form.get("return_to", HOME)) or HOME
+    shown = Shown(secret=form.get("key", "").strip(), ip=_ip(request, here))
+    try:
+        principal = await here.directory.find(shown)
+    except NotAuthenticated as error:
+        refusal = await here.refusals.refused(shown, error, "POST /login")
+        page = sign_in_page.sign_in(here.login.issuers, return_to, refusal.message)
+        return HTMLResponse(page, refusal.status, _retry(refusal))
+    return await _begin(request, here, principal, principal.authentication.value, return_to)
+
+
+@router.get("/login/{issuer}")
+async def to_issuer(issuer: str, here: Parts, return_to: str = HOME) -> Response:
+    """Send the browser to the issuer."""
+    url, browser = await here.login.begin(issuer, local_path(return_to) or HOME)
+    cookie = set_cookie(here.public_url, browser, kind=LOGIN, age_s=LOGIN_S)
+    return _redirect(url, cookie)
+
+
+@router.get("/login/{issuer}/callback")
+async def from_issuer(issuer: str, request: Request, here: Parts) -> Response:
+    """The way back from the issuer: begin a session, or say why not."""
+    cookies = request.headers.getlist("cookie")
+    browser = read_cookie(cookies, cookie_name(here.public_url, LOGIN))
+    try:
+        identity, return_to = await here.login.finish(issuer, _query(request), browser)
+        principal = await here.principal_for(identity)
+    except NotAuthenticated as error:
+        shown = Shown(ip=_ip(request, here))
+        raise await here.refusals.refused(shown, error, "sign-in") from error
+    response = await _begin(request, here, principal, identity.issuer, return_to)
+    response.headers.append("set-cookie", set_cookie(here.public_url, "", kind=LOGIN, age_s=0))
+    return response
+
+
+@router.post("/logout", dependencies=[Depends(same_origin)])
+async def sign_out(request: Request, here: Parts) -> Response:
+    """End the session. It is ended even if the record of it then fails."""
+    token = _session(request, here)
+    principal = await here.sessions.end(token) if token else None
+    if principal is not None:
+        await here.ledger.append([_signed_out(principal, "signed_out")])
+    return _redirect("/login", set_cookie(here.public_url, "", age_s=0))
+
+
+class Me(BaseModel):
+    """The caller as this gateway knows them."""
+
+    id: str
+    roles: list[str]
+    groups: list[str]
+    authentication: str
+    credential: str
+    owner: str | None
+    stands_in_for: list[str]
+    scopes: list[str]
+
+
+@me_router.get("")
+async def me(request: Request, response: Response, here: Parts) -> Me:
+    """Who one is here, by key, token or session."""
+    shown = here.shown(request)
+    try:
+        principal = await here.directory.find(shown)
+    except NotAuthenticated as error:
+        raise await here.refusals.refused(shown, error, "/v1/me") from error
+    response.headers["cache-control"] = "no-store"
+    return Me(
+        id=principal.id,
+        roles=sorted(role.value for role in principal.roles),
+        groups=sorted(principal.groups),
+        authentication=principal.authentication.value,
+        credential=principal.credential,
+        owner=principal.owner,
+        stands_in_for=sorted(principal.stands_in_for),
+        scopes=sorted(scope.value for scope in principal.scopes),
+    )
+
+
+async def _begin(
+    request: Request, here: SignIn, principal: Principal, issuer: str, return_to: str
+) -> Response:
+    """A new session, recorded before its token leaves; the browser's old one ends."""
+    old = _session(request, here)
+    if old and (whose := await here.sessions.end(old)) is not None:
+        await here.ledger.append([_signed_out(whose, "signed_in_again")])
+    token = await here.sessions.begin(principal.id, issuer, principal.credential)
+    try:
+        await here.ledger.append([_signed_in(principal.id, issuer, _ip(request, here))])
+    except SekishoError:
+        await here.sessions.end(token)
+        raise
+    return _redirect(return_to, set_cookie(here.public_url, token))
+
+
+def _signed_in(principal: str, issuer: str, ip: str) -> Event:
+    source = ip.encode()
+    return Event(
+        id=uuid7(),
+        type="session.signed_in",
+        exchange=None,
+        principal=principal,
+        data={"issuer": issuer},
+        payloads=(Payload("source", source, source),),
+    )
+
+
+def _signed_out(principal: str, cause: str) -> Event:
+    return Event(
+        id=uuid7(),
+        type="session.signed_out",
+        exchange=None,
+        principal=principal,
+        data={"cause": cause},
+    )
+
+
+def _session(request: Request, here: SignIn) -> str:
+    return read_cookie(request.headers.getlist("cookie"), cookie_name(here.public_url))
+
+
+def _ip(request: Request, here: SignIn) -> str:
+    return here.shown(request).ip
+
+
+def _redirect(url: str, *cookies: str) -> Response:
+    """To a path of ours, or to an issuer. 303, so that a form is not sent again."""
+    response = Response(status_code=303, headers={"location": url})
+    for cookie in cookies:
+        response.headers.append("set-cookie", cookie)
+    return response
+
+
+def _failed(error: SekishoError) -> Response:
+    page = sign_in_page.failed(error.message, error.code)
+    return HTMLResponse(page, error.status, _retry(error))
+
+
+def _retry(error: SekishoError) -> dict[str, str]:
+    """The headers of the table of problems that say when to come back, and how."""
+    _, headers, _ = problem(error)
+    wanted = {b"retry-after", b"connection"}
+    return {name.decode(): value.decode() for name, value in headers if name in wanted}
+
+
+def _query(request: Request) -> dict[str, str]:
+    """What an issuer sent back. One that says a thing twice is not understood."""
+    try:
+        fields = parse_qsl(
+            request.url.query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX
+        )
+    except ValueError as error:
+        raise BadRequest("This is not an answer of a sign-in service.") from error
+    return _once(fields)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a small form, read here so that size and time are bounded."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise BadRequest("This is not the form of the sign-in page.")
+    body = b""
+    try:
+        async with asyncio.timeout(FORM_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > FORM_BYTES_MAX:
+                    raise TooLarge(f"This form has at most {FORM_BYTES_MAX} bytes.")
+    except TimeoutError as error:
+        raise TooSlow("The form did not arrive in time.") from error
+    try:
+        fields = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=FIELDS_MAX,
+        )
+    except ValueError as error:
+        raise BadRequest("This is not the form of the sign-in page.") from error
+    return _once(fields)
+
+
+def _once(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
+    found = dict(fields)
+    if len(found) != len(fields):
+        raise BadRequest("A field of this request stands twice.")
+    return found

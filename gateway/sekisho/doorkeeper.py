@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from contextlib import suppress
 
 from sekisho.errors import Unavailable
@@ -21,14 +22,17 @@ LINGER_S = 0.5  # for the answer to arrive before the connection is reset under 
 class Doorkeeper:
     """`open` while there is no worker, `close` when there is one; both may be called twice."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         self._listener = listener
+        self._tls = tls
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
         """Start answering."""
         if self._server is None:
-            self._server = await asyncio.start_server(self._answer, sock=self._listener.dup())
+            self._server = await asyncio.start_server(
+                self._answer, sock=self._listener.dup(), ssl=self._tls
+            )
 
     async def close(self) -> None:
         """Stop accepting; answers under way are finished by themselves."""
@@ -42,7 +46,8 @@ class Doorkeeper:
                 await reader.read(READ_BYTES_MAX)
         with suppress(OSError):
             writer.write(_refusal())
-            writer.write_eof()
+            if writer.can_write_eof():  # not with TLS, where closing says the same
+                writer.write_eof()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LINGER_S):
                     while await reader.read(READ_BYTES_MAX):

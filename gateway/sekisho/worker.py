@@ -22,8 +22,11 @@ import uvloop
 
 from sekisho import telemetry, wiring
 from sekisho.config import Settings, load
-from sekisho.web.data_path import DataPath
+from sekisho.web.answering import ASGIApp
+from sekisho.web.cors import with_cors
 from sekisho.web.http_guard import guarded
+from sekisho.web.security_headers import constant
+from sekisho.web.tls import configured
 
 EXIT_REPLACE = 75  # EX_TEMPFAIL: start me again
 GC_ALLOCATIONS = 50_000  # some hundred requests between two looks
@@ -75,9 +78,13 @@ async def _end_when(exhausted: asyncio.Event, worker: wiring.Worker, server: _Se
     server.should_exit = True
 
 
-def _config(settings: Settings, app: DataPath) -> uvicorn.Config:
+def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
+    """Raises TLSUnusable when the files of [server] cannot be used."""
+    tls = configured(settings.server)
+    # Told by people's way to us: a proxy in front may end TLS.
+    https = tls is not None or settings.public_url.startswith("https://")
     return uvicorn.Config(
-        app,
+        with_cors(app, settings.server.cors_origins),
         loop="none",
         http=guarded(
             settings.server.header_bytes_max,
@@ -89,6 +96,8 @@ def _config(settings: Settings, app: DataPath) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=constant(https=https),
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         proxy_headers=False,
         timeout_keep_alive=KEEPALIVE_S,
         timeout_graceful_shutdown=int(settings.server.drain_s),

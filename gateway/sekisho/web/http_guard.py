@@ -3,15 +3,21 @@
 A request head that is too large or too slow, and bytes that are not HTTP, get an OpenAI-shaped
 error and a closed connection. Memory held for a client that has not finished its head is bounded
 by `head_bytes_max`, its time by `head_timeout_s`.
+
+With TLS of our own, the identity in the client's certificate goes into each request's scope, under
+`extensions.tls.client_identity`, as long as the certificate is valid.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from sekisho.web.tls import identity_of, valid_until_s
 
 _PHRASES = {
     400: "Bad Request",
@@ -39,6 +45,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        certificate = transport.get_extra_info("peercert")
+        self._client_identity = identity_of(certificate)
+        self._client_until_s = valid_until_s(certificate)
         if len(self.connections) > self.connections_max:
             self._turn_away(503, "This gateway has too many connections. Try again in a moment.")
             return
@@ -69,6 +78,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if head_bytes > self.head_bytes_max:
             self._turn_away(431, f"The request head is larger than {self.head_bytes_max} bytes.")
             return
+        if self._client_identity and time.time() < self._client_until_s:
+            tls: dict[object, object] = {"client_identity": self._client_identity}
+            self.scope["extensions"] = {"tls": tls}
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -111,7 +123,8 @@ class GuardedProtocol(HttpToolsProtocol):
         body = orjson.dumps({"error": error})
         head = (
             f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            f"content-length: {len(body)}\r\ncache-control: no-store\r\n"
+            "x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()

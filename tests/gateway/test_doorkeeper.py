@@ -4,11 +4,14 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
 
 from sekisho.doorkeeper import READ_BYTES_MAX, Doorkeeper
+from sekisho.web.tls import server_context
+from support.authority import Authority
 
 
 @dataclass
@@ -71,3 +74,21 @@ async def test_opening_and_closing_twice_is_once(door: Door) -> None:
 
     await door.keeper.open()
     assert 503 == (await _ask(door)).status_code
+
+
+async def test_with_tls_it_answers_over_tls(tmp_path: Path) -> None:
+    """A client that speaks TLS would take plain text for a broken server."""
+    authority = Authority(tmp_path)
+    pair = authority.server()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setblocking(False)
+        keeper = Doorkeeper(listener, server_context(pair.certificate, pair.key, None))
+        await keeper.open()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1/models"
+        async with httpx.AsyncClient(verify=authority.trusting(), trust_env=False) as client:
+            answer = await client.get(url)
+        await keeper.close()
+
+    assert (503, "gateway_starting") == (answer.status_code, answer.json()["error"]["code"])

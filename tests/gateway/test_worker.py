@@ -5,10 +5,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from sekisho import wiring
 from sekisho.config import Settings
+from sekisho.web.cors import Cors
 from sekisho.web.data_path import DataPath
+from sekisho.web.tls import TLSUnusable
 from sekisho.worker import _config, _end_when, _Server
+from support.authority import Authority
 
 BACKEND = {"id": "local", "base_url": "https://models.example/v1", "models": ["*"]}
 
@@ -48,3 +53,44 @@ async def test_exhausted_engines_end_the_worker() -> None:
 
     assert ["stopped"] == said
     assert server.should_exit
+
+
+def test_every_answer_carries_what_browsers_need(tmp_path: Path) -> None:
+    """The server itself says it; https is asked for only where people use it."""
+    plain = {"data_dir": tmp_path, "backends": [BACKEND]}
+    proxied = {**plain, "server": {"public_url": "https://gate.example"}}
+    headers = [
+        dict(_config(Settings.model_validate(document), cast("DataPath", _app)).headers)
+        for document in (plain, proxied)
+    ]
+
+    assert ["nosniff", "nosniff"] == [each["x-content-type-options"] for each in headers]
+    assert [False, True] == ["strict-transport-security" in each for each in headers]
+
+
+def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
+    """The context is made before anything is served, so that a bad file ends the start."""
+    pair = Authority(tmp_path).server()
+    server = {"tls_certificate": pair.certificate, "tls_key": pair.key}
+    document = {"data_dir": tmp_path, "backends": [BACKEND], "server": server}
+    config = _config(Settings.model_validate(document), cast("DataPath", _app))
+    config.load()
+
+    assert config.is_ssl
+    assert config.ssl is not None
+    with pytest.raises(TLSUnusable):
+        _config(
+            Settings.model_validate(
+                {**document, "server": {**server, "tls_key": tmp_path / "none"}}
+            ),
+            cast("DataPath", _app),
+        )
+
+
+def test_pages_of_others_are_let_in_by_name_only(tmp_path: Path) -> None:
+    """Without the setting the application stands there by itself."""
+    document = {"data_dir": tmp_path, "backends": [BACKEND]}
+    listed = {**document, "server": {"cors_origins": ["https://chat.example"]}}
+
+    assert _config(Settings.model_validate(document), cast("DataPath", _app)).app is _app
+    assert isinstance(_config(Settings.model_validate(listed), cast("DataPath", _app)).app, Cors)

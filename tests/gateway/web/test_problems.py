@@ -85,3 +85,58 @@ def test_a_failure_after_approval_keeps_its_kind() -> None:
     assert 504 == told.status
     assert told.message.startswith("Late.")
     assert "never sent again" in told.message
+
+
+def test_a_limit_says_when_and_what_is_left() -> None:
+    """Seconds and milliseconds, because SDKs read either, and the limiter's own headers."""
+    limit = errors.LimitReached("Slowly.", retry_after_s=7, headers={"x-ratelimit-limit": "9"})
+    status, headers, body = problem(limit)
+    told = dict(headers)
+
+    assert (429, "rate_limit_error") == (status, orjson.loads(body)["error"]["type"])
+    assert (b"7", b"7000") == (told[b"retry-after"], told[b"retry-after-ms"])
+    assert b"9" == told[b"x-ratelimit-limit"]
+    assert b"x-should-retry" not in told
+
+
+def test_nobody_sleeps_until_next_month() -> None:
+    """SDKs that are told a long pause try again at once instead: they are told not to."""
+    limit = errors.LimitReached("Spent.", code="budget_exhausted", retry_after_s=61)
+    _, headers, body = problem(limit)
+
+    assert b"false" == dict(headers)[b"x-should-retry"]
+    assert b"61" == dict(headers)[b"retry-after"]
+    assert ("insufficient_quota", "budget_exhausted") == (
+        orjson.loads(body)["error"]["type"],
+        orjson.loads(body)["error"]["code"],
+    )
+
+
+def test_a_limit_that_is_lifted_at_once_still_pauses() -> None:
+    """A pause of zero would make a loop of an SDK."""
+    assert b"1" == _headers(errors.LimitReached("Now.", retry_after_s=0))[b"retry-after"]
+
+
+def test_too_many_wrong_credentials_are_not_tried_again() -> None:
+    """A wrong key does not become right by waiting; its body is not read either."""
+    status, headers, body = problem(errors.TooManyFailures("Stop.", retry_after_s=12))
+    told = dict(headers)
+
+    assert (429, "authentication_error") == (status, orjson.loads(body)["error"]["type"])
+    assert (b"12", b"false") == (told[b"retry-after"], told[b"x-should-retry"])
+    assert b"close" == told[b"connection"]
+
+
+def test_who_is_not_known_is_told_how_to_ask() -> None:
+    """401 names its scheme, as HTTP wants; the cause is not told."""
+    headers = _headers(errors.NotAuthenticated("No key.", cause="revoked", credential="abcdefgh"))
+
+    assert b"Bearer" == headers[b"www-authenticate"]
+    assert b"revoked" not in problem(errors.NotAuthenticated("No key.", cause="revoked"))[2]
+
+
+def test_a_limit_after_an_approval_is_not_retried() -> None:
+    """The caller of the table may forbid it here too."""
+    _, headers, _ = problem(errors.LimitReached("Slowly."), retry=False)
+
+    assert b"false" == dict(headers)[b"x-should-retry"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sekisho.errors import Overloaded
+from sekisho.errors import LimitReached, Overloaded
 from sekisho.web.slots import Slots
 
 
@@ -22,7 +22,7 @@ def test_the_total_and_the_share_are_told_apart() -> None:
     """One says that the gateway is full, the other that you are."""
     slots = Slots(total_max=3, each_max=2)
     with slots.taken_by("a"), slots.taken_by("a"):
-        with pytest.raises(Overloaded) as mine, slots.taken_by("a"):
+        with pytest.raises(LimitReached) as mine, slots.taken_by("a"):
             pass
         with (
             slots.taken_by("b"),
@@ -31,5 +31,6 @@ def test_the_total_and_the_share_are_told_apart() -> None:
         ):
             pass
 
-    assert "too_many_requests_at_once" == mine.value.code
-    assert "overloaded" == everybodys.value.code
+    assert (429, "too_many_requests_at_once") == (mine.value.status, mine.value.code)
+    assert 1 == mine.value.retry_after_s
+    assert (503, "overloaded") == (everybodys.value.status, everybodys.value.code)

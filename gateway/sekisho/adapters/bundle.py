@@ -12,16 +12,17 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from opa_bindings import OpaEngine, OpaError
 
-from sekisho.adapters.policy_data import NotPolicyData, read_data
+from sekisho.adapters.policy_data import NotPolicyData, read_data, usage_rules
 from sekisho.adapters.policy_memo import reads
 from sekisho.adapters.rego_rules import rule_faults
 from sekisho.errors import PolicyRejected
+from sekisho.model.prices import UNLIMITED, UsageRules
 
 MODULES_MAX = 1000  # a thousand reviewed files is more than anybody reviews
 MODULE_BYTES_MAX = 1024 * 1024  # a rule file is read by people
@@ -63,6 +64,7 @@ class Module:
 class Bundle:
     """Rules and data as they would run. `tests` are read but never loaded by the gateway; `reads`
     are the input paths that a decision can depend on (see policy_memo), None if they are all.
+    `usage` has the limits and prices of the data.
     """
 
     modules: tuple[Module, ...]
@@ -70,6 +72,7 @@ class Bundle:
     data: dict[str, Any]
     revision: str
     reads: tuple[tuple[str, ...], ...] | None = None
+    usage: UsageRules = field(default=UNLIMITED, compare=False)
 
     @property
     def words(self) -> dict[str, tuple[str, ...]]:
@@ -164,7 +167,13 @@ class _Reader:
             self._fault(".", "has no Rego modules")
         if not self._data and not self.faults:
             self._fault("data.yaml", "is missing")
-        return Bundle(tuple(self._modules), tuple(self._tests), self._data, _revision(self._digest))
+        return Bundle(
+            tuple(self._modules),
+            tuple(self._tests),
+            self._data,
+            _revision(self._digest),
+            usage=usage_rules(self._data),
+        )
 
     def _fault(self, name: str, text: str, line: int = 1) -> None:
         self.faults.append(Fault(name, line, text))

@@ -29,6 +29,7 @@ from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
 from sekisho.content.scan import Scanner
 from sekisho.errors import PolicyRejected, PolicyUnavailable
 from sekisho.model.decision import Decision, Effect, Reason
+from sekisho.model.prices import UsageRules
 
 ENGINES = 2  # one evaluates while another is waited for; each holds the data once (about 30 MB)
 DEADLINE_MS = 250  # a decision takes about 1 ms; beyond this the rules are at fault
@@ -109,6 +110,11 @@ class EmbeddedOPA:
     def bundle(self) -> Bundle:
         """The active bundle; its words are for the scanner."""
         return self._active.bundle
+
+    @property
+    def usage(self) -> UsageRules:
+        """Limits and prices of the active bundle. PolicyUnavailable if there is none yet."""
+        return self._active.bundle.usage
 
     @property
     def suspect(self) -> bool:

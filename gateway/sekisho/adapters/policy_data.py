@@ -7,10 +7,11 @@ must see what the engine sees. policies/schema/data.json is generated from here.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from sekisho.adapters.decision_wire import (
     HOLD_TTL_S_MAX,
@@ -20,11 +21,34 @@ from sekisho.adapters.decision_wire import (
     Name,
     Wire,
 )
+from sekisho.model.limits import DIMENSIONS, LimitTable, Metric, Row, Unit, micros
+from sekisho.model.prices import FREE, Price, PriceTable, UsageRules
+
+LIMIT_ROWS_MAX = 10_000  # one for each person of a large house, and then some
+PRICE_MAX = 1_000_000  # for a million tokens; keeps every sum exact, also in Lua and JSON
+PRICE_ROWS_MAX = 1_000
 
 _TEXT = "tag:yaml.org,2002:str"
 
 Sentence = Annotated[str, Field(min_length=1, max_length=500)]
 Tokens = Annotated[int, Field(ge=1, le=TOKENS_MAX)]
+Figure = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+def _is_money(amount: float | str) -> float | str:
+    micros(amount)
+    return amount
+
+
+def _is_price(amount: float | str) -> float | str:
+    if micros(amount) > micros(PRICE_MAX):
+        raise ValueError(f"must be at most {PRICE_MAX}")
+    return amount
+
+
+_Amount = int | float | Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$")]
+Money = Annotated[_Amount, AfterValidator(_is_money)]
+PriceAmount = Annotated[_Amount, AfterValidator(_is_price)]
 
 
 class NotPolicyData(ValueError):
@@ -104,6 +128,60 @@ class RecordsData(Wire):
     retain_days: Annotated[int, Field(ge=0, le=RETAIN_DAYS_MAX)] | None = None
 
 
+class LimitData(Wire):
+    """How much one name, or each name that a pattern fits, may use. Windows are UTC."""
+
+    for_: Annotated[
+        str,
+        Field(
+            alias="for",
+            max_length=300,
+            pattern=f"^({'|'.join(DIMENSIONS)}):.+$",
+            description="Dimension and name or pattern, as principal:* or model:gpt-4o.",
+        ),
+    ]
+    requests_per_min: Figure | None = None
+    tokens_per_min: Figure | None = None
+    spend_per_day: Money | None = None
+    spend_per_month: Money | None = None
+    concurrent: Figure | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not any(True for _ in self.rows()):
+            raise ValueError(f"sets none of {', '.join(Metric)}")
+        return self
+
+    def rows(self) -> Iterator[Row]:
+        """One for each figure set."""
+        dimension, _, pattern = self.for_.partition(":")
+        for metric in Metric:
+            amount = getattr(self, metric.value)
+            if amount is not None:
+                figure = micros(amount) if metric.unit is Unit.MICROS else amount
+                yield Row(dimension, pattern, metric, figure)
+
+
+class PriceData(Wire):
+    """Of a million tokens."""
+
+    input: PriceAmount = Field(description="For a million tokens of prompts.")
+    output: PriceAmount = Field(description="For a million tokens of answers.")
+
+    @property
+    def price(self) -> Price:
+        """As it is calculated with."""
+        return Price(micros(self.input), micros(self.output))
+
+
+class PricesData(Wire):
+    """What models cost. Names or patterns; a name wins over patterns, else the first that fits."""
+
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    models: dict[Name, PriceData] = Field(default={}, max_length=PRICE_ROWS_MAX)
+    default: PriceData | None = Field(default=None, description="For others; absent: nothing.")
+
+
 class PolicyData(Wire):
     """The whole of data.yaml."""
 
@@ -117,7 +195,44 @@ class PolicyData(Wire):
     entities: EntitiesData
     hold: HoldData
     records: RecordsData
+    limits: list[LimitData] = Field(default=[], max_length=LIMIT_ROWS_MAX)
+    prices: PricesData | None = None
     custom: dict[Name, Any] = Field(default={}, description="For rules of your own.")
+
+    @field_validator("limits")
+    @classmethod
+    def _each_once(cls, limits: list[LimitData]) -> list[LimitData]:
+        """The second of two equal rows would do nothing, in silence."""
+        met: set[tuple[str, str, Metric]] = set()
+        for one in limits:
+            for row in one.rows():
+                place = (row.dimension, row.pattern, row.metric)
+                if place in met:
+                    raise ValueError(f"{one.for_} has {row.metric} twice")
+                met.add(place)
+        return limits
+
+    @model_validator(mode="after")
+    def _spending_has_prices(self) -> Self:
+        """Without prices everything costs nothing and a budget would never end."""
+        rows = [row for one in self.limits for row in one.rows()]
+        if self.prices is None and any(row.metric.unit is Unit.MICROS for row in rows):
+            raise ValueError("spend_per_day and spend_per_month need prices:")
+        return self
+
+
+def usage_rules(document: Mapping[str, Any]) -> UsageRules:
+    """Limits and prices of a document that `read_data` gave."""
+    rows = [
+        row for one in document.get("limits", ()) for row in LimitData.model_validate(one).rows()
+    ]
+    told = document.get("prices")
+    if told is None:
+        return UsageRules(LimitTable(rows), PriceTable())
+    prices = PricesData.model_validate(told)
+    default = prices.default.price if prices.default else FREE
+    models = {name: one.price for name, one in prices.models.items()}
+    return UsageRules(LimitTable(rows), PriceTable(prices.currency, models, default))
 
 
 # The C parser reads 1,000 principals ten times faster; where libyaml is missing, PyYAML's own does.

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sekisho.model.limits import matches
+from sekisho.model.limits import LimitTable, matches
 
 TOKENS_PER_PRICE = 1_000_000
 REVISION_HEX = 32  # 128 bits: nobody finds a second table for the same name
@@ -75,3 +75,14 @@ class PriceTable:
 
     def _rows(self) -> list[tuple[str, Price]]:
         return [*self._models.items(), ("", self._default)]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRules:
+    """What one policy revision says about use: how much, and what it costs."""
+
+    limits: LimitTable
+    prices: PriceTable
+
+
+UNLIMITED = UsageRules(LimitTable(), PriceTable())

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from sekisho.adapters.key_desk import KeyDesk
+from sekisho.adapters.registry_keys import KeyTerms
 from sekisho.config import Settings, load
 from sekisho.demo_model import MODEL_NAME
 from sekisho.supervisor import Child, Supervisor, prepare_directories
@@ -100,7 +101,7 @@ def _keys(settings: Settings) -> dict[str, str]:
         return dict(json.loads(kept.read_text()))
     desk = KeyDesk(settings)
     keys = {
-        name: desk.create(principal, groups=(group,), roles=roles, label="demo")
+        name: desk.create(principal, groups=(group,), roles=roles, terms=KeyTerms("demo"))
         for name, principal, group, roles in PEOPLE
     }
     with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -40,13 +40,23 @@ from sekisho.model.facts import Facts
 from sekisho.model.hold import Hold, HoldView, StoredAnswer
 from sekisho.model.ids import uuid7
 from sekisho.model.outgoing import Outgoing
-from sekisho.model.principal import Principal
-from sekisho.ports import Backend, BackendReply, Clock, Directory, HoldStore, Ledger, PolicyEngine
+from sekisho.model.principal import Principal, Shown
+from sekisho.ports import (
+    Backend,
+    BackendReply,
+    Charge,
+    Clock,
+    Directory,
+    HoldStore,
+    Ledger,
+    Limiter,
+    PolicyEngine,
+)
 from sekisho.stages.clear import Held, clear, clear_approved
 from sekisho.stages.decide import decide
-from sekisho.stages.describe import describe
+from sekisho.stages.describe import describe, spender_of, standing_facts
 from sekisho.stages.forward import forward
-from sekisho.stages.identify import identify
+from sekisho.stages.identify import identify, within_credential
 from sekisho.stages.prepare import prepare, unchanged
 from sekisho.stages.receive import RawRequest, receive
 from sekisho.stages.record import record
@@ -84,6 +94,7 @@ class Parts:
 
     clock: Clock
     directory: Directory
+    limiter: Limiter
     engine: PolicyEngine
     scanner: Scanner
     catalog: Catalog
@@ -113,9 +124,9 @@ class Pipeline:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def identify(self, secret: str) -> Principal:
+    async def identify(self, shown: Shown) -> Principal:
         """Who asks, known from the request's head alone: a stranger's body is never read."""
-        return await identify(secret, self._parts.directory)
+        return await identify(shown, self._parts.directory)
 
     async def handle(self, principal: Principal, raw: RawRequest) -> Whole | Stream | HoldView:
         """Take one request along the line: an answer, one under way, or a hold to wait for.
@@ -133,6 +144,7 @@ class Pipeline:
                 if view.hold.exchange == exchange.id:  # else it joined one that was counted
                     self._parts.metrics.hold_entered("pending")
                 return view
+            charge = await self._charge(cleared)
         except SekishoError as error:
             error.exchange = exchange.id
             await self._refuse(exchange.id, principal.id, progress, error)
@@ -148,7 +160,7 @@ class Pipeline:
             await self._refuse(exchange.id, principal.id, progress, fault)
             raise fault from error
         try:
-            answer, outcome = await self._dispatch(cleared)
+            answer, outcome = await self._dispatch(cleared, charge)
             limit = self._parts.limits.answer_bytes_max
             return await release(answer, outcome, self._keep, answer_bytes_max=limit)
         except SekishoError as error:
@@ -190,7 +202,7 @@ class Pipeline:
         progress = _Progress("decide", ())
         try:
             approved_by = await self._approved_by(hold)
-            facts = _with_approval(hold, approved_by, parts.clock.now_us())
+            facts = await self._with_approval(hold, approved_by)
             decision = await self._decide(facts)
             document = orjson.dumps(facts.document)
             progress.before = (
@@ -210,12 +222,12 @@ class Pipeline:
                 decision=decision,
                 before=progress.before,
             )
-            unchanged(outgoing)
-            cleared = clear_approved(outgoing, hold, len(approved_by))
+            cleared = clear_approved(unchanged(outgoing), hold, len(approved_by))
+            charge = await self._charge(cleared)
         except SekishoError as error:
             await self._refuse(hold.exchange, hold.principal, progress, error)
             raise
-        answer, outcome = await self._dispatch(cleared)
+        answer, outcome = await self._dispatch(cleared, charge)
         limit = parts.limits.answer_bytes_max
         return await gather(answer, outcome, self._keep, answer_bytes_max=limit)
 
@@ -223,6 +235,16 @@ class Pipeline:
         view = await self._parts.holds.get(hold.id)
         reviews = view.reviews if view else ()
         return sorted({r.person for r in reviews if r.decision == "approve"})
+
+    async def _with_approval(self, hold: Hold, approved_by: Sequence[str]) -> Facts:
+        """The facts as they are now: approved, at this time, with what is left of the limits."""
+        document = orjson.loads(hold.facts)
+        document["approval"] = {"state": "approved", "by": list(approved_by)}
+        context = document["context"]
+        context["time_ns"] = self._parts.clock.now_us() * 1000
+        standing = await self._parts.limiter.standing(spender_of(document))
+        context["spend"], context["limits"] = standing_facts(standing)
+        return Facts(document=document, backend=hold.backend, found=())
 
     def models(self) -> bytes:
         """The models that may be named, in the shape of `GET /v1/models`."""
@@ -249,8 +271,14 @@ class Pipeline:
     ) -> Clearance | Held:
         """The middle of the line: describe, decide, prepare, clear."""
         parts = self._parts
+        within_credential(principal, exchange.model)
         facts = await describe(
-            exchange, principal, parts.catalog, parts.scanner, parts.clock.now_us()
+            exchange,
+            principal,
+            parts.catalog,
+            parts.scanner,
+            limiter=parts.limiter,
+            now_us=parts.clock.now_us(),
         )
         progress.stage = "decide"
         decision = await self._decide(facts)
@@ -281,25 +309,43 @@ class Pipeline:
             backend = recorded.clearance.outgoing.backend
             self._parts.metrics.backend_took(backend, perf_counter() - began_s)
 
-    async def _dispatch(self, cleared: Clearance) -> tuple[Answer, Outcome]:
+    async def _charge(self, cleared: Clearance, *, forced: bool = False) -> Charge:
+        """Set aside what this exchange may use of its limits; refused if it is not there."""
+        outgoing = cleared.outgoing
+        spender = spender_of(outgoing.facts.document)
+        return await self._parts.limiter.reserve(spender, outgoing.estimate, forced=forced)
+
+    async def _dispatch(self, cleared: Clearance, charge: Charge) -> tuple[Answer, Outcome]:
         """Record and forward; once more, as another intent, if a kept-alive connection was dead.
 
         An approval is good for one sending, so a held exchange gets no second attempt.
         """
         try:
-            return await self._attempt(cleared, 1)
+            return await self._attempt(cleared, charge, 1)
         except BackendFailed as error:
             if error.code != "backend_disconnected" or cleared.approval is not None:
                 raise
-        return await self._attempt(cleared, 2)
+        return await self._attempt(cleared, await self._charge(cleared, forced=True), 2)
 
-    async def _attempt(self, cleared: Clearance, attempt: int) -> tuple[Answer, Outcome]:
+    async def _attempt(
+        self, cleared: Clearance, charge: Charge, attempt: int
+    ) -> tuple[Answer, Outcome]:
         parts = self._parts
         later = parts.unsettled.add
-        recorded = await record(
-            cleared, parts.ledger, session=parts.session, later=later, attempt=attempt
-        )
-        outcome = Outcome(recorded, parts.ledger, later)
+        recorded = None
+        try:
+            recorded = await record(
+                cleared,
+                parts.ledger,
+                session=parts.session,
+                later=later,
+                charged=charge.reserved,
+                attempt=attempt,
+            )
+        finally:
+            if recorded is None:
+                charge.settle(None, None)
+        outcome = Outcome(recorded, parts.ledger, later, charge)
         try:
             return Answer(recorded, await self._forward(recorded)), outcome
         except BackendFailed as error:
@@ -347,10 +393,3 @@ class Pipeline:
         except BadRequest:
             return None
         return redact_body(answer, found) if found else body
-
-
-def _with_approval(hold: Hold, approved_by: Sequence[str], now_us: int) -> Facts:
-    document = orjson.loads(hold.facts)
-    document["approval"] = {"state": "approved", "by": list(approved_by)}
-    document["context"]["time_ns"] = now_us * 1000
-    return Facts(document=document, backend=hold.backend, found=())

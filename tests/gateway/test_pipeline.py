@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,13 +11,16 @@ from sekisho.errors import (
     BackendFailed,
     BadRequest,
     DeniedByPolicy,
+    Forbidden,
     InternalFault,
     LedgerUnavailable,
+    LimitReached,
     NotAuthenticated,
     PolicyUnavailable,
 )
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.hold import HoldState, HoldView
+from sekisho.model.principal import Shown
 from sekisho.stages.release import Stream, Whole
 from support.holds import STAFF, Desk
 from support.line import ANSWER, CHAT_BODY, DENY, HOLD, Line, chat, decision
@@ -63,7 +67,7 @@ async def test_a_stranger_costs_nothing(body: bytes) -> None:
     line = Line()
 
     with pytest.raises(NotAuthenticated):
-        await line.pipeline.identify("key-nobody")
+        await line.pipeline.identify(Shown(secret="key-nobody"))
 
     assert not line.ledger.events
     assert not line.rules.asked
@@ -321,3 +325,84 @@ async def test_an_approval_is_good_for_one_sending(line: Line, desk: Desk) -> No
     assert "backend_disconnected" == await _failed(line, desk, view.hold.id)
     assert 1 == len(line.backend.sent)
     assert ["failed"] == [data["status"] for data in line.data("backend.outcome")]
+
+
+async def test_what_may_be_used_is_set_aside_before_and_settled_after() -> None:
+    """The intent says what was set aside, the outcome what was used, and where it stands."""
+    line = Line()
+    await line.pipeline.handle(STAFF, chat())
+
+    (charge,) = line.limiter.charges
+    intent, outcome = line.ledger.events[2], line.ledger.events[3]
+    assert ("staff-7", "gpt-x", "demo") == (
+        charge.spender.principal,
+        charge.spender.model,
+        charge.spender.backend,
+    )
+    assert charge.reserved == intent.data["charged"]
+    assert [(outcome.data["charged"], 3)] == charge.settled
+
+
+async def test_a_limit_refuses_before_anything_leaves_and_is_recorded() -> None:
+    """After the rules, before the intent: the record has the decision and the refusal."""
+    line = Line()
+    line.limiter.refuses = LimitReached("Enough for this minute.", retry_after_s=9)
+
+    with pytest.raises(LimitReached) as caught:
+        await line.pipeline.handle(STAFF, chat())
+
+    assert ["request.received", "policy.decision", "exchange.refused"] == line.ledger.types()
+    assert ("limit_reached", 429) == tuple(
+        line.ledger.events[2].data[name] for name in ("code", "status")
+    )
+    assert caught.value.exchange == line.ledger.events[0].exchange
+    assert not line.backend.sent
+
+
+async def test_what_never_left_costs_nothing() -> None:
+    """No ledger, no intent: what was set aside is given back."""
+    line = Line()
+    line.ledger.down = True
+    with pytest.raises(LedgerUnavailable):
+        await line.pipeline.handle(STAFF, chat())
+    assert [(None, None)] == line.limiter.charges[0].settled
+
+
+async def test_a_second_attempt_is_charged_once() -> None:
+    """A dead kept-alive connection costs nothing, and the repeated one is not refused for it."""
+    line = Line()
+    line.backend.fails = [BackendFailed("gone", code="backend_disconnected")]
+    await line.pipeline.handle(STAFF, chat())
+
+    first, second = line.limiter.charges
+    assert [0] == [used["tokens"] for used, _ in first.settled if used is not None]
+    assert (False, True) == (first.forced, second.forced)
+    assert 1 == len(second.settled)
+
+
+async def test_a_key_made_for_other_models_is_refused_before_the_rules() -> None:
+    """And recorded with the principal."""
+    line = Line()
+    with pytest.raises(Forbidden) as caught:
+        await line.pipeline.handle(replace(STAFF, models=("gpt-y",)), chat())
+    assert "model_not_for_key" == caught.value.code
+    assert ["request.received", "exchange.refused"] == line.ledger.types()
+    assert not line.rules.asked
+
+
+async def test_an_approved_exchange_that_meets_a_limit_is_not_sent(desk: Desk) -> None:
+    """People approve what it says, not that there is money: the hold fails and says why."""
+    assert isinstance(desk.ledger, MemoryLedger)
+    line = Line(desk.store, desk.ledger)
+    line.rules.says = HOLD
+    view = await line.pipeline.handle(STAFF, chat())
+    assert isinstance(view, HoldView)
+    await desk.approve(view)
+    line.limiter.refuses = LimitReached("Enough.", code="budget_exhausted")
+
+    await line.pipeline.resume(view.hold.id)
+
+    after = await desk.store.get(view.hold.id)
+    assert after is not None
+    assert (HoldState.FAILED, "budget_exhausted") == (after.state, after.outcome_reason)
+    assert not line.backend.sent

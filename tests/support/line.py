@@ -10,11 +10,11 @@ from typing import Any, cast
 import orjson
 
 from sekisho.content.scan import Scanner
-from sekisho.errors import SekishoError
+from sekisho.errors import NotAuthenticated, SekishoError
 from sekisho.holding.file import Filing
 from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason
-from sekisho.model.principal import Principal
+from sekisho.model.principal import Principal, Shown
 from sekisho.pipeline import Limits, Parts, Pipeline
 from sekisho.ports import HoldStore
 from sekisho.stages.receive import RawRequest
@@ -22,6 +22,7 @@ from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 from support.holds import LIMITS, ONE_REVIEW, STAFF, SystemClock
 from support.memory_ledger import MemoryLedger
+from support.unlimited import Unlimited
 
 KEY = "key-staff"
 ANSWER = b'{"choices":[{"finish_reason":"stop","message":{"content":"hi"}}]}'
@@ -47,8 +48,10 @@ def chat(body: bytes = CHAT_BODY) -> RawRequest:
 class People:
     """Satisfies `sekisho.ports.Directory`: one employee with one key."""
 
-    async def find(self, secret: str) -> Principal | None:
-        return STAFF if secret == KEY else None
+    async def find(self, shown: Shown) -> Principal:
+        if shown.secret != KEY:
+            raise NotAuthenticated("This API key is not known.", cause="unknown")
+        return STAFF
 
 
 @dataclass
@@ -114,6 +117,7 @@ class Line:
     rules: Rules = field(default_factory=Rules)
     backend: ScriptedBackend = field(default_factory=ScriptedBackend)
     metrics: Metrics = field(default_factory=Metrics)
+    limiter: Unlimited = field(default_factory=Unlimited)
 
     def __post_init__(self) -> None:
         self.unsettled = Unsettled(self.ledger)
@@ -122,6 +126,7 @@ class Line:
             Parts(
                 clock=SystemClock(),
                 directory=People(),
+                limiter=self.limiter,
                 engine=self.rules,
                 scanner=Scanner(),
                 catalog=Catalog((Backend("demo", ("gpt-x", "gpt-y", "gpt-z*"), "external"),)),

@@ -116,7 +116,7 @@ class PrincipalWire(Wire):
     groups: list[Name]
     roles: list[Name]
     training_until: Count | None
-    authentication: Literal["api_key", "oidc", "service"]
+    authentication: Literal["api_key", "oidc", "header", "certificate", "service"]
 
 
 class RequestWire(Wire):

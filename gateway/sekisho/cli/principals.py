@@ -1,26 +1,58 @@
-"""`sekisho principal list | grant`: who there is, and what they may do."""
+"""`sekisho principal`: who there is, what they may do, who they are elsewhere, who stands in.
+
+list | grant | leave             roles, groups, state, owner, training; gone for good
+links | link | unlink            identities of an issuer, or of client certificates
+delegations | lend | take-back   a role lent to a delegate for some days
+"""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 from sekisho.adapters.key_desk import KeyDesk
-from sekisho.adapters.sql_registry import PrincipalRow
 from sekisho.cli.printing import add_config, add_json, as_json, names, table, when
 from sekisho.config import load
+from sekisho.errors import BadRequest
 
-_COLUMNS = ("id", "kind", "owner", "disabled", "roles", "groups", "created")
+_DAY_US = 86_400 * 1_000_000
+_COLUMNS = ("id", "kind", "owner", "disabled", "roles", "groups", "training_until", "created")
+_LINK_COLUMNS = ("principal", "issuer", "subject", "as_of")
+_LENT_COLUMNS = ("id", "principal", "delegate", "role", "from", "until", "ended")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `sekisho principal`."""
     verbs = parser.add_subparsers(dest="verb", required=True)
-    show = verbs.add_parser("list", help="all principals")
-    grant = verbs.add_parser("grant", help="set roles, groups or state to exactly what is given")
-    grant.add_argument("principal", metavar="ID")
+    every = [
+        verbs.add_parser("list", help="all principals"),
+        _configure_grant(verbs.add_parser("grant", help="set exactly what is given")),
+        _named(verbs.add_parser("leave", help="gone for good; the id is never used again")),
+        *_configure_links(verbs),
+        *_configure_lending(verbs),
+    ]
+    for verb in every:
+        add_config(verb)
+        add_json(verb)
+
+
+def _named(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    verb.add_argument("principal", metavar="ID")
+    return verb
+
+
+def _configure_grant(grant: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    _named(grant)
     grant.add_argument("--roles", type=names, metavar="A,B", help='"" takes all away')
     grant.add_argument("--groups", type=names, metavar="A,B", help='"" takes all away')
+    grant.add_argument("--owner", metavar="ID", help="who answers for a service account from now")
+    grant.add_argument(
+        "--training-until", type=_date, metavar="YYYY-MM-DD", help="until when training counts"
+    )
     state = grant.add_mutually_exclusive_group()
     state.add_argument(
         "--disable", dest="disabled", action="store_const", const=True, help="shut out"
@@ -28,31 +60,108 @@ def configure(parser: argparse.ArgumentParser) -> None:
     state.add_argument(
         "--enable", dest="disabled", action="store_const", const=False, help="let in again"
     )
-    for verb in (show, grant):
-        add_config(verb)
-        add_json(verb)
+    return grant
+
+
+def _configure_links(verbs: Any) -> list[argparse.ArgumentParser]:
+    shown = verbs.add_parser("links", help="identities elsewhere that mean a principal")
+    shown.add_argument("--principal", metavar="ID", help="only this principal's")
+    link = _named(verbs.add_parser("link", help="let an identity elsewhere mean a principal"))
+    unlink = verbs.add_parser("unlink", help="let it mean nobody")
+    for verb in (link, unlink):
+        verb.add_argument(
+            "--issuer",
+            required=True,
+            metavar="ID",
+            help="the id of one of the [[issuers]], or certificate",
+        )
+        verb.add_argument("--subject", required=True, help="`sub`, or the certificate's subject")
+    return [shown, link, unlink]
+
+
+def _configure_lending(verbs: Any) -> list[argparse.ArgumentParser]:
+    shown = verbs.add_parser("delegations", help="roles lent to delegates")
+    shown.add_argument("--principal", metavar="ID", help="only those this principal lends")
+    lend = _named(verbs.add_parser("lend", help="lend a role to a delegate for some days"))
+    lend.add_argument("--delegate", required=True, metavar="ID", help="who stands in")
+    lend.add_argument("--role", required=True, help="reviewer or policy_activator")
+    lend.add_argument("--days", required=True, type=float, metavar="N", help="for how long")
+    lend.add_argument(
+        "--from", dest="begins", type=_date, metavar="YYYY-MM-DD", help="UTC; otherwise now"
+    )
+    back = verbs.add_parser("take-back", help="end a delegation now")
+    back.add_argument("delegation", metavar="DELEGATION_ID")
+    return [shown, lend, back]
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry the verb out and print the principals it concerns."""
+    """Carry the verb out and print what it concerns."""
     desk = KeyDesk(load(options.config))
-    if options.verb == "grant":
-        rows = [
-            desk.grant(
-                options.principal,
-                roles=options.roles,
-                groups=options.groups,
-                disabled=options.disabled,
-            )
-        ]
-    else:
-        rows = list(desk.principals())
-    shown = [_shown(row) for row in rows]
-    print(as_json(shown) if options.json else table(shown, _COLUMNS))
+    verb: Callable[[KeyDesk, argparse.Namespace], list[Any]] = {
+        "list": lambda desk, _: list(desk.principals()),
+        "grant": _grant,
+        "leave": lambda desk, options: [desk.leave(options.principal)],
+        "links": lambda desk, options: list(desk.links(options.principal)),
+        "link": _link,
+        "unlink": lambda desk, options: [desk.unlink(options.issuer, options.subject)],
+        "delegations": lambda desk, options: list(desk.lendings(options.principal)),
+        "lend": _lend,
+        "take-back": lambda desk, options: [desk.end_lending(options.delegation)],
+    }[options.verb]
+    rows = [_shown(row) for row in verb(desk, options)]
+    columns = _COLUMNS
+    if options.verb in {"links", "link", "unlink"}:
+        columns = _LINK_COLUMNS
+    elif options.verb in {"delegations", "lend", "take-back"}:
+        columns = _LENT_COLUMNS
+    print(as_json(rows) if options.json else table(rows, columns))
     return 0
 
 
-def _shown(row: PrincipalRow) -> dict[str, object]:
+def _grant(desk: KeyDesk, options: argparse.Namespace) -> list[Any]:
+    row = desk.grant(
+        options.principal,
+        roles=options.roles,
+        groups=options.groups,
+        disabled=options.disabled,
+        owner=options.owner,
+        training_until_us=options.training_until,
+    )
+    return [row]
+
+
+def _link(desk: KeyDesk, options: argparse.Namespace) -> list[Any]:
+    known = {issuer.id for issuer in load(options.config).issuers} | {"certificate"}
+    if options.issuer not in known:
+        raise BadRequest(
+            f"There is no issuer {options.issuer!r} in the settings. Known: "
+            f"{', '.join(sorted(known))}."
+        )
+    return [desk.link(options.principal, options.issuer, options.subject)]
+
+
+def _lend(desk: KeyDesk, options: argparse.Namespace) -> list[Any]:
+    begins_us = options.begins or time.time_ns() // 1000
+    ends_us = begins_us + int(options.days * _DAY_US)
+    row = desk.lend(
+        options.principal, options.delegate, options.role, from_us=begins_us, until_us=ends_us
+    )
+    return [row]
+
+
+def _date(text: str) -> int:
+    """The beginning of a day in UTC, as microseconds since 1970."""
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("a date looks like 2026-11-24") from error
+    return int(day.timestamp()) * 1_000_000
+
+
+def _shown(row: Any) -> dict[str, object]:
+    """The row with its times as people read them; digests are for machines."""
     shown = dataclasses.asdict(row)
-    shown["created"] = when(shown.pop("created_us"))
+    shown.pop("claims", None)
+    for name in [name for name in shown if name.endswith("_us")]:
+        shown[name.removesuffix("_us")] = when(shown.pop(name) or None)
     return shown

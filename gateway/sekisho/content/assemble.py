@@ -12,12 +12,32 @@ from typing import Any
 import orjson
 
 
+# Members of a message that say what it is, not what it says.
+_FORM = frozenset({"role", "type", "id"})
+
+
 def events(stream: bytes) -> Iterator[bytes]:
     """The data of each server-sent event (WHATWG HTML section 9.2, lines of `data:` only)."""
     for block in stream.replace(b"\r\n", b"\n").split(b"\n\n"):
         lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line[:5] == b"data:"]
         if lines:
             yield b"\n".join(lines)
+
+
+def chars(whole: Any) -> int:
+    """How much a completion says: characters of all texts in its choices, tool calls included."""
+    choices = whole.get("choices") if isinstance(whole, dict) else None
+    if not isinstance(choices, list):
+        return 0
+    return sum(_chars(choice.get("message")) for choice in choices if isinstance(choice, dict))
+
+
+def _chars(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(_chars(part) for name, part in value.items() if name not in _FORM)
+    return sum(_chars(part) for part in value) if isinstance(value, list) else 0
 
 
 def completion(stream: bytes) -> dict[str, Any]:

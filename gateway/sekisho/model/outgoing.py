@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from sekisho.model.decision import Decision
 from sekisho.model.facts import Facts
+from sekisho.model.limits import Estimate
 from sekisho_audit.events import Event
+
+NOTHING = Estimate(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,8 @@ class Outgoing:
     """What `prepare` made: exactly `body` would go to `path` of `backend`.
 
     `before` are the events that must be durable together with the intent or the hold: received
-    and decision. `rewritten` names the obligations that changed the body.
+    and decision. `rewritten` names the obligations that changed the body, `estimate` is what
+    sending it may use at most.
     """
 
     exchange: str
@@ -33,6 +37,7 @@ class Outgoing:
     decision: Decision
     before: tuple[Event, ...]
     rewritten: tuple[str, ...] = ()
+    estimate: Estimate = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

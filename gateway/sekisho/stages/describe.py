@@ -20,7 +20,9 @@ from sekisho.errors import SekishoError, Unavailable
 from sekisho.model.catalog import Catalog
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
-from sekisho.model.principal import Principal
+from sekisho.model.limits import Spender, Standing
+from sekisho.model.principal import Authentication, Principal
+from sekisho.ports import Limiter
 
 INPUT_SCHEMA = "sekisho.input/v1"
 SCAN_INLINE_BYTES_MAX = 32_768  # about 1 ms; beyond it other requests would feel the wait
@@ -56,17 +58,23 @@ async def describe(
     principal: Principal,
     catalog: Catalog,
     scanner: Scanner,
-    now_us: int,
     *,
+    limiter: Limiter,
+    now_us: int,
     office: OfficeHours = OFFICE_HOURS,
 ) -> Facts:
     """The facts about `exchange`.
 
-    Raises BadRequest for a body that cannot be looked through, and Unavailable (`scanner_failed`)
-    if the scanner broke: what was not seen is not sent.
+    Raises BadRequest for a body that cannot be looked through, Unavailable (`scanner_failed`) if
+    the scanner broke, because what was not seen is not sent, and LimitsUnavailable.
     """
     scan = await _scan(exchange, scanner)
     backend = catalog.backend_for(exchange.model)
+    standing = Standing()
+    if backend is not None:  # a name nobody offers is denied, and is no name to keep counts for
+        spender = Spender(principal.id, principal.groups, exchange.model, backend.id)
+        standing = await limiter.standing(spender)
+    spend, limits = standing_facts(standing)
     document = {
         "schema": INPUT_SCHEMA,
         "stage": "request",
@@ -75,8 +83,8 @@ async def describe(
             "id": principal.id,
             "groups": sorted(principal.groups),
             "roles": sorted(principal.roles),
-            "training_until": None,
-            "authentication": "service" if principal.owner else "api_key",
+            "training_until": _seconds(principal.training_until_us),
+            "authentication": "service" if principal.owner else _proof(principal),
         },
         "request": {
             **_request(exchange),
@@ -98,12 +106,46 @@ async def describe(
             "time_ns": now_us * 1000,
             "office_hours": office.open_at(now_us),
             "ip": exchange.client_ip,
-            "spend": None,
-            "limits": None,
+            "spend": spend,
+            "limits": limits,
             "halt": False,
         },
     }
     return Facts(document=document, backend=backend.id if backend else "", found=scan.found)
+
+
+def spender_of(document: Mapping[str, Any]) -> Spender:
+    """Whose limits an exchange falls under, by its facts: also when it is resumed."""
+    request, principal = document["request"], document["principal"]
+    return Spender(
+        principal["id"],
+        frozenset(principal["groups"]),
+        request["model"],
+        request["backend"] or "",
+        request["assistant"],
+    )
+
+
+def standing_facts(standing: Standing) -> tuple[dict[str, int], dict[str, int]]:
+    """What was spent and what is left, as policy may look at it."""
+    spend = {
+        "day_micros": standing.day_micros,
+        "month_micros": standing.month_micros,
+        "day_percent": standing.day_percent,
+        "month_percent": standing.month_percent,
+    }
+    left = {"requests_left": standing.requests_left, "tokens_left": standing.tokens_left}
+    return spend, {name: value for name, value in left.items() if value is not None}
+
+
+def _proof(principal: Principal) -> str:
+    """How the principal proved who it is: a sign-in is the issuer's word, as a token is."""
+    how = principal.authentication
+    return Authentication.OIDC if how is Authentication.SESSION else how
+
+
+def _seconds(time_us: int | None) -> int | None:
+    return None if time_us is None else time_us // 1_000_000
 
 
 async def _scan(exchange: Exchange, scanner: Scanner) -> Scan:

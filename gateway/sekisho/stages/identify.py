@@ -1,29 +1,40 @@
-"""identify: who asks, by which credential. Nobody is anonymous."""
+"""identify: who asks, by which credential. Nobody is anonymous.
+
+The credential may only narrow what its principal may do: by its scopes, and by the models it was
+made for.
+"""
 
 from __future__ import annotations
 
-from sekisho.errors import Forbidden, NotAuthenticated
-from sekisho.model.principal import Principal, Role
+from fnmatch import fnmatchcase
+
+from sekisho.errors import Forbidden
+from sekisho.model.principal import Principal, Role, Scope, Shown
 from sekisho.ports import Directory
 
 
-async def identify(secret: str, directory: Directory) -> Principal:
-    """The principal behind a presented key.
+async def identify(shown: Shown, directory: Directory) -> Principal:
+    """The principal behind what was shown, who may ask a model.
 
-    Raises NotAuthenticated for a missing or unknown key (the two are told apart only by text that
-    does not depend on what is stored), Forbidden if the person may not ask a model at all.
+    Raises NotAuthenticated for a credential that is missing or not accepted, Forbidden
+    (`role_missing`, `scope_missing`) if it is good but not for asking.
     """
-    if not secret:
-        message = (
-            "No API key was sent. Put your Sekisho key (sk-sekisho-…) where your client "
-            "expects the OpenAI key."
-        )
-        raise NotAuthenticated(message)
-    principal = await directory.find(secret)
-    if principal is None:
-        message = "This API key is not known, was revoked, or has expired. Ask an operator for one."
-        raise NotAuthenticated(message)
+    principal = await directory.find(shown)
     if Role.EMPLOYEE not in principal.roles:
         message = "This key belongs to nobody with the role employee, which asking a model needs."
         raise Forbidden(message, code="role_missing")
+    if Scope.ASK not in principal.scopes:
+        message = "This key was not made for asking models (scope ask). Use another one."
+        raise Forbidden(message, code="scope_missing")
     return principal
+
+
+def within_credential(principal: Principal, model: str) -> None:
+    """Raises Forbidden (`model_not_for_key`) if the credential was made for other models."""
+    if principal.models is None or any(fnmatchcase(model, one) for one in principal.models):
+        return
+    message = (
+        f"This key may ask {', '.join(principal.models)} only. Use another key, or ask an operator "
+        "for one."
+    )
+    raise Forbidden(message, code="model_not_for_key")

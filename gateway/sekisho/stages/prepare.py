@@ -6,12 +6,17 @@ again, so nothing can be lost or reinterpreted on the way.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import orjson
 
 from sekisho.errors import DeniedByPolicy
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
+from sekisho.model.limits import Estimate
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal
 from sekisho.obligations.table import apply_request
@@ -32,7 +37,7 @@ def prepare(
     `path` is where the backend's profile wants this endpoint. Raises DeniedByPolicy if an
     obligation cannot be carried out on this body.
     """
-    body, rewritten = exchange.body, tuple[str, ...]()
+    body, rewritten, changed = exchange.body, tuple[str, ...](), None
     if decision.effect is not Effect.DENY:
         changed, names = apply_request(exchange.parsed, decision.obligations)
         if changed is not None:
@@ -50,18 +55,33 @@ def prepare(
         decision=decision,
         before=before,
         rewritten=rewritten,
+        estimate=estimate_of(exchange.parsed if changed is None else changed, facts),
     )
 
 
-def unchanged(outgoing: Outgoing) -> None:
-    """Check that today's obligations leave approved bytes as they were approved.
+def estimate_of(body: Mapping[str, Any], facts: Facts) -> Estimate:
+    """What sending `body` may use at most, in tokens: the prompt, and all the answers it asks for.
+
+    The larger of both caps counts, since a backend may read either; 0 where there is none.
+    """
+    caps = [body.get(name) for name in ("max_tokens", "max_completion_tokens")]
+    cap = max((one for one in caps if isinstance(one, int)), default=0)
+    choices = body.get("n")
+    answers = choices if isinstance(choices, int) else 1
+    return Estimate(facts.document["request"]["estimated_tokens"], cap * answers)
+
+
+def unchanged(outgoing: Outgoing) -> Outgoing:
+    """The approved bytes, if today's obligations leave them as they were approved.
 
     Raises DeniedByPolicy (`policy_changed`) otherwise: people approved these bytes, not others.
     """
-    changed, names = apply_request(orjson.loads(outgoing.body), outgoing.decision.obligations)
+    body = orjson.loads(outgoing.body)
+    changed, names = apply_request(body, outgoing.decision.obligations)
     if changed is not None:
         message = (
             f"The rules changed while this request waited and now want {', '.join(names)}, "
             "which would alter what was approved. Send it again to have it reviewed anew."
         )
         raise DeniedByPolicy(message, code="policy_changed")
+    return replace(outgoing, estimate=estimate_of(body, outgoing.facts))

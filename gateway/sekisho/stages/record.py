@@ -8,7 +8,8 @@ never sent) is then given for later, so that no intent stays open.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from sekisho.clearance import Clearance, Recorded
 from sekisho.errors import LedgerUnavailable
@@ -23,14 +24,16 @@ async def record(
     *,
     session: str,
     later: Callable[[Event], None],
+    charged: Mapping[str, Any],
     attempt: int = 1,
 ) -> Recorded:
     """Append the events and return the proof. Raises LedgerUnavailable or LedgerRefused.
 
-    `session` names this worker to auditd, `later` takes events to be written when it can be.
+    `session` names this worker to auditd, `later` takes events to be written when it can be, and
+    `charged` is what was set aside for this attempt.
     """
     outgoing = clearance.outgoing
-    intent = evidence.intent(outgoing, session, attempt, clearance.approval)
+    intent = evidence.intent(outgoing, session, attempt, clearance.approval, charged=charged)
     before = outgoing.before if attempt == 1 else ()
     try:
         places = await ledger.append([*before, intent])

@@ -24,12 +24,11 @@ from sekisho.clearance import Recorded
 from sekisho.content import assemble
 from sekisho.errors import BackendFailed, LedgerUnavailable
 from sekisho.model import evidence
-from sekisho.ports import BackendReply, Ledger
+from sekisho.ports import BackendReply, Charge, Ledger
 from sekisho_audit.events import Event, Payload
 
 DONE = b"data: [DONE]"
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "retry-after-ms", "openai-processing-ms"})
-_KEPT_PREFIX = "x-ratelimit-"
 _RELAYED_ERRORS = frozenset({400, 404, 413, 415, 422, 429})
 _CANCELLED = (asyncio.CancelledError, GeneratorExit)
 
@@ -77,13 +76,14 @@ class Stream:
 
 
 class Outcome:
-    """Writes the one outcome of an intent; a second call does nothing."""
+    """Writes the one outcome of an intent, with what it cost; a second call does nothing."""
 
-    def __init__(self, recorded: Recorded, ledger: Ledger, later: Later) -> None:
+    def __init__(self, recorded: Recorded, ledger: Ledger, later: Later, charge: Charge) -> None:
         self._outgoing = recorded.clearance.outgoing
         self._intent = recorded.intent
         self._ledger = ledger
         self._later = later
+        self._charge = charge
         self._settled = False
 
     @property
@@ -91,33 +91,61 @@ class Outcome:
         """Whether an outcome was given, durable now or soon."""
         return self._settled
 
+    @property
+    def left(self) -> Mapping[str, str]:
+        """Headers that tell the client what is left of its limits."""
+        return self._charge.headers()
+
     async def settle(
-        self, status: str, facts: Mapping[str, Any], answer: Payload | None = None
+        self,
+        status: str,
+        facts: Mapping[str, Any],
+        answer: Payload | None = None,
+        *,
+        chars: int = 0,
     ) -> None:
         """Make the outcome durable. Raises LedgerUnavailable after handing it to `later`.
 
-        The write goes on if the caller is cancelled meanwhile: same event id, so never twice.
+        `chars` is how much came back, for a charge where the backend gave no usage. The write goes
+        on if the caller is cancelled meanwhile: same event id, so never twice.
         """
         if self._settled:
             return
         self._settled = True
-        event = evidence.outcome(self._outgoing, self._intent, status, answer, facts)
+        used = self._used(status, facts, chars)
+        told = {**facts, "charged": used}
+        event = evidence.outcome(self._outgoing, self._intent, status, answer, told)
         writing = asyncio.ensure_future(self._ledger.append([event]))
         try:
-            await asyncio.shield(writing)
+            places = await asyncio.shield(writing)
         except LedgerUnavailable:
             self._later(replace(event, payloads=()))
+            self._charge.settle(used, None)
             raise
         except asyncio.CancelledError:
             writing.add_done_callback(lambda done: self._if_lost(done, event))
+            self._charge.settle(used, None)
             raise
+        self._charge.settle(used, places[-1].index)
+
+    def _used(self, status: str, facts: Mapping[str, Any], chars: int) -> Mapping[str, Any]:
+        """What it cost: nothing if the backend refused it or never began to answer.
+
+        A client that hangs up pays for its prompt: the backend has read it.
+        """
+        refused = facts.get("http_status", HTTPStatus.OK) != HTTPStatus.OK
+        if refused or (status == "failed" and not facts.get("bytes")):
+            return {"tokens": 0, "spend_micros": 0}
+        return self._charge.used(facts.get("usage"), chars)
 
     def abandon(self, cause: str) -> None:
         """Give the outcome `failed` without waiting, if none was given: nothing may stay open."""
         if not self._settled:
             self._settled = True
-            facts = {"cause": cause}
+            used = self._charge.used(None, 0)
+            facts = {"cause": cause, "charged": used}
             self._later(evidence.outcome(self._outgoing, self._intent, "failed", None, facts))
+            self._charge.settle(used, None)
 
     def cut(self, cause: str) -> None:
         """Note that the client did not get the last bytes of what the outcome says was sent."""
@@ -148,7 +176,8 @@ async def release(
     reply, outgoing = answer.reply, answer.recorded.clearance.outgoing
     streamed = reply.headers.get("content-type", "").startswith("text/event-stream")
     if reply.status == HTTPStatus.OK and outgoing.stream and streamed:
-        stream = Stream(HTTPStatus.OK, kept_headers(reply.headers, outgoing.exchange))
+        headers = kept_headers(reply.headers, outgoing.exchange, outcome.left)
+        stream = Stream(HTTPStatus.OK, headers)
         relay = _Relay(answer, outcome, keep, answer_bytes_max)
         stream.pieces = relay.pieces(stream)
         stream.abandon = partial(relay.abandon, stream)
@@ -161,11 +190,12 @@ async def gather(answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_m
     reply = answer.reply
     try:
         body = await _read(reply, answer_bytes_max)
-        whole = _judge(reply, body, answer.recorded.clearance.outgoing.exchange)
+        whole = _judge(reply, body, answer.recorded.clearance.outgoing.exchange, outcome.left)
         parsed = _parsed(whole)
         kept = await keep(parsed, answer.log_level) if parsed is not None else None
         facts = _facts(whole.status, parsed) | {"bytes": len(body)}
-        await outcome.settle("released", facts, Payload("answer", body, kept))
+        said = assemble.chars(parsed)
+        await outcome.settle("released", facts, Payload("answer", body, kept), chars=said)
     except BackendFailed as error:
         await outcome.settle("failed", {"http_status": reply.status, "cause": error.code})
         raise
@@ -198,7 +228,9 @@ class _Relay:
                 self._bytes += len(chunk)
                 if self._bytes > self._bytes_max:
                     stream.ended = "answer_too_large"
-                    await self._outcome.settle("stopped", {"cause": "answer_too_large"})
+                    said = assemble.chars(self._whole())
+                    cause = {"cause": "answer_too_large", "bytes": self._bytes}
+                    await self._outcome.settle("stopped", cause, chars=said)
                     yield error_event("answer_too_large", "The answer grew beyond its limit.")
                     return
                 ready = self._ready(chunk)
@@ -210,7 +242,9 @@ class _Relay:
         except BackendFailed as error:
             stream.ended = error.code
             with suppress(LedgerUnavailable):  # told later; the client hears of the backend
-                await self._outcome.settle("failed", {"cause": error.code, "bytes": self._bytes})
+                said = assemble.chars(self._whole())
+                cause = {"cause": error.code, "bytes": self._bytes}
+                await self._outcome.settle("failed", cause, chars=said)
             yield error_event(error.code, error.message)
         except LedgerUnavailable as error:
             stream.ended = error.code
@@ -238,7 +272,12 @@ class _Relay:
         parsed = assemble.completion(body)
         kept = await self._keep(parsed, self._level)
         facts = _facts(200, parsed) | {"bytes": self._bytes, "chunks": len(self._chunks)}
-        await self._outcome.settle("released", facts, Payload("answer", body, kept))
+        said = assemble.chars(parsed)
+        await self._outcome.settle("released", facts, Payload("answer", body, kept), chars=said)
+
+    def _whole(self) -> dict[str, Any]:
+        """What has come so far, as one completion."""
+        return assemble.completion(b"".join(self._chunks))
 
     async def abandon(self, stream: Stream) -> None:
         """For a stream that was closed before it was begun: an unbegun generator runs nothing."""
@@ -252,10 +291,11 @@ class _Relay:
             self._outcome.cut(cause)
             return
         facts = {"cause": cause, "bytes": self._bytes, "chunks": len(self._chunks)}
-        parsed = assemble.completion(b"".join(self._chunks))
+        parsed = self._whole()
         kept = await self._keep(parsed, self._level)
         answer = Payload("answer", b"".join(self._chunks), kept)
-        await self._outcome.settle("cancelled", facts, answer)
+        said = assemble.chars(parsed)
+        await self._outcome.settle("cancelled", facts, answer, chars=said)
 
 
 def cause_of(gone: asyncio.CancelledError) -> str:
@@ -285,13 +325,13 @@ async def _read(reply: BackendReply, bytes_max: int) -> bytes:
     return b"".join(chunks)
 
 
-def _judge(reply: BackendReply, body: bytes, exchange: str) -> Whole:
+def _judge(reply: BackendReply, body: bytes, exchange: str, left: Mapping[str, str]) -> Whole:
     """Answers and the client's own mistakes go through; the backend's troubles become ours.
 
     A backend that rejects our credential must not look like the client's key being wrong.
     """
     if reply.status == HTTPStatus.OK or reply.status in _RELAYED_ERRORS:
-        return Whole(reply.status, kept_headers(reply.headers, exchange), body)
+        return Whole(reply.status, kept_headers(reply.headers, exchange, left), body)
     if reply.status in (401, 403):
         message = "The backend does not accept the gateway's credential. Tell an operator."
         raise BackendFailed(message, code="backend_credential_refused")
@@ -299,13 +339,16 @@ def _judge(reply: BackendReply, body: bytes, exchange: str) -> Whole:
     raise BackendFailed(message)
 
 
-def kept_headers(headers: Mapping[str, str], exchange: str) -> dict[str, str]:
-    """The backend's headers a client may see, and ours: never cookies, nothing of our account."""
-    kept = {
-        name: value
-        for name, value in headers.items()
-        if name in _KEPT_HEADERS or name.startswith(_KEPT_PREFIX)
-    }
+def kept_headers(
+    headers: Mapping[str, str], exchange: str, left: Mapping[str, str]
+) -> dict[str, str]:
+    """The backend's headers a client may see, and ours: never cookies, nothing of our account.
+
+    `left` is what our own limits leave; the backend's `x-ratelimit-*` are those of the account all
+    of us share there, and are not told.
+    """
+    kept = {name: value for name, value in headers.items() if name in _KEPT_HEADERS}
+    kept.update(left)
     kept.setdefault("content-type", "application/json")
     if "x-request-id" in headers:
         kept["x-backend-request-id"] = headers["x-request-id"]

@@ -84,3 +84,31 @@ def test_what_cannot_be_made_is_said_and_not_made(
     assert listed(capsys, config) == []
     assert main(["principal", "list", "--json", "--config", str(config)]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_key_can_be_narrowed_and_handed_on(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scopes and models are listed; the key that takes over has the same."""
+    place = ("--config", str(config))
+    words = ("--principal", "staff-7", "--scopes", "ask,self", "--models", "gpt-*")
+    run(capsys, "create", *place, *words)
+    (old,) = listed(capsys, config)
+    assert (old["scopes"], old["models"]) == (["ask", "self"], ["gpt-*"])
+    made = json.loads(run(capsys, "rotate", *place, old["id"], "--overlap-hours", "1", "--json"))
+    both = listed(capsys, config)
+    assert made["replaces"] == old["id"]
+    assert {row["id"]: row["expires"] for row in both}[old["id"]] == made["old_expires"]
+    assert [row["scopes"] for row in both] == [["ask", "self"]] * 2
+    plain = run(capsys, "rotate", *place, key_id(made["key"]) or "").strip()
+    assert key_id(plain)
+
+
+def test_a_scope_that_does_not_exist_makes_no_key(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A slip must not make a key that opens everything."""
+    words = ("create", "--config", str(config), "--principal", "staff-7", "--scopes", "aks")
+    assert main(["key", *words]) == 1
+    assert "Scopes are" in capsys.readouterr().err
+    assert listed(capsys, config) == []

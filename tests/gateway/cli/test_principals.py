@@ -68,3 +68,69 @@ def test_an_unknown_principal_is_said(
     """`grant` makes nobody; the message names the way to find out who there is."""
     assert main(["principal", "grant", "staff-8", *place, "--roles", "employee"]) == 1
     assert "principal list" in capsys.readouterr().err
+
+
+def shown(
+    capsys: pytest.CaptureFixture[str], place: tuple[str, ...], *words: str
+) -> list[dict[str, Any]]:
+    assert main(["principal", *words, "--json", *place]) == 0
+    rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return rows
+
+
+def test_training_and_owner_are_set(
+    place: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A date is a date; who answers for a service account can change."""
+    row = grant(capsys, place, "--training-until", "2027-01-31")
+    assert row["training_until"] == "2027-01-31T00:00:00Z"
+    for name in (("svc-batch", "--owner", "staff-7"), ("staff-8",)):
+        assert main(["key", "create", *place, "--principal", *name]) == 0
+    capsys.readouterr()
+    (row,) = shown(capsys, place, "grant", "svc-batch", "--owner", "staff-8")
+    assert row["owner"] == "staff-8"
+    with pytest.raises(SystemExit):
+        main(["principal", "grant", "staff-7", *place, "--training-until", "soon"])
+
+
+def test_identities_elsewhere_are_linked_and_unlinked(
+    place: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only those of issuers in the settings, and of certificates."""
+    words = ("--issuer", "certificate", "--subject", "spiffe://corp/batch")
+    (row,) = shown(capsys, place, "link", "staff-7", *words)
+    assert shown(capsys, place, "links", "--principal", "staff-7") == [row]
+    assert row["subject"] == "spiffe://corp/batch"
+    shown(capsys, place, "unlink", *words)
+    assert shown(capsys, place, "links") == []
+    words = ("link", "staff-7", *place, "--issuer", "absent", "--subject", "x")
+    assert main(["principal", *words]) == 1
+    assert "no issuer" in capsys.readouterr().err
+
+
+def test_a_role_is_lent_and_taken_back(
+    place: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For some days from now or from a day; the list shows who stands in for whom."""
+    grant(capsys, place, "--roles", "employee,reviewer")
+    assert main(["key", "create", *place, "--principal", "staff-8"]) == 0
+    capsys.readouterr()
+    words = ("staff-7", "--delegate", "staff-8", "--role", "reviewer", "--days", "14")
+    (row,) = shown(capsys, place, "lend", *words)
+    assert (row["principal"], row["delegate"], row["ended"]) == ("staff-7", "staff-8", None)
+    (ended,) = shown(capsys, place, "take-back", row["id"])
+    assert ended["ended"]
+    assert shown(capsys, place, "delegations") == [ended]
+    assert main(["principal", "delegations", *place]) == 0
+    assert capsys.readouterr().out.split()[:4] == ["id", "principal", "delegate", "role"]
+
+
+def test_who_leaves_is_gone_for_good(
+    place: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The id is not given to anyone again."""
+    (row,) = shown(capsys, place, "leave", "staff-7")
+    assert row["disabled"] is True
+    assert row["left"]
+    assert main(["key", "create", *place, "--principal", "staff-7"]) == 1
+    assert "has left" in capsys.readouterr().err

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekisho.content.assemble import completion, events
+from sekisho.content.assemble import chars, completion, events
 
 
 def _sse(*chunks: object, end: bytes = b"data: [DONE]\n\n") -> bytes:
@@ -72,3 +73,20 @@ def test_comments_and_windows_line_ends_do_not_matter() -> None:
     stream = b": keep-alive\r\n\r\ndata: 1\r\ndata: 2\r\n\r\nevent: x\n\n"
 
     assert [b"1\n2"] == list(events(stream))
+
+
+@pytest.mark.parametrize(
+    ("whole", "count"),
+    [
+        ({"choices": [{"message": {"role": "assistant", "content": "four"}}]}, 4),
+        ({"choices": [{"message": {"content": "a", "reasoning_content": "bc"}}] * 2}, 6),
+        ({"choices": [{"message": {"tool_calls": [{"id": "x", "function": {"name": "f"}}]}}]}, 1),
+        ({"choices": [{"message": {"content": [{"type": "text", "text": "好吗"}]}}]}, 2),
+        ({"choices": "many"}, 0),
+        ({"choices": [None, {}, {"message": None}]}, 0),
+        (None, 0),
+    ],
+)
+def test_how_much_a_completion_says(whole: object, count: int) -> None:
+    """Every text of every choice, reasoning and tool calls included; forms are no words."""
+    assert count == chars(whole)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,12 +15,20 @@ from sekisho.errors import BadRequest, Unavailable
 from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
-from sekisho.model.principal import Principal, Role
-from sekisho.stages.describe import SCAN_INLINE_BYTES_MAX, OfficeHours, describe
+from sekisho.model.limits import Spender, Standing
+from sekisho.model.principal import Authentication, Principal, Role
+from sekisho.stages.describe import (
+    SCAN_INLINE_BYTES_MAX,
+    OfficeHours,
+    describe,
+    spender_of,
+)
+from support.unlimited import Unlimited
 
 CATALOG = Catalog((Backend("backend-1", ("model-*",), "region"),))
 SCANNER = Scanner({"secret": ["top secret"]})
 STAFF = Principal("staff-7", frozenset({Role.REVIEWER, Role.EMPLOYEE}), frozenset({"b", "a"}))
+LIMITER = Unlimited(stands=Standing(3, None, 5, 70, 0, 10))
 NOON_MONDAY_US = 1_763_985_600_000_000  # 2025-11-24 12:00 UTC
 
 
@@ -38,7 +47,9 @@ def exchange(content: Any = "hi", **more: Any) -> Exchange:
 
 async def facts(given: Exchange, principal: Principal = STAFF, scanner: Any = SCANNER) -> Facts:
     """Described at noon on a Monday."""
-    return await describe(given, principal, CATALOG, scanner, NOON_MONDAY_US)
+    return await describe(
+        given, principal, CATALOG, scanner, limiter=LIMITER, now_us=NOON_MONDAY_US
+    )
 
 
 async def test_the_document_keeps_the_contract() -> None:
@@ -204,3 +215,43 @@ def test_office_hours_elsewhere() -> None:
 async def test_sizes(chars: int, size: str) -> None:
     """A small class stands beside the number."""
     assert size == (await facts(exchange("x" * chars))).document["content"]["size"]
+
+
+async def test_what_was_spent_and_what_is_left_are_facts() -> None:
+    """As numbers and as rough percentages; a limit that does not exist is not there."""
+    context = (await facts(exchange())).document["context"]
+    spend = {"day_micros": 5, "month_micros": 70, "day_percent": 0, "month_percent": 10}
+    assert (spend, {"requests_left": 3}) == (context["spend"], context["limits"])
+
+
+async def test_a_model_nobody_offers_costs_no_look_at_the_limits() -> None:
+    """Names that clients make up must not become counters."""
+    document = (await facts(exchange(model="made-up"))).document
+    assert ({}, 0) == (document["context"]["limits"], document["context"]["spend"]["day_micros"])
+
+
+async def test_whose_limits_apply_can_be_read_from_the_facts() -> None:
+    """Also when the exchange is resumed long after, on another worker."""
+    document = (await facts(exchange())).document
+    assert Spender("staff-7", frozenset({"a", "b"}), "model-1", "backend-1") == spender_of(document)
+
+
+@pytest.mark.parametrize(
+    ("how", "owner", "said"),
+    [
+        (Authentication.API_KEY, None, "api_key"),
+        (Authentication.OIDC, None, "oidc"),
+        (Authentication.SESSION, None, "oidc"),
+        (Authentication.HEADER, None, "header"),
+        (Authentication.CERTIFICATE, None, "certificate"),
+        (Authentication.API_KEY, "staff-8", "service"),
+    ],
+)
+async def test_how_the_principal_was_proved_is_a_fact(
+    how: Authentication, owner: str | None, said: str
+) -> None:
+    """Rules may ask for more than a key, or for a person."""
+    who = replace(STAFF, authentication=how, owner=owner, training_until_us=7_000_000)
+    principal = (await facts(exchange(), who)).document["principal"]
+    assert (said, 7) == (principal["authentication"], principal["training_until"])
+    InputWire.model_validate((await facts(exchange(), who)).document)

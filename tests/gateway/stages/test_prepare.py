@@ -9,6 +9,7 @@ from sekisho.errors import DeniedByPolicy
 from sekisho.model.decision import Decision, Effect, Obligations
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
+from sekisho.model.limits import Estimate
 from sekisho.model.outgoing import Outgoing
 from sekisho.stages.prepare import prepare, unchanged
 from support.holds import STAFF
@@ -19,7 +20,7 @@ BODY = b'{ "model":"m", "messages":[{"role":"user","content":"caf\\u00e9"}], "te
 def _prepared(effect: Effect, body: bytes = BODY, **asked: object) -> Outgoing:
     decision = Decision(effect, (), "sha256:0", replace(Obligations(), **asked))
     exchange = Exchange("x1", 0, "chat.completions", body, orjson.loads(body), "127.0.0.1")
-    facts = Facts({}, "demo", ())
+    facts = Facts({"request": {"estimated_tokens": 11}}, "demo", ())
     return prepare(exchange, STAFF, facts, decision, path="/p", before=())
 
 
@@ -54,3 +55,22 @@ def test_approved_bytes_may_not_be_changed_by_todays_obligations() -> None:
     with pytest.raises(DeniedByPolicy) as caught:
         unchanged(leaving)
     assert "policy_changed" == caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("more", "cap", "tokens"),
+    [
+        ({}, None, 0),
+        ({"max_tokens": 5, "max_completion_tokens": 9}, None, 9),
+        ({"max_tokens": 5, "n": 3}, None, 15),
+        ({"max_tokens": 500}, 7, 7),
+        ({}, 7, 7),
+    ],
+)
+def test_what_sending_may_use_at_most(more: dict[str, int], cap: int | None, tokens: int) -> None:
+    """As the bytes that leave ask for it, capped or not, for all the answers together."""
+    body = orjson.dumps({"model": "m", "messages": [], **more})
+    leaving = _prepared(Effect.ALLOW, body, max_tokens=cap)
+
+    assert Estimate(11, tokens) == leaving.estimate
+    assert leaving.estimate == unchanged(replace(leaving, estimate=Estimate(0, 0))).estimate

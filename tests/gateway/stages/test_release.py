@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -17,11 +18,15 @@ from sekisho.clearance import Clearance, Recorded
 from sekisho.errors import BackendFailed, LedgerUnavailable
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.facts import Facts
+from sekisho.model.limits import Estimate, Spender
 from sekisho.model.outgoing import Outgoing
+from sekisho.ports import Ledger
 from sekisho.stages.release import Answer, Outcome, Stream, Whole, release
 from sekisho_audit.events import Appended, Event
+from support.unlimited import BookedCharge
 
 STREAM_HEADERS = {"content-type": "text/event-stream", "set-cookie": "a=b", "x-request-id": "r1"}
+SPENDER = Spender("staff-7", frozenset(), "m", "b")
 CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 
@@ -82,7 +87,9 @@ class Case:
         self.ledger = Notebook()
         self.later: list[Event] = []
         self.answer = Answer(Recorded(Clearance(outgoing, None), "i1", 0), reply)
-        self.outcome = Outcome(self.answer.recorded, self.ledger, self.later.append)  # type: ignore[arg-type]
+        self.charge = BookedCharge(SPENDER, Estimate(10, 100), forced=False)
+        ledger = cast("Ledger", self.ledger)
+        self.outcome = Outcome(self.answer.recorded, ledger, self.later.append, self.charge)
 
     async def run(self, bytes_max: int = 10_000) -> Whole | Stream:
         async def keep(answer: Any, level: str) -> bytes | None:
@@ -221,7 +228,8 @@ async def test_a_whole_answer_is_recorded_before_anyone_sees_it() -> None:
 
     assert isinstance(whole, Whole)
     assert BODY == whole.body
-    assert {"content-type", "x-sekisho-exchange"} == set(whole.headers)
+    ours = {"x-sekisho-exchange", *case.charge.headers()}
+    assert {"content-type", *ours} == set(whole.headers)
     data = case.ledger.events[0].data
     assert ("stop", {"total_tokens": 7}) == (data["finish"], data["usage"])
 
@@ -277,3 +285,77 @@ async def test_an_answer_that_is_not_json_is_refused() -> None:
         await case.run()
 
     assert "backend_malformed" == caught.value.code
+
+
+def outcomes(case: Case) -> list[Any]:
+    """What the outcome says was used, and what the charge was settled with: the same."""
+    (event,) = [
+        event for event in (*case.ledger.events, *case.later) if event.type != "delivery.cut"
+    ]
+    ((used, _),) = case.charge.settled
+    assert used == event.data["charged"]
+    return [event.data["status"], event.data["charged"]["tokens"]]
+
+
+def whole(status: int = 200, **members: Any) -> FakeReply:
+    """A whole answer of the backend."""
+    message = {"message": {"content": "four", "tool_calls": [{"function": {"arguments": "{}"}}]}}
+    body = json.dumps({"choices": [message], **members}).encode()
+    return FakeReply([body], status, {"content-type": "application/json"})
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "tokens"),
+    [
+        (whole(usage={"total_tokens": 33}), "released", 33),
+        (whole(), "released", 10 + 6),
+        (whole(429), "released", 0),
+        (whole(503), "failed", 0),
+        (FakeReply([CHUNK, CHUNK, DONE]), "released", 10 + 4),
+        (FakeReply([CHUNK, BackendFailed("cut")]), "failed", 10 + 2),
+        (FakeReply([BackendFailed("cut")]), "failed", 0),
+        (FakeReply([CHUNK * 400]), "stopped", 10 + 800),
+    ],
+    ids=["told", "untold", "refused", "broken", "streamed", "cut", "never began", "too large"],
+)
+async def test_what_came_back_is_what_is_charged(
+    reply: FakeReply, status: str, tokens: int
+) -> None:
+    """The backend's figure, else the prompt and what came back; a cut stream is not free."""
+    case = Case(reply)
+    with suppress(BackendFailed):
+        stream = await case.run()
+        if isinstance(stream, Stream):
+            async for _ in stream.pieces:
+                pass
+    assert [status, tokens] == outcomes(case)
+
+
+async def test_a_client_that_hangs_up_pays_for_its_prompt_and_what_it_got() -> None:
+    """Otherwise hanging up after the last word would make everything free."""
+    case = Case(FakeReply([CHUNK] * 5))
+    stream = await case.run()
+    assert isinstance(stream, Stream)
+    await anext(stream.pieces)
+    await stream.close()
+    assert ["cancelled", 12] == outcomes(case)
+
+
+@pytest.mark.parametrize("fault", ["fail_before", "fail_after"])
+async def test_a_charge_is_settled_also_when_the_outcome_is_told_later(fault: str) -> None:
+    """Without a place in the ledger, since nobody knows whether it has one."""
+    case = Case(FakeReply([CHUNK, DONE]))
+    setattr(case.ledger, fault, True)
+    await case.pieces()
+    assert [({"tokens": 12, "spend_micros": 0}, None)] == case.charge.settled
+
+
+async def test_what_is_left_is_ours_not_the_backends() -> None:
+    """The account we share there is nobody's business; our own figures are told."""
+    reply = whole()
+    reply.headers["x-ratelimit-remaining-requests"] = "99999"
+    reply.headers["x-ratelimit-limit-tokens"] = "99999"
+    answer = await Case(reply).run()
+    assert isinstance(answer, Whole)
+    assert "7" == answer.headers["x-ratelimit-remaining-requests"]
+    assert "x-ratelimit-limit-tokens" not in answer.headers

@@ -185,6 +185,10 @@ class Keyring:
             self._add({"principal": principal, "pseudonym": known})
         return known
 
+    def known(self, principal: str) -> str | None:
+        """The pseudonym of a principal that has one; asking makes none."""
+        return self._pseudonyms.get(principal)
+
     def key(self, principal: str, month: str) -> bytes:
         """The key of a principal for a month (`2026-11`), made at the first use."""
         known = self._keys.get((principal, month))

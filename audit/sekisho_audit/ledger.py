@@ -27,11 +27,12 @@ from sekisho_audit.errors import Poisoned, Refused, Unusable
 from sekisho_audit.events import RESERVED, Appended, Event
 from sekisho_audit.keyring import Keyring, check_apart, load_secrets
 from sekisho_audit.leaves import Built, LeafBuilder
+from sekisho_audit.open_holds import HoldRecord, OpenHolds
 from sekisho_audit.recover import HOLD_PAYLOADS, State, recover
-from sekisho_audit.rules import MEMORY_EVENTS, Filed, RuleBroken, reviewer
-from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, read_frame
-from sekisho_audit.seal import Unreadable, unseal
+from sekisho_audit.rules import MEMORY_EVENTS, RuleBroken
+from sekisho_audit.scan import EVENTS, PAYLOADS, read_frame
 from sekisho_audit.store import DirectoryLock, SegmentWriter, frame
+from sekisho_audit.usage import Asked, NotKept, Sum
 
 _DAY_US = 86_400 * 1_000_000
 
@@ -52,20 +53,6 @@ class Request:
 
     events: Sequence[Event]
     session: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HoldRecord:
-    """A hold with the content needed to rebuild it; the gateway's port has the same fields."""
-
-    hold: str
-    filed_index: int
-    record: bytes
-    reviews: tuple[Mapping[str, Any], ...]
-    settled: Mapping[str, Any] | None
-    settled_index: int | None
-    intent: bool
-    outcome: str | None
 
 
 @dataclass(slots=True)
@@ -107,6 +94,7 @@ class Ledger:
         self._builder = LeafBuilder(self.origin, self.boot, keyring, now_us)
         self._events = SegmentWriter(directory, EVENTS, segment_bytes=limits.segment_bytes)
         self._payloads = SegmentWriter(directory, PAYLOADS, segment_bytes=limits.segment_bytes)
+        self._holds = OpenHolds(state.book, state.hold_payloads, keyring)
         self._signed: Checkpoint | None = None
         self.poisoned: str | None = None
 
@@ -307,6 +295,7 @@ class Ledger:
                 state.firsts.append(first)
             state.recent.add(built.leaf["id"], built.leaf["n"], offset)
             state.edge.append(built.digest)
+            state.sums.apply(built.leaf)
             held = HOLD_PAYLOADS.get(built.leaf["type"])
             if held:
                 state.hold_payloads.update(
@@ -369,6 +358,25 @@ class Ledger:
         """Events in the ledger, all of them durable."""
         return self._state.edge.size
 
+    def used(self, asked: Sequence[Asked]) -> list[Sum]:
+        """Sums of what was charged in all events of the ledger. Raises Refused."""
+        sums = self._state.sums
+        try:
+            return [sums.of(kind, self._named(kind, name), window) for kind, name, window in asked]
+        except NotKept as error:
+            raise Refused("bad_request", str(error)) from error
+
+    def _named(self, dimension: str, name: str) -> str:
+        return name if dimension != "principal" else self.pseudonym_of(name) or ""
+
+    def pseudonym_of(self, principal: str) -> str | None:
+        """The pseudonym of a principal that the ledger knows. From any thread."""
+        return self._keyring.known(principal)
+
+    def principal_of(self, pseudonym: str) -> str | None:
+        """Who is behind a pseudonym; None after erasure. From any thread."""
+        return self._keyring.principal_of(pseudonym)
+
     def root(self) -> bytes:
         """Root hash over all events."""
         return self._state.edge.root()
@@ -417,54 +425,10 @@ class Ledger:
 
         A hold whose principal was erased cannot be opened and is left out.
         """
-        since = self._now_us() - self._limits.hold_shown_us
-        holds = self._state.book.holds
-        for name in sorted(key for key in holds if key > after):
-            filed = holds[name]
-            if filed.touched_us() >= since or (filed.intent and not filed.outcome):
-                record = self._content(filed.leaf, "hold")
-                if record is not None:
-                    yield self._hold_record(filed, record)
-
-    def _hold_record(self, filed: Filed, record: bytes) -> HoldRecord:
-        settled = filed.settled
-        return HoldRecord(
-            hold=filed.hold,
-            filed_index=filed.leaf["n"],
-            record=record,
-            reviews=tuple(self._review(leaf) for leaf in filed.reviews),
-            settled=None if settled is None else {**settled["data"], "id": settled["id"]},
-            settled_index=None if settled is None else settled["n"],
-            intent=filed.intent is not None,
-            outcome=filed.outcome,
-        )
-
-    def _review(self, leaf: Mapping[str, Any]) -> dict[str, Any]:
-        reason = self._content(leaf, "reason") or b""
-        return {
-            **leaf["data"],
-            "id": leaf["id"],
-            "index": leaf["n"],
-            "at_us": leaf["ts"],
-            "reviewer": self._keyring.principal_of(leaf["actor"]),
-            "person": self._keyring.principal_of(reviewer(leaf)),
-            "reason": reason.decode("utf-8", "replace"),
-        }
-
-    def _content(self, leaf: Mapping[str, Any], name: str) -> bytes | None:
-        for entry in leaf["pl"]:
-            place = self._state.hold_payloads.get(entry.get("ct", ""))
-            if entry["name"] != name or place is None:
-                continue
-            pseudonym, _, month = entry["kref"].partition("/")
-            secret = self._keyring.key_of(self._keyring.principal_of(pseudonym) or "", month)
-            if secret is None:
-                return None
-            try:
-                return unseal(secret, leaf["id"], name, read_frame(*place, PAYLOADS).body)
-            except (BrokenSegment, Unreadable, OSError) as error:
-                raise self._poison(OSError(str(error))) from error
-        return None
+        try:
+            yield from self._holds.open(after, self._now_us() - self._limits.hold_shown_us)
+        except OSError as error:
+            raise self._poison(error) from error
 
 
 # Marks requests of the ledger itself; no worker can have this session, its messages are JSON.

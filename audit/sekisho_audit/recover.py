@@ -31,6 +31,7 @@ from sekisho_audit.scan import (
     segments,
 )
 from sekisho_audit.tree import CompactRange
+from sekisho_audit.usage import Sums
 
 # Payloads of these events are read again when live holds are rebuilt.
 HOLD_PAYLOADS = {"hold.filed": "hold", "hold.review": "reason"}
@@ -91,6 +92,7 @@ class State:
     payloads: Tail = field(default_factory=Tail)
     hold_payloads: dict[str, tuple[Path, int]] = field(default_factory=dict)
     cut: list[tuple[str, int]] = field(default_factory=list)
+    sums: Sums = field(default_factory=Sums)
 
 
 def read_checkpoint(ledger: Path, origin: str, key: VerifierKey) -> Checkpoint | None:
@@ -188,6 +190,7 @@ class _Reader:
         except RuleBroken as error:
             raise Unusable(f"event {index}: {error}; {_MEND}") from error
         state.book.commit()
+        state.sums.apply(leaf)
         state.edge.append(frame.digest)
         state.recent.add(leaf["id"], index, frame.offset)
         self._want(leaf)

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from sekisho_audit.errors import LedgerError, Poisoned, Refused
-from sekisho_audit.ledger import HoldRecord, Ledger, Request
+from sekisho_audit.ledger import Ledger, Request
+from sekisho_audit.open_holds import HoldRecord
+from sekisho_audit.usage import ASKED_MAX
 from sekisho_audit.wire import (
     BLOBS_MAX,
     FRAME_BYTES_MAX,
@@ -177,6 +179,7 @@ class Connection(asyncio.Protocol):
             "bye": self._bye,
             "exchange_keys": self._exchange_keys,
             "open_holds": self._open_holds,
+            "used": self._used,
             "status": self._status,
             "checkpoint": self._checkpoint,
         }
@@ -303,6 +306,23 @@ class Connection(asyncio.Protocol):
 
         self._call(req, run)
 
+    def _used(self, req: int, message: dict[str, Any], _blobs: list[bytes]) -> None:
+        asked = message.get("asked")
+        if type(asked) is not list or not all(map(_is_question, asked)):
+            raise Malformed("`asked` is a list of [dimension, name, window]")
+        if len(asked) > ASKED_MAX:
+            raise Refused("bad_request", f"at most {ASKED_MAX} sums are told at once")
+
+        def run(ledger: Ledger) -> None:
+            try:
+                sums = ledger.used(asked)
+            except Refused as error:
+                self._server.answer(self, _failure(req, error))
+                return
+            self._server.answer(self, {"req": req, "size": ledger.size, "sums": sums})
+
+        self._call(req, run)
+
     def _status(self, req: int, _message: dict[str, Any], _blobs: list[bytes]) -> None:
         writer, sessions = self._server.writer, self._server.session_count
 
@@ -336,6 +356,10 @@ class Connection(asyncio.Protocol):
             self._server.answer(self, _failure(req, error))
 
         self._server.writer.submit(Call(run, failed, ordered=ordered))
+
+
+def _is_question(item: object) -> bool:
+    return type(item) is list and [type(part) for part in item] == [str, str, str]
 
 
 def _failure(req: int, error: LedgerError) -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""Holds that are not over, read back from the ledger with the content needed to build them again.
+
+The book of rules knows them by pseudonyms; here the keys are at hand, so whoever keeps the live
+state of holds gets ids, records and reasons. A hold whose principal was erased cannot be opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sekisho_audit.keyring import Keyring
+from sekisho_audit.rules import Book, Filed, reviewer
+from sekisho_audit.scan import PAYLOADS, BrokenSegment, read_frame
+from sekisho_audit.seal import Unreadable, unseal
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRecord:
+    """A hold with the content needed to rebuild it; the gateway's port has the same fields."""
+
+    hold: str
+    filed_index: int
+    record: bytes
+    reviews: tuple[Mapping[str, Any], ...]
+    settled: Mapping[str, Any] | None
+    settled_index: int | None
+    intent: bool
+    outcome: str | None
+
+
+class OpenHolds:
+    """Reads holds of one ledger. Used by the writer's thread; `places` is kept by the writer."""
+
+    def __init__(
+        self, book: Book, places: Mapping[str, tuple[Path, int]], keyring: Keyring
+    ) -> None:
+        self._book = book
+        self._places = places
+        self._keyring = keyring
+
+    def open(self, after: str, since_us: int) -> Iterator[HoldRecord]:
+        """Holds that something happened to since then, or that are under way; ordered by id.
+
+        Raises OSError if stored content cannot be read any more.
+        """
+        holds = self._book.holds
+        for name in sorted(key for key in holds if key > after):
+            filed = holds[name]
+            if filed.touched_us() >= since_us or (filed.intent and not filed.outcome):
+                record = self._content(filed.leaf, "hold")
+                if record is not None:
+                    yield self._record(filed, record)
+
+    def _record(self, filed: Filed, record: bytes) -> HoldRecord:
+        settled = filed.settled
+        return HoldRecord(
+            hold=filed.hold,
+            filed_index=filed.leaf["n"],
+            record=record,
+            reviews=tuple(self._review(leaf) for leaf in filed.reviews),
+            settled=None if settled is None else {**settled["data"], "id": settled["id"]},
+            settled_index=None if settled is None else settled["n"],
+            intent=filed.intent is not None,
+            outcome=filed.outcome,
+        )
+
+    def _review(self, leaf: Mapping[str, Any]) -> dict[str, Any]:
+        reason = self._content(leaf, "reason") or b""
+        return {
+            **leaf["data"],
+            "id": leaf["id"],
+            "index": leaf["n"],
+            "at_us": leaf["ts"],
+            "reviewer": self._keyring.principal_of(leaf["actor"]),
+            "person": self._keyring.principal_of(reviewer(leaf)),
+            "reason": reason.decode("utf-8", "replace"),
+        }
+
+    def _content(self, leaf: Mapping[str, Any], name: str) -> bytes | None:
+        for entry in leaf["pl"]:
+            place = self._places.get(entry.get("ct", ""))
+            if entry["name"] != name or place is None:
+                continue
+            pseudonym, _, month = entry["kref"].partition("/")
+            secret = self._keyring.key_of(self._keyring.principal_of(pseudonym) or "", month)
+            if secret is None:
+                return None
+            try:
+                return unseal(secret, leaf["id"], name, read_frame(*place, PAYLOADS).body)
+            except (BrokenSegment, Unreadable) as error:
+                raise OSError(str(error)) from error
+        return None

@@ -1,7 +1,8 @@
 """What one SCIM request changes, inside its transaction: rows, principals, and who may be touched.
 
     create user    a new principal, or one who only asks is taken over from the operators
-    active         false shuts the principal out; true lets in whom the directory shut out itself
+    active         false shuts the principal out; true lets in whom the directory shut out itself;
+                   not said changes nothing
     delete user    the principal has left for good; its id is never given to anybody again
     groups         whoever comes, goes or is in a renamed group gets roles and groups anew
 
@@ -101,11 +102,10 @@ class Provisioning:
             **kept_of_user(user),
             **{own: row.document[own] for own in ("groups", _SHUT) if own in row.document},
         }
-        active = user.active is not False
         told = "described"
-        if active == row.disabled:  # the directory wants the other state
-            self._set_active(principal, row, active=active)
-            kept[_SHUT] = not active
+        if user.active is not None and user.active == row.disabled:  # the other state is wanted
+            self._set_active(principal, row, active=user.active)
+            kept[_SHUT] = not user.active
             told = "state"
         row = scim_rows.write(self.change, row, kept)
         self._tell(principal, told)

@@ -224,7 +224,7 @@ def kept_of_user(user: User) -> dict[str, Any]:
     said: Mapping[str, Any] = user.model_dump()
     kept: dict[str, Any] = {
         name: said[name]
-        for name in ("userName", "name", "displayName", "emails", "externalId")
+        for name in ("userName", "name", "displayName", "emails", "externalId", "active")
         if name in said
     }
     _bound(kept)

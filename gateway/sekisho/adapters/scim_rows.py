@@ -134,7 +134,8 @@ def served(row: Row) -> Resource[Any]:
     kept = {name: value for name, value in row.document.items() if name in _SHOWN[row.kind]}
     kept["id"] = row.id
     if row.kind == USER:
-        kept["active"] = not row.disabled
+        if "active" in row.document:  # said at all; how it stands, the principal knows
+            kept["active"] = not row.disabled
         kept["groups"] = [
             {"value": group, "$ref": f"Groups/{group}", "type": "direct"} for group in row.groups
         ]

@@ -23,6 +23,8 @@ from typing import Any, NoReturn
 from sekisho.config.identity import IdentitySettings
 from sekisho.errors import NotAuthenticated
 from sekisho.model.principal import Shown
+from sekisho.web.same_origin import require_same_origin
+from sekisho.web.session_cookie import cookie_name, read_cookie
 
 HOPS_MAX = 16  # proxies in front of one another; a longer list was written by somebody else
 HOP_CHARS_MAX = 80  # an IPv6 address with zone and port
@@ -30,10 +32,8 @@ CLAIM_CHARS_MAX = 256  # a principal id or a certificate's subject; the ledger t
 ASSERTION_CHARS_MAX = 16_384  # a signed token with many groups
 GROUPS_MAX = 200
 PEERS_REMEMBERED = 1024  # addresses whose trust is known without asking every network again
-SESSION_COOKIES = ("__Host-sekisho", "sekisho")  # the first cannot be set by a neighbouring host
-_SAFE_METHODS = frozenset({"GET", "HEAD"})
 _MAPPED_BITS = 96  # ::ffff:0:0/96 holds all of IPv4
-_OWN_SITE = frozenset({b"same-origin", b"none"})
+_OF_PAGES = frozenset({b"sec-fetch-site", b"origin"})
 
 Address = IPv4Address | IPv6Address
 Head = Mapping[bytes, list[bytes]]
@@ -49,8 +49,11 @@ class Reader:
     def __init__(
         self,
         settings: IdentitySettings,
+        public_url: str,
         spoofed: Callable[[Shown, str], None] = nobody_noticed,
     ) -> None:
+        self._public_url = public_url
+        self._cookie = cookie_name(public_url)
         self._spoofed = spoofed
         self._networks = tuple(_network(text) for text in settings.trusted_peers)
         self._user = _name(settings.user_header)
@@ -70,7 +73,8 @@ class Reader:
     def shown(self, scope: Mapping[str, Any]) -> Shown:
         """What this request shows. `scope` is ASGI's: a framework's `request.scope` as well.
 
-        Raises NotAuthenticated (`malformed`, `cross_site`) for a head that must not be believed.
+        Raises NotAuthenticated (`malformed`) for a head that must not be believed, and Forbidden
+        (`cross_site`) if a page of another site made a browser or proxy add a sign-in to it.
         """
         head: dict[bytes, list[bytes]] = {}
         wanted = self._wanted
@@ -85,13 +89,13 @@ class Reader:
             secret=secret,
             ip=peer,
             certificate=_own_tls(scope) if "extensions" in scope else "",
-            session=_session(head) if not secret and b"cookie" in head else "",
+            session=self._session(head) if not secret and b"cookie" in head else "",
         )
         for name in self._claims:
             if name in head:
                 self._spoofed(shown, name.decode())
                 break
-        return shown if secret else _meant(shown, scope)
+        return shown if secret else self._meant(shown, scope)
 
     def address(self, scope: Mapping[str, Any]) -> str:
         """Where the request comes from: the peer, or who a trusted peer says it speaks for.
@@ -135,9 +139,29 @@ class Reader:
             asserted=asserted,
             asserted_groups=groups,
             certificate=certificate,
-            session=_session(head) if not secret and b"cookie" in head else "",
+            session=self._session(head) if not secret and b"cookie" in head else "",
         )
-        return shown if secret else _meant(shown, scope)
+        return shown if secret else self._meant(shown, scope)
+
+    def _session(self, head: Head) -> str:
+        return read_cookie((value.decode("latin-1") for value in head[b"cookie"]), self._cookie)
+
+    def _meant(self, shown: Shown, scope: Mapping[str, Any]) -> Shown:
+        """`shown`, unless a page of another site is behind the request.
+
+        Browsers add cookies and certificates, and proxies names, also to requests that the person
+        in front knows nothing of. A session is only ever a browser's, so its page must be ours; a
+        program with a certificate or behind a proxy says nothing of pages.
+        """
+        if shown.session or shown.asserted or shown.certificate:
+            said = {
+                name.decode("latin-1"): value.decode("latin-1")
+                for name, value in scope["headers"]
+                if name in _OF_PAGES
+            }
+            if shown.session or said:
+                require_same_origin(scope["method"], said, self._public_url)
+        return shown
 
     def _belongs(self, text: str) -> bool:
         try:
@@ -244,42 +268,6 @@ def _own_tls(scope: Mapping[str, Any]) -> str:
     """The client certificate that our own TLS has checked; see `web/tls.py`."""
     tls = scope.get("extensions", {}).get("tls", {})
     return str(tls.get("client_identity", ""))
-
-
-def _session(head: Head) -> str:
-    """The session cookie. Two of the name that counts: one was planted by a neighbouring host."""
-    said: dict[str, set[str]] = {}
-    for pair in b";".join(head[b"cookie"]).decode("latin-1").split(";"):
-        name, _, value = pair.strip().partition("=")
-        if name in SESSION_COOKIES:
-            said.setdefault(name, set()).add(value.strip('"'))
-    values = next((said[name] for name in SESSION_COOKIES if name in said), {""})
-    if len(values) > 1:
-        _refuse("The request has two sessions. Delete this site's cookies and sign in again.")
-    return next(iter(values))
-
-
-def _meant(shown: Shown, scope: Mapping[str, Any]) -> Shown:
-    """`shown`, unless a page of another site made the browser send it.
-
-    Browsers add cookies and certificates, and proxies names, to every request, also to those that
-    the person in front knows nothing of: such a request may look but not change anything.
-    """
-    ambient = shown.session or shown.asserted or shown.certificate
-    if ambient and scope["method"] not in _SAFE_METHODS and not _from_own_page(scope["headers"]):
-        message = "This request came from a page of another site, so your sign-in is not used."
-        raise NotAuthenticated(message, cause="cross_site")
-    return shown
-
-
-def _from_own_page(headers: list[tuple[bytes, bytes]]) -> bool:
-    """What the browser says of the page; one that says nothing is a program with the cookie."""
-    said = dict(headers)
-    site = said.get(b"sec-fetch-site")
-    if site is not None:
-        return site in _OWN_SITE
-    origin = said.get(b"origin")
-    return origin is None or origin.partition(b"://")[2] == said.get(b"host")
 
 
 def _refuse(message: str) -> NoReturn:

@@ -36,7 +36,7 @@ def ledger() -> MemoryLedger:
 @pytest.fixture
 def entrance(ledger: MemoryLedger) -> Entrance:
     refusals = Refusals(ledger, 2, lambda _: None, key_id=lambda _: None, counted=lambda _: None)
-    return Entrance(Reader(IdentitySettings()), refusals)
+    return Entrance(Reader(IdentitySettings(), "http://gate.example"), refusals)
 
 
 async def test_whoever_is_known_gets_in(entrance: Entrance, ledger: MemoryLedger) -> None:

@@ -10,6 +10,7 @@ from sekisho.errors import Overloaded
 from sekisho.model.hold import HoldLimits
 from sekisho.telemetry import Metrics
 from sekisho.web.services import Services
+from support.entrances import entrance
 from support.holds import Desk
 from support.line import People
 
@@ -18,7 +19,11 @@ from support.line import People
 def app(desk: Desk) -> FastAPI:
     """The application, with routes that fail in every way."""
     services = Services(
-        holds=desk.store, ledger=desk.ledger, directory=People(), hold_limits=HoldLimits()
+        holds=desk.store,
+        ledger=desk.ledger,
+        directory=People(),
+        entrance=entrance(desk.ledger),
+        hold_limits=HoldLimits(),
     )
     made = create_app(services, {}, Metrics())
 

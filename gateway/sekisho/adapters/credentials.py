@@ -94,4 +94,4 @@ class Credentials:
             message = "You are not signed in, or were signed out. Sign in again: /login."
             raise NotAuthenticated(message, cause="session_over")
         principal, credential = found
-        return self._keys.by_id(principal, credential, Authentication.SESSION)
+        return self._keys.by_session(principal, credential)

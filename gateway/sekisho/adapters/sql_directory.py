@@ -33,6 +33,7 @@ from sekisho.errors import DirectoryUnavailable, NotAuthenticated
 from sekisho.model.duties import may_hold_together
 from sekisho.model.principal import DEFAULT_SCOPES, Authentication, Principal, Role, Scope
 
+ISSUER_PREFIX = "oidc:"  # of what a token or sign-in is recorded as; no key id has a colon
 POLL_S = 0.5  # half of the second in which a revocation must be seen
 STALE_S = 5.0  # bridges a backup or a migration; longer, a revoked key might still be let in
 
@@ -172,6 +173,21 @@ class SqlDirectory:
             _refuse("no_principal", credential)
         found = known.at(self._now_us())
         return replace(found, credential=credential, authentication=how)
+
+    def by_session(self, principal: str, credential: str) -> Principal:
+        """Whoever signed in with `credential`: with a key, as long as that key opens anything, and
+        for no more than it does. Raises as `by_key`.
+        """
+        if credential.startswith(ISSUER_PREFIX):
+            return self.by_id(principal, credential, Authentication.SESSION)
+        key = self._fresh().keys.get(credential)
+        now_us = self._now_us()
+        if key is None or (key.expires_us is not None and key.expires_us <= now_us):
+            _refuse("session_over", credential)
+        found = key.known.at(now_us)
+        if found.id != principal:
+            _refuse("session_over", credential)
+        return replace(found, authentication=Authentication.SESSION)
 
     def link(self, issuer: str, subject: str) -> Link | None:
         """Whom an identity elsewhere means. Raises DirectoryUnavailable."""

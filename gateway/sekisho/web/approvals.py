@@ -7,17 +7,13 @@ the data path and not here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
-
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
 from sekisho.content.strict_json import NotStrictJSON, parse
-from sekisho.errors import BadRequest, NotAuthenticated, SekishoError, TooLarge
+from sekisho.errors import BadRequest
 from sekisho.holding import review as reviewing
-from sekisho.model.principal import Principal
+from sekisho.model.principal import Scope
 from sekisho.web.approvals_schema import (
     HoldDetail,
     HoldList,
@@ -25,63 +21,22 @@ from sekisho.web.approvals_schema import (
     detail,
     summary,
 )
-from sekisho.web.problems import problem
-from sekisho.web.services import Services
+from sekisho.web.bodies import read_body
+from sekisho.web.callers import Caller, Parts, ProblemRoute, needs
 
 LISTED_MAX = 500  # a queue longer than a person reads; those that end first are in front
 BODY_BYTES_MAX = 16_384  # a review is a word, a binding and a paragraph
 BODY_DEPTH_MAX = 2  # and has no structure
-
-
-class ProblemRoute(APIRoute):
-    """Turns the errors of the line into OpenAI-shaped answers, for routes of this kind."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            try:
-                response = await handler(request)
-            except SekishoError as error:
-                status, headers, body = problem(error)
-                plain = {name.decode(): value.decode("latin-1") for name, value in headers}
-                return Response(body, status, plain)
-            response.headers["cache-control"] = "no-store"
-            return response
-
-        return handle
+BODY_S = 10.0  # for all of it, also over a slow line
 
 
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"], route_class=ProblemRoute)
 
 
-def services(request: Request) -> Services:
-    """What the composition root built."""
-    found: Services = request.app.state.services
-    return found
-
-
-async def authenticated(
-    request: Request, parts: Annotated[Services, Depends(services)]
-) -> Principal:
-    """The principal behind `Authorization: Bearer` or `x-api-key`. Raises NotAuthenticated."""
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        secret = request.headers.get("x-api-key", "")
-    principal = await parts.directory.find(secret.strip()) if secret.strip() else None
-    if principal is None:
-        message = "No API key, or one that is not known, was revoked or has expired."
-        raise NotAuthenticated(message)
-    return principal
-
-
-Parts = Annotated[Services, Depends(services)]
-Asking = Annotated[Principal, Depends(authenticated)]
-
-
 @router.get("")
-async def list_holds(parts: Parts, principal: Asking, status: str = "open") -> HoldList:
+async def list_holds(parts: Parts, principal: Caller, status: str = "open") -> HoldList:
     """Open holds that the caller may decide, and the caller's own."""
+    needs(principal, Scope.REVIEW, Scope.SELF)
     if status != "open":
         raise BadRequest("status must be open.", param="status")
     every = await parts.holds.list_open(LISTED_MAX)
@@ -92,8 +47,9 @@ async def list_holds(parts: Parts, principal: Asking, status: str = "open") -> H
 
 
 @router.get("/{hold_id}")
-async def show_hold(hold_id: str, parts: Parts, principal: Asking) -> HoldDetail:
+async def show_hold(hold_id: str, parts: Parts, principal: Caller) -> HoldDetail:
     """One hold with everything that is bound."""
+    needs(principal, Scope.REVIEW, Scope.SELF)
     return detail(await reviewing.find(parts.holds, principal, hold_id), principal)
 
 
@@ -107,9 +63,10 @@ async def show_hold(hold_id: str, parts: Parts, principal: Asking) -> HoldDetail
     },
 )
 async def review_hold(
-    hold_id: str, request: Request, parts: Parts, principal: Asking
+    hold_id: str, request: Request, parts: Parts, principal: Caller
 ) -> HoldDetail:
     """Approve or deny, with the binding that was shown. Repeating the same answer is safe."""
+    needs(principal, Scope.REVIEW)
     said = await _read_review(request)
     view = await reviewing.review(
         parts.holds,
@@ -125,8 +82,9 @@ async def review_hold(
 
 
 @router.post("/{hold_id}/withdraw")
-async def withdraw_hold(hold_id: str, parts: Parts, principal: Asking) -> HoldDetail:
+async def withdraw_hold(hold_id: str, parts: Parts, principal: Caller) -> HoldDetail:
     """The requester takes a pending hold back."""
+    needs(principal, Scope.ASK, Scope.SELF)
     view = await reviewing.withdraw(parts.holds, parts.ledger, principal, hold_id)
     return detail(view, principal)
 
@@ -136,11 +94,7 @@ async def _read_review(request: Request) -> ReviewRequest:
 
     So it is bounded, read only after the key was checked, and refused if it says a thing twice.
     """
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            raise TooLarge(f"A review has at most {BODY_BYTES_MAX} bytes.")
+    body = await read_body(request, bytes_max=BODY_BYTES_MAX, timeout_s=BODY_S)
     try:
         return ReviewRequest.model_validate(parse(body, depth_max=BODY_DEPTH_MAX))
     except NotStrictJSON as error:

@@ -33,6 +33,7 @@ from sekisho.stages.receive import RawRequest
 from sekisho.stages.release import CLIENT_GONE, Stream, Whole
 from sekisho.telemetry import Metrics
 from sekisho.web.answering import Answering, ASGIApp, Receive, Scope, Send, as_headers
+from sekisho.web.entrance import Entrance
 from sekisho.web.problems import Headers, problem
 from sekisho.web.slots import Slots
 from sekisho.web.waiting import Waiting
@@ -53,12 +54,7 @@ class Asking:
     scope: Scope
     headers: Mapping[bytes, bytes]
     principal: Principal
-
-    @property
-    def client_ip(self) -> str:
-        """The peer's address; a header that claims another is not believed."""
-        client = self.scope.get("client")
-        return str(client[0]) if client else ""
+    client_ip: str
 
 
 Handler = Callable[[Asking, Answering], Awaitable[None]]
@@ -90,10 +86,12 @@ class DataPath:
         limits: Limits,
         rest: ASGIApp,
         *,
+        entrance: Entrance,
         metrics: Metrics,
         can_promise: Callable[[], bool],
     ) -> None:
         self._pipeline = pipeline
+        self._entrance = entrance
         self._waiting = waiting
         self._limits = limits
         self._rest = rest
@@ -156,9 +154,9 @@ class DataPath:
         """Whatever happens becomes one complete answer, unless nobody is there to read it."""
         try:
             self._admit()
-            headers = dict(scope["headers"])
-            principal = await self._pipeline.identify(_secret(headers))
-            await handler(Asking(scope, headers, principal), answer)
+            find = self._pipeline.identify
+            principal, shown = await self._entrance.enter(scope, "data path", find)
+            await handler(Asking(scope, dict(scope["headers"]), principal, shown.ip), answer)
         except asyncio.CancelledError:
             if not answer.gone and not answer.started:
                 await answer.whole(*problem(_stopping()))
@@ -275,14 +273,6 @@ class DataPath:
             text = "Too many large requests at once. Try again in a moment."
             raise Overloaded(text)
         return bool(message.get("more_body", False))
-
-
-def _secret(headers: Mapping[bytes, bytes]) -> str:
-    """The presented key: `Authorization: Bearer …` or `x-api-key`."""
-    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() == b"bearer":
-        return value.strip().decode("latin-1")
-    return headers.get(b"x-api-key", b"").strip().decode("latin-1")
 
 
 def _idempotency_key(value: bytes | None) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sekisho.model.hold import HoldLimits
 from sekisho.ports import Directory, HoldStore, Ledger
+from sekisho.web.entrance import Entrance
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,4 +16,5 @@ class Services:
     holds: HoldStore
     ledger: Ledger
     directory: Directory
+    entrance: Entrance
     hold_limits: HoldLimits

@@ -40,6 +40,10 @@ class Doors:
         self._note(f"id {principal} {credential} {how}")
         return somebody(principal)
 
+    def by_session(self, principal: str, credential: str) -> Principal:
+        self._note(f"signed in {principal} {credential}")
+        return somebody(principal)
+
     async def verify(self, token: str) -> Identity:
         self._note(f"token {token}")
         return IDENTITY
@@ -107,7 +111,7 @@ async def test_a_session_names_a_principal_and_nothing_more() -> None:
     """Roles come from the directory; one that is over is nobody."""
     doors = Doors()
     assert "staff-7" == (await credentials(doors).find(Shown(session="good"))).id
-    assert "id staff-7 oidc:corp session" == doors.asked[-1]
+    assert "signed in staff-7 oidc:corp" == doors.asked[-1]
     with pytest.raises(NotAuthenticated) as caught:
         await credentials(doors).find(Shown(session="over"))
     assert "session_over" == caught.value.cause

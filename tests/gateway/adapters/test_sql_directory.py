@@ -296,3 +296,23 @@ async def test_identities_elsewhere_lead_to_principals(
     with pytest.raises(NotAuthenticated) as caught:
         directory.by_id(known.principal, "oidc:corp", Authentication.OIDC)
     assert caught.value.cause == "no_principal"
+
+
+async def test_a_session_is_worth_what_it_was_begun_with(
+    registry: Registry, directory: SqlDirectory
+) -> None:
+    """A narrowed key gives a narrowed session, a revoked key none; an issuer's stands by itself."""
+    with registry.change() as change:
+        narrow = create(change, "staff-7", PEPPER, KeyTerms(scopes=("self",)))
+    await directory.refresh()
+    found = directory.by_session("staff-7", narrow.id)
+    assert ({Scope.SELF}, Authentication.SESSION) == (found.scopes, found.authentication)
+    assert "staff-7" == directory.by_session("staff-7", "oidc:corp").id
+    with pytest.raises(NotAuthenticated):
+        directory.by_session("bot", narrow.id)
+    with registry.change() as change:
+        revoke(change, narrow.id)
+    await directory.refresh()
+    with pytest.raises(NotAuthenticated) as caught:
+        directory.by_session("staff-7", narrow.id)
+    assert caught.value.cause == "session_over"

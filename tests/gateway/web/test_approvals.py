@@ -12,6 +12,7 @@ from sekisho.model.decision import Threshold
 from sekisho.model.principal import Principal, Role
 from sekisho.web.approvals import BODY_BYTES_MAX, router
 from sekisho.web.services import Services
+from support.entrances import StaticDirectory, entrance
 from support.holds import (
     CANARY,
     REVIEWER,
@@ -38,13 +39,6 @@ PEOPLE = {
         "robot-2", frozenset({Role.REVIEWER}), frozenset(), owner="reviewer-9"
     ),
 }
-
-
-class StaticDirectory:
-    """Satisfies `sekisho.ports.Directory` with a fixed table."""
-
-    async def find(self, secret: str) -> Principal | None:
-        return PEOPLE.get(secret)
 
 
 class Client:
@@ -76,7 +70,10 @@ def _bearer(key: str) -> dict[str, str]:
 async def client(desk: Desk) -> AsyncIterator[Client]:
     app = FastAPI()
     app.include_router(router)
-    app.state.services = Services(desk.store, desk.ledger, StaticDirectory(), desk.limits)
+    doors = entrance(desk.ledger)
+    app.state.services = Services(
+        desk.store, desk.ledger, StaticDirectory(PEOPLE), doors, desk.limits
+    )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         yield Client(http)

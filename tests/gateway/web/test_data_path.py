@@ -11,7 +11,7 @@ import pytest
 
 from sekisho.errors import BackendFailed, DeniedByPolicy, NotAuthenticated
 from sekisho.model.hold import HoldView
-from sekisho.model.principal import Principal
+from sekisho.model.principal import Principal, Shown
 from sekisho.pipeline import Pipeline
 from sekisho.stages.receive import RawRequest
 from sekisho.stages.release import Stream, Whole
@@ -19,6 +19,7 @@ from sekisho.telemetry import Metrics
 from sekisho.web.answering import Message, Receive, Scope, Send
 from sekisho.web.data_path import DataPath, Limits
 from sekisho.web.waiting import Reply, Waiting
+from support.entrances import Notebook, entrance
 
 CHAT = "/v1/chat/completions"
 BODY = b'{"model":"m"}'
@@ -38,10 +39,10 @@ class FakePipeline:
         self.handler: Handler = _answered
         self.asked: list[RawRequest] = []
 
-    async def identify(self, secret: str) -> Principal:
-        if not secret:
+    async def identify(self, shown: Shown) -> Principal:
+        if not shown.secret:
             raise NotAuthenticated("No key.")
-        return Principal(secret, frozenset(), frozenset())
+        return Principal(shown.secret, frozenset(), frozenset())
 
     async def handle(self, _: Principal, raw: RawRequest) -> Whole | Stream | HoldView:
         self.asked.append(raw)
@@ -71,6 +72,7 @@ class Gate:
         self.pipeline = FakePipeline()
         self.metrics = Metrics()
         self.rest_asked: list[str] = []
+        self.refused = Notebook()
         bounds = {
             "body_bytes_max": 100,
             "body_bytes_total_max": 150,
@@ -86,6 +88,7 @@ class Gate:
             cast("Waiting", FakeWaiting()),
             Limits(**{**bounds, **limits}),
             self._rest,
+            entrance=entrance(self.refused),
             metrics=self.metrics,
             can_promise=lambda: self.can_promise,
         )
@@ -346,7 +349,7 @@ async def test_one_principal_does_not_take_every_place() -> None:
     first.hang_up()
     await asking
 
-    assert (503, "too_many_requests_at_once") == (second.status, second.code)
+    assert (429, "too_many_requests_at_once") == (second.status, second.code)
     assert 200 == other.status
 
 

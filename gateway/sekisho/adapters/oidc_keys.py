@@ -20,6 +20,7 @@ import httpx
 import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
+from joserfc.util import urlsafe_b64decode
 
 from sekisho.adapters.oidc_http import IssuerSilent, ask, may_be_asked
 from sekisho.config.identity import IssuerSettings
@@ -269,19 +270,23 @@ def _read_key(entry: dict[str, Any]) -> SigningKey | None:
         return None
     plain = cast("dict[str, str | list[str]]", {"kty": kind, **members})
     try:
+        if kind == "RSA" and not _is_strong(str(members["n"]), str(members["e"])):
+            return None
         key = JWKRegistry.import_key(plain)
-        strong = not isinstance(key, RSAKey) or _is_strong(key)
         thumbprint = key.thumbprint()
     except (JoseError, ValueError, TypeError):
         return None
-    if not strong or not isinstance(key, RSAKey | ECKey | OKPKey):
+    if not isinstance(key, RSAKey | ECKey | OKPKey):
         return None
     return SigningKey(key_id, key, (kind, curve), algorithm, thumbprint)
 
 
-def _is_strong(key: RSAKey) -> bool:
-    numbers = key.public_key.public_numbers()
-    return (
-        RSA_BITS_MIN <= numbers.n.bit_length() <= RSA_BITS_MAX
-        and numbers.e.bit_length() <= RSA_EXPONENT_BITS_MAX
+def _is_strong(modulus: str, exponent: str) -> bool:
+    """Whether an RSA key is neither weak nor a burden. Looked at before it is imported."""
+    if max(len(modulus), len(exponent)) > RSA_BITS_MAX:
+        return False
+    bits, exponent_bits = (
+        int.from_bytes(urlsafe_b64decode(text.encode())).bit_length()
+        for text in (modulus, exponent)
     )
+    return RSA_BITS_MIN <= bits <= RSA_BITS_MAX and exponent_bits <= RSA_EXPONENT_BITS_MAX

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from aiohttp import web
+
+from sekisho.adapters.oidc_http import (
+    ANSWER_BYTES_MAX,
+    IssuerSilent,
+    ask,
+    may_be_asked,
+    open_client,
+)
+from support.oidc import LoopbackIssuer
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[LoopbackIssuer]:
+    async with LoopbackIssuer() as one:
+        yield one
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with open_client() as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://issuer.example/jwks",
+        "https://issuer.example:8443/a?b=c",
+        "http://127.0.0.1:9400/jwks",
+        "http://localhost/jwks",
+        "http://[::1]:80/jwks",
+    ],
+)
+def test_https_and_this_machine_may_be_asked(url: str) -> None:
+    """Keys fetched in clear from elsewhere prove nothing."""
+    assert may_be_asked(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://issuer.example/jwks",
+        "http://localhost.issuer.example/jwks",
+        "http://127.0.0.1.issuer.example/jwks",
+        "http://127.0.0.1@issuer.example/jwks",
+        "https://name:word@issuer.example/jwks",
+        "https:///jwks",
+        "//issuer.example/jwks",
+        "file:///etc/passwd",
+        "ftp://issuer.example/jwks",
+        "https://issuer.example/#part",
+        "https://issuer.example/\njwks",
+        "https://issuer.example:99999/",
+        "https://[::1/",
+        "https://issuer.example/" + "a" * 3000,
+        "",
+        None,
+        17,
+        ["https://issuer.example"],
+    ],
+)
+def test_anything_else_is_never_asked(url: object) -> None:
+    """A document of an issuer must not send us to where we would not go."""
+    assert not may_be_asked(url)
+
+
+async def test_an_answer_is_status_and_json(
+    issuer: LoopbackIssuer, http: httpx.AsyncClient
+) -> None:
+    """A refusal of the issuer is an answer too."""
+    issuer.tokens, issuer.token_status = {"error": "invalid_grant"}, 400
+
+    assert await ask(http, f"{issuer.url}/token", form="a=b") == (400, {"error": "invalid_grant"})
+
+
+async def test_a_redirect_is_not_followed(issuer: LoopbackIssuer, http: httpx.AsyncClient) -> None:
+    """It would lead to a server nobody configured."""
+    issuer.faults["/jwks"] = web.Response(
+        status=302, headers={"location": f"{issuer.url}/token"}, text="{}"
+    )
+
+    assert (await ask(http, f"{issuer.url}/jwks"))[0] == 302
+    assert issuer.asked["/token"] == 0
+
+
+async def test_no_cookie_is_kept(issuer: LoopbackIssuer, http: httpx.AsyncClient) -> None:
+    """One client serves many people."""
+    issuer.faults["/jwks"] = web.Response(text="{}", headers={"set-cookie": "who=one; Path=/"})
+
+    await ask(http, f"{issuer.url}/jwks")
+    await ask(http, f"{issuer.url}/jwks")
+
+    assert issuer.asked["/jwks"] == 2
+    assert issuer.cookies == []
+
+
+async def test_the_proxy_of_the_environment_is_ignored(
+    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sets an environment variable must not choose whose keys we see."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    async with open_client() as http:
+        assert (await ask(http, f"{issuer.url}/jwks"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<html>", '{"a":1,"a":2}', '{"a":1} x', "[" * 40, '{"a":NaN}']
+)
+async def test_what_is_not_one_json_document_is_no_answer(
+    text: str, issuer: LoopbackIssuer, http: httpx.AsyncClient
+) -> None:
+    """Two parsers must not see different keys in it."""
+    issuer.faults["/jwks"] = web.Response(text=text)
+
+    with pytest.raises(IssuerSilent):
+        await ask(http, f"{issuer.url}/jwks")
+
+
+async def test_a_large_answer_is_no_answer(issuer: LoopbackIssuer, http: httpx.AsyncClient) -> None:
+    """Our memory is not an issuer's to fill."""
+    issuer.faults["/jwks"] = web.Response(text='"' + "a" * ANSWER_BYTES_MAX + '"')
+
+    with pytest.raises(IssuerSilent, match="bytes"):
+        await ask(http, f"{issuer.url}/jwks")
+
+
+async def test_a_compressed_answer_is_no_answer(
+    issuer: LoopbackIssuer, http: httpx.AsyncClient
+) -> None:
+    """A small one could unpack to any size."""
+    issuer.faults["/jwks"] = web.Response(
+        body=gzip.compress(b"{}"), headers={"content-encoding": "gzip"}
+    )
+
+    with pytest.raises(IssuerSilent, match="compressed"):
+        await ask(http, f"{issuer.url}/jwks")
+
+
+async def test_a_closed_port_is_no_answer(http: httpx.AsyncClient) -> None:
+    """The text says what happened and not what was sent."""
+    with pytest.raises(IssuerSilent, match="ConnectError"):
+        await ask(http, "http://127.0.0.1:9/jwks", form="code=canary")

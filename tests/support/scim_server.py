@@ -92,7 +92,7 @@ class ScimServer:
             Table.of(self.scim.settings),
         )
         endpoint = ScimEndpoint(
-            Entrance(Reader(IdentitySettings()), refusals),
+            Entrance(Reader(IdentitySettings(), self.url.removesuffix(PREFIX)), refusals),
             find,
             provider(),
             kept.of,

@@ -12,13 +12,14 @@ the request, so separation of duties (`Change.set_roles`) judges the outcome and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from scim2_models import (
     ForbiddenException,
     InvalidValueException,
     MutabilityException,
+    PayloadTooLargeException,
     SCIMException,
     UniquenessException,
 )
@@ -29,6 +30,7 @@ from sekisho.adapters.key_desk import changed
 from sekisho.adapters.registry_schema import principals
 from sekisho.adapters.scim_people import (
     GROUP,
+    JOINS_MAX,
     USER,
     Group,
     Table,
@@ -40,7 +42,7 @@ from sekisho.adapters.scim_people import (
     user_key,
 )
 from sekisho.adapters.scim_rows import Row
-from sekisho.adapters.sql_registry import GROUPS_MAX, Change
+from sekisho.adapters.sql_registry import GROUPS_MAX, Change, PrincipalRow
 from sekisho.errors import Forbidden
 from sekisho.model.principal import Principal, Role
 from sekisho_audit.events import Event
@@ -85,7 +87,7 @@ class Provisioning:
         self._give(row)
         if user.active is False:
             row = self._shut_out(row, kept)
-        self._tell(name, "created" if known is None else "granted")
+        self._tell(self.change.get(name), "created" if known is None else "granted")
         return row
 
     def update_user(self, row: Row, user: User) -> Row:
@@ -108,7 +110,7 @@ class Provisioning:
             kept[_SHUT] = not user.active
             told = "state"
         row = scim_rows.write(self.change, row, kept)
-        self._tell(principal, told)
+        self._tell(self.change.get(principal), told)
         return row
 
     def delete_user(self, row: Row) -> None:
@@ -118,8 +120,7 @@ class Provisioning:
             rest = [member for member in group.members if member != row.id]
             scim_rows.write(self.change, group, {**group.document, "members": rest})
         scim_rows.remove(self.change, row)
-        self.change.leave(principal)
-        self._tell(principal, "left")
+        self._tell(self.change.leave(principal), "left")
 
     def _may_take_over(self, name: str) -> None:
         """Raises unless the principal of that name only asks, so that nothing is gained by it.
@@ -206,7 +207,7 @@ class Provisioning:
         self._part(row.id, self._users(sorted(gone)))
         self._join(row.id, self._users(sorted(come)))
         if name != row.name and meaning != self._table.meaning(row.name):
-            for user in self._users(sorted(set(after).intersection(before))):
+            for user in _few(self._users(sorted(set(after).intersection(before)))):
                 self._renew(user)
         return written
 
@@ -215,14 +216,14 @@ class Provisioning:
         self._part(row.id, self._users(row.members))
         scim_rows.remove(self.change, row)
 
-    def _join(self, group: str, users: Iterable[Row]) -> None:
-        for user in users:
+    def _join(self, group: str, users: Sequence[Row]) -> None:
+        for user in _few(users):
             groups = [*user.groups, group]
             if len(groups) > GROUPS_MAX:
                 raise InvalidValueException(detail=f"A user is in at most {GROUPS_MAX} groups.")
             self._renew(self._placed(user, groups))
 
-    def _part(self, group: str, users: Iterable[Row]) -> None:
+    def _part(self, group: str, users: Sequence[Row]) -> None:
         for user in users:
             self._renew(self._placed(user, [one for one in user.groups if one != group]))
 
@@ -230,26 +231,31 @@ class Provisioning:
         return scim_rows.write(self.change, user, {**user.document, "groups": list(groups)})
 
     def _renew(self, user: Row) -> None:
-        if self._give(user):
-            self._tell(self._principal(user), "granted")
+        after = self._give(user)
+        if after is not None:
+            self._tell(after, "granted")
 
-    def _give(self, user: Row) -> bool:
-        """Set the person's roles and groups; whether that changed any."""
+    def _give(self, user: Row) -> PrincipalRow | None:
+        """Set the person's roles and groups; how the principal is then, or None if it was so."""
         principal = self._principal(user)
-        if self.change.get(principal).left_us is not None:
-            return False  # an operator said so; nothing is given any more
+        if user.left:
+            return None  # an operator said so; nothing is given any more
         groups, roles = self._table.given(self._names(user.groups))
-        names = frozenset(role.value for role in roles)
-        if self.change.given(principal, SOURCE) == (names, groups):
-            return False
+        had_roles, had_groups = self.change.given(principal, SOURCE)
+        after = None
+        if had_roles != {role.value for role in roles}:
+            after = self._give_roles(principal, roles)
+        if had_groups != groups:
+            after = self.change.set_groups(principal, groups, SOURCE)
+        return after
+
+    def _give_roles(self, principal: str, roles: frozenset[Role]) -> PrincipalRow:
+        """Raises Barred for roles that one person must not hold together."""
         try:
-            self.change.set_roles(principal, roles, SOURCE)
+            return self.change.set_roles(principal, roles, SOURCE)
         except Forbidden as error:
-            raise Barred(
-                principal, InvalidValueException(detail=f"{principal}: {error.message}")
-            ) from error
-        self.change.set_groups(principal, groups, SOURCE)
-        return True
+            told = InvalidValueException(detail=f"{principal}: {error.message}")
+            raise Barred(principal, told) from error
 
     def _names(self, groups: Sequence[str]) -> list[str]:
         """The groups' names as they are compared."""
@@ -271,6 +277,13 @@ class Provisioning:
         if scim_rows.by_name(self.change, kind, name) is not None:
             raise UniquenessException(detail=f"There is a {kind} with this name already.")
 
-    def _tell(self, principal: str, what: str) -> None:
-        row = self.change.get(principal)
+    def _tell(self, row: PrincipalRow, what: str) -> None:
         self.events.append(changed(row, what, source=SOURCE, actor=self._client.id))
+
+
+def _few(users: Sequence[Row]) -> Sequence[Row]:
+    if len(users) > JOINS_MAX:
+        raise PayloadTooLargeException(
+            detail=f"At most {JOINS_MAX} members can be given something in one request."
+        )
+    return users

@@ -48,7 +48,10 @@ GROUP = "Group"
 
 TEXT_CHARS_MAX = 320  # the longest e-mail address; longer names are no names
 EMAILS_MAX = 10
-MEMBERS_MAX = 5_000  # of one group; a change of them is one transaction, which others wait for
+MEMBERS_MAX = 5_000  # of one group
+JOINS_MAX = (
+    1_000  # in one request, a transaction that others wait for; who leaves is never too many
+)
 RESULTS_MAX = 200  # of one page; a directory reads pages
 
 

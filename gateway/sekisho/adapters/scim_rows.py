@@ -24,12 +24,12 @@ from sekisho.adapters.sql_registry import Change, now_us
 IDS_AT_ONCE = 500  # SQLite takes a bounded number of parameters
 
 _FROM = scim_resources.outerjoin(principals, principals.c.id == scim_resources.c.principal)
-_ROWS = select(scim_resources, principals.c.disabled).select_from(_FROM)
+_ROWS = select(scim_resources, principals.c.disabled, principals.c.left_us).select_from(_FROM)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One provisioned resource. `disabled` is the principal's state; a group has none."""
+    """One provisioned resource. `disabled` and `left` are its principal's; a group has none."""
 
     id: str
     kind: str
@@ -40,6 +40,7 @@ class Row:
     created_us: int
     changed_us: int
     disabled: bool = False
+    left: bool = False
 
     @property
     def etag(self) -> str:
@@ -207,6 +208,7 @@ def _rows(
             created_us=row.created_us,
             changed_us=row.changed_us,
             disabled=bool(row.disabled),
+            left=row.left_us is not None,
         )
 
 

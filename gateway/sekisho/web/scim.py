@@ -72,7 +72,7 @@ class ScimLimits:
         8_192  # what we keep is far shorter; a certificate is dropped, not refused
     )
     expression_chars_max: int = 1_024  # a filter or path; directories send some dozens
-    operations_max: int = 200  # of one PATCH
+    operations_max: int = 100  # of one PATCH; each may walk through all members of a group
     parameters_max: int = 20
     at_once_max: int = 16  # waiting for their turn
 

@@ -45,8 +45,13 @@ class TestContract(ScimStorageContract):
         return users
 
     @pytest.mark.parametrize("left_out", ["members", "members.value"])
-    def test_get_keeps_what_the_response_returns(
-        self, storage: Any, user_type: Any, group_type: Any, user_model: Any, group_model: Any,
+    def test_get_keeps_what_the_response_returns(  # noqa: PLR0917 - the library's signature
+        self,
+        storage: Any,
+        user_type: Any,
+        group_type: Any,
+        user_model: Any,
+        group_model: Any,
         left_out: str,
     ) -> None:
         """As the library's, without `members.display`, which we do not keep."""

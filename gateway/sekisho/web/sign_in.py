@@ -7,7 +7,6 @@ too. A session names the principal alone: roles and groups come from the directo
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
@@ -18,12 +17,14 @@ from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from sekisho.errors import BadRequest, NotAuthenticated, SekishoError, TooLarge, TooSlow
+from sekisho.errors import BadRequest, NotAuthenticated, SekishoError
 from sekisho.model.identity import Identity
 from sekisho.model.ids import uuid7
-from sekisho.model.principal import Principal, Shown
+from sekisho.model.principal import Authentication, Principal, Shown
 from sekisho.ports import Directory, Ledger
 from sekisho.web import sign_in_page
+from sekisho.web.bodies import read_body
+from sekisho.web.callers import Caller, ProblemRoute
 from sekisho.web.problems import problem
 from sekisho.web.same_origin import local_path, require_same_origin
 from sekisho.web.session_cookie import LOGIN, LOGIN_S, cookie_name, read_cookie, set_cookie
@@ -33,6 +34,9 @@ FORM_BYTES_MAX = 4_096  # a key and a path
 FORM_S = 5.0
 FIELDS_MAX = 4
 QUERY_FIELDS_MAX = 16  # of an issuer's answer; three or four have a meaning
+BY_KEY = "api_key"  # the issuer of sessions that began with a key
+# A token may live for minutes, the session it began would for hours.
+ONLY_KEYS = "Only a Sekisho key begins a session here; with a sign-in service, use its button."
 HOME = "/login"  # says who is signed in; where one goes who wanted nothing else
 
 
@@ -79,8 +83,8 @@ class Refusals(Protocol):
 class SignIn:
     """What these routes are given, found at `app.state.sign_in`.
 
-    `principal_for` finds or makes the principal of an identity; `shown` reads a request, believing
-    headers of trusted peers only.
+    `principal_for` finds or makes the principal of an identity; `address` is where a request (its
+    ASGI scope) comes from.
     """
 
     directory: Directory
@@ -89,7 +93,7 @@ class SignIn:
     login: Login
     refusals: Refusals
     principal_for: Callable[[Identity], Awaitable[Principal]]
-    shown: Callable[[Request], Shown]
+    address: Callable[[Mapping[str, Any]], str]
     public_url: str
 
 
@@ -111,7 +115,7 @@ class PageRoute(APIRoute):
 
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-me_router = APIRouter(prefix="/v1/me", tags=["self"])
+me_router = APIRouter(prefix="/v1/me", tags=["self"], route_class=ProblemRoute)
 
 
 def parts(request: Request) -> SignIn:
@@ -149,12 +153,12 @@ async def sign_in_by_key(request: Request, here: Parts) -> Response:
     return_to = local_path(form.get("return_to", HOME)) or HOME
     shown = Shown(secret=form.get("key", "").strip(), ip=_ip(request, here))
     try:
-        principal = await here.directory.find(shown)
+        principal = await _by_key(here, shown)
     except NotAuthenticated as error:
-        refusal = await here.refusals.refused(shown, error, "POST /login")
+        refusal = await here.refusals.refused(shown, error, "sign-in")
         page = sign_in_page.sign_in(here.login.issuers, return_to, refusal.message)
         return HTMLResponse(page, refusal.status, _retry(refusal))
-    return await _begin(request, here, principal, principal.authentication.value, return_to)
+    return await _begin(request, here, principal, BY_KEY, return_to)
 
 
 @router.get("/login/{issuer}")
@@ -205,14 +209,8 @@ class Me(BaseModel):
 
 
 @me_router.get("")
-async def me(request: Request, response: Response, here: Parts) -> Me:
+async def me(principal: Caller) -> Me:
     """Who one is here, by key, token or session."""
-    shown = here.shown(request)
-    try:
-        principal = await here.directory.find(shown)
-    except NotAuthenticated as error:
-        raise await here.refusals.refused(shown, error, "/v1/me") from error
-    response.headers["cache-control"] = "no-store"
     return Me(
         id=principal.id,
         roles=sorted(role.value for role in principal.roles),
@@ -223,6 +221,13 @@ async def me(request: Request, response: Response, here: Parts) -> Me:
         stands_in_for=sorted(principal.stands_in_for),
         scopes=sorted(scope.value for scope in principal.scopes),
     )
+
+
+async def _by_key(here: SignIn, shown: Shown) -> Principal:
+    principal = await here.directory.find(shown)
+    if principal.authentication is not Authentication.API_KEY:
+        raise NotAuthenticated(ONLY_KEYS, cause="wrong_type", credential=principal.credential)
+    return principal
 
 
 async def _begin(
@@ -268,7 +273,7 @@ def _session(request: Request, here: SignIn) -> str:
 
 
 def _ip(request: Request, here: SignIn) -> str:
-    return here.shown(request).ip
+    return here.address(request.scope)
 
 
 def _redirect(url: str, *cookies: str) -> Response:
@@ -307,15 +312,7 @@ async def _form(request: Request) -> dict[str, str]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise BadRequest("This is not the form of the sign-in page.")
-    body = b""
-    try:
-        async with asyncio.timeout(FORM_S):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > FORM_BYTES_MAX:
-                    raise TooLarge(f"This form has at most {FORM_BYTES_MAX} bytes.")
-    except TimeoutError as error:
-        raise TooSlow("The form did not arrive in time.") from error
+    body = await read_body(request, bytes_max=FORM_BYTES_MAX, timeout_s=FORM_S)
     try:
         fields = parse_qsl(
             body.decode("ascii"),

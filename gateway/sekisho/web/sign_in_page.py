@@ -36,14 +36,15 @@ HEADERS = {
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    # Not `no-referrer`: browsers would then send `Origin: null` with our own forms.
-    "referrer-policy": "same-origin",
     "cache-control": "no-store",
 }
 
+# Every answer says `referrer-policy: no-referrer`, by which a browser sends `Origin: null` even
+# with our own forms; the page itself says otherwise, for browsers without `Sec-Fetch-Site`.
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="same-origin">
 <title>{title} · Sekisho</title><style>{style}</style></head>
 <body><main><h1>{title}</h1>
 {body}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import IntEnum, StrEnum
 from fnmatch import fnmatchcase
@@ -65,6 +66,9 @@ _KINDS = {
     Metric.SPEND_PER_MONTH: (Unit.MICROS, Window.MONTH),
     Metric.CONCURRENT: (Unit.PLACES, Window.NONE),
 }
+
+
+_FORMATS = {Window.MINUTE: "%Y-%m-%dT%H:%M", Window.DAY: "%Y-%m-%d", Window.MONTH: "%Y-%m"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,3 +210,9 @@ def as_money(amount_micros: int) -> str:
     whole, rest = divmod(abs(amount_micros), MICROS)
     decimals = f"{rest:06d}".rstrip("0")
     return f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}"
+
+
+def window_name(window: Window, start_us: int) -> str:
+    """How `Ledger.used` is asked for a window: `m2026-11-24T15:04`, `d2026-11-24`, `M2026-11`."""
+    start = datetime.fromtimestamp(start_us // MICROS, UTC)
+    return f"{window}{start:{_FORMATS[window]}}"

@@ -1,0 +1,102 @@
+"""What tests of limits stand on: a ledger that only sums, rules from lines, a store with faults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from sekisho.adapters.policy_data import PolicyData, usage_rules
+from sekisho.adapters.redis_holds import connect
+from sekisho.adapters.redis_leases import LeaseStore
+from sekisho.errors import LedgerUnavailable
+from sekisho.model.limits import Spender
+from sekisho.model.prices import UsageRules
+from sekisho.ports import Used
+
+ALWAYS = 1_000_000
+PRICES = {"currency": "USD", "models": {"m*": {"input": 1, "output": 1}}}  # a token is a micro
+
+
+def rules(*limits: Mapping[str, Any], prices: Mapping[str, Any] | None = None) -> UsageRules:
+    """The rules that these lines of data.yaml make."""
+    document: dict[str, Any] = {"limits": list(limits), "prices": prices or PRICES}
+    for part in ("groups", "hosted_tools", "function_tools", "unknown_fields", "labels"):
+        document[part] = {}
+    for part in ("entities", "hold", "records"):
+        document[part] = {}
+    PolicyData.model_validate(document)
+    return usage_rules(document)
+
+
+def spender(name: str = "staff-7", *groups: str, model: str = "m-1") -> Spender:
+    """Somebody who asks backend b-1."""
+    return Spender(name, frozenset(groups), model, "b-1")
+
+
+def windows_now() -> tuple[str, str, str]:
+    """The windows of this moment, as the ledger names them."""
+    now = datetime.now(UTC)
+    return now.strftime("m%Y-%m-%dT%H:%M"), now.strftime("d%Y-%m-%d"), now.strftime("M%Y-%m")
+
+
+class SumLedger:
+    """The sums of charged outcomes by (dimension, name, window); of `Ledger` what limits need."""
+
+    origin = "ledger.example/test"
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.down = False
+        self.asked = 0
+        self.sums: dict[tuple[str, str, str], tuple[int, int, int]] = {}
+
+    def outcome(self, who: Spender, used: Mapping[str, Any]) -> int:
+        """Record what an exchange cost; its place."""
+        for dimension, name in who.names:
+            for window in windows_now():
+                key = (dimension, name, window)
+                requests, tokens, spend = self.sums.get(key, (0, 0, 0))
+                spend += used["spend_micros"]
+                self.sums[key] = (requests + 1, tokens + used["tokens"], spend)
+        self.size += 1
+        return self.size - 1
+
+    async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
+        if self.down:
+            raise LedgerUnavailable("the ledger is away")
+        self.asked += 1
+        return Used(self.size, [self.sums.get(one, (0, 0, 0)) for one in asked])
+
+
+class FaultyStore(Redis):
+    """`lose_before` and `lose_after` say how many calls of a script, by name, still fail."""
+
+    lose_before: dict[str, int]
+    lose_after: dict[str, int]
+    calls: list[str]
+    names: Mapping[str, str]
+
+    @classmethod
+    def to(cls, url: str) -> FaultyStore:
+        """A client as the limiter gets it, with faults."""
+        client = cls(connection_pool=connect(url).connection_pool)
+        client.auto_close_connection_pool = True
+        client.lose_before, client.lose_after, client.calls = {}, {}, []
+        client.names = {digest: name for name, digest in LeaseStore.digests().items()}
+        return client
+
+    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        name = self.names.get(sha, "?")
+        self.calls.append(name)
+        if self.lose_before.get(name, 0) > 0:
+            self.lose_before[name] -= 1
+            raise RedisConnectionError("lost before it ran")
+        answer = await super().evalsha(sha, numkeys, *keys_and_args)
+        if self.lose_after.get(name, 0) > 0:
+            self.lose_after[name] -= 1
+            raise RedisConnectionError("its reply was lost")
+        return answer

@@ -24,14 +24,14 @@ from sekisho.web.credentials import Reader
 from sekisho.web.entrance import Entrance
 from sekisho.web.refusals import Refusals
 from sekisho.web.scim import PREFIX, ScimEndpoint, ScimLimits
-from support.scim import CLIENT, Scim
+from support.scim import CLIENT, OWNER, Scim
 
 PEPPER = b"p" * 32
 WAIT_S = 20
 
 
 class ScimServer:
-    """Serves `scim` until it is left. `key` opens it; `key_for` makes others."""
+    """Serves `scim` until it is left. `key` opens it; keys made later are known within a second."""
 
     def __init__(self, scim: Scim, limits: ScimLimits | None = None) -> None:
         self.scim = scim
@@ -41,6 +41,7 @@ class ScimServer:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._server: uvicorn.Server | None = None
         self.key = self.key_for(CLIENT.id, "scim")
+        self.other_keys = (self.key_for(OWNER), self.key_for(OWNER, "admin", "self"))
 
     @property
     def url(self) -> str:
@@ -57,7 +58,7 @@ class ScimServer:
         """A client that shows a key."""
         return httpx.Client(
             base_url=self.url,
-            headers={"authorization": f"Bearer {self.key if key is None else key}"},
+            headers={} if key == "" else {"authorization": f"Bearer {key or self.key}"},
             timeout=WAIT_S,
             trust_env=False,
         )

@@ -168,6 +168,7 @@ def _narrowed(kinds: Collection[str], tree: Any) -> Sequence[ColumnElement[bool]
         not isinstance(tree, Comparison)
         or tree.op != CompareOperator.eq
         or not isinstance(tree.value, str)
+        or not tree.value.isprintable()  # nothing like it is stored, and SQLite may not take it
         or len(kinds) != 1
     ):
         return ()

@@ -83,7 +83,7 @@ class RegistryStorage(ScimStorage):
         position: Any = None,  # noqa: ARG002 - pages are counted, there are no cursors
     ) -> SearchPage:
         kinds = [_kind(one) for one in resource_types]
-        start = search_request.start_index_0 or 0
+        start = min(search_request.start_index_0 or 0, RESOURCES_MAX)
         size = search_request.count
         with self._kept.registry.reading() as look:
             if search_request.filter is None and search_request.sort_by is None:

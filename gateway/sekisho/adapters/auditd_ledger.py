@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.model.ids import uuid7
-from sekisho.ports import ExchangeKeys, LedgerHold
+from sekisho.ports import ExchangeKeys, ExchangePage, LedgerHold, Used
 from sekisho_audit.events import Appended, Event
 from sekisho_audit.wire import Malformed, Message, Splitter, check_socket_path, encode, pack_events
 
@@ -188,6 +188,25 @@ class AuditdLedger:
                 holds.append(LedgerHold(record=record, **fields))
             more = reply["more"]
         return holds
+
+    async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
+        """See the port."""
+        reply, _ = await self._ask({"op": "used", "asked": list(asked)})
+        sums = [(requests, tokens, spend) for requests, tokens, spend in reply["sums"]]
+        return Used(reply["size"], sums)
+
+    async def exchanges(self, principal: str, before: str, limit: int) -> ExchangePage:
+        """See the port."""
+        question = {"op": "exchanges", "principal": principal, "before": before, "limit": limit}
+        reply, _ = await self._ask(question)
+        return ExchangePage(reply["data"], reply["after"], reply["indexed"], reply["size"])
+
+    async def exchange(self, principal: str, exchange: str) -> Mapping[str, Any] | None:
+        """See the port."""
+        question = {"op": "exchange", "principal": principal, "exchange": exchange}
+        reply, _ = await self._ask(question)
+        found: Mapping[str, Any] | None = reply["exchange"]
+        return found
 
     async def status(self) -> Mapping[str, Any]:
         """Auditd's own figures: size, root, boot, queue, sessions, free disk. For operators."""

@@ -333,7 +333,6 @@ class Leases:
         left: int,
         size: int,
         share: int,
-        need: int,
     ) -> None:
         """The store's answer to what was said of `counter`."""
         lease = counter.lease
@@ -350,9 +349,8 @@ class Leases:
         lease.claim += grant
         lease.free += grant
         lease.left = left
-        if need:
-            counter.need = need
-        lease.keep = 2 * max(counter.need, left // share) if left >= counter.need else 0
+        batch = max(counter.need, grant, left // share)
+        lease.keep = 2 * batch if left >= counter.need else 0
         if joining:
             owed, counter.owed = counter.owed, []
             for entry in owed:

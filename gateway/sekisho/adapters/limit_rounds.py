@@ -128,16 +128,16 @@ class Rounds:
         sent_s = self._now_s()
         now_us, answers = await self._store.take(asks)
         absent = []
-        for place, ((counter, need), ask, told) in enumerate(zip(some, asks, answers, strict=True)):
+        for place, ((counter, _), ask, told) in enumerate(zip(some, asks, answers, strict=True)):
             if told.status == "absent":
                 absent.append((place, told.start))
             elif told.status == "ok" and ask.fold:
                 self._leases.folded(counter)
             elif told.status == "ok":
-                self._granted(counter, need, told, sent_s + (told.ends_us - now_us) / 1e6)
+                self._granted(counter, told, sent_s + (told.ends_us - now_us) / 1e6)
         return absent
 
-    def _granted(self, counter: Counter, need: Need, told: Told, until_s: float) -> None:
+    def _granted(self, counter: Counter, told: Told, until_s: float) -> None:
         self._leases.granted(
             counter,
             epoch=told.epoch,
@@ -147,7 +147,6 @@ class Rounds:
             left=told.left,
             size=told.size,
             share=self._share,
-            need=need[1],
         )
 
     async def _begun(

@@ -6,11 +6,12 @@ because it is what every exchange waits for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
+from typing import Any
 
 from sekisho.errors import LedgerRefused, LedgerUnavailable
-from sekisho.ports import ExchangeKeys, Ledger, LedgerHold
+from sekisho.ports import ExchangeKeys, ExchangePage, Ledger, LedgerHold, Used
 from sekisho.telemetry import Metrics
 from sekisho_audit.events import Appended, Event
 
@@ -45,3 +46,15 @@ class MeasuredLedger:
     async def open_holds(self) -> Sequence[LedgerHold]:
         """See the port."""
         return await self._ledger.open_holds()
+
+    async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
+        """See the port."""
+        return await self._ledger.used(asked)
+
+    async def exchanges(self, principal: str, before: str, limit: int) -> ExchangePage:
+        """See the port."""
+        return await self._ledger.exchanges(principal, before, limit)
+
+    async def exchange(self, principal: str, exchange: str) -> Mapping[str, Any] | None:
+        """See the port."""
+        return await self._ledger.exchange(principal, exchange)

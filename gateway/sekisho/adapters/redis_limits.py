@@ -1,7 +1,8 @@
 """Limits shared by all workers through Redis or Valkey: `Limiter` of ports.py.
 
 Units are leased in batches: what is needed or 1/lease_share of what is left, whichever is larger,
-never more than is left. So most exchanges cost no round trip, and near a limit leases are small.
+never more than is left; where an eighth of what is left covers it, enough for eight exchanges. So
+most exchanges cost no round trip, and near a limit leases are small.
 
 How far a limit L can be exceeded in one window, whatever fails:
 
@@ -49,6 +50,7 @@ SILENT_S = 0.25  # after a failure others are refused at once for so long, inste
 WAITING_MAX = 4_096  # exchanges that wait for a lease
 ROUNDS_MAX = 5  # a lost store, its new run, a window that ends meanwhile
 FORGET_S = 60.0
+LOW = 3  # a lease that is good for less than three times what is wanted now is filled up
 PEEK: Amounts = (1, 1, 1, 1)
 
 
@@ -232,12 +234,16 @@ class RedisLimiter:
                 if waiter.peek:  # looks at it, and wants nothing beside what others want
                     sums[counter] = (max(total, 1), least)
                 else:
+                    counter.need = amount
                     sums[counter] = (total + amount, min(least, amount))
-        return {
-            counter: need
-            for counter, need in sums.items()
-            if need[0] > counter.lease.free or counter.lease.until_s <= now_s
-        }
+        wanted: dict[Counter, Need] = {}
+        for counter, (total, least) in sums.items():
+            free = counter.lease.free
+            if total > free or counter.lease.until_s <= now_s:
+                wanted[counter] = (total, least)
+            elif total * LOW > free:  # it would be short next: one call for both is cheaper
+                wanted[counter] = (free + 1, least)
+        return wanted
 
     def _answer(self, waiter: _Waiter, wanted: dict[Counter, Need]) -> None:
         """Give, refuse, or leave it for another round."""

@@ -24,6 +24,7 @@ local NOW = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local RUN_BEGAN = tonumber(string.match(run, ':(%d+)$'))
 local CELL, CALL, SIZE = 'c:' .. ARGV[2], tonumber(ARGV[3]), 's:' .. ARGV[4]
 local LEASE_US, SHARE = tonumber(ARGV[6]), tonumber(ARGV[7])
+local AHEAD, AHEAD_PART = 8, 8
 local MINUTE, DAY = 60000000, 86400000000
 
 -- Lua would print large numbers as 1.7e+15.
@@ -78,12 +79,15 @@ local function others_hold(key)
   return held
 end
 
-local function grant_of(need, least, free, left)
+-- A batch: what is needed, or more where there is plenty: 1/SHARE of what is left, or what some
+-- more exchanges like this one need, if that is a small part of what is left.
+local function grant_of(need, least, free, left, ahead)
   local want = need - free
   if want <= 0 or left <= 0 then
     return 0
   elseif left >= want then
-    return math.min(math.max(want, math.floor(left / SHARE)), left)
+    local some_more = math.min(ahead * least, math.floor(left / AHEAD_PART))
+    return math.min(math.max(want, math.floor(left / SHARE), some_more), left)
   elseif left >= least - free then
     return left
   end
@@ -123,7 +127,7 @@ local function serve(key, ask)
     out = out - before
   end
   local left = limit - out - claim
-  local grant = grant_of(need, least, free, left)
+  local grant = grant_of(need, least, free, left, is_place and 0 or AHEAD)
   local now_out = out + claim + grant
   redis.call('HSET', key, 'e', its, 'w', text(begins), 'o', text(now_out), SIZE, size, 'r', run)
   if fold == 1 then

@@ -23,6 +23,7 @@ from pathlib import Path
 from sekisho_audit.checkpoint import BadNote
 from sekisho_audit.durable import make_directory
 from sekisho_audit.errors import Locked, Unusable
+from sekisho_audit.history import History
 from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.server import Server
 from sekisho_audit.wire import Malformed, check_socket_path
@@ -54,6 +55,7 @@ class Options:
     segment_bytes: int
     disk_free_min_bytes: int
     parent_pid: int | None
+    history: Path
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
@@ -69,6 +71,9 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         "--disk-free-min-bytes", type=int, default=WriterLimits().disk_free_min_bytes
     )
     parser.add_argument("--parent-pid", type=int, help="stop when this process is gone")
+    parser.add_argument(
+        "--history", type=Path, help="index of exchanges; default: <data_dir>/index/history.db"
+    )
     found = parser.parse_args(argv)
     return Options(
         ledger=found.ledger,
@@ -79,6 +84,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         segment_bytes=found.segment_bytes,
         disk_free_min_bytes=found.disk_free_min_bytes,
         parent_pid=found.parent_pid,
+        history=found.history or found.ledger.parent / "index" / "history.db",
     )
 
 
@@ -95,11 +101,13 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     def ended(why: str | None) -> None:
         loop.call_soon_threadsafe(over.set_result, why)
 
-    server = Server(ledger, session_grace_s=options.session_grace_s)
+    history = History(options.history, ledger)
+    server = Server(ledger, session_grace_s=options.session_grace_s, history=history)
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)
     server.start(writer)
     writer.start()
+    history.start()
     options.socket.unlink(missing_ok=True)
     before = os.umask(0o777 & ~SOCKET_MODE)
     try:
@@ -116,6 +124,8 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     sys.stdout.flush()
     why = await over
     listening.close()
+    history.stop()
+    await asyncio.to_thread(history.join, _FAREWELL_S)
     server.close()
     if watch is not None:
         watch.cancel()

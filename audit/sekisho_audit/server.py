@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 from sekisho_audit.errors import LedgerError, Poisoned, Refused
+from sekisho_audit.history import PAGE_MAX, Archive, History, Question
 from sekisho_audit.ledger import Ledger, Request
 from sekisho_audit.open_holds import HoldRecord
 from sekisho_audit.usage import ASKED_MAX
@@ -34,6 +36,7 @@ BUFFERED_BYTES_MAX = 256 * 1024 * 1024
 # One page of holds; each carries its request body as one blob of the message.
 HOLDS_PAGE_BYTES = 16 * 1024 * 1024
 _SESSION_CHARS_MAX = 128
+_CURSOR = re.compile(r"[0-9]{1,16}")
 
 
 @dataclass(slots=True)
@@ -47,8 +50,11 @@ class _Presence:
 class Server:
     """All connections of one auditd."""
 
-    def __init__(self, ledger: Ledger, *, session_grace_s: float) -> None:
+    def __init__(
+        self, ledger: Ledger, *, session_grace_s: float, history: History | None = None
+    ) -> None:
         self.ledger = ledger
+        self.history = history
         self.writer: Writer
         self._loop = asyncio.get_running_loop()
         self._grace_s = session_grace_s
@@ -137,6 +143,10 @@ class Server:
         if outbox:
             self._loop.call_soon_threadsafe(_send, outbox)
 
+    def answer_now(self, connection: Connection, message: dict[str, Any]) -> None:
+        """Send an answer that belongs to no round. From any thread."""
+        self._loop.call_soon_threadsafe(connection.send, encode(message))
+
     def close(self) -> None:
         """Close every connection after what was answered is sent."""
         self._closing = True
@@ -180,6 +190,8 @@ class Connection(asyncio.Protocol):
             "exchange_keys": self._exchange_keys,
             "open_holds": self._open_holds,
             "used": self._used,
+            "exchanges": self._exchanges,
+            "exchange": self._exchange,
             "status": self._status,
             "checkpoint": self._checkpoint,
         }
@@ -323,6 +335,40 @@ class Connection(asyncio.Protocol):
 
         self._call(req, run)
 
+    def _exchanges(self, req: int, message: dict[str, Any], _blobs: list[bytes]) -> None:
+        principal, before = message.get("principal"), message.get("before", "")
+        limit = message.get("limit")
+        if type(principal) is not str or type(before) is not str or type(limit) is not int:
+            raise Malformed("exchanges needs principal, `before` and limit")
+        if (before and not _CURSOR.fullmatch(before)) or not 0 < limit <= PAGE_MAX:
+            raise Refused("bad_request", f"`before` is a cursor, limit is 1 to {PAGE_MAX}")
+
+        def ask(archive: Archive) -> dict[str, Any]:
+            page = archive.page(principal, int(before) if before else None, limit)
+            return {"data": page.data, "after": page.after, **_how_far(archive)}
+
+        self._ask(req, ask)
+
+    def _exchange(self, req: int, message: dict[str, Any], _blobs: list[bytes]) -> None:
+        principal, exchange = message.get("principal"), message.get("exchange")
+        if type(principal) is not str or type(exchange) is not str:
+            raise Malformed("exchange needs principal and exchange")
+        self._ask(req, lambda a: {"exchange": a.one(principal, exchange), **_how_far(a)})
+
+    def _ask(self, req: int, ask: Callable[[Archive], dict[str, Any]]) -> None:
+        """Ask the history, which answers from its own thread."""
+        server = self._server
+        if server.history is None:
+            raise Refused("busy", "this auditd keeps no index of exchanges")
+
+        def failed(error: LedgerError) -> None:
+            server.answer_now(self, _failure(req, error))
+
+        def answered(found: dict[str, Any]) -> None:
+            server.answer_now(self, {"req": req, **found})
+
+        server.history.submit(Question(ask, answered, failed))
+
     def _status(self, req: int, _message: dict[str, Any], _blobs: list[bytes]) -> None:
         writer, sessions = self._server.writer, self._server.session_count
 
@@ -356,6 +402,10 @@ class Connection(asyncio.Protocol):
             self._server.answer(self, _failure(req, error))
 
         self._server.writer.submit(Call(run, failed, ordered=ordered))
+
+
+def _how_far(archive: Archive) -> dict[str, int]:
+    return {"indexed": archive.indexed, "size": archive.size}
 
 
 def _is_question(item: object) -> bool:

@@ -1,0 +1,265 @@
+"""One exchange as one document, grown leaf by leaf: what its principal may know of it.
+
+It holds what leaves hold: pseudonyms, ids, rules, figures, receipts; never content. Everything in
+it is bounded, because an exchange of years, or a reader who looks a thousand times, must not make
+an answer that nobody can send. `named` puts principal ids in the place of pseudonyms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sekisho_audit.usage import charge_of
+
+Leaf = Mapping[str, Any]
+Document = dict[str, Any]
+
+DECISIONS_MAX = 8  # the last ones: policy is asked at three stages, and again before sending
+REASONS_MAX = 32
+WORD_CHARS_MAX = 512
+SENDS_MAX = 16  # attempts of one exchange are few; the first ones are kept
+REVIEWS_MAX = 64  # what a settlement can cite
+READS_MAX = 128  # different readers and purposes; each line counts how often
+ERASED = "erased"
+
+
+def begin(leaf: Leaf) -> Document:
+    """The document of an exchange whose first leaf this is."""
+    return {
+        "id": leaf["exchange"],
+        "principal": leaf["principal"],
+        "begun_us": leaf["ts"],
+        "received": None,
+        "decisions": [],
+        "hold": None,
+        "sends": [],
+        "refused": None,
+        "cancelled": None,
+        "appeals": [],
+        "reads": [],
+    }
+
+
+def grow(document: Document, leaf: Leaf, digest: str) -> None:
+    """Take the next leaf of the exchange; `digest` is its hash, as receipts name it."""
+    rule = _RULES.get(leaf["type"])
+    if rule is not None:
+        rule(document, leaf, digest)
+
+
+def _receipt(leaf: Leaf, digest: str) -> Document:
+    return {"index": leaf["n"], "leaf": digest}
+
+
+def _received(document: Document, leaf: Leaf, digest: str) -> None:
+    data = leaf["data"]
+    document["received"] = {
+        **{name: _short(data[name]) for name in ("endpoint", "model", "credential")},
+        "stream": data["stream"],
+        "bytes": data["bytes"],
+        "at_us": leaf["ts"],
+        "receipt": _receipt(leaf, digest),
+    }
+
+
+def _decided(document: Document, leaf: Leaf, _digest: str) -> None:
+    data = leaf["data"]
+    document["decisions"].append(
+        {
+            "stage": _short(data["stage"]),
+            "effect": data["effect"],
+            "rules": [_short(rule) for rule in data["rules"][:REASONS_MAX]],
+            "reasons": [
+                {"code": _short(reason["code"]), "msg": _short(reason["msg"])}
+                for reason in data["reasons"][:REASONS_MAX]
+            ],
+            "revision": _short(data["revision"]),
+            "at_us": leaf["ts"],
+        }
+    )
+    del document["decisions"][:-DECISIONS_MAX]
+
+
+def _filed(document: Document, leaf: Leaf, _digest: str) -> None:
+    data = leaf["data"]
+    document["hold"] = {
+        "id": _short(data["hold"]),
+        "version": data["version"],
+        "stage": data["stage"],
+        "state": "pending",
+        "filed_us": leaf["ts"],
+        "expires_us": data["expires_us"],
+        "settled_us": None,
+        "delivered_us": None,
+        "reviews": [],
+    }
+
+
+def _hold_of(document: Document, leaf: Leaf) -> Document | None:
+    hold: Document | None = document["hold"]
+    return hold if hold is not None and hold["id"] == leaf["data"]["hold"] else None
+
+
+def _reviewed(document: Document, leaf: Leaf, _digest: str) -> None:
+    hold, data = _hold_of(document, leaf), leaf["data"]
+    if hold is not None and len(hold["reviews"]) < REVIEWS_MAX:
+        said = {"by": leaf["actor"], "decision": data["decision"], "at_us": leaf["ts"]}
+        if data.get("person") not in {None, leaf["actor"]}:
+            said["in_place_of"] = data["person"]
+        hold["reviews"].append(said)
+    known = {(line["by"], line["purpose"]) for line in document["reads"]}
+    if (leaf["actor"], "review") not in known:
+        # Whoever answers a hold was shown it, also where showing was not recorded by itself.
+        _note_read(document, leaf, "review", "outgoing")
+
+
+def _settled(document: Document, leaf: Leaf, _digest: str) -> None:
+    hold = _hold_of(document, leaf)
+    if hold is not None:
+        hold["state"], hold["settled_us"] = leaf["data"]["state"], leaf["ts"]
+
+
+def _delivered(document: Document, leaf: Leaf, _digest: str) -> None:
+    hold = _hold_of(document, leaf)
+    if hold is not None:
+        hold["delivered_us"] = leaf["ts"]
+
+
+def _sent(document: Document, leaf: Leaf, digest: str) -> None:
+    data = leaf["data"]
+    if len(document["sends"]) >= SENDS_MAX:
+        return
+    aside = data.get("charged")
+    document["sends"].append(
+        {
+            "intent": leaf["id"],
+            "attempt": data["attempt"],
+            "backend": _short(data["backend"]),
+            "model": _short(data["model"]),
+            "at_us": leaf["ts"],
+            "set_aside": aside and {name: aside[name] for name in ("tokens", "spend_micros")},
+            "receipt": _receipt(leaf, digest),
+            "outcome": None,
+            "cut": None,
+        }
+    )
+
+
+def _send_of(document: Document, leaf: Leaf) -> Document | None:
+    for send in document["sends"]:
+        if send["intent"] == leaf["data"]["intent"]:
+            found: Document = send
+            return found
+    return None
+
+
+def _ended(document: Document, leaf: Leaf, digest: str) -> None:
+    send, data = _send_of(document, leaf), leaf["data"]
+    if send is None:
+        return
+    charged = None
+    if send["set_aside"] is not None:
+        requests, tokens, spend = charge_of(send["set_aside"], data)
+        charged = {"requests": requests, "tokens": tokens, "spend_micros": spend}
+    send["outcome"] = {
+        "status": data["status"],
+        "finish": _short(data.get("finish")),
+        "cause": _short(data.get("cause")),
+        "charged": charged,
+        "at_us": leaf["ts"],
+        "receipt": _receipt(leaf, digest),
+    }
+
+
+def _cut(document: Document, leaf: Leaf, _digest: str) -> None:
+    send = _send_of(document, leaf)
+    if send is not None:
+        send["cut"] = _short(leaf["data"]["cause"])
+
+
+def _refused(document: Document, leaf: Leaf, _digest: str) -> None:
+    data = leaf["data"]
+    document["refused"] = {
+        "code": _short(data["code"]),
+        "status": data["status"],
+        "stage": _short(data["stage"]),
+        "at_us": leaf["ts"],
+    }
+
+
+def _cancelled(document: Document, leaf: Leaf, _digest: str) -> None:
+    document["cancelled"] = {"stage": _short(leaf["data"]["stage"]), "at_us": leaf["ts"]}
+
+
+def _appealed(document: Document, leaf: Leaf, digest: str) -> None:
+    # The rules let an exchange have a few of them only.
+    document["appeals"].append(
+        {
+            "id": _short(leaf["data"]["appeal"]),
+            "by": leaf["actor"],
+            "at_us": leaf["ts"],
+            "receipt": _receipt(leaf, digest),
+        }
+    )
+
+
+def _read(document: Document, leaf: Leaf, _digest: str) -> None:
+    _note_read(document, leaf, leaf["data"]["purpose"], _short(leaf["data"]["part"]))
+
+
+def _note_read(document: Document, leaf: Leaf, purpose: str, part: Any) -> None:
+    """One line for each reader, purpose and part, with the first time, the last and how often."""
+    for line in document["reads"]:
+        if (line["by"], line["purpose"], line["part"]) == (leaf["actor"], purpose, part):
+            line["last_us"] = leaf["ts"]
+            line["count"] += 1
+            return
+    if len(document["reads"]) >= READS_MAX:
+        return
+    times = {"first_us": leaf["ts"], "last_us": leaf["ts"], "count": 1}
+    document["reads"].append({"by": leaf["actor"], "purpose": purpose, "part": part, **times})
+
+
+def _short(value: Any) -> Any:
+    return value[:WORD_CHARS_MAX] if isinstance(value, str) else value
+
+
+_RULES: Mapping[str, Callable[[Document, Leaf, str], None]] = {
+    "request.received": _received,
+    "policy.decision": _decided,
+    "hold.filed": _filed,
+    "hold.review": _reviewed,
+    "hold.settled": _settled,
+    "hold.delivered": _delivered,
+    "backend.intent": _sent,
+    "backend.outcome": _ended,
+    "delivery.cut": _cut,
+    "exchange.refused": _refused,
+    "exchange.cancelled": _cancelled,
+    "exchange.appealed": _appealed,
+    "record.read": _read,
+}
+
+
+def named(document: Document, origin: str, name_of: Callable[[str], str | None]) -> Document:
+    """The document for its reader: ids for pseudonyms (`erased` where nobody is behind one any
+    more), and the ledger's origin in every receipt. The document itself is used up.
+    """
+
+    def name(pseudonym: str) -> str:
+        return name_of(pseudonym) or ERASED
+
+    document["principal"] = name(document["principal"])
+    hold = document["hold"]
+    lines = [*document["appeals"], *document["reads"], *(hold["reviews"] if hold else ())]
+    for line in lines:
+        line["by"] = name(line["by"])
+        if "in_place_of" in line:
+            line["in_place_of"] = name(line["in_place_of"])
+    bearers = [document["received"], *document["appeals"], *document["sends"]]
+    bearers += [send["outcome"] for send in document["sends"]]
+    for bearer in bearers:
+        if bearer is not None:
+            bearer["receipt"] = {"origin": origin, **bearer["receipt"]}
+    return document

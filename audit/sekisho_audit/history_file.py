@@ -1,0 +1,279 @@
+"""The SQLite file behind `history.py`: exchanges by principal, derived from the ledger.
+
+It can be deleted at any time: what is not there, damaged, of another ledger or of another format is
+thrown away and built again from the segments. The cursor is in the same transaction as what was
+read up to it, and names the leaf it stands behind, so a file that does not fit the ledger is known.
+
+Used by one thread. Every method may raise `sqlite3.Error`; then the file is to be opened anew.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from sekisho_audit import exchanges
+from sekisho_audit.durable import KEY_MODE, make_directory
+from sekisho_audit.scan import EVENTS, HEAD_BYTES, LENGTH, BrokenSegment, read_frame
+
+FORMAT = 1
+# Exchanges under way; each document is a kilobyte or two.
+_CACHED = 2_048
+_CHECKPOINT_PAGES = 4_000
+_SCHEMA = """
+CREATE TABLE cursor (format INTEGER, origin TEXT, indexed INTEGER, segment INTEGER, last INTEGER,
+                     offset INTEGER, digest BLOB);
+CREATE TABLE exchanges (first INTEGER PRIMARY KEY, principal TEXT NOT NULL, exchange TEXT NOT NULL,
+                        document BLOB NOT NULL);
+CREATE INDEX by_principal ON exchanges (principal, first);
+CREATE INDEX by_exchange ON exchanges (exchange);
+"""
+
+Document = exchanges.Document
+
+
+@dataclass(slots=True)
+class Cursor:
+    """How far the ledger was read: `indexed` events, the last of them at `last` in the segment that
+    begins with event `segment`, with this digest; the next one is to come at `offset`.
+    """
+
+    indexed: int = 0
+    segment: int = 0
+    last: int = 0
+    offset: int = 0
+    digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One leaf as it stands in the ledger."""
+
+    leaf: Mapping[str, Any]
+    digest: bytes
+
+
+class Tail:
+    """Reads leaves on from a cursor. Only what is durable is asked for, so it is there whole."""
+
+    def __init__(self, ledger: Path, cursor: Cursor) -> None:
+        self._ledger = ledger
+        self.cursor = cursor
+        self._file = self._open(cursor.segment, cursor.offset)
+
+    def _open(self, first: int, offset: int) -> BinaryIO:
+        file = _segment(self._ledger, first).open("rb")
+        self.cursor.offset = offset or len(EVENTS.header(first))
+        file.seek(self.cursor.offset)
+        return file
+
+    def take(self, size: int, count: int) -> list[Read]:
+        """The next leaves, at most `count`, of a ledger of `size` events. Raises BrokenSegment."""
+        cursor, taken = self.cursor, []
+        while cursor.indexed < size and len(taken) < count:
+            head = self._file.read(HEAD_BYTES)
+            if not head:
+                self._next_segment()
+                continue
+            (length,) = LENGTH.unpack_from(head) if len(head) == HEAD_BYTES else (0,)
+            body = self._file.read(length)
+            if not length or len(body) < length:
+                path = Path(self._file.name)
+                raise BrokenSegment(path, cursor.offset, "a durable record is not there")
+            taken.append(Read(orjson.loads(body), head[LENGTH.size :]))
+            cursor.indexed += 1
+            cursor.last, cursor.offset = cursor.offset, cursor.offset + HEAD_BYTES + length
+            cursor.digest = head[LENGTH.size :]
+        return taken
+
+    def _next_segment(self) -> None:
+        cursor = self.cursor
+        if cursor.segment == cursor.indexed:
+            raise BrokenSegment(Path(self._file.name), cursor.offset, "events are missing")
+        file = self._open(cursor.indexed, 0)
+        self._file.close()
+        self._file, cursor.segment = file, cursor.indexed
+
+    def close(self) -> None:
+        """Let go of the segment."""
+        self._file.close()
+
+
+class HistoryFile:
+    """One open file. `knows` tells whether a pseudonym still stands for somebody."""
+
+    def __init__(self, path: Path, ledger: Path, origin: str, knows: Callable[[str], bool]) -> None:
+        self._path = path
+        self._origin = origin
+        self._knows = knows
+        self._cache: OrderedDict[tuple[str, str], tuple[int, Document]] = OrderedDict()
+        make_directory(path.parent)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, KEY_MODE))
+        self._inode = path.stat().st_ino
+        self._db = sqlite3.connect(path, isolation_level=None, cached_statements=16)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # The cursor goes back with the rows after a power cut: nothing needs its own sync.
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("PRAGMA secure_delete=ON")
+            # A checkpoint of the file syncs, and so is in the way of the ledger's own: seldom.
+            self._db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+            cursor = self._resume(ledger)
+            row = self._db.execute("SELECT max(exchange) FROM exchanges").fetchone()
+            self._uncached = row[0] or ""
+            self._tail = Tail(ledger, cursor)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _resume(self, ledger: Path) -> Cursor:
+        tables = self._db.execute("SELECT name FROM sqlite_master WHERE name = 'cursor'").fetchall()
+        if not tables:
+            self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        row = self._db.execute("SELECT * FROM cursor").fetchone()
+        if row is None:
+            cursor = Cursor()
+            self._db.execute(
+                "INSERT INTO cursor VALUES (?, ?, 0, 0, 0, 0, x'')", (FORMAT, self._origin)
+            )
+            return cursor
+        made, origin, *rest = row
+        cursor = Cursor(*rest)
+        if (made, origin) != (FORMAT, self._origin) or not _fits(ledger, cursor):
+            raise sqlite3.DatabaseError("the index is not of this ledger, or of another format")
+        return cursor
+
+    @property
+    def indexed(self) -> int:
+        """How many events were read."""
+        return self._tail.cursor.indexed
+
+    def is_there(self) -> bool:
+        """Whether the path still names the file that is open."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
+    # -- writing
+
+    def advance(self, size: int, count: int) -> bool:
+        """Read at most `count` more leaves of a ledger of `size` events. False: none were left.
+
+        After an error this object stands anywhere between file and ledger and is of no more use.
+        """
+        taken = self._tail.take(size, count)
+        if not taken:
+            return False
+        touched: dict[tuple[str, str], None] = {}
+        for read in taken:
+            leaf = read.leaf
+            owner = leaf["principal"]
+            # Of whom nobody knows any more who it was, nothing is kept here.
+            if leaf["exchange"] is None or owner is None or not self._knows(owner):
+                continue
+            key = (leaf["exchange"], owner)
+            exchanges.grow(self._document(key, leaf), leaf, read.digest.hex())
+            touched[key] = None
+        self._write([self._cache[key] for key in touched])
+        while len(self._cache) > _CACHED:
+            (exchange, _), _ = self._cache.popitem(last=False)
+            self._uncached = max(self._uncached, exchange)
+        return True
+
+    def _document(self, key: tuple[str, str], leaf: Mapping[str, Any]) -> Document:
+        known = self._cache.get(key)
+        if known is None:
+            # Ids grow with time, so a new exchange is known to be new without a look at the file.
+            row = self._find(*key) if key[0] <= self._uncached else None
+            known = (
+                (leaf["n"], exchanges.begin(leaf))
+                if row is None
+                else (row[0], orjson.loads(row[1]))
+            )
+            self._cache[key] = known
+        else:
+            self._cache.move_to_end(key)
+        return known[1]
+
+    def _find(self, exchange: str, principal: str) -> tuple[int, bytes] | None:
+        found: tuple[int, bytes] | None = self._db.execute(
+            "SELECT first, document FROM exchanges WHERE exchange = ? AND principal = ?",
+            (exchange, principal),
+        ).fetchone()
+        return found
+
+    def _write(self, rows: Sequence[tuple[int, Document]]) -> None:
+        cursor = self._tail.cursor
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany(
+            "INSERT INTO exchanges VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (first) DO UPDATE SET document = excluded.document",
+            [(first, doc["principal"], doc["id"], orjson.dumps(doc)) for first, doc in rows],
+        )
+        self._db.execute(
+            "UPDATE cursor SET indexed = ?, segment = ?, last = ?, offset = ?, digest = ?",
+            (cursor.indexed, cursor.segment, cursor.last, cursor.offset, cursor.digest),
+        )
+        self._db.execute("COMMIT")
+
+    def forget(self, pseudonym: str) -> int:
+        """Delete every row of a principal, also from the pages of the file; returns how many.
+
+        In rows of others the pseudonym stays, and stands for nobody.
+        """
+        for key in [key for key in self._cache if key[1] == pseudonym]:
+            del self._cache[key]
+        gone = self._db.execute("DELETE FROM exchanges WHERE principal = ?", (pseudonym,)).rowcount
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return gone
+
+    # -- reading
+
+    def page(self, principal: str, before: int | None, limit: int) -> list[tuple[int, Document]]:
+        """The documents of a principal with their places, newest first."""
+        rows = self._db.execute(
+            "SELECT first, document FROM exchanges WHERE principal = ? AND first < ?"
+            " ORDER BY first DESC LIMIT ?",
+            (principal, 2**62 if before is None else before, limit),
+        )
+        return [(first, orjson.loads(document)) for first, document in rows]
+
+    def one(self, principal: str, exchange: str) -> Document | None:
+        """One document of a principal, or None."""
+        row = self._find(exchange, principal)
+        return None if row is None else orjson.loads(row[1])
+
+    def close(self) -> None:
+        """Let go of file and segment."""
+        self._tail.close()
+        self._db.close()
+
+
+def _segment(ledger: Path, first: int) -> Path:
+    return ledger / EVENTS.directory / f"{first:012d}.seg"
+
+
+def _fits(ledger: Path, cursor: Cursor) -> bool:
+    """Whether the last leaf that was read still stands where the cursor says."""
+    if cursor.indexed == 0:
+        return True
+    try:
+        frame = read_frame(_segment(ledger, cursor.segment), cursor.last, EVENTS)
+    except (OSError, BrokenSegment):
+        return False
+    there = HEAD_BYTES + len(frame.body) == cursor.offset - cursor.last
+    return there and frame.digest == cursor.digest
+
+
+def remove(path: Path) -> None:
+    """Delete the file with what SQLite keeps beside it."""
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        path.with_name(name).unlink(missing_ok=True)

@@ -1,0 +1,169 @@
+"""`/openapi.json`: every route that is ours, the data path too, with the errors it may answer.
+
+FastAPI knows its routers; the data path speaks ASGI itself and is described here. What clients send
+there is OpenAI's to define, so only what we rely on is said of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, Field
+
+Document = dict[str, Any]
+Responses = dict[int | str, dict[str, Any]]
+
+_JSON = "application/json"
+_ERROR = {"$ref": "#/components/schemas/ErrorBody"}
+_SECURITY = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A Sekisho key, or a token."},
+    "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+
+
+class ErrorFields(BaseModel):
+    """What went wrong. `code` is stable; docs/reference/errors.md lists all."""
+
+    message: str = Field(description="For the person: what happened, and what to do next.")
+    type: str
+    param: str | None
+    code: str
+    approval: dict[str, Any] | None = Field(
+        None, description="With 428 and 403: the hold this is about."
+    )
+
+
+class ErrorBody(BaseModel):
+    """The shape of every error, as OpenAI has it."""
+
+    error: ErrorFields
+
+
+def errors() -> Responses:
+    """For `include_router(responses=…)`: what any route of `/v1` may answer instead."""
+    return {
+        "4XX": {"model": ErrorBody, "description": "Refused; `error.code` says why."},
+        "502": {"model": ErrorBody, "description": "The backend failed."},
+        "503": {"model": ErrorBody, "description": "A part is down; nothing was let through."},
+    }
+
+
+def described(app: FastAPI) -> Callable[[], Document]:
+    """What to put in the place of `app.openapi`."""
+    made: list[Document] = []
+
+    def openapi() -> Document:
+        if not made:
+            made.append(_document(app))
+        return made[0]
+
+    return openapi
+
+
+def _document(app: FastAPI) -> Document:
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    parts = document.setdefault("components", {})
+    schemas = parts.setdefault("schemas", {})
+    schema = ErrorBody.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs"))
+    schemas["ErrorBody"] = schema
+    parts["securitySchemes"] = _SECURITY
+    document["paths"].update(_DATA_PATH)
+    for path, operations in document["paths"].items():
+        if path.startswith("/v1/"):
+            for operation in operations.values():
+                operation["security"] = [{name: []} for name in _SECURITY]
+    return document
+
+
+def _json(description: str, schema: Mapping[str, Any]) -> Document:
+    return {"description": description, "content": {_JSON: {"schema": dict(schema)}}}
+
+
+def _refusals() -> Document:
+    return {
+        "4XX": _json("Refused; `error.code` says why.", _ERROR),
+        "502": _json("The backend failed.", _ERROR),
+        "503": _json("A part is down; nothing was let through.", _ERROR),
+        "504": _json("The backend did not answer in time.", _ERROR),
+    }
+
+
+def _answers() -> Document:
+    """200 as the backend gave it, 303 while people are asked, or an error."""
+    return {
+        "200": {
+            "description": "The backend's answer, whole or as a stream.",
+            "content": {_JSON: {"schema": {"type": "object"}}, "text/event-stream": {}},
+        },
+        "303": {
+            "description": "People are asked; ask again at the address in `location`.",
+            "content": {_JSON: {"schema": {"type": "object"}}},
+        },
+        **_refusals(),
+    }
+
+
+def _named(name: str) -> Document:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+_CHAT_BODY = {
+    "type": "object",
+    "required": ["model", "messages"],
+    "properties": {
+        "model": {"type": "string"},
+        "messages": {"type": "array", "items": {"type": "object"}},
+        "stream": {"type": "boolean"},
+    },
+}
+_MODELS = {
+    "type": "object",
+    "required": ["object", "data"],
+    "properties": {
+        "object": {"const": "list"},
+        "data": {"type": "array", "items": {"type": "object", "required": ["id"]}},
+    },
+}
+_DATA_PATH: Document = {
+    "/v1/chat/completions": {
+        "post": {
+            "tags": ["models"],
+            "operationId": "ask",
+            "summary": "Ask a model, as OpenAI has it.",
+            "requestBody": {"required": True, "content": {_JSON: {"schema": _CHAT_BODY}}},
+            "responses": _answers(),
+        }
+    },
+    "/v1/chat/completions/{completion_id}": {
+        "get": {
+            "tags": ["models"],
+            "operationId": "retrieve",
+            "summary": "The answer of a request that was held.",
+            "parameters": [_named("completion_id")],
+            "responses": _answers(),
+        }
+    },
+    "/v1/approvals/{hold_id}/result": {
+        "get": {
+            "tags": ["approvals"],
+            "operationId": "result",
+            "summary": "Wait for what people say, then the answer.",
+            "parameters": [_named("hold_id")],
+            "responses": _answers(),
+        }
+    },
+    "/v1/models": {
+        "get": {
+            "tags": ["models"],
+            "operationId": "models",
+            "summary": "The models offered here.",
+            "responses": {"200": _json("All of them.", _MODELS), **_refusals()},
+        }
+    },
+}

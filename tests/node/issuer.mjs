@@ -2,9 +2,9 @@
 //
 //   node issuer.mjs REDIRECT_URI AUDIENCE SECRET
 //
-// Listens on a free port of 127.0.0.1 and prints its address as one line of JSON. Each line on standard
-// input gives it new signing keys and takes the old ones away, answered by the same line. It ends when
-// standard input does.
+// Listens on a free port of 127.0.0.1 and prints its address as one line of JSON. Each line on
+// standard input gives it new signing keys and takes the old ones away, answered by the same line.
+// It ends when standard input does.
 
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { createServer } from "node:http";
@@ -74,6 +74,8 @@ function provider(url) {
   });
   return made.callback();
 }
+
+console.info = console.error; // the package's notices; standard output is for our lines
 
 let answer;
 const server = createServer((request, response) => answer(request, response));

@@ -173,3 +173,70 @@ def test_page_always_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     page, more = module._page(ledger, "")
     assert (len(page), more) == (1, True)
     ledger.close()
+
+
+async def test_sums_are_asked_for_in_one_message(path: str) -> None:
+    """Known names and unknown ones, with the number of events that are in the sums."""
+    asked = [["principal", "nobody", "d2026-11-24"], ["backend", "local", "M2026-11"]]
+    answers = await ask(path, {"op": "used", "asked": asked}, {"op": "status"})
+    assert answers[0]["sums"] == [[0, 0, 0], [0, 0, 0]]
+    assert answers[0]["size"] == answers[1]["status"]["size"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [["person", "p", "d2026-11-24"]],
+        [["principal", "p", "yesterday"]],
+        [["principal", "p", "d2026-11-24"]] * 513,
+    ],
+)
+async def test_refused_sums_are_an_answer(path: str, asked: list[Any]) -> None:
+    """A question that has no answer is refused on its own, the connection goes on."""
+    answers = await ask(path, {"op": "used", "asked": asked}, {"op": "status"})
+    assert answers[0]["error"] == "bad_request"
+    assert "status" in answers[1]
+
+
+@pytest.mark.parametrize("asked", [None, "x", {}, [["principal", "p"]], [["principal", "p", 7]]])
+async def test_malformed_sums_end_the_connection(path: str, asked: Any) -> None:
+    """What is not a list of questions is no message of ours."""
+    answers = await ask(path, {"op": "used", "asked": asked})
+    assert answers[0]["error"] == "malformed"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"op": "exchanges", "principal": "p"},
+        {"op": "exchanges", "principal": "p", "limit": True},
+        {"op": "exchanges", "principal": 7, "limit": 1},
+        {"op": "exchanges", "principal": "p", "limit": 1, "before": 7},
+        {"op": "exchange", "principal": "p"},
+        {"op": "exchange", "principal": None, "exchange": "x"},
+    ],
+)
+async def test_malformed_questions_about_history(path: str, message: dict[str, Any]) -> None:
+    """Nothing of another type than it must be gets as far as the index."""
+    answers = await ask(path, message)
+    assert answers[0]["error"] == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("before", "limit"), [("", 0), ("", 101), ("", -1), ("-1", 5), ("1e3", 5), ("9" * 17, 5)]
+)
+async def test_strange_pages_are_refused(path: str, before: str, limit: int) -> None:
+    """A cursor is a number we gave, a page has a hundred at most."""
+    message = {"op": "exchanges", "principal": "p", "before": before, "limit": limit}
+    answers = await ask(path, message, {"op": "status"})
+    assert answers[0]["error"] == "bad_request"
+    assert "status" in answers[1]
+
+
+async def test_without_an_index_there_is_no_history(path: str) -> None:
+    """Said at once; everything else works."""
+    answers = await ask(
+        path, {"op": "exchange", "principal": "p", "exchange": "x"}, {"op": "status"}
+    )
+    assert answers[0]["error"] == "busy"
+    assert "status" in answers[1]

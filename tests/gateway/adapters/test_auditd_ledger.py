@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import uvloop
 from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
 from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.model.ids import uuid7
+from sekisho.ports import ExchangePage
 from sekisho_audit.canon import decode
 from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.wire import BLOBS_MAX, Malformed
@@ -400,3 +404,137 @@ async def test_outcome_of_another_worker_is_taken(auditd: Auditd, client: Auditd
     await other.append([outcome(sent)])
     await other.close()
     assert types_of(auditd.ledger).count("backend.outcome") == 1
+
+
+# -- sums and history
+
+ASIDE = {"tokens": 500, "spend_micros": 90, "prices": "sha256:1", "groups": ["employees"]}
+
+
+async def charged_exchange(ledger: AuditdLedger, tokens: int = 40) -> str:
+    """A whole exchange that cost so much; returns its id."""
+    exchange = uuid7()
+    sent = intent(exchange, ledger.session, charged=ASIDE)
+    await ledger.append([received(exchange), decision(exchange), sent])
+    done = outcome(sent)
+    used = {"tokens": tokens, "spend_micros": 7}
+    await ledger.append([replace(done, data={**done.data, "charged": used})])
+    return exchange
+
+
+def windows() -> tuple[str, str]:
+    """Today and this month, in UTC."""
+    now = datetime.now(UTC)
+    return f"d{now:%Y-%m-%d}", f"M{now:%Y-%m}"
+
+
+async def known(ledger: AuditdLedger, principal: str = STAFF, count: int = 1) -> ExchangePage:
+    """The first page once it is complete and has so many."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            with suppress(LedgerUnavailable):
+                page = await ledger.exchanges(principal, "", 100)
+                if page.indexed == page.size and len(page.data) >= count:
+                    return page
+            await asyncio.sleep(0.02)
+
+
+async def test_sums_are_told_in_the_order_asked(auditd: Auditd, client: AuditdLedger) -> None:
+    """By principal id and by name, over the events that the answer counts; also after a restart."""
+    for _ in range(3):
+        await charged_exchange(client)
+    day, month = windows()
+    asked = [
+        ("principal", STAFF, day),
+        ("group", "employees", month),
+        ("backend", "local", month),
+        ("model", "none", day),
+        ("principal", "nobody", month),
+    ]
+    used = await client.used(asked)
+    assert list(used.sums) == [(3, 120, 21)] * 3 + [(0, 0, 0)] * 2
+    assert used.size == (await client.status())["size"]
+    await auditd.end()
+    await auditd.start()
+    async with asyncio.timeout(LIMIT_S):
+        while not client.connected:
+            await asyncio.sleep(0.02)
+    again = await client.used(asked)
+    assert list(again.sums) == list(used.sums)
+    assert again.size > used.size
+
+
+async def test_question_about_sums_that_has_no_answer_is_refused(client: AuditdLedger) -> None:
+    """It is our mistake and no reason to think that auditd is away."""
+    with pytest.raises(LedgerRefused):
+        await client.used([("person", "p", windows()[0])])
+    assert (await client.used([])).sums == []
+
+
+async def test_own_exchanges_are_told_in_pages(client: AuditdLedger) -> None:
+    """Newest first, with how far the index is complete; nobody else's."""
+    made = [await charged_exchange(client) for _ in range(5)]
+    whole = await known(client, count=5)
+    assert [item["id"] for item in whole.data] == made[::-1]
+    assert (whole.after, whole.indexed) == ("", whole.size)
+    seen: list[str] = []
+    after = ""
+    while True:
+        page = await client.exchanges(STAFF, after, 2)
+        seen += [item["id"] for item in page.data]
+        after = page.after
+        if not after:
+            break
+    assert seen == made[::-1]
+    assert (await client.exchanges(REVIEWER, "", 10)).data == []
+
+
+async def test_one_exchange_is_its_own_principals(client: AuditdLedger) -> None:
+    """With receipts of intent and outcome; to anyone else it is not there."""
+    exchange = await charged_exchange(client)
+    await known(client)
+    found = await client.exchange(STAFF, exchange)
+    assert found is not None
+    [send] = found["sends"]
+    assert send["receipt"]["origin"] == send["outcome"]["receipt"]["origin"] == ORIGIN
+    assert send["outcome"]["charged"] == {"requests": 1, "tokens": 40, "spend_micros": 7}
+    assert await client.exchange(REVIEWER, exchange) is None
+    assert await client.exchange(STAFF, uuid7()) is None
+
+
+QUESTIONS: dict[str, Callable[[AuditdLedger], Awaitable[object]]] = {
+    "used": lambda ours: ours.used([("principal", STAFF, windows()[0])]),
+    "exchanges": lambda ours: ours.exchanges(STAFF, "", 10),
+    "exchange": lambda ours: ours.exchange(STAFF, uuid7()),
+}
+
+
+@pytest.mark.parametrize("lost", ["drop_requests", "drop_replies"])
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_lost_question_is_asked_again(relay: Relay, lost: str, question: str) -> None:
+    """Lost on the way there or back, with the connection: asked again, and answered."""
+    ours = await through(relay)
+    await charged_exchange(ours)
+    await known(ours)
+    setattr(relay, lost, True)
+    call = asyncio.ensure_future(QUESTIONS[question](ours))
+    await asyncio.sleep(0.05)
+    setattr(relay, lost, False)
+    relay.cut()
+    await asyncio.wait_for(call, LIMIT_S)
+    await ours.close()
+
+
+@pytest.mark.parametrize("lost", ["drop_requests", "drop_replies"])
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_unanswered_question_fails_within_its_deadline(
+    relay: Relay, lost: str, question: str
+) -> None:
+    """Silence is LedgerUnavailable, never zero or nothing."""
+    ours = await through(relay, append_deadline_s=0.2)
+    setattr(relay, lost, True)
+    async with asyncio.timeout(LIMIT_S):
+        with pytest.raises(LedgerUnavailable):
+            await QUESTIONS[question](ours)
+    setattr(relay, lost, False)
+    await ours.close()

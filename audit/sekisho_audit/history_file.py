@@ -76,7 +76,8 @@ class Tail:
 
     def take(self, size: int, count: int) -> list[Read]:
         """The next leaves, at most `count`, of a ledger of `size` events. Raises BrokenSegment."""
-        cursor, taken = self.cursor, []
+        cursor = self.cursor
+        taken: list[Read] = []
         while cursor.indexed < size and len(taken) < count:
             head = self._file.read(HEAD_BYTES)
             if not head:

@@ -1,8 +1,10 @@
 """A ledger in memory with the rules of the real one that holds rely on, and faults on demand.
 
 Idempotent by event id; a batch is taken whole or not at all; one outcome a version, one review a
-person, no approval without its reviews, no second intent: as `sekisho_audit.rules` has it. A fault
-comes in both forms: before anything took effect, and after it did but the reply was lost.
+person (delegate and seat are one), no approval without its reviews, no second intent, few appeals:
+as `sekisho_audit.rules` has it. Sums and history are made by auditd's own modules, with ids where
+auditd has pseudonyms. A fault comes in both forms: before anything took effect, and after it did
+but the reply was lost.
 """
 
 from __future__ import annotations
@@ -10,13 +12,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from sekisho.errors import LedgerRefused, LedgerUnavailable
-from sekisho.ports import ExchangeKeys, LedgerHold
+from sekisho.ports import ExchangeKeys, ExchangePage, LedgerHold, Used
+from sekisho_audit import exchanges
 from sekisho_audit.events import Appended, Event, check_data, check_payload_names
+from sekisho_audit.rules import APPEALS_MAX
+from sekisho_audit.usage import NotKept, Sums
 
 
 @dataclass
@@ -41,7 +47,10 @@ class MemoryLedger:
         self.lose_before = 0  # so many appends fail before taking effect
         self.lose_after = 0  # so many appends take effect and their reply is lost
         self.now_us: Callable[[], int] = lambda: time.time_ns() // 1000
+        self.behind = 0  # so many of the last events the history has not read yet
         self._places: dict[str, int] = {}
+        self._leaves: list[dict[str, Any]] = []
+        self._sums = Sums()
 
     def types(self, hold: str | None = None) -> list[str]:
         """Types of all events, or of those that name a hold."""
@@ -64,6 +73,9 @@ class MemoryLedger:
                 fresh.append(event)
             taken.append(Appended(self._places[event.id], "00", {}, duplicate))
         for event in fresh:
+            leaf = self._leaf(event)
+            self._leaves.append(leaf)
+            self._sums.apply(leaf)
             self._apply(event, len(self.events))
             self.events.append(event)
         if self.lose_after > 0:
@@ -85,6 +97,57 @@ class MemoryLedger:
             raise LedgerUnavailable("the ledger is away")
         return [_shown(hold, filed) for hold, filed in sorted(self.holds.items())]
 
+    async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
+        if self.down:
+            raise LedgerUnavailable("the ledger is away")
+        try:
+            sums = [self._sums.of(*question) for question in asked]
+        except NotKept as error:
+            raise LedgerRefused(str(error), code="bad_request") from error
+        return Used(len(self.events), sums)
+
+    async def exchanges(self, principal: str, before: str, limit: int) -> ExchangePage:
+        documents = self._documents()
+        own = [
+            (first, document)
+            for (_, owner), (first, document) in reversed(documents.items())
+            if owner == principal and (not before or first < int(before))
+        ]
+        after = str(own[limit - 1][0]) if len(own) > limit else ""
+        size = len(self.events)
+        return ExchangePage([d for _, d in own[:limit]], after, size - self.behind, size)
+
+    async def exchange(self, principal: str, exchange: str) -> Mapping[str, Any] | None:
+        found = self._documents().get((exchange, principal))
+        return found[1] if found else None
+
+    def _documents(self) -> dict[tuple[str, str], tuple[int, dict[str, Any]]]:
+        """Documents by exchange and principal, in the order in which they began."""
+        if self.down:
+            raise LedgerUnavailable("the ledger is away")
+        grown: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
+        for leaf in self._leaves[: len(self._leaves) - self.behind]:
+            if leaf["exchange"] is None or leaf["principal"] is None:
+                continue
+            key = (leaf["exchange"], leaf["principal"])
+            _, document = grown.setdefault(key, (leaf["n"], exchanges.begin(leaf)))
+            exchanges.grow(document, leaf, f"{leaf['n']:064x}")
+        for _, document in grown.values():
+            exchanges.named(document, self.origin, lambda name: name)
+        return grown
+
+    def _leaf(self, event: Event) -> dict[str, Any]:
+        return {
+            "id": event.id,
+            "n": len(self.events),
+            "ts": self.now_us(),
+            "type": event.type,
+            "exchange": event.exchange,
+            "principal": event.principal,
+            "actor": event.actor,
+            "data": deepcopy(dict(event.data)),
+        }
+
     def _check(self, event: Event, fresh: Sequence[Event]) -> None:
         try:
             self._judge(event, fresh)
@@ -94,6 +157,8 @@ class MemoryLedger:
             raise
 
     def _judge(self, event: Event, fresh: Sequence[Event]) -> None:
+        if event.type == "exchange.appealed":
+            self._judge_appeal(event, fresh)
         name = event.data.get("hold")
         if name is None or event.type not in {"hold.review", "hold.settled", "backend.intent"}:
             return
@@ -109,9 +174,18 @@ class MemoryLedger:
         if event.type == "hold.review":
             _judge_review(filed, event, reviews)
         elif event.data["state"] == "approved":
-            approving = {e.actor for e in reviews if e.data["decision"] == "approve"}
+            approving = [e for e in reviews if e.data["decision"] == "approve"]
             if len(approving) < max(t["approve"] for t in filed.event.data["thresholds"]):
                 raise LedgerRefused("reviews are missing", code="unreviewed_approval")
+
+    def _judge_appeal(self, event: Event, fresh: Sequence[Event]) -> None:
+        before = [
+            e
+            for e in (*self.events, *fresh)
+            if e.type == event.type and e.exchange == event.exchange
+        ]
+        if len(before) >= APPEALS_MAX:
+            raise LedgerRefused("appealed too often", code="too_many_appeals")
 
     def _apply(self, event: Event, index: int) -> None:
         name = event.data.get("hold", "")
@@ -136,10 +210,14 @@ def _judge_intent(filed: _Filed) -> None:
         raise LedgerRefused("not approved", code="unapproved_intent")
 
 
+def _people(event: Event) -> set[str | None]:
+    return {event.actor, event.data.get("person") or event.actor}
+
+
 def _judge_review(filed: _Filed, event: Event, reviews: Sequence[Event]) -> None:
-    if any(e.actor == event.actor for e in reviews):
+    if any(_people(event) & _people(e) for e in reviews):
         raise LedgerRefused("reviewed before", code="second_review")
-    if event.actor in {filed.event.principal, filed.event.data.get("person")}:
+    if _people(event) & {filed.event.principal, filed.event.data.get("person")}:
         raise LedgerRefused("own request", code="self_review")
 
 
@@ -164,6 +242,6 @@ def _review(event: Event, index: int, at_us: int) -> dict[str, Any]:
         "index": index,
         "at_us": at_us,
         "reviewer": event.actor,
-        "person": event.actor,
+        "person": event.data.get("person") or event.actor,
         "reason": event.payloads[0].exact.decode(),
     }

@@ -35,3 +35,11 @@ async def test_everything_else_is_the_ledgers_own() -> None:
     assert inner.origin == ledger.origin
     assert await inner.exchange_keys("p", "x") == await ledger.exchange_keys("p", "x")
     assert await inner.open_holds() == await ledger.open_holds()
+    asked = [("principal", "staff-7", "d2026-11-24")]
+    assert await inner.used(asked) == await ledger.used(asked)
+    await ledger.append([EVENT])
+    page = await ledger.exchanges("staff-7", "", 10)
+    assert [document["id"] for document in page.data] == ["x1"]
+    assert page == await inner.exchanges("staff-7", "", 10)
+    assert await ledger.exchange("staff-7", "x1") == page.data[0]
+    assert await ledger.exchange("staff-8", "x1") is None

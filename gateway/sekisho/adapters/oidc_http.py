@@ -8,6 +8,7 @@ against the authorities of this machine, where an organisation puts its own.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -24,6 +25,7 @@ ANSWER_BYTES_MAX = 262_144  # key sets with certificate chains have some ten tho
 ANSWER_DEPTH_MAX = 16
 CONNECTIONS_MAX = 16
 URL_CHARS_MAX = 2_048
+_URL = re.compile(r"[!-~]+")  # printable ASCII without spaces
 
 
 class IssuerSilent(Exception):
@@ -51,7 +53,7 @@ def open_client() -> httpx.AsyncClient:
 
 def may_be_asked(url: object) -> bool:
     """Whether `url` is https, or http on this machine, and nothing odd."""
-    if not isinstance(url, str) or len(url) > URL_CHARS_MAX or not url.isprintable():
+    if not isinstance(url, str) or len(url) > URL_CHARS_MAX or not _URL.fullmatch(url):
         return False
     try:
         parts = urlsplit(url)

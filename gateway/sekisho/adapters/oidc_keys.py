@@ -99,9 +99,9 @@ class Published:
     keys: tuple[SigningKey, ...]
 
     @property
-    def mark(self) -> tuple[tuple[str | None, str, str], ...]:
-        """Differs when the keys do."""
-        return tuple((key.id, key.thumbprint, key.algorithm) for key in self.keys)
+    def mark(self) -> frozenset[tuple[str | None, str, str]]:
+        """Differs when the keys do, in whatever order they are listed."""
+        return frozenset((key.id, key.thumbprint, key.algorithm) for key in self.keys)
 
 
 class IssuerKeys:

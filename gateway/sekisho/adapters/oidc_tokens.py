@@ -36,7 +36,7 @@ from sekisho.model.identity import Identity
 
 TOKEN_CHARS_MAX = 16_384  # what fits into the head of a request
 HEADER_CHARS_MAX = 4_096
-KEPT_MAX = 10_000  # good tokens remembered by a worker, some 5 MB
+KEPT_MAX = 10_000  # good tokens remembered by a worker, some 10 MB
 KEPT_US = 60 * 1_000_000
 PARTS = 3  # header, claims, signature; five would be an encrypted token
 DEPTH_MAX = 16
@@ -97,11 +97,6 @@ class TokenVerifier:
         self._now_us = now_us
         self._kept_max = kept_max
         self._kept: dict[bytes, _Kept] = {}
-
-    @staticmethod
-    def looks_like_token(secret: str) -> bool:
-        """Whether a secret has the form of a signed token, so that no key is looked up for it."""
-        return secret.startswith("ey") and secret.count(".") == PARTS - 1
 
     async def verify(self, token: str) -> Identity:
         """Who an access token speaks for. Raises NotAuthenticated or DirectoryUnavailable."""

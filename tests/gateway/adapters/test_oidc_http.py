@@ -58,6 +58,8 @@ def test_https_and_this_machine_may_be_asked(url: str) -> None:
         "ftp://issuer.example/jwks",
         "https://issuer.example/#part",
         "https://issuer.example/\njwks",
+        "https://issuer.example/a b",
+        "https://issuer.example/é",
         "https://issuer.example:99999/",
         "https://[::1/",
         "https://issuer.example/" + "a" * 3000,

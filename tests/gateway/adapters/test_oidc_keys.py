@@ -105,6 +105,19 @@ async def test_a_new_key_is_fetched_when_a_token_names_it(
         await keys.key("rsa-1", "RS256")
 
 
+async def test_the_order_of_the_keys_means_nothing(
+    issuer: LoopbackIssuer, keys: IssuerKeys, watch: Stopwatch
+) -> None:
+    """Otherwise every refresh would make all remembered tokens forgotten."""
+    issuer.keys.append(ec_key("ec-1"))
+    await keys.published()
+    issuer.keys.reverse()
+    watch.now_s += 301
+
+    assert (await keys.key("ec-1", "ES256")).generation == 1
+    assert issuer.asked["/jwks"] == 2
+
+
 async def test_made_up_ids_cause_no_flood(
     issuer: LoopbackIssuer, keys: IssuerKeys, watch: Stopwatch
 ) -> None:

@@ -114,6 +114,17 @@ async def test_the_way_back_tells_who_signed_in(desk: Desk) -> None:
     assert form["client_id"] == CLIENT, "a public client says who it is"
 
 
+@pytest.mark.parametrize("code", ["é", "%zz", "a b&c=d+e", "\x00", "日本", '{}[]|^`<>"'])
+async def test_a_code_is_passed_on_as_it_came(desk: Desk, code: str) -> None:
+    """Whatever its characters: it is the issuer's, and adds no field to our form."""
+    query, browser = await desk.begin()
+    await desk.finish(query["state"], browser, code=code)
+
+    form, _ = desk.issuer.forms[0]
+    assert form["code"] == code
+    assert set(form) == {"grant_type", "redirect_uri", "code", "code_verifier", "client_id"}
+
+
 async def test_a_secret_is_sent_form_encoded_in_the_head(desk: Desk) -> None:
     """RFC 6749 section 2.3.1, for secrets with any character."""
     desk.build({"corp": SECRET}, client_secret_env="CORP_SECRET")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -160,7 +159,9 @@ def _looks_like_another(claims: Claims) -> bool:
 
 def _time_us(claims: Claims, name: str) -> int:
     value = claims.get(name)
-    if type(value) not in {int, float} or not math.isfinite(value) or not 0 < value < _SECONDS_MAX:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unacceptable("malformed")
+    if not 0 < value < _SECONDS_MAX:  # neither is NaN
         raise Unacceptable("malformed")
     return int(value * _US)
 

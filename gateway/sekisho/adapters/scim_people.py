@@ -113,6 +113,11 @@ class Group(Resource[Any]):
     members: list[Member] | None = None
 
 
+# They name one another, so only now can they be completed; until then no filter finds a field.
+for _model in (Belonging, User, Member, Group):
+    _model.model_rebuild()
+
+
 def provider() -> ScimProvider:
     """What the service is and can do, as its discovery endpoints tell it.
 

@@ -57,6 +57,7 @@ from sekisho.web.slots import Slots
 PREFIX = "/scim/v2"
 WHERE = "scim"  # in the record of refused credentials
 TRIES = 3  # when two requests meet on one resource and the client did not say which version
+_UNREAD = frozenset({401, 403, 408, 413, 429, 503})  # a body may be left on the connection
 _EXPRESSIONS = frozenset({"filter", "path", "sortby", "attributes", "excludedattributes"})
 _log = structlog.get_logger("sekisho.scim")
 
@@ -181,6 +182,8 @@ async def _say(answer: Answering, response: ScimResponse) -> None:
     headers = {**response.headers, "Cache-Control": "no-store"}
     if response.body is None:
         del headers["Content-Type"]
+    if response.status in _UNREAD:
+        headers["Connection"] = "close"
     named = [(name.lower(), value) for name, value in headers.items()]
     await answer.whole(
         response.status,

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scim2_models import (
     ForbiddenException,
     InvalidValueException,
     NotFoundException,
     PayloadTooLargeException,
     PreconditionFailedException,
+    SCIMException,
     UniquenessException,
 )
 
-from sekisho.adapters import registry_links, scim_change
+from sekisho.adapters import registry_links, scim_change, scim_rows
+from sekisho.adapters.scim_people import Group, User
 from sekisho.adapters.sql_registry import now_us
-from sekisho.errors import LedgerUnavailable
+from sekisho.errors import LedgerUnavailable, SekishoError
+from sekisho.model.duties import APART
 from sekisho.model.principal import Role
 from support.scim import CLIENT, OWNER, Scim, scim_settings
 
@@ -313,6 +320,79 @@ def test_members_are_users_that_exist(scim: Scim) -> None:
     for member in (inner, stranger):
         with pytest.raises(InvalidValueException):
             scim.group("outer", member)  # type: ignore[arg-type]
+
+
+_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["join", "part", "rename", "drop", "hand", "off", "on", "leave"]),
+        st.integers(0, 2),
+        st.integers(0, 3),
+    ),
+    max_size=25,
+)
+_NAMES = ("sales", *ROLES)
+
+
+@settings(max_examples=25, deadline=None)
+@given(_STEPS)
+def test_no_sequence_of_changes_gives_anybody_what_must_not_meet(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    """Whatever a directory and an operator do: both sides of a membership agree, and everybody has
+    what the table says for it and never two roles that check one another.
+    """
+    with TemporaryDirectory() as folder:
+        scim = Scim(Path(folder), scim_settings(roles=ROLES))
+        people = [scim.user(f"staff-{number}", active=True) for number in range(3)]
+        groups = {number: scim.group(name) for number, name in enumerate(_NAMES)}
+        for what, person, group in steps:
+            with suppress(SCIMException, SekishoError):
+                _step(scim, what, people[person], groups[group])
+        _agrees(scim)
+
+
+def _step(scim: Scim, what: str, user: User, group: Group) -> None:
+    now = scim.storage.get(scim._type("Group"), str(group.id))
+    assert isinstance(now, Group)
+    members = {str(one.value) for one in now.members or []}
+    if what == "join":
+        members.add(str(user.id))
+    elif what == "part":
+        members.discard(str(user.id))
+    elif what == "rename":
+        now.display_name = _NAMES[(_NAMES.index(str(now.display_name)) + 1) % len(_NAMES)]
+    elif what == "drop":
+        scim.delete(group)
+        return
+    elif what == "hand":
+        with scim.registry.change() as change:
+            change.set_roles(str(user.user_name), {Role.POLICY_ACTIVATOR})
+        return
+    elif what in {"on", "off"}:
+        scim.change_user(user, active=what == "on")
+        return
+    else:
+        scim.delete(user)
+        return
+    listed = [{"value": one} for one in sorted(members)]
+    described = Group.model_validate({"displayName": now.display_name, "members": listed})
+    described.id = now.id
+    scim.storage.update(scim._type("Group"), described)
+
+
+def _agrees(scim: Scim) -> None:
+    with scim.registry.reading() as look:
+        users = scim_rows.page(look, ["User"], 0, None)
+        groups = scim_rows.page(look, ["Group"], 0, None)
+        for user in users:
+            inside = {group.id: group.name for group in groups if user.id in group.members}
+            assert set(user.groups) == set(inside)
+            ours, roles = scim.kept.table.given(inside.values())
+            given_now = look.given(str(user.principal), "scim")
+            assert given_now == ({role.value for role in roles}, ours)
+        for row in look.principals():
+            assert len(APART.intersection(Role(role) for role in row.roles)) < 2
+            assert row.left_us is None or not row.roles
 
 
 def test_too_many_at_once_are_refused(scim: Scim, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -91,6 +93,18 @@ def test_without_employees_only_the_table_gives_roles() -> None:
     table = Table.of(settings)
     assert table.given([])[1] == frozenset()
     assert table.given(["askers"])[1] == {Role.EMPLOYEE}
+
+
+def test_attributes_are_found_before_anything_was_made() -> None:
+    """The first question of a directory to a new process is a filter."""
+    program = (
+        "from scim2_models import SearchRequest\n"
+        "from sekisho.adapters.scim_people import Group, User\n"
+        'SearchRequest[User](filter=\'userName eq "a" and groups.value eq "b"\')\n'
+        'SearchRequest[Group](filter=\'displayName eq "a" and members.value eq "b"\')\n'
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_what_is_not_served_is_not_kept() -> None:

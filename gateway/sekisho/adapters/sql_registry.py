@@ -207,7 +207,7 @@ class Change:
             may_service_hold(roles)
         self._replace(principal_roles, "role", principal, [role.value for role in roles], source)
         after = self.get(principal)
-        may_hold_together(roles)
+        may_hold_together(self.every_role(principal))
         return after
 
     def every_role(self, principal: str) -> frozenset[Role]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -15,6 +18,7 @@ import pytest
 from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_tester import Status, check_server
 
+from support.ledgers import Auditd
 from support.scim import CLIENT, OWNER, Scim, scim_settings
 from support.scim_server import ScimServer
 
@@ -288,6 +292,49 @@ def test_without_a_ledger_nothing_changes(scim: Scim, directory: httpx.Client, f
         204,
         204,
     ]
+
+
+async def test_a_real_ledger_has_every_change_or_there_is_none(scim: Scim, tmp_path: Path) -> None:
+    """With auditd killed nothing changes; what it kept before names who did what."""
+    auditd = Auditd(tmp_path)
+    await auditd.start()
+    with ScimServer(scim, auditd_socket=auditd.socket) as server:
+        async with httpx.AsyncClient(
+            base_url=server.url,
+            headers={"authorization": f"Bearer {server.key}"},
+            timeout=20,
+            trust_env=False,
+        ) as directory:
+            user = {"schemas": [USER], "userName": "staff-7", "displayName": "canary-name"}
+            assert (await directory.post("/Users", json=user)).status_code == 201
+            taken = {"schemas": [USER], "userName": OWNER}
+            assert (await directory.post("/Users", json=taken)).status_code == 409
+            await auditd.end(kill=True)
+            other = {"schemas": [USER], "userName": "staff-8"}
+            assert (await directory.post("/Users", json=other)).status_code == 503
+    with scim.registry.reading() as look:
+        assert look.find("staff-8") is None
+
+    await auditd.start()
+    assert await auditd.end() == (0, "")
+    leaves = _leaves(auditd.ledger)
+    told = [(leaf["data"]["change"], leaf["data"]["source"]) for leaf in leaves]
+    assert told == [("created", "scim"), ("refused", "scim")]
+    assert b"canary-name" not in b"".join(
+        path.read_bytes() for path in auditd.ledger.rglob("*") if path.is_file()
+    )
+
+
+def _leaves(ledger: Path) -> list[dict[str, Any]]:
+    shown = subprocess.run(
+        [sys.executable, "-m", "sekisho_audit.cli", "show", str(ledger), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    lines = [json.loads(line) for line in shown.stdout.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["type"] == "principal.changed"]
 
 
 def test_reading_needs_no_ledger(scim: Scim, directory: httpx.Client) -> None:

@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from sekisho.adapters import registry_keys
+from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.identity_desk import worker_evidence
 from sekisho.adapters.registry_keys import KeyTerms
 from sekisho.adapters.scim_people import Table, provider
@@ -31,10 +32,16 @@ WAIT_S = 20
 
 
 class ScimServer:
-    """Serves `scim` until it is left. `key` opens it; keys made later are known within a second."""
+    """Serves `scim` until it is left. `key` opens it; keys made later are known within a second.
 
-    def __init__(self, scim: Scim, limits: ScimLimits | None = None) -> None:
+    With `auditd_socket` the evidence goes to a real auditd instead of the ledger in memory.
+    """
+
+    def __init__(
+        self, scim: Scim, limits: ScimLimits | None = None, *, auditd_socket: str = ""
+    ) -> None:
         self.scim = scim
+        self._auditd_socket = auditd_socket
         self._limits = limits
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._ready = threading.Event()
@@ -78,26 +85,37 @@ class ScimServer:
         self._socket.close()
 
     async def _serve(self) -> None:
+        if not self._auditd_socket:
+            await self._serve_with(self.scim.ledger)
+            return
+        auditd = AuditdLedger(self._auditd_socket)
+        await auditd.start()
+        try:
+            await self._serve_with(auditd)
+        finally:
+            await auditd.close()
+
+    async def _serve_with(self, ledger: Any) -> None:
         directory = SqlDirectory(self.scim.folder / "registry.db", PEPPER)
 
         async def find(shown: Shown) -> Principal:
             return directory.by_key(shown.secret)
 
-        ledger = self.scim.ledger
+        public_url = self.url.removesuffix(PREFIX)
         refusals = Refusals(
             ledger, 20, lambda _: None, key_id=lambda _: None, counted=lambda _: None
         )
         kept = ScimRegistry(
             self.scim.registry,
-            worker_evidence(ledger, asyncio.get_running_loop()),  # type: ignore[arg-type]
+            worker_evidence(ledger, asyncio.get_running_loop()),
             Table.of(self.scim.settings),
         )
         endpoint = ScimEndpoint(
-            Entrance(Reader(IdentitySettings(), self.url.removesuffix(PREFIX)), refusals),
+            Entrance(Reader(IdentitySettings(), public_url), refusals),
             find,
             provider(),
             kept.of,
-            public_url=self.url.removesuffix(PREFIX),
+            public_url=public_url,
             limits=self._limits,
         )
         app: Any = FastAPI()

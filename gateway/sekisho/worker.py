@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvicorn
@@ -33,6 +34,24 @@ GC_ALLOCATIONS = 50_000  # some hundred requests between two looks
 KEEPALIVE_S = 65  # longer than the 60 s that load balancers keep idle connections
 
 _log = structlog.get_logger("sekisho.worker")
+
+
+class Loop(uvloop.Loop):
+    """uvloop that gives a TLS handshake as long as the head of a request.
+
+    A connection counts towards `connections_max` only when its handshake is done, and uvicorn has
+    no setting for how long that may take: a minute, for as many as come.
+    """
+
+    def __init__(self, handshake_timeout_s: float) -> None:
+        super().__init__()
+        self._handshake_timeout_s = handshake_timeout_s
+
+    async def create_server(self, *args: Any, **options: Any) -> Any:
+        """As asyncio has it."""
+        if options.get("ssl") is not None:
+            options.setdefault("ssl_handshake_timeout", self._handshake_timeout_s)
+        return await super().create_server(*args, **options)
 
 
 class _Server(uvicorn.Server):
@@ -123,7 +142,8 @@ def main() -> int:
     settings = load(options.config)
     telemetry.configure(settings.log.level, settings.log.format)
     listener = socket.socket(fileno=options.fd)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    handshake_s = settings.server.headers_timeout_s
+    with asyncio.Runner(loop_factory=lambda: Loop(handshake_s)) as runner:
         return runner.run(run(settings, listener))
 
 

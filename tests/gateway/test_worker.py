@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,8 +12,8 @@ from sekisho import wiring
 from sekisho.config import Settings
 from sekisho.web.cors import Cors
 from sekisho.web.data_path import DataPath
-from sekisho.web.tls import TLSUnusable
-from sekisho.worker import _config, _end_when, _Server
+from sekisho.web.tls import TLSUnusable, server_context
+from sekisho.worker import Loop, _config, _end_when, _Server
 from support.authority import Authority
 
 BACKEND = {"id": "local", "base_url": "https://models.example/v1", "models": ["*"]}
@@ -74,10 +75,10 @@ def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
     server = {"tls_certificate": pair.certificate, "tls_key": pair.key}
     document = {"data_dir": tmp_path, "backends": [BACKEND], "server": server}
     config = _config(Settings.model_validate(document), cast("DataPath", _app))
-    config.load()
+    made = cast("Any", config.ssl_context_factory)(config, None)
 
     assert config.is_ssl
-    assert config.ssl is not None
+    assert isinstance(made, ssl.SSLContext)
     with pytest.raises(TLSUnusable):
         _config(
             Settings.model_validate(
@@ -94,3 +95,23 @@ def test_pages_of_others_are_let_in_by_name_only(tmp_path: Path) -> None:
 
     assert _config(Settings.model_validate(document), cast("DataPath", _app)).app is _app
     assert isinstance(_config(Settings.model_validate(listed), cast("DataPath", _app)).app, Cors)
+
+
+def test_a_handshake_without_end_is_cut(tmp_path: Path) -> None:
+    """Whoever connects and says nothing is let go; otherwise they cost a file each for a minute."""
+    pair = Authority(tmp_path).server()
+    context = server_context(pair.certificate, pair.key, None)
+
+    async def silent() -> bytes:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=context)
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(20):
+            said = await reader.read()
+        writer.close()
+        server.close()
+        return said
+
+    with asyncio.Runner(loop_factory=lambda: Loop(0.2)) as runner:
+        assert b"" == runner.run(silent())

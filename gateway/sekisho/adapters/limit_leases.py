@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sekisho.errors import LimitsUnavailable
-from sekisho.model.limits import Limit, LimitTable, Metric, Spender, Unit
+from sekisho.model.limits import Limit, LimitTable, Metric, Spender, Unit, Window
 
 COUNTERS_MAX = 50_000  # of a worker, about 600 bytes each
 LEAVING_MAX = 10_000  # counters that wait to be given back
@@ -102,7 +102,7 @@ class Counter:
         lease = self.lease
         if not lease.joined:
             self.owed.append((start, index, amount))
-            return True
+            return bool(amount)
         if (start is not None and start != lease.start) or (
             index is not None and index < lease.size
         ):
@@ -271,9 +271,14 @@ class Leases:
         """The window is over or the counter was lost since."""
         counter = lease.counter
         if lease.lost:
-            if counter.owe(lease.start, index, spent):
-                self.dirty[counter] = None
-        elif spent > aside and counter.owe(None, None, spent - aside):
+            owed = counter.owe(lease.start, index, spent)
+        elif counter.limit.metric.window is Window.MINUTE:
+            # Most exchanges see a minute end: each is counted when it began, its excess now.
+            owed = spent > aside and counter.owe(None, None, spent - aside)
+        else:
+            # The ledger charges it to the window in which it ended, so this does too.
+            owed = counter.owe(None, index, spent)
+        if owed:
             self.dirty[counter] = None
 
     @property
@@ -319,8 +324,10 @@ class Leases:
     def _owe_again(self, index: int | None, leases: tuple[Lease, ...], spent: Amounts) -> None:
         for lease in leases:
             counter = lease.counter
-            if lease.lost and spent[counter.unit]:
+            if lease.lost:
                 counter.owed.append((lease.start, index, spent[counter.unit]))
+            elif lease.over and counter.limit.metric.window is not Window.MINUTE:
+                counter.owed.append((None, index, spent[counter.unit]))
 
     def granted(
         self,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sekisho.adapters.policy_data import NotPolicyData, read_data
+from sekisho.adapters.policy_data import NotPolicyData, read_data, usage_rules
+from sekisho.model.limits import MICROS, Spender
+from sekisho.model.prices import Price
 from support.rules import SHIPPED
 
 LEAST = """
@@ -83,3 +85,86 @@ def test_all_faults_at_once() -> None:
     wrong = LEAST.replace("hold: {}", "hold: {risk: 101, ttl_s: 0}") + "extra: 1\n"
 
     assert {"hold.risk", "hold.ttl_s", "extra"} <= {text.split(":")[0] for _, text in faults(wrong)}
+
+
+PRICED = LEAST + 'prices: {currency: USD, models: {"gpt-*": {input: 2.5, output: "10"}}}\n'
+
+
+def limited(lines: str) -> str:
+    """A file with these limits; the first stands on line 13."""
+    return PRICED + "limits:\n" + lines
+
+
+def test_limits_and_prices() -> None:
+    """Figures come out as whole numbers, money in millionths."""
+    data = read_data(
+        limited('  - {for: "group:sales", spend_per_day: 0.25, requests_per_min: 3}\n').encode()
+    )
+
+    usage = usage_rules(data)
+    limits = usage.limits.limits_of(Spender("staff-7", frozenset({"sales"}), "gpt-4", "b"))
+    assert {"requests_per_min": 3, "spend_per_day": 250_000} == {
+        limit.metric.value: limit.amount for limit in limits
+    }
+    assert Price(2_500_000, 10_000_000) == usage.prices.of("gpt-4")
+    assert usage.prices.currency == "USD"
+
+
+def test_the_shipped_file_limits_nothing() -> None:
+    """A first installation runs without budgets, and its examples are good lines."""
+    source = (SHIPPED / "data.yaml").read_text("utf-8")
+    assert () == usage_rules(read_data(source.encode())).limits.limits_of(
+        Spender("staff-7", frozenset({"sales"}), "gpt-4o", "openai", "helper")
+    )
+
+    head, examples = source[: source.index("# limits:\n")], source[source.index("# limits:\n") :]
+    shown = [line.removeprefix("# ") for line in examples.splitlines() if ":" in line]
+    usage = usage_rules(read_data((head + "\n".join(shown)).encode()))
+    found = usage.limits.limits_of(Spender("svc-batch", frozenset({"sales"}), "gpt-4o", "openai"))
+    assert [600, 2_000_000, 64, 50 * MICROS, 800 * MICROS, 5000 * MICROS, 3000] == [
+        limit.amount for limit in found
+    ]
+    assert Price(2_500_000, 10_000_000) == usage.prices.of("gpt-4o")
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ('  - {for: "group:sales"}\n', "sets none of"),
+        ('  - {for: "team:sales", concurrent: 1}\n', "limits.0.for"),
+        ('  - {for: "group:", concurrent: 1}\n', "limits.0.for"),
+        ('  - {for: "group:a", concurrent: 0}\n', "limits.0.concurrent"),
+        ('  - {for: "group:a", concurrent: true}\n', "limits.0.concurrent"),
+        ('  - {for: "group:a", requests_per_min: 1.5}\n', "limits.0.requests_per_min"),
+        ('  - {for: "group:a", spend_per_day: -1}\n', "limits.0.spend_per_day"),
+        ('  - {for: "group:a", spend_per_day: 0.0000001}\n', "limits.0.spend_per_day"),
+        ('  - {for: "group:a", spend_per_day: "1e3"}\n', "limits.0.spend_per_day"),
+        ('  - {for: "group:a", spend_per_day: .inf}\n', "limits.0.spend_per_day"),
+        ('  - {for: "group:a", spend_per_day: true}\n', "limits.0.spend_per_day"),
+        ('  - {for: "group:a", spend_per_week: 1}\n', "limits.0.spend_per_week"),
+        ('  - {for: "group:*", concurrent: 1}\n' * 2, "twice"),
+    ],
+)
+def test_wrong_limits(lines: str, text: str) -> None:
+    """A limit that would do nothing, or something else, is told and not taken."""
+    assert any(text in fault for _, fault in faults(limited(lines)))
+
+
+@pytest.mark.parametrize(
+    "prices",
+    [
+        "prices: {models: {}}\n",
+        "prices: {currency: dollars}\n",
+        "prices: {currency: USD, models: {a: {input: 1}}}\n",
+        "prices: {currency: USD, models: {a: {input: 1000001, output: 1}}}\n",
+    ],
+)
+def test_wrong_prices(prices: str) -> None:
+    """A price is whole, in a named currency, and not absurd."""
+    assert faults(LEAST + prices)
+
+
+def test_a_budget_without_prices_would_never_end() -> None:
+    """So it is a fault."""
+    lines = 'limits:\n  - {for: "group:a", spend_per_day: 1}\n'
+    assert any("need prices" in fault for _, fault in faults(LEAST + lines))

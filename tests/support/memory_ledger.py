@@ -119,7 +119,8 @@ class MemoryLedger:
 
     async def exchange(self, principal: str, exchange: str) -> Mapping[str, Any] | None:
         found = self._documents().get((exchange, principal))
-        return found[1] if found else None
+        size = len(self.events)
+        return {**found[1], "indexed": size - self.behind, "size": size} if found else None
 
     def _documents(self) -> dict[tuple[str, str], tuple[int, dict[str, Any]]]:
         """Documents by exchange and principal, in the order in which they began."""

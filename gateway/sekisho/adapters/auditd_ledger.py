@@ -206,7 +206,8 @@ class AuditdLedger:
         question = {"op": "exchange", "principal": principal, "exchange": exchange}
         reply, _ = await self._ask(question)
         found: Mapping[str, Any] | None = reply["exchange"]
-        return found
+        how_far = {"indexed": reply["indexed"], "size": reply["size"]}
+        return None if found is None else {**found, **how_far}
 
     async def status(self) -> Mapping[str, Any]:
         """Auditd's own figures: size, root, boot, queue, sessions, free disk. For operators."""

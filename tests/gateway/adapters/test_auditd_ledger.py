@@ -495,6 +495,7 @@ async def test_one_exchange_is_its_own_principals(client: AuditdLedger) -> None:
     await known(client)
     found = await client.exchange(STAFF, exchange)
     assert found is not None
+    assert found["indexed"] == found["size"]
     [send] = found["sends"]
     assert send["receipt"]["origin"] == send["outcome"]["receipt"]["origin"] == ORIGIN
     assert send["outcome"]["charged"] == {"requests": 1, "tokens": 40, "spend_micros": 7}

@@ -41,5 +41,5 @@ async def test_everything_else_is_the_ledgers_own() -> None:
     page = await ledger.exchanges("staff-7", "", 10)
     assert [document["id"] for document in page.data] == ["x1"]
     assert page == await inner.exchanges("staff-7", "", 10)
-    assert await ledger.exchange("staff-7", "x1") == page.data[0]
+    assert await ledger.exchange("staff-7", "x1") == {**page.data[0], "indexed": 1, "size": 1}
     assert await ledger.exchange("staff-8", "x1") is None

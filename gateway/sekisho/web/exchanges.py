@@ -1,0 +1,146 @@
+"""`/v1/exchanges`: one's own history, what it cost and who read it, and appeals.
+
+Everybody sees what was asked under their own id and nothing else: an exchange of somebody else is
+a 404, like one that never was. The history is derived from the ledger and says how far it is
+complete; it shows no content, so reading it is no reading of content. An appeal is durable before
+it is acknowledged, and its reason is sealed like a prompt.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import ValidationError
+
+from sekisho.content.strict_json import NotStrictJSON, parse
+from sekisho.errors import BadRequest, Conflict, LedgerRefused, NotFound
+from sekisho.model import evidence
+from sekisho.model.limits import MICROS
+from sekisho.model.principal import Principal, Scope
+from sekisho.ports import Ledger
+from sekisho.web.bodies import read_body
+from sekisho.web.callers import Caller, Parts, ProblemRoute, needs
+from sekisho.web.exchanges_schema import (
+    AppealOut,
+    AppealRequest,
+    ExchangeDetail,
+    ExchangeList,
+    UsageOut,
+    appeal,
+    listed,
+    shown,
+    usage,
+)
+
+LISTED_MAX = 100  # auditd tells no more at once
+APPEALS_MAX = 5  # the ledger's rules say the same
+BODY_BYTES_MAX = 16_384  # a reason is a paragraph, in any script
+BODY_DEPTH_MAX = 1
+BODY_S = 10.0  # for all of it, also over a slow line
+_EXCHANGE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
+
+router = APIRouter(prefix="/v1/exchanges", tags=["exchanges"], route_class=ProblemRoute)
+
+
+def now_us() -> int:
+    """Wall time; what is asked for is today and this month, so a moment does not matter."""
+    return time.time_ns() // 1000
+
+
+Now = Annotated[int, Depends(now_us)]
+
+
+@router.get("")
+async def list_exchanges(
+    parts: Parts,
+    principal: Caller,
+    now: Now,
+    limit: Annotated[int, Query(ge=1, le=LISTED_MAX)] = 20,
+    after: Annotated[str, Query(pattern="^([0-9]{1,16})?$")] = "",
+) -> ExchangeList:
+    """One's own exchanges, newest first, with what was used today and this month."""
+    needs(principal, Scope.SELF)
+    page = await parts.ledger.exchanges(principal.id, after, limit)
+    return listed(page, await _usage(parts.ledger, principal, now))
+
+
+@router.get("/{exchange_id}")
+async def show_exchange(exchange_id: str, parts: Parts, principal: Caller) -> ExchangeDetail:
+    """One of one's own exchanges with everything known of it but its content."""
+    needs(principal, Scope.SELF)
+    return shown(await _find(parts.ledger, principal, exchange_id))
+
+
+@router.post(
+    "/{exchange_id}/appeal",
+    status_code=201,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": AppealRequest.model_json_schema()}},
+        }
+    },
+)
+async def appeal_exchange(
+    exchange_id: str, request: Request, parts: Parts, principal: Caller
+) -> AppealOut:
+    """Disagree with how one's own exchange ended. The same reason again is the same appeal."""
+    needs(principal, Scope.SELF)
+    said = await _read_appeal(request)
+    ledger = parts.ledger
+    found = await _find(ledger, principal, exchange_id)
+    keys = await ledger.exchange_keys(principal.id, exchange_id)
+    event = evidence.appealed(exchange_id, principal.id, principal.id, said.reason, keys.commit)
+    for line in found["appeals"]:
+        if line["id"] == event.id:
+            return appeal(exchange_id, line)
+    if len(found["appeals"]) >= APPEALS_MAX:
+        raise _too_many()
+    try:
+        [place] = await ledger.append([event])
+    except LedgerRefused as error:
+        if error.code == "too_many_appeals":  # others came while the index was behind
+            raise _too_many() from error
+        raise
+    receipt = {"origin": ledger.origin, "index": place.index, "leaf": place.leaf}
+    return appeal(exchange_id, {"id": event.id, "by": principal.id, "receipt": receipt})
+
+
+async def _find(ledger: Ledger, principal: Principal, exchange_id: str) -> Mapping[str, Any]:
+    known = _EXCHANGE.match(exchange_id) is not None
+    found = await ledger.exchange(principal.id, exchange_id) if known else None
+    if found is None:
+        raise NotFound("There is no such exchange, or it is not yours to see.")
+    return found
+
+
+async def _usage(ledger: Ledger, principal: Principal, now: int) -> UsageOut:
+    today = datetime.fromtimestamp(now // MICROS, UTC)
+    day, month = f"{today:%Y-%m-%d}", f"{today:%Y-%m}"
+    asked = [("principal", principal.id, f"d{day}"), ("principal", principal.id, f"M{month}")]
+    return usage(await ledger.used(asked), day, month)
+
+
+async def _read_appeal(request: Request) -> AppealRequest:
+    """The body, read here and not by the framework: bounded in size and time, read only after the
+    key was checked, and refused if it says a thing twice or anything we do not know.
+    """
+    body = await read_body(request, bytes_max=BODY_BYTES_MAX, timeout_s=BODY_S)
+    try:
+        return AppealRequest.model_validate(parse(body, depth_max=BODY_DEPTH_MAX))
+    except NotStrictJSON as error:
+        raise BadRequest(f"This is not an appeal: {error}.") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or None
+        raise BadRequest(f"{where or 'body'}: {first['msg']}.", param=where) from error
+
+
+def _too_many() -> Conflict:
+    message = f"An exchange has at most {APPEALS_MAX} appeals. Talk to a person about this one."
+    return Conflict(message, code="too_many_appeals")

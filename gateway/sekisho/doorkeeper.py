@@ -16,6 +16,7 @@ from sekisho.web.problems import problem
 
 READ_BYTES_MAX = 65_536
 READ_S = 0.5  # a client that is still sending is answered all the same
+HANDSHAKE_S = 5.0  # with TLS of our own: whoever says nothing is let go
 LINGER_S = 0.5  # for the answer to arrive before the connection is reset under it
 
 
@@ -31,7 +32,10 @@ class Doorkeeper:
         """Start answering."""
         if self._server is None:
             self._server = await asyncio.start_server(
-                self._answer, sock=self._listener.dup(), ssl=self._tls
+                self._answer,
+                sock=self._listener.dup(),
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_S,
             )
 
     async def close(self) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from sekisho.errors import NotAuthenticated
+from sekisho.errors import Forbidden, NotAuthenticated
 from sekisho.model.principal import Principal, Shown
 from sekisho.web.credentials import Reader
 from sekisho.web.refusals import Refusals
 
+CROSS_SITE = "cross_site"
 Find = Callable[[Shown], Awaitable[Principal]]
 
 
@@ -30,12 +31,16 @@ class Entrance:
         """The principal that `find` knows behind this request, and what it showed.
 
         `where` is a fixed word of ours for the record. Raises NotAuthenticated, TooManyFailures,
-        and what `find` raises.
+        Forbidden (`cross_site`), and what `find` raises.
         """
         shown: Shown | None = None
         try:
             shown = self._reader.shown(scope)
             return await find(shown), shown
+        except Forbidden:
+            if shown is None:  # a page of another site used somebody's sign-in
+                self._refusals.noticed(Shown(ip=self._reader.address(scope)), where, CROSS_SITE)
+            raise
         except NotAuthenticated as error:
             met = shown or Shown(ip=self._reader.address(scope))
             answer = await self._refusals.refused(met, error, where)

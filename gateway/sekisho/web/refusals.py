@@ -106,10 +106,13 @@ class Refusals:
         await self._write(event)
         return error
 
-    def noticed(self, shown: Shown, header: str) -> None:
-        """A header that only configured peers may send came from elsewhere and was ignored."""
-        self._counted(UNTRUSTED)
-        self._add(source_of(shown.ip), UNTRUSTED, header)
+    def noticed(self, shown: Shown, where: str, cause: str = UNTRUSTED) -> None:
+        """Something was ignored or refused that may be meant: only counted, nothing waits for it.
+
+        For `untrusted_header` (one that only configured peers may send) `where` is its name.
+        """
+        self._counted(cause)
+        self._add(source_of(shown.ip), cause, where)
 
     async def run(self) -> None:
         """Record the counts of each minute, until cancelled."""

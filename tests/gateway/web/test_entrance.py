@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sekisho.config.identity import IdentitySettings
-from sekisho.errors import DirectoryUnavailable, NotAuthenticated, TooManyFailures
+from sekisho.errors import DirectoryUnavailable, Forbidden, NotAuthenticated, TooManyFailures
 from sekisho.model.principal import Principal, Role, Shown
 from sekisho.web.credentials import Reader
 from sekisho.web.entrance import Entrance
@@ -34,8 +34,12 @@ def ledger() -> MemoryLedger:
 
 
 @pytest.fixture
-def entrance(ledger: MemoryLedger) -> Entrance:
-    refusals = Refusals(ledger, 2, lambda _: None, key_id=lambda _: None, counted=lambda _: None)
+def refusals(ledger: MemoryLedger) -> Refusals:
+    return Refusals(ledger, 2, lambda _: None, key_id=lambda _: None, counted=lambda _: None)
+
+
+@pytest.fixture
+def entrance(refusals: Refusals) -> Entrance:
     return Entrance(Reader(IdentitySettings(), "http://gate.example"), refusals)
 
 
@@ -67,6 +71,34 @@ async def test_a_head_that_cannot_be_read_is_recorded_with_its_source(
 
     assert "malformed" == ledger.events[0].data["cause"]
     assert b"203.0.113.5" == ledger.events[0].payloads[0].stored
+
+
+async def test_a_sign_in_misused_by_another_site_is_counted(
+    entrance: Entrance, refusals: Refusals, ledger: MemoryLedger
+) -> None:
+    """The person in front has done nothing wrong: no failure of theirs, but a trace of it."""
+    scope = _scope()
+    scope["headers"] = [(b"cookie", b"sekisho=s"), (b"sec-fetch-site", b"cross-site")]
+    with pytest.raises(Forbidden):
+        await entrance.enter(scope, "chat", _find)
+    await refusals.flush()
+
+    assert {"cause": "cross_site", "count": 1, "where": "chat"} == ledger.events[0].data
+
+
+async def test_whoever_may_not_is_no_failure(
+    entrance: Entrance, refusals: Refusals, ledger: MemoryLedger
+) -> None:
+    """A known person without the right is told so and not counted."""
+
+    async def find(_: Shown) -> Principal:
+        raise Forbidden("no role")
+
+    with pytest.raises(Forbidden):
+        await entrance.enter(_scope("good"), "chat", find)
+    await refusals.flush()
+
+    assert not ledger.events
 
 
 async def test_a_good_key_works_beside_a_flood(entrance: Entrance) -> None:

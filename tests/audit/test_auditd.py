@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -18,10 +19,13 @@ from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.model.ids import uuid7
 from sekisho_audit.auditd import EXIT_DATA, EXIT_IO, EXIT_LOCKED, EXIT_USAGE, parse
 from sekisho_audit.canon import decode
-from sekisho_audit.scan import EVENTS, frames, segments
+from sekisho_audit.events import Event, Payload
+from sekisho_audit.keyring import SYSTEM
+from sekisho_audit.scan import EVENTS, PAYLOADS, frames, segments
+from sekisho_audit.seal import unseal
 from sekisho_audit.verify import Verdict, verify
 from sekisho_audit.wire import Splitter, encode, pack_events
-from support.ledgers import Auditd, decision, intent, outcome, received
+from support.ledgers import Auditd, decision, intent, open_ledger, outcome, received
 
 # `make soak` asks for more.
 CRASH_CYCLES = int(os.environ.get("SEKISHO_CRASH_CYCLES", "10"))
@@ -391,3 +395,117 @@ def check_promises(ledger: Path, load: Load) -> None:
     ]
     assert len(outcomes) == len(set(outcomes)) == report.types["backend.intent"]
     assert load.sent <= set(outcomes)
+
+
+SOURCE = b"192.0.2.77"
+SUBJECT = b"subject-8812@issuer.example"
+
+
+def identity_events() -> list[Event]:
+    """Every event about who somebody is, as the gateway writes them."""
+    source, subject = Payload("source", SOURCE, SOURCE), Payload("subject", SUBJECT, SUBJECT)
+
+    def event(kind: str, principal: str | None, data: dict[str, Any], *payloads: Payload) -> Event:
+        return Event(uuid7(), kind, None, principal, data, payloads=payloads)
+
+    lent = {"delegation": "d-1", "delegate": "deputy-3", "role": "reviewer", "ended": False}
+    linked = {"issuer": "https://issuer.example", "linked": True}
+    return [
+        event("credential.refused", None, {"cause": "unknown", "count": 3}, source),
+        event("session.signed_in", "staff-7", {"issuer": "https://issuer.example"}, source),
+        event("session.signed_out", "staff-7", {"cause": "asked"}),
+        event("principal.linked", "staff-7", linked, subject),
+        event("principal.linked", "staff-7", {**linked, "linked": False}, subject),
+        event("principal.changed", "svc-batch", {"owner": "staff-7", "kind": "service"}),
+        event("delegation.changed", "reviewer-1", {**lent, "from_us": 1, "until_us": 2}),
+        event("delegation.changed", "reviewer-1", {**lent, "ended": True}),
+        event("key.created", "svc-batch", {"key": "k-1", "scopes": ["ask"], "replaces": "k-0"}),
+        event("key.revoked", "svc-batch", {"key": "k-0", "cause": "rotated", "expires_us": 9}),
+    ]
+
+
+async def test_events_of_identity_are_taken_from_end_to_end(
+    auditd: Auditd, client: AuditdLedger
+) -> None:
+    """Also those of nobody: sealed for the system, without a name or address in clear."""
+    events = identity_events()
+    places = await client.append(events)
+    again = await client.append(events)
+    assert [place.index for place in again] == [place.index for place in places]
+    await client.close()
+    await auditd.end()
+    report = verify(auditd.ledger)
+    assert (report.verdict, report.faults) == (Verdict.SOUND, [])
+    assert report.types["credential.refused"] == 1
+    written = {leaf["n"]: leaf for leaf in leaves(auditd.ledger)}
+    refused = written[places[0].index]
+    assert (refused["principal"], refused["actor"]) == (None, None)
+    assert refused["pl"][0]["kref"].startswith("p-")
+    lent = written[places[6].index]
+    assert lent["data"]["delegate"].startswith("p-")
+    raw = b"".join(path.read_bytes() for path in auditd.ledger.rglob("*.seg"))
+    for secret in (SOURCE, SUBJECT, b"staff-7", b"reviewer-1", b"deputy-3", b"svc-batch"):
+        assert secret not in raw
+
+
+async def test_source_of_a_refusal_is_sealed_for_the_system(tmp_path: Path) -> None:
+    """It opens with the key of the system and of the month, whoever is erased."""
+    ledger = open_ledger(tmp_path)
+    [refused, *_] = identity_events()
+    ledger.append_batch([refused])
+    [leaf] = [leaf for leaf in leaves(ledger.directory) if leaf["type"] == "credential.refused"]
+    [entry] = leaf["pl"]
+    pseudonym, _, month = entry["kref"].partition("/")
+    assert ledger.principal_of(pseudonym) == SYSTEM
+    secret = ledger._keyring.key_of(SYSTEM, month)
+    [segment] = segments(ledger.directory, PAYLOADS)
+    [frame] = frames(segment, PAYLOADS)
+    assert unseal(secret or b"", refused.id, "source", frame.body) == SOURCE
+    ledger.close()
+
+
+@pytest.mark.parametrize("damage", ["delete", "scribble"])
+async def test_index_of_exchanges_is_built_again_at_start(
+    auditd: Auditd, client: AuditdLedger, damage: str
+) -> None:
+    """Whatever happened to the file while auditd was away; the ledger is not asked for more."""
+    exchange = uuid7()
+    await client.append([received(exchange)])
+    await auditd.end()
+    index = auditd.home / "data" / "index"
+    for part in list(index.iterdir()):
+        if damage == "delete":
+            part.unlink()
+        else:
+            part.write_bytes(b"\x00" * 9_000)
+    await auditd.start()
+    async with asyncio.timeout(20.0):
+        found = None
+        while found is None:
+            with contextlib.suppress(LedgerUnavailable):
+                found = await client.exchange("staff-7@ledger.example", exchange)
+            await asyncio.sleep(0.02)
+    assert found["id"] == exchange
+
+
+async def test_killed_auditd_has_no_hole_in_the_history(
+    auditd: Auditd, client: AuditdLedger
+) -> None:
+    """Killed while it reads and writes, it goes on where the file and the ledger agree."""
+    made = []
+    for _ in range(3):
+        for _ in range(30):
+            exchange = uuid7()
+            await client.append([received(exchange)])
+            made.append(exchange)
+        await auditd.end(kill=True)
+        await auditd.start()
+        await until(lambda: client.connected)
+    async with asyncio.timeout(20.0):
+        while True:
+            with contextlib.suppress(LedgerUnavailable):
+                page = await client.exchanges("staff-7@ledger.example", "", 100)
+                if page.indexed == page.size:
+                    break
+            await asyncio.sleep(0.02)
+    assert [item["id"] for item in page.data] == made[::-1]

@@ -243,6 +243,13 @@ FORGED = {
     "another backend than approved": ("backend.intent", ["data", "backend"], "elsewhere"),
     "a denial that counts as approval": ("hold.review", ["data", "decision"], "deny"),
     "the requester reviews": ("hold.review", ["actor"], "principal"),
+    "the requester reviews through a delegate": ("hold.review", ["data", "person"], "principal"),
+    "an approval after its time": ("hold.filed", ["data", "expires_us"], 1),
+    "one person in two thresholds": (
+        "hold.filed",
+        ["data", "thresholds"],
+        [{"reviewers": name, "approve": 1, "deny": 1} for name in ("reviewer", "security")],
+    ),
     "fewer reviews than required": ("hold.filed", ["data", "thresholds", 0, "approve"], 2),
     "an unknown field": ("backend.intent", ["data", "note"], "x"),
     "an unknown type": ("hold.delivered", ["type"], "hold.forgotten"),

@@ -291,6 +291,12 @@ def test_our_own_page_may(said: tuple[str, str], ambient: str) -> None:
     assert shown.session or shown.asserted or shown.certificate
 
 
+def test_a_session_without_its_page_changes_nothing() -> None:
+    """Every browser names the page one way or the other; who says nothing stole the cookie."""
+    with pytest.raises(Forbidden):
+        _shown(*AMBIENT["session"][0])
+
+
 @pytest.mark.parametrize("ambient", ["name", "certificate"])
 def test_programs_say_nothing_of_pages(ambient: str) -> None:
     """A service with a certificate, or behind a proxy, has none."""

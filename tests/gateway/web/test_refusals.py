@@ -134,6 +134,8 @@ async def test_a_clock_that_goes_back_gives_nothing(desk: Desk) -> None:
     desk.time_s -= 50
 
     assert isinstance(await desk.fail(), TooManyFailures)
+    desk.time_s += 12
+    assert isinstance(await desk.fail(), NotAuthenticated)
 
 
 async def test_one_ipv6_customer_is_one_source(desk: Desk) -> None:
@@ -222,6 +224,37 @@ async def test_the_queue_of_outcomes_is_not_filled_by_strangers(desk: Desk) -> N
     desk.ledger.down = False
     await desk.refusals.flush()
     assert [(MANY, 4 * PER_MIN * ALL_SHARE - LATER_MAX)] == desk.sources()
+
+
+async def test_a_ledger_that_is_back_may_go_away_again(desk: Desk) -> None:
+    """What was left with the queue of outcomes is taken as written when the next one was."""
+    desk.ledger.down = True
+    for number in range(4):
+        for _ in range(PER_MIN * ALL_SHARE):
+            await desk.fail(f"10.0.{number}.{_}")
+        desk.time_s += 60
+    desk.ledger.down = False
+    await desk.fail()
+    desk.ledger.down = True
+    await desk.fail()
+
+    assert LATER_MAX + 1 == len(desk.later)
+
+
+async def test_a_ledger_that_stays_away_costs_no_memory(desk: Desk) -> None:
+    """Counts go on in what is there; nothing is queued minute by minute."""
+    desk.ledger.down = True
+    for minute in range(50):
+        for number in range(SUMS_MAX):
+            desk.refusals.noticed(Shown(ip=f"10.0.{minute}.{number}"), "x-user")
+        await desk.refusals.flush()
+    assert len(desk.refusals._unwritten) <= SUMS_MAX + 1
+    assert len(desk.refusals._sums) <= SUMS_MAX + 1
+
+    desk.ledger.down = False
+    await desk.refusals.flush()
+    await desk.refusals.flush()
+    assert 50 * SUMS_MAX == sum(count for _, count in desk.sources())
 
 
 async def test_a_lost_reply_records_the_same_failure_once(desk: Desk) -> None:

@@ -39,6 +39,7 @@ SUMS_MAX = 32  # kinds of counted failures that are told apart in a minute
 LATER_MAX = 64  # events left with the queue of outcomes: that queue is not ours to fill
 MANY = "many"  # the source of what is summed over addresses
 NOWHERE = "unknown"  # a Unix socket has no address
+OTHER = "other"
 TOO_MANY = "too_many_failures"
 UNTRUSTED = "untrusted_header"
 _IPV6_SITE_BITS = 64  # one customer has at least so many addresses
@@ -81,6 +82,7 @@ class Refusals:
         self._sums: dict[tuple[str, str, str], int] = {}
         self._unwritten: list[Event] = []
         self._given_away = 0
+        self._flushing = asyncio.Lock()
 
     async def refused(self, shown: Shown, error: NotAuthenticated, where: str) -> SekishoError:
         """Record that `error` met whoever showed this; the error to answer with.
@@ -122,23 +124,28 @@ class Refusals:
 
     async def flush(self) -> None:
         """Record what was counted; what cannot be written is kept, under the same event ids."""
-        if not self._unwritten:
-            sums, self._sums = self._sums, {}
-            for (source, cause, where), count in sums.items():
-                data = {"cause": cause, "count": count, "where": where}
-                self._unwritten.append(_event(source, data))
-                _log.warning(
-                    "credentials were refused", source=source, cause=cause, where=where, count=count
-                )
-        if not self._unwritten:
-            return
-        try:
-            await self._ledger.append(self._unwritten)
-        except LedgerUnavailable:
-            return
-        except LedgerRefused as error:
-            _log.error("the ledger does not take counts of refusals", why=error.code)
-        self._unwritten = []
+        async with self._flushing:
+            if not self._unwritten:
+                sums, self._sums = self._sums, {}
+                for (source, cause, where), count in sums.items():
+                    data = {"cause": cause, "count": count, "where": where}
+                    self._unwritten.append(_event(source, data))
+                    _log.warning(
+                        "credentials were refused",
+                        source=source,
+                        cause=cause,
+                        where=where,
+                        count=count,
+                    )
+            while self._unwritten:
+                batch = self._unwritten[:SUMS_MAX]
+                try:
+                    await self._ledger.append(batch)
+                except LedgerUnavailable:
+                    return
+                except LedgerRefused as error:
+                    _log.error("the ledger does not take counts of refusals", why=error.code)
+                self._unwritten = self._unwritten[len(batch) :]
 
     def _bucket(self, source: str, now_s: float) -> _Bucket:
         bucket = self._sources.get(source)
@@ -152,8 +159,9 @@ class Refusals:
     def _add(self, source: str, cause: str, where: str) -> None:
         key = (source, cause, where)
         if key not in self._sums and len(self._sums) >= SUMS_MAX:
-            # Causes and places are ours and few, so these last kinds are bounded too.
             key = (MANY, cause, where)
+        if key not in self._sums and len(self._sums) >= SUMS_MAX * 2:
+            key = (MANY, OTHER, OTHER)  # causes and places are ours and fewer, so never today
         self._sums[key] = self._sums.get(key, 0) + 1
 
     def _credential(self, shown: Shown, error: NotAuthenticated) -> str:

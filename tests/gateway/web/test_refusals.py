@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -21,7 +22,8 @@ from sekisho.web.refusals import (
     Refusals,
     source_of,
 )
-from sekisho_audit.events import Event
+from sekisho_audit.events import Appended, Event
+from sekisho_audit.wire import EVENTS_MAX
 from support.memory_ledger import MemoryLedger
 
 PER_MIN = 5
@@ -189,6 +191,25 @@ async def test_many_who_go_on_are_summed_when_there_are_too_many_to_tell_apart(
 
     assert len(summed) <= SUMS_MAX + 2
     assert SUMS_MAX * 2 * (PER_MIN + 1) == before + sum(count for _, count in summed)
+
+
+async def test_kinds_of_failures_are_bounded_whatever_they_are(desk: Desk) -> None:
+    """Even if a cause or place came to be made of what is shown; and batches fit the ledger."""
+    sizes: list[int] = []
+    append = desk.ledger.append
+
+    async def measured(events: Sequence[Event]) -> Sequence[Appended]:
+        sizes.append(len(events))
+        return await append(events)
+
+    desk.ledger.append = measured  # type: ignore[method-assign]
+    for number in range(500):
+        desk.refusals.noticed(Shown(ip="203.0.113.5"), f"x-{number}")
+    await desk.refusals.flush()
+
+    assert 500 == sum(count for _, count in desk.sources())
+    assert len(desk.ledger.events) == SUMS_MAX * 2 + 1
+    assert max(sizes) <= EVENTS_MAX
 
 
 async def test_an_ignored_header_is_counted_with_its_source(desk: Desk) -> None:

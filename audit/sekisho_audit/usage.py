@@ -19,12 +19,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sekisho_audit.canon import INT_MAX
+
 DIMENSIONS = ("principal", "group", "assistant", "model", "backend")
 # One exchange falls under five dimensions, 64 groups at most, in three kinds of window.
 ASKED_MAX = 512
 # Some 350 bytes each where a month has as many. Names beyond it share one entry, and whoever asks
 # for one of them is told the sum of all: too much rather than too little.
 NAMES_MAX = 200_000
+NAME_CHARS_MAX = 128  # names that begin alike for so long are charged together
 _KEPT_WINDOWS = 2  # the current one and the one before, for who asks with a clock a little behind
 _WINDOW = re.compile(r"m\d{4}-\d\d-\d\dT\d\d:\d\d|d\d{4}-\d\d-\d\d|M\d{4}-\d\d")
 _MINUTE_US = 60 * 1_000_000
@@ -84,7 +87,10 @@ class _Table:
 
     def of(self, key: tuple[str, str]) -> Sum:
         entry = self._sums.get(key) or self._sums.get(_OTHERS)
-        return _NOTHING if entry is None else (entry[0], entry[1], entry[2])
+        if entry is None:
+            return _NOTHING
+        # A backend may claim any usage; what no message can carry is as good as the most it can.
+        return min(entry[0], INT_MAX), min(entry[1], INT_MAX), min(entry[2], INT_MAX)
 
 
 class Sums:
@@ -142,7 +148,7 @@ class Sums:
         kept = self._windows[window[0]]
         table = kept.get(window)
         if table is not None:
-            return table.of((dimension, name))
+            return table.of((dimension, name[:NAME_CHARS_MAX]))
         if window[0] in self._forgot and window < min(kept):
             raise NotKept(f"{window} is too long ago")
         return _NOTHING
@@ -155,5 +161,5 @@ def _names(leaf: Mapping[str, Any], charged: Mapping[str, Any]) -> tuple[tuple[s
         names.append(("principal", leaf["principal"]))
     if "assistant" in charged:
         names.append(("assistant", charged["assistant"]))
-    names += [("group", group) for group in dict.fromkeys(charged.get("groups", ()))]
-    return tuple(names)
+    names += [("group", group) for group in charged.get("groups", ())]
+    return tuple(dict.fromkeys((kind, name[:NAME_CHARS_MAX]) for kind, name in names))

@@ -13,7 +13,7 @@ from sekisho_audit.errors import Refused
 from sekisho_audit.events import Event
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.usage import NotKept, Sums, charge_of, windows_of
-from support.ledgers import STAFF, decision, intent, open_ledger, outcome, received
+from support.ledgers import ORIGIN, STAFF, decision, intent, outcome, received
 
 NOON_US = 1_795_521_600_000_000  # 2026-11-24T12:00:00Z
 MINUTE_US = 60_000_000
@@ -173,6 +173,24 @@ def test_names_are_bounded_and_fail_towards_too_much() -> None:
     assert feed.day(name="p-new") == (48, 48, 48)
 
 
+def test_long_names_are_charged_by_their_beginning() -> None:
+    """Whoever asks for ever new models of two thousand letters does not fill the memory."""
+    feed = Feed()
+    for ending in "abc":
+        feed.outcome(feed.intent(model="m" * 2_000 + ending), charged=USED)
+    assert feed.day("model", "m" * 2_000 + "a") == (3, 120, 21)
+    assert max(len(name) for _, name in feed.sums._windows["d"][DAY]._sums) == 128
+
+
+def test_absurd_usage_is_told_as_the_most_there_is() -> None:
+    """A backend that claims quadrillions cannot make a sum that no message can carry."""
+    feed = Feed()
+    most = 2**53 - 1
+    for _ in range(2_000):
+        feed.outcome(feed.intent(), charged={"tokens": most, "spend_micros": most})
+    assert feed.day() == (2_000, most, most)
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -200,8 +218,7 @@ def _events(ledger: Ledger, exchange: str, **charged: Any) -> Event:
 
 
 def used(ledger: Ledger, dimension: str = "principal", name: str = STAFF) -> tuple[int, ...]:
-    _, today, _ = windows_of(ledger._now_us())
-    return ledger.used([(dimension, name, today)])[0]
+    return ledger.used([(dimension, name, DAY)])[0]
 
 
 def charged(sent: Event, **told: Any) -> Event:
@@ -209,11 +226,16 @@ def charged(sent: Event, **told: Any) -> Event:
     return Event(done.id, done.type, done.exchange, done.principal, {**done.data, **told})
 
 
+def opened(home: Path) -> Ledger:
+    """A ledger whose clock stands still, so that no test runs over midnight."""
+    return Ledger.open(home / "data" / "ledger", home / "keys", ORIGIN, now_us=lambda: NOON_US)
+
+
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    opened = open_ledger(tmp_path)
-    opened.open_session("s-1", 1)
-    return opened
+    made = opened(tmp_path)
+    made.open_session("s-1", 1)
+    return made
 
 
 def test_refused_batch_is_in_no_sum(ledger: Ledger) -> None:
@@ -264,7 +286,7 @@ def test_sums_are_the_same_after_a_restart(tmp_path: Path, ledger: Ledger) -> No
     for part in (ledger._events, ledger._payloads, ledger._keyring):
         part.close()
     ledger._lock.release()
-    again = open_ledger(tmp_path)
+    again = opened(tmp_path)
     assert [used(again, "group", f"g-{n}") for n in range(3)] == before
     again.append_batch([charged(left_open, charged=USED)])
     requests, tokens, _ = before[0]

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.model import evidence
+from sekisho.model.decision import Effect, Obligations
 from sekisho.model.ids import uuid7
-from sekisho.model.principal import Scope
+from sekisho.model.principal import Principal, Scope
+from sekisho.ports import Ledger
 from sekisho.web import exchanges as module
 from sekisho.web.exchanges import APPEALS_MAX, BODY_BYTES_MAX, now_us, router
 from sekisho.web.exchanges_schema import REASON_CHARS_MAX
 from sekisho.web.services import Services
 from sekisho_audit import rules
+from sekisho_audit.verify import Verdict, verify
 from support.entrances import StaticDirectory, entrance
 from support.holds import CANARY, REVIEWER, ROBOT, STAFF, STRANGER, Desk
 from support.holds import exchange as asked_now
 from support.holds import outgoing as leaving
+from support.ledgers import Auditd
 from support.memory_ledger import MemoryLedger
 
 PEOPLE = {
@@ -58,9 +65,16 @@ class Client:
 @pytest.fixture
 async def client(desk: Desk, ledger: MemoryLedger) -> AsyncIterator[Client]:
     ledger.now_us = lambda: NOW_US
+    async with served(desk, ledger, lambda: NOW_US) as made:
+        yield made
+
+
+@asynccontextmanager
+async def served(desk: Desk, ledger: Ledger, clock: Callable[[], int]) -> AsyncIterator[Client]:
+    """The router over this ledger."""
     app = FastAPI(redirect_slashes=False)
     app.include_router(router)
-    app.dependency_overrides[now_us] = lambda: NOW_US
+    app.dependency_overrides[now_us] = clock
     doors = entrance(ledger)
     app.state.services = Services(desk.store, ledger, StaticDirectory(PEOPLE), doors, desk.limits)
     transport = httpx.ASGITransport(app)
@@ -68,11 +82,16 @@ async def client(desk: Desk, ledger: MemoryLedger) -> AsyncIterator[Client]:
         yield Client(http)
 
 
-async def ran(ledger: MemoryLedger, principal: Any = STAFF, tokens: int = 40) -> str:
-    """A whole exchange of somebody; returns its id."""
+async def ran(
+    ledger: Ledger, principal: Principal = STAFF, tokens: int = 40, session: str = "s-1"
+) -> str:
+    """A whole exchange of somebody, let through by policy; returns its id."""
     asked = asked_now()
     out = leaving(asked, principal, None)  # type: ignore[arg-type]
-    sent = evidence.intent(out, "s-1", 1, None, charged=ASIDE)
+    allowed = replace(out.decision, effect=Effect.ALLOW, obligations=Obligations())
+    decided = evidence.decided(asked.id, principal.id, "request", allowed, b"{}")
+    out = replace(out, decision=allowed, before=(out.before[0], decided))
+    sent = evidence.intent(out, session, 1, None, charged=ASIDE)
     used = {"tokens": tokens, "spend_micros": 7}
     done = evidence.outcome(out, sent.id, "released", None, {"finish": "stop"}, charged=used)
     await ledger.append([*out.before, sent])
@@ -377,3 +396,35 @@ async def test_slow_appeal_is_given_up(
 def test_ledger_and_router_allow_as_many() -> None:
     """Two numbers that must be one."""
     assert rules.APPEALS_MAX == APPEALS_MAX
+
+
+async def test_the_same_with_a_real_ledger(desk: Desk, tmp_path: Path) -> None:
+    """A real auditd between: history, usage, appeals, receipts; sound afterwards."""
+    auditd = Auditd(tmp_path)
+    await auditd.start()
+    ledger = AuditdLedger(auditd.socket)
+    await ledger.start()
+    async with served(desk, ledger, now_us) as client:
+        made = [await ran(ledger, session=ledger.session) for _ in range(3)]
+        await ran(ledger, STRANGER, session=ledger.session)
+        found: dict[str, Any] = {"index": {"complete": False}}
+        async with asyncio.timeout(20):
+            while not found["index"]["complete"]:
+                answer = await client.get("key-staff")
+                found = answer.json() if answer.status_code == 200 else found
+        assert [item["id"] for item in found["data"]] == made[::-1]
+        assert [item["status"] for item in found["data"]] == ["released"] * 3
+        assert found["usage"]["month"]["tokens"] == 120
+        assert (await client.get("key-stranger", f"/{made[0]}")).status_code == 404
+        first = (await client.appeal(made[0])).json()
+        assert (await client.appeal(made[0])).json() == first
+        for number in range(4):
+            assert (await client.appeal(made[0], f"reason {number}")).status_code == 201
+        sixth = await client.appeal(made[0], "once more")
+        assert (sixth.status_code, sixth.json()["error"]["code"]) == (409, "too_many_appeals")
+        shown = (await client.get("key-staff", f"/{made[0]}")).json()
+        assert shown["appeals"][0] == first
+    await ledger.close()
+    await auditd.end()
+    report = verify(auditd.ledger)
+    assert (report.verdict, report.types["exchange.appealed"]) == (Verdict.SOUND, 5)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 from joserfc.jwk import ECKey, OctKey, OKPKey
@@ -259,6 +260,18 @@ async def test_an_issuer_may_end_with_a_slash(issuer: LoopbackIssuer, keys: Issu
     issuer.said = {"issuer": f"{issuer.url}/"}
 
     assert (await keys.key("rsa-1", "RS256")).issuer == f"{issuer.url}/"
+
+
+@pytest.mark.parametrize("path", [DISCOVERY, "/jwks"])
+async def test_an_error_with_a_good_body_is_an_error(
+    path: str, issuer: LoopbackIssuer, keys: IssuerKeys
+) -> None:
+    """A proxy may add one to what it remembers."""
+    said: Any = {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/jwks", **issuer.public()}
+    issuer.faults[path] = web.Response(status=500, body=orjson.dumps(said))
+
+    with pytest.raises(DirectoryUnavailable):
+        await keys.published()
 
 
 async def test_a_redirected_document_is_not_believed(

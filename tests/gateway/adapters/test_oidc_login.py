@@ -301,6 +301,15 @@ async def test_a_bad_id_token_signs_nobody_in(
     assert await desk.cause(query["state"], browser) == cause
 
 
+@pytest.mark.parametrize("status", [201, 400, 403])
+async def test_tokens_in_an_error_are_none(desk: Desk, status: int) -> None:
+    """Only 200 confirms a code."""
+    query, browser = await desk.begin()
+    desk.issuer.token_status = status
+
+    assert await desk.cause(query["state"], browser) == "code_refused"
+
+
 async def test_an_id_token_of_a_strange_key_signs_nobody_in(desk: Desk) -> None:
     """TLS to the token endpoint is not taken for a signature."""
     query, browser = await desk.begin()

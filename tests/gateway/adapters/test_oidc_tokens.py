@@ -249,6 +249,10 @@ async def test_two_issuers_do_not_vouch_for_each_other(gate: Gate) -> None:
         assert caught.value.cause == "bad_signature"
         assert (await verifier.verify(other.token())).issuer == "second"
 
+        with pytest.raises(NotAuthenticated) as caught:
+            await verifier.verify_id_token("corp", other.id_token("n"), nonce="n", access_token="a")
+        assert caught.value.cause == "wrong_issuer", "a sign-in at one, a token of the other"
+
 
 @pytest.mark.parametrize(
     ("cause", "claims"),

@@ -141,6 +141,28 @@ async def test_a_principal_has_so_many_sessions_at_most(
     assert len(await _keys(client, "session")) == SESSIONS_MAX
 
 
+async def test_ended_sessions_take_no_place(sessions: RedisSessions) -> None:
+    """Who signs in and out all day does not sign out their other browser."""
+    first = await sessions.begin("staff-7", "corp", "")
+    for _ in range(SESSIONS_MAX + 1):
+        await sessions.end(await sessions.begin("staff-7", "corp", ""))
+
+    assert await sessions.find(first) is not None
+
+
+async def test_sessions_that_ran_out_take_no_place(client: Redis, sessions: RedisSessions) -> None:
+    """The index forgets them with the next sign-in, and as a whole in the end."""
+    await sessions.begin("staff-7", "corp", "")
+    (index,) = await _keys(client, "of")
+    await client.zadd(index, {f"old-{number}": number for number in range(SESSIONS_MAX)})
+    first = await sessions.begin("staff-7", "corp", "")
+
+    assert await client.zcard(index) == 2
+    assert await sessions.find(first) is not None
+    await sessions.end_all("staff-7")
+    assert await _keys(client, "of") == []
+
+
 async def _ttl_ms(client: Redis) -> int:
     (key,) = await _keys(client, "session")
     return int(await client.pttl(key))
@@ -294,13 +316,14 @@ async def test_an_end_that_was_lost_can_be_repeated(
         assert await sessions.find(token) is None
 
 
-async def test_a_sign_in_can_be_taken_once(logins: RedisLogins) -> None:
+async def test_a_sign_in_can_be_taken_once(client: Redis, logins: RedisLogins) -> None:
     """A second time there is nothing."""
     state = fresh_token()
     await logins.begin(state, STATE)
 
     assert await logins.take(state) == STATE
     assert await logins.take(state) is None
+    assert await client.zcard(f"{TAG}:logins") == 0, "and its place is free"
 
 
 async def test_of_many_who_take_one_sign_in_one_gets_it(logins: RedisLogins) -> None:

@@ -16,6 +16,7 @@ from sekisho.adapters.scim_people import Group, Table, User, provider
 from sekisho.adapters.scim_storage import RegistryStorage, ScimRegistry
 from sekisho.adapters.sql_registry import PrincipalRow, Registry
 from sekisho.config.identity import ScimSettings
+from sekisho.errors import LedgerUnavailable
 from sekisho.model.principal import Principal, Role, Scope
 from sekisho_audit.events import Event
 from support.memory_ledger import MemoryLedger
@@ -39,6 +40,8 @@ class Scim:
     settings: ScimSettings = field(default_factory=ScimSettings)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     provider: ScimProvider = field(default_factory=provider)
+    batches: list[int] = field(default_factory=list)
+    fails_at_batch: int = 0
 
     def __post_init__(self) -> None:
         self.registry = Registry.open(self.folder / "registry.db")
@@ -52,6 +55,9 @@ class Scim:
         """As commands have it: blocking."""
 
         def append(events: Sequence[Event]) -> None:
+            self.batches.append(len(events))
+            if len(self.batches) == self.fails_at_batch:
+                raise LedgerUnavailable("the ledger went away")
             asyncio.run(self._append(events))
 
         yield append

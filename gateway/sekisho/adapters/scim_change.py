@@ -136,7 +136,7 @@ class Provisioning:
             and self.change.every_role(name) <= {Role.EMPLOYEE}
             and not self._owns_accounts(name)
         )
-        if name in self._client.persons or name == self._client.id or not plain:
+        if name in self._client.persons or not plain:
             raise Barred(
                 name,
                 UniquenessException(
@@ -168,7 +168,7 @@ class Provisioning:
     def _principal(self, row: Row) -> str:
         """The user's principal. Raises Barred for the client itself and who owns it."""
         principal = row.principal or row.name
-        if principal in self._client.persons or principal == self._client.id:
+        if principal in self._client.persons:
             raise Barred(
                 principal,
                 ForbiddenException(

@@ -138,6 +138,28 @@ def test_a_directory_does_not_let_in_whom_an_operator_shut_out(scim: Scim) -> No
     assert scim.told()[-1] == ("staff-7", "refused")
 
 
+def test_letting_in_ends_what_the_directory_may_undo(scim: Scim) -> None:
+    """It shut the person out once and let them in; what an operator does after that is another."""
+    user = scim.change_user(scim.user("staff-7", active=False), active=True)
+    with scim.registry.change() as change:
+        change.set_disabled("staff-7", disabled=True)
+    with pytest.raises(ForbiddenException):
+        scim.change_user(user, active=True)
+    assert scim.principal("staff-7").disabled
+
+
+def test_a_user_is_in_a_bounded_number_of_groups(
+    scim: Scim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a request of theirs carries into the rules stays small."""
+    monkeypatch.setattr(scim_change, "GROUPS_MAX", 2)
+    user = scim.user("staff-7")
+    for name in ("a", "b"):
+        scim.group(name, user)
+    with pytest.raises(InvalidValueException):
+        scim.group("c", user)
+
+
 def test_a_deleted_user_has_left_for_good(scim: Scim) -> None:
     """Groups, roles and the person's data are gone; the id is never given again."""
     user = scim.user("staff-7", display_name="x")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from scim2_models import (
     Context,
+    ForbiddenException,
     MutabilityException,
     ResponseParameters,
     ScimProvider,
@@ -16,7 +17,10 @@ from scim2_models import (
 from scim2_server.testing import SEARCH_USERS, ScimStorageContract
 from scim2_server.utils import parametrize
 
+from sekisho.adapters import scim_storage
 from sekisho.adapters.scim_people import provider as our_provider
+from sekisho.adapters.scim_storage import EVENTS_AT_ONCE
+from sekisho.errors import LedgerUnavailable
 from support.scim import Scim
 
 # The contract's filters that name attributes we do not have; the library refuses those itself.
@@ -85,3 +89,33 @@ class TestContract(ScimStorageContract):
         storage.delete(user_type, user.id)
         with pytest.raises(UniquenessException):
             self.create_users(storage, user_type, user_model, "bjensen")
+
+
+def test_events_are_told_in_batches_that_the_ledger_takes(tmp_path: Path) -> None:
+    """All before the transaction ends, in as many appends as it needs."""
+    scim = Scim(tmp_path)
+    users = [scim.user(f"staff-{number}") for number in range(EVENTS_AT_ONCE + 3)]
+    scim.batches.clear()
+    scim.group("sales", *users)
+
+    assert scim.batches == [EVENTS_AT_ONCE, 3]
+
+
+def test_a_fault_in_the_second_batch_changes_nothing(tmp_path: Path) -> None:
+    """Some of the events are in the ledger then, and none of the changes in the registry."""
+    scim = Scim(tmp_path)
+    users = [scim.user(f"staff-{number}") for number in range(EVENTS_AT_ONCE + 3)]
+    before = scim.registry.principals()
+    scim.fails_at_batch = len(scim.batches) + 2
+    with pytest.raises(LedgerUnavailable):
+        scim.group("sales", *users)
+    assert scim.registry.principals() == before
+
+
+def test_there_is_an_end_to_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that runs wild does not fill the disk."""
+    scim = Scim(tmp_path)
+    monkeypatch.setattr(scim_storage, "RESOURCES_MAX", 1)
+    scim.user("staff-7")
+    with pytest.raises(ForbiddenException):
+        scim.user("staff-8")

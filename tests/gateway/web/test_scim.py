@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from scim2_models import PreconditionFailedException
 
 from sekisho.adapters import scim_storage
 from sekisho.web.scim import ScimLimits
@@ -260,3 +261,35 @@ def test_who_waits_for_a_turn_takes_a_bounded_number_of_places(
         _error(answer, 503)
         assert answer.headers["retry-after"]
         assert answers[0].status_code == 200
+
+
+def test_a_race_that_the_directory_did_not_ask_about_is_run_again(
+    directory: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without If-Match the request is done on what is there now; with it, the directory decides."""
+    made = directory.post("/Users", json={"schemas": [USER], "userName": "staff-2"})
+    update = scim_storage.RegistryStorage.update
+    lost: list[str] = []
+
+    def once(storage: Any, *given: Any, **named: Any) -> Any:
+        if not lost:
+            lost.append("")
+            raise PreconditionFailedException
+        return update(storage, *given, **named)
+
+    monkeypatch.setattr(scim_storage.RegistryStorage, "update", once)
+    operation = {"op": "replace", "path": "displayName", "value": "x"}
+    patch = {"schemas": [PATCH], "Operations": [operation]}
+    path = f"/Users/{made.json()['id']}"
+    stated = {"if-match": made.headers["etag"]}
+    _error(directory.patch(path, json=patch, headers=stated), 412)
+    lost.clear()
+    assert directory.patch(path, json=patch).status_code == 204
+    assert len(lost) == 1
+
+
+def test_what_is_left_of_a_refused_body_ends_the_connection(server: ScimServer) -> None:
+    """It would be read as the next request."""
+    with server.client("sk-sekisho-aaaaaaaa-" + "a" * 43) as client:
+        answer = client.post("/Users", content=b"GET /scim/v2/Users HTTP/1.1\r\n\r\n")
+    assert answer.headers["connection"] == "close"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import RSAKey
 from structlog.testing import capture_logs
 
+from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.oidc_keys import RETRY_S
 from sekisho.config.identity import IssuerSettings
 from sekisho.model.principal import Role
+from sekisho_audit import verify
+from support.ledgers import Auditd
 from support.oidc import rsa_key, sign
 from support.oidc_servers import MockIssuer, NodeIssuer
 from support.oidc_site import HERE, OidcSite, oidc_site, query_of
@@ -508,3 +512,33 @@ async def test_a_dead_issuer_stops_signing_in_and_nothing_else(
             assert (await late.open("/v1/me")).status_code == 401
             assert (await early.me())["id"] == "7f3a"
             assert (await late.sign_in("node", "other")).status_code == 303
+
+
+async def test_the_real_ledger_holds_what_happened_and_no_secret(
+    tmp_path: Path, valkey: Valkey, mock: MockIssuer
+) -> None:
+    """Signed in, replayed, signed out: durable, sound, and readable without a secret in it."""
+    # Not tmp_path: the path of a unix socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
+        auditd = Auditd(Path(folder))
+        await auditd.start()
+        ledger = AuditdLedger(auditd.socket)
+        await ledger.start()
+        settings = _settings(mock, "mock", "anybody", client_secret_env="MOCK_SECRET")
+        async with oidc_site(tmp_path, valkey.url, [settings], SECRETS, ledger) as site:
+            browser = site.browser()
+            back = await browser.to_callback("mock", "7f3a")
+            said = [await browser.open(back), await browser.open(back)]
+            session = browser.http.cookies["__Host-sekisho"]
+            said.append(await browser.http.post(f"{HERE}/logout", headers={"origin": HERE}))
+        await ledger.close()
+        await auditd.end()
+
+        assert [answer.status_code for answer in said] == [303, 401, 303]
+        report = verify.verify(auditd.ledger)
+        assert not [*report.faults, *report.doubts]
+        written = b"".join(path.read_bytes() for path in auditd.ledger.rglob("*") if path.is_file())
+        for event in ("session.signed_in", "credential.refused", "session.signed_out"):
+            assert event.encode() in written
+        for secret in (*query_of(back).values(), session, "192.0.2.7", "7f3a"):
+            assert secret.encode() not in written

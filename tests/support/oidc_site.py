@@ -1,7 +1,7 @@
 """The way in as a worker has it, around real issuers: registry, directory, sessions, sign-in.
 
-Only the ledger is in memory. `Browser` is a person at a keyboard: it keeps cookies, follows links
-to the gateway and the issuers, and fills in their forms.
+The ledger is in memory unless a test brings a real one. `Browser` is a person at a keyboard: it
+keeps cookies, follows links to the gateway and the issuers, and fills in their forms.
 """
 
 from __future__ import annotations
@@ -139,11 +139,15 @@ class OidcSite:
 
 @asynccontextmanager
 async def oidc_site(
-    folder: Path, redis_url: str, issuers: Sequence[IssuerSettings], secrets: dict[str, str]
+    folder: Path,
+    redis_url: str,
+    issuers: Sequence[IssuerSettings],
+    secrets: dict[str, str],
+    real: Ledger | None = None,
 ) -> AsyncIterator[OidcSite]:
-    """A site at `HERE` that accepts these issuers."""
+    """A site at `HERE` that accepts these issuers. Its ledger is in memory, or `real`."""
     memory, reader = MemoryLedger(), Reader(IdentitySettings(), HERE)
-    ledger = cast("Ledger", memory)  # nothing here asks for sums or histories
+    ledger: Ledger = real or memory
     registry = Registry.open(folder / "registry.sqlite")
     client = connect(redis_url)
     sessions = RedisSessions(client, PEPPER, ttl_s=3600, idle_s=600)

@@ -51,8 +51,12 @@ def open_client() -> httpx.AsyncClient:
     )
 
 
-def may_be_asked(url: object) -> bool:
-    """Whether `url` is https, or http on this machine, and nothing odd."""
+def may_be_asked(url: object, *, by: str) -> bool:
+    """Whether `url` is https and nothing odd.
+
+    An issuer that is itself on this machine and without https may name others there; one that is
+    elsewhere must not lead us to what listens here.
+    """
     if not isinstance(url, str) or len(url) > URL_CHARS_MAX or not _URL.fullmatch(url):
         return False
     try:
@@ -63,7 +67,9 @@ def may_be_asked(url: object) -> bool:
         return False
     if not host or odd:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    if parts.scheme == "http":
+        return by.startswith("http:") and is_loopback(host)
+    return parts.scheme == "https"
 
 
 async def ask(

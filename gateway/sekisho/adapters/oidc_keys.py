@@ -203,7 +203,8 @@ class IssuerKeys:
         if not isinstance(issuer, str) or issuer.removesuffix("/") != self.settings.url:
             raise IssuerSilent("the discovery document is of another issuer")
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-            if not may_be_asked(said.get(name)) and (name in said or name == "jwks_uri"):
+            good = may_be_asked(said.get(name), by=self.settings.url)
+            if not good and (name in said or name == "jwks_uri"):
                 raise IssuerSilent(f"{name} is missing or not an https address")
         keys = read_keys(await self._get(said["jwks_uri"]))
         methods = said.get("token_endpoint_auth_methods_supported")

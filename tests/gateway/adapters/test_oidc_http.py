@@ -41,7 +41,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 )
 def test_https_and_this_machine_may_be_asked(url: str) -> None:
     """Keys fetched in clear from elsewhere prove nothing."""
-    assert may_be_asked(url)
+    assert may_be_asked(url, by="http://127.0.0.1:9400")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,16 @@ def test_https_and_this_machine_may_be_asked(url: str) -> None:
 )
 def test_anything_else_is_never_asked(url: object) -> None:
     """A document of an issuer must not send us to where we would not go."""
-    assert not may_be_asked(url)
+    assert not may_be_asked(url, by="http://127.0.0.1:9400")
+
+
+def test_an_issuer_elsewhere_does_not_lead_us_to_this_machine() -> None:
+    """What listens on loopback trusts whoever can reach it."""
+    by = "https://issuer.example"
+
+    assert may_be_asked("https://keys.example/jwks", by=by)
+    for host in ("127.0.0.1", "localhost", "[::1]"):
+        assert not may_be_asked(f"http://{host}:6379/", by=by)
 
 
 async def test_an_answer_is_status_and_json(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -161,3 +163,30 @@ async def test_a_closed_port_is_no_answer(http: httpx.AsyncClient) -> None:
     """The text says what happened and not what was sent."""
     with pytest.raises(IssuerSilent, match="ConnectError"):
         await ask(http, "http://127.0.0.1:9/jwks", form="code=canary")
+
+
+@pytest.mark.parametrize("drips", [False, True])
+async def test_a_hanging_issuer_is_given_up(drips: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is for the whole exchange: one byte now and then does not lengthen it."""
+
+    left = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            if drips:
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+            while drips and not writer.is_closing():
+                writer.write(b" ")
+                await asyncio.sleep(0.02)
+            await reader.read()
+        writer.close()
+        left.set()
+
+    monkeypatch.setattr("sekisho.adapters.oidc_http.ANSWER_S", 0.3)
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        async with open_client() as http:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(IssuerSilent, match="Timeout"):
+                await ask(http, f"http://127.0.0.1:{port}/")
+        await left.wait()

@@ -194,6 +194,21 @@ async def test_a_changed_token_is_refused(gate: Gate) -> None:
         assert await gate.cause(changed) == "bad_signature"
 
 
+@pytest.mark.parametrize("key", [rsa_key("k"), ec_key("k"), okp_key("k")])
+async def test_no_character_of_a_token_can_be_changed(gate: Gate, key: Key) -> None:
+    """Nor left out or doubled, at any place."""
+    gate.issuer.keys = [key]
+    token = gate.issuer.token()
+    await gate.verifier.verify(token)
+
+    for place, letter in enumerate(token):
+        other = "B" if letter == "A" else "A"
+        for middle in (other, "", letter * 2):
+            changed = token[:place] + middle + token[place + 1 :]
+            if changed != token:
+                assert await gate.cause(changed)
+
+
 @pytest.mark.parametrize(
     "token",
     [

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+from urllib.parse import urljoin, urlsplit
+
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sekisho.errors import Forbidden
 from sekisho.web.same_origin import PATH_CHARS_MAX, local_path, require_same_origin
@@ -92,3 +97,14 @@ def test_a_path_of_this_site_is_taken(path: str) -> None:
 def test_anything_a_browser_could_read_as_elsewhere_is_not(text: str) -> None:
     """An open redirect makes a good phishing page of ours."""
     assert local_path(text) is None
+
+
+@given(st.text(st.sampled_from("/\\.:@?#%&=a2fe0 \t\r\n\x00\u2028é[]"), max_size=12))
+def test_no_path_leaves_the_site(text: str) -> None:
+    """Whatever somebody makes up: what is taken stays on this host and fits into a header."""
+    taken = local_path("/" + text)
+    if taken is not None:
+        assert urlsplit(urljoin(HERE, taken)).netloc == "gateway.example"
+        assert httpx.URL(HERE).join(taken).host == "gateway.example"
+        assert taken.encode("ascii").isascii()
+        assert not {"\r", "\n", "\t", "\\"} & set(taken)

@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sekisho.adapters.policy_data import PolicyData, usage_rules
 from sekisho.adapters.redis_holds import connect
-from sekisho.adapters.redis_leases import LeaseStore
+from sekisho.adapters.redis_leases import LeaseStore, RunChanged, counter_key
+from sekisho.adapters.redis_limits import LeaseTerms, RedisLimiter
 from sekisho.errors import LedgerUnavailable
-from sekisho.model.limits import Spender
+from sekisho.model.limits import Estimate, Metric, Spender
 from sekisho.model.prices import UsageRules
-from sekisho.ports import Used
+from sekisho.ports import Charge, Used
 
 ALWAYS = 1_000_000
 PRICES = {"currency": "USD", "models": {"m*": {"input": 1, "output": 1}}}  # a token is a micro
@@ -100,3 +102,56 @@ class FaultyStore(Redis):
             self.lose_after[name] -= 1
             raise RedisConnectionError("its reply was lost")
         return answer
+
+
+def out_of(url: str, dimension: str, name: str, metric: Metric) -> int:
+    """Units of a counter that the store has given out."""
+    with SyncRedis.from_url(url) as client:
+        return int(client.hget(counter_key(dimension, name, metric), "o") or 0)  # type: ignore[arg-type]
+
+
+class Desk:
+    """Workers of one installation around one Valkey and one ledger, without background tasks."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.ledger = SumLedger()
+        self.usage = rules()
+        self.limiters: list[RedisLimiter] = []
+        self.stores: list[FaultyStore] = []
+
+    def worker(self, **terms: Any) -> RedisLimiter:
+        """One more worker; its keeper runs only when it is told to."""
+        store = FaultyStore.to(self.url)
+        limiter = RedisLimiter(store, self.ledger, lambda: self.usage, LeaseTerms(**terms))
+        self.limiters.append(limiter)
+        self.stores.append(store)
+        return limiter
+
+    async def spend(
+        self, limiter: RedisLimiter, who: Spender, tokens: int = 10, used: int | None = None
+    ) -> None:
+        """One exchange from beginning to end."""
+        charge = await limiter.reserve(who, Estimate(0, tokens))
+        self.end(charge, who, tokens if used is None else used)
+
+    def end(self, charge: Charge, who: Spender, tokens: int) -> None:
+        """The outcome is recorded, then the charge settled."""
+        used = charge.used({"prompt_tokens": 0, "completion_tokens": tokens}, tokens)
+        charge.settle(used, self.ledger.outcome(who, used))
+
+    async def settled(self, limiter: RedisLimiter) -> None:
+        """What a tick of the keeper does, until the store is whole."""
+        for _ in range(5):
+            limiter.keeper._beat_at_s = 0
+            try:
+                await limiter.keeper.once()
+            except RunChanged:
+                continue
+            await limiter.keeper.flush()
+            return
+        raise TimeoutError
+
+    async def close(self) -> None:
+        for limiter in self.limiters:
+            await limiter.close()

@@ -165,6 +165,10 @@ class Leases:
             self.counters[key] = counter
             if counter.is_places:
                 self.places[key] = counter
+        if counter.amount != limit.amount:
+            # What was leased under another limit may be more than there is now.
+            self.fold(counter)
+            self.dirty[counter] = None
         counter.limit = limit
         counter.amount = limit.amount
         return counter

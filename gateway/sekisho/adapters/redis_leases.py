@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -25,6 +25,7 @@ from urllib.parse import quote
 
 import orjson
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
 from sekisho.errors import LimitsUnavailable
@@ -34,6 +35,7 @@ TAG = "{sekisho-limits}"
 RUN = f"{TAG}:run"
 WORKERS = f"{TAG}:workers"
 CALL_DEADLINE_S = 0.7
+ATTEMPTS_MAX = 2  # a connection that the server dropped while it was idle fails once
 COUNTERS_A_CALL = 128  # keeps one script below a millisecond
 NAME_BYTES_MAX = 200  # longer names are keyed by their digest
 _LOADED = ("take", "beat")
@@ -127,12 +129,16 @@ class LeaseStore:
 
         Raises RunChanged, or LimitsUnavailable: it may or may not have happened then.
         """
-        self._calls += 1
-        args = (
-            *(self.worker, self._calls, self._origin, secrets.token_hex(8)),
-            *(self._lease_us, self._share, orjson.dumps([ask.row() for ask in asks])),
-        )
-        reply = await self._run("take", (RUN, *(ask.key for ask in asks)), args)
+        rows = orjson.dumps([ask.row() for ask in asks])
+        keys = (RUN, *(ask.key for ask in asks))
+
+        def args() -> Sequence[Any]:
+            # Each attempt is a call of its own: what it tells is the whole, so it may be repeated.
+            self._calls += 1
+            terms = (self._lease_us, self._share, rows)
+            return (self.worker, self._calls, self._origin, secrets.token_hex(8), *terms)
+
+        reply = await self._run("take", keys, args)
         return int(reply[1]), [_told(one) for one in reply[2:]]
 
     async def beat(self, forget_us: int, *, leave: bool = False) -> None:
@@ -141,18 +147,16 @@ class LeaseStore:
         Returns if the store has been whole since the last call. Raises as `take` does.
         """
         args = (self.worker, forget_us, secrets.token_hex(8), "1" if leave else "0")
-        await self._run("beat", (RUN, WORKERS), args)
+        await self._run("beat", (RUN, WORKERS), lambda: args)
 
     async def close(self) -> None:
         """Drop all connections."""
         await self._client.aclose()
 
-    async def _run(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    async def _run(self, name: str, keys: Sequence[str], args: Callable[[], Sequence[Any]]) -> Any:
         try:
             async with asyncio.timeout(CALL_DEADLINE_S):
-                reply = await self._client.evalsha(
-                    self._digests[name], len(keys), *keys, self.run, *args
-                )
+                reply = await self._call(name, keys, args, ATTEMPTS_MAX)
                 if reply[0] == b"run":
                     await self._joined(reply[1].decode())
                     raise RunChanged
@@ -162,6 +166,19 @@ class LeaseStore:
         except (RedisError, OSError, TimeoutError) as error:
             raise _unavailable() from error
         return reply
+
+    async def _call(
+        self, name: str, keys: Sequence[str], args: Callable[[], Sequence[Any]], attempts: int
+    ) -> Any:
+        while True:
+            try:
+                return await self._client.evalsha(
+                    self._digests[name], len(keys), *keys, self.run, *args()
+                )
+            except RedisConnectionError:
+                attempts -= 1
+                if attempts == 0:
+                    raise
 
     async def _joined(self, run: str) -> None:
         """Take the run of the others; begin one where there is none."""

@@ -300,13 +300,15 @@ def test_a_counter_that_leaves_comes_back_with_its_claim() -> None:
 def test_other_rules_give_other_limits() -> None:
     """A swapped bundle counts at once; what was used stays used."""
     leases, plan = joined()
+    taken(leases, plan, (1, 1, 1, 1))
     others = rules({"for": "principal:staff-7", "requests_per_min": 5}).limits
 
     swapped = leases.plan(spender("staff-7", "sales"), others)
 
     assert [of(plan, Metric.REQUESTS_PER_MIN)] == list(swapped.counters)
     assert 5 == swapped.counters[0].amount
-    assert 100 == swapped.counters[0].lease.claim
+    assert (1, 0) == (swapped.counters[0].lease.claim, swapped.counters[0].lease.free)
+    assert leases.take(swapped, (1, 1, 1, 1), NOW_S) is None
 
 
 def test_idle_leases_go_back() -> None:

@@ -168,7 +168,6 @@ async def test_a_closed_port_is_no_answer(http: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize("drips", [False, True])
 async def test_a_hanging_issuer_is_given_up(drips: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time is for the whole exchange: one byte now and then does not lengthen it."""
-
     left = asyncio.Event()
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -424,6 +424,8 @@ def test_too_many_at_once_are_refused(scim: Scim, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(scim_change, "JOINS_MAX", 2)
     with pytest.raises(PayloadTooLargeException):
         scim.group("others", *users)
+    with pytest.raises(PayloadTooLargeException):
+        scim.change_group(group, "others", *users)
     scim.delete(group)
     assert scim.principal("staff-0").groups == ()
 

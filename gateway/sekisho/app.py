@@ -17,15 +17,26 @@ from starlette.exceptions import HTTPException
 from sekisho import __version__
 from sekisho.errors import BadRequest, InternalFault, NotFound, SekishoError
 from sekisho.telemetry import Metrics
-from sekisho.web import approvals, health, pages
+from sekisho.web import approvals, exchanges, health, pages
+from sekisho.web import sign_in as sign_in_routes
+from sekisho.web.answering import ASGIApp
 from sekisho.web.health import Check
+from sekisho.web.openapi import described, errors
 from sekisho.web.problems import problem
+from sekisho.web.scim import PREFIX as SCIM_PREFIX
 from sekisho.web.services import Services
+from sekisho.web.sign_in import SignIn
 
 _log = structlog.get_logger("sekisho.app")
 
 
-def create_app(services: Services, checks: Mapping[str, Check], metrics: Metrics) -> FastAPI:
+def create_app(
+    services: Services,
+    sign_in: SignIn,
+    scim: ASGIApp,
+    checks: Mapping[str, Check],
+    metrics: Metrics,
+) -> FastAPI:
     """Build the application; `checks` are what /readyz asks, by part."""
     app = FastAPI(
         title="Sekisho",
@@ -38,8 +49,13 @@ def create_app(services: Services, checks: Mapping[str, Check], metrics: Metrics
     app.state.services = services
     app.state.checks = checks
     app.state.metrics = metrics
-    for module in (approvals, health, pages):
-        app.include_router(module.router)
+    app.state.sign_in = sign_in
+    for router in (approvals.router, exchanges.router, sign_in_routes.me_router):
+        app.include_router(router, responses=errors())
+    for router in (health.router, pages.router, sign_in_routes.router):
+        app.include_router(router)
+    app.mount(SCIM_PREFIX, scim)
+    app.openapi = described(app)  # type: ignore[method-assign]
     app.add_exception_handler(SekishoError, _known)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)

@@ -30,6 +30,7 @@ from sekisho.config import Settings
 from sekisho.doorkeeper import Doorkeeper
 from sekisho.errors import SekishoError
 from sekisho.telemetry import MULTIPROC_DIR, forget_worker
+from sekisho.web.tls import configured
 
 EXIT_DISK_LIED = 74  # EX_IOERR: auditd after a failed write or sync; see docs/howto/recover.md
 PAUSE_FIRST_S = 0.1
@@ -99,7 +100,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._stopping.set)
         prepare_directories(self._settings)
         listener = listen(self._settings)
-        self._door = Doorkeeper(listener)
+        self._door = Doorkeeper(listener, configured(self._settings.server))
         await self._door.open()
         try:
             for child in [*self._extra, *self._parts(listener)]:

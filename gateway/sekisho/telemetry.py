@@ -149,6 +149,9 @@ class Metrics:
         self._holds = self._counter(
             "holds", "Holds that came into a state, as seen by this worker.", "state"
         )
+        self._refusals = self._counter(
+            "credentials_refused", "Credentials that were refused, by cause.", "cause"
+        )
         self._chunks = Counter(
             "sekisho_chunks", "Chunks of streams relayed to clients.", registry=self.registry
         )
@@ -190,6 +193,10 @@ class Metrics:
     def hold_entered(self, state: str) -> None:
         """Count a hold that came into a state."""
         self._holds.of(state).inc()
+
+    def credential_refused(self, cause: str) -> None:
+        """Count a credential that was refused, or a claim that was ignored."""
+        self._refusals.of(cause).inc()
 
     def chunks_relayed(self, count: int) -> None:
         """Count relayed chunks; called once a stream, so that a chunk costs nothing."""

@@ -87,8 +87,14 @@ class AuditdLedger:
     """Implements `sekisho.ports.Ledger`. Used from one event loop."""
 
     def __init__(
-        self, socket_path: str, *, session: str | None = None, limits: LedgerLimits | None = None
+        self,
+        socket_path: str,
+        *,
+        session: str | None = None,
+        limits: LedgerLimits | None = None,
+        origin: str = "",
     ) -> None:
+        """`origin`: the only ledger to talk to; whichever answers first if it is not given."""
         check_socket_path(socket_path)
         self._path = socket_path
         self._limits = limits or LedgerLimits()
@@ -99,7 +105,7 @@ class AuditdLedger:
         self._down = False
         self._closing = False
         self._backoff_s = 0.0
-        self._origin = ""
+        self._origin = origin
         self._next_req = _HELLO
         self._waiting: dict[int, _Waiting] = {}
         self._waiting_bytes = 0
@@ -144,7 +150,7 @@ class AuditdLedger:
 
     @property
     def origin(self) -> str:
-        """The name of the ledger, known once connected."""
+        """The name of the ledger: the one asked for, else known once connected."""
         if not self._origin:
             raise LedgerUnavailable(_GONE)
         return self._origin

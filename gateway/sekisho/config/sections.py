@@ -399,7 +399,8 @@ class Settings(Section):
         if self.server.public_url:
             return self.server.public_url
         host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
-        return f"http://{host}:{self.server.port}"
+        scheme = "http" if self.server.tls_certificate is None else "https"
+        return f"{scheme}://{host}:{self.server.port}"
 
     @property
     def ledger_dir(self) -> Path:
@@ -441,6 +442,8 @@ class Settings(Section):
         ids = [backend.id for backend in self.backends]
         twice = sorted({name for name in ids if ids.count(name) > 1})
         faults += [f"two [[backends]] have the id {name!r}" for name in twice]
+        if self.server.tls_certificate and not self.public_url.startswith("https://"):
+            faults.append("server.public_url must begin with https:// with tls_certificate")
         names = [issuer.id for issuer in self.issuers]
         twice = sorted({name for name in names if names.count(name) > 1})
         faults += [f"two [[issuers]] have the id {name!r}" for name in twice]

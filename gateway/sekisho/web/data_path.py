@@ -42,7 +42,7 @@ CHAT = "/v1/chat/completions"
 IDEMPOTENCY_CHARS_MAX = 256  # a uuid has 36
 RETRY_DIGITS_MAX = 3  # of a client's retry count; a longer one is no count
 _RESULT = CHAT + "/"
-_OURS = ("/v1/approvals", "/v1/audit", "/v1/admin", "/v1/exchanges", "/v1/check")
+_OURS = ("/v1/approvals", "/v1/audit", "/v1/admin", "/v1/exchanges", "/v1/check", "/v1/me")
 _JSON: Headers = [(b"content-type", b"application/json")]
 _log = structlog.get_logger("sekisho.web")
 

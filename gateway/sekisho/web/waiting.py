@@ -37,6 +37,7 @@ from sekisho.web.problems import Headers, backend_after_approval, problem
 
 RESULT_PREFIX = "chatcmpl-"
 _POLICY_CODES = ("policy_", "obligation_")
+_LIMIT_CODES = frozenset({"limit_reached", "budget_exhausted", "too_many_requests_at_once"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,13 @@ class Waiting:
                 return DeniedByPolicy(
                     "The rules changed while this request waited, so it was not sent. Send it "
                     f"again to have it judged anew. Details: {page}",
+                    code=view.outcome_reason,
+                )
+            case HoldState.FAILED if view.outcome_reason in _LIMIT_CODES:
+                # Never 429 here: SDKs would send the same request again by themselves.
+                return DeniedByPolicy(
+                    "It was approved, but a limit on use was reached before it could be sent, so "
+                    f"it was not. Send it again when there is room. Details: {page}",
                     code=view.outcome_reason,
                 )
             case HoldState.FAILED:

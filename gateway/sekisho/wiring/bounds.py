@@ -1,0 +1,85 @@
+"""The settings as the parts use them: each value once, under the name its part gives it."""
+
+from __future__ import annotations
+
+import os
+
+from sekisho.adapters.aiohttp_backend import Endpoint
+from sekisho.adapters.redis_limits import LeaseTerms
+from sekisho.backends.profile import load as load_profile
+from sekisho.config import Settings
+from sekisho.model.catalog import Backend as CatalogBackend
+from sekisho.model.catalog import Catalog
+from sekisho.model.hold import HoldLimits
+from sekisho.web.data_path import Limits as WebLimits
+
+FORGET_MARGIN_S = 50.0  # beyond the grace of a session: auditd closes what a dead worker left first
+
+
+def hold_limits(settings: Settings) -> HoldLimits:
+    """The settings of section [holds] as the line uses them."""
+    holds = settings.holds
+    return HoldLimits(
+        total_bytes_max=holds.hold_bytes_total_max,
+        answer_bytes_max=holds.answer_bytes_max,
+        hops_max=holds.hops_max,
+        hop_wait_s=holds.hop_wait_s,
+        wait_total_s=holds.wait_total_s,
+        ttl_s_max=holds.ttl_s_max,
+        lease_s=holds.lease_s,
+        execution_expiry_s=holds.execution_expiry_s,
+        keep_answer_s=holds.keep_answer_s,
+        retry_join_s=holds.retry_join_s,
+    )
+
+
+def web_limits(settings: Settings) -> WebLimits:
+    """The settings of section [server] that bound one worker's data path."""
+    server = settings.server
+    return WebLimits(
+        body_bytes_max=server.body_bytes_max,
+        body_bytes_total_max=server.body_bytes_total_max,
+        body_timeout_s=server.body_timeout_s,
+        inflight_max=server.inflight_max,
+        waiting_max=server.waiting_max,
+        per_principal_max=server.per_principal_max,
+        write_timeout_s=server.write_timeout_s,
+    )
+
+
+def catalog(settings: Settings) -> Catalog:
+    """Which backend serves which model, in the order of the configuration."""
+    return Catalog(
+        tuple(
+            CatalogBackend(id=backend.id, models=backend.models, trust=backend.trust)
+            for backend in settings.backends
+        )
+    )
+
+
+def endpoints(settings: Settings) -> dict[str, Endpoint]:
+    """How to reach each backend; keys come from the environment and stay in this process."""
+    return {
+        backend.id: Endpoint(
+            id=backend.id,
+            profile=load_profile(backend.profile),
+            base_url=str(backend.base_url),
+            api_key=os.environ.get(backend.api_key_env, "") if backend.api_key_env else "",
+            timeout_connect_s=backend.timeout_connect_s,
+            timeout_read_s=backend.timeout_read_s,
+            keepalive_s=backend.keepalive_s,
+            concurrency=backend.concurrency,
+        )
+        for backend in settings.backends
+    }
+
+
+def lease_terms(settings: Settings) -> LeaseTerms:
+    """The settings of section [limits]."""
+    limits = settings.limits
+    return LeaseTerms(
+        lease_share=limits.lease_share,
+        lease_s=limits.lease_s,
+        answer_tokens=limits.answer_tokens,
+        forget_s=settings.audit.session_grace_s + FORGET_MARGIN_S,
+    )

@@ -1,0 +1,141 @@
+"""`build` makes one worker's parts from the settings and hands each to whoever uses it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+
+from sekisho.adapters.aiohttp_backend import AiohttpBackend
+from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
+from sekisho.adapters.measured_ledger import MeasuredLedger
+from sekisho.adapters.opa_embedded import EmbeddedOPA
+from sekisho.adapters.policy_memo import MemoizedEngine
+from sekisho.adapters.redis_holds import RedisHoldStore, connect
+from sekisho.adapters.redis_limits import RedisLimiter
+from sekisho.app import create_app
+from sekisho.config import Settings
+from sekisho.holding import rebuild
+from sekisho.holding.file import Filing
+from sekisho.holding.sweep import Sweep
+from sekisho.pipeline import Limits as LineLimits
+from sekisho.pipeline import Parts, Pipeline
+from sekisho.ports import Ledger
+from sekisho.telemetry import Metrics
+from sekisho.unsettled import Unsettled
+from sekisho.web.data_path import DataPath
+from sekisho.web.security_headers import Sealed
+from sekisho.web.services import Services
+from sekisho.web.waiting import Waiting
+from sekisho.wiring.bounds import catalog, endpoints, hold_limits, lease_terms, web_limits
+from sekisho.wiring.people import build_people
+from sekisho.wiring.ready import holds_check, ledger_check, outcomes_check
+from sekisho.wiring.running import Worker
+
+_JOIN_KEY = b"sekisho-join-key-v1"
+
+
+class SystemClock:
+    """Wall time; see the port Clock."""
+
+    def now_us(self) -> int:
+        """Microseconds since the epoch, UTC."""
+        return time.time_ns() // 1000
+
+
+def build(settings: Settings) -> Worker:
+    """Put one worker together, in its own loop.
+
+    Raises SekishoError for settings that name what does not exist.
+    """
+    clock, metrics = SystemClock(), Metrics()
+    bounds = LedgerLimits(append_deadline_s=settings.audit.append_deadline_s)
+    auditd = AuditdLedger(str(settings.auditd_socket), limits=bounds, origin=settings.audit.origin)
+    ledger = MeasuredLedger(auditd, metrics)
+    limits = hold_limits(settings)
+    holds = RedisHoldStore(
+        connect(settings.redis_url),
+        ledger.exchange_keys,
+        limits,
+        lambda store: _reapply(store, ledger),
+    )
+    pepper = (settings.audit.keys_dir / "pepper").read_bytes()
+    engine = EmbeddedOPA(
+        settings.policy.bundle,
+        engines=settings.policy.engines,
+        deadline_ms=settings.policy.deadline_ms,
+    )
+    limiter = RedisLimiter(
+        connect(settings.redis_url), ledger, lambda: engine.usage, lease_terms(settings)
+    )
+    backend = AiohttpBackend(endpoints(settings))
+    unsettled = Unsettled(ledger)
+    people = build_people(settings, pepper, ledger, clock, metrics=metrics, unsettled=unsettled)
+    filing = Filing(holds, ledger, clock, limits, hmac.digest(pepper, _JOIN_KEY, hashlib.sha256))
+    pipeline = Pipeline(
+        Parts(
+            clock=clock,
+            directory=people.directory,
+            limiter=limiter,
+            engine=MemoizedEngine(engine, settings.policy.memo_max),
+            scanner=engine.scanner,
+            catalog=catalog(settings),
+            ledger=ledger,
+            backend=backend,
+            path_of=backend.path,
+            holds=holds,
+            filing=filing,
+            lease_s=settings.holds.lease_s,
+            unsettled=unsettled,
+            session=auditd.session,
+            limits=LineLimits(settings.server.json_depth_max, settings.holds.answer_bytes_max),
+            metrics=metrics,
+        )
+    )
+    sweep = Sweep(holds, ledger, pipeline.resume)
+    rest = create_app(
+        Services(holds, ledger, people.directory, people.entrance, limits),
+        people.sign_in,
+        people.scim,
+        {
+            "ledger": ledger_check(auditd),
+            "holds": holds_check(holds),
+            "registry": people.keys.check,
+            "policy": engine.check,
+            "outcomes": outcomes_check(unsettled),
+        },
+        metrics,
+    )
+    app = DataPath(
+        pipeline,
+        Waiting(
+            holds,
+            ledger,
+            clock,
+            limits=limits,
+            public_url=settings.public_url,
+            launch=sweep.start,
+        ),
+        web_limits(settings),
+        Sealed(rest),
+        entrance=people.entrance,
+        metrics=metrics,
+        can_promise=lambda: not unsettled.full,
+    )
+    return Worker(
+        app=app,
+        ledger=auditd,
+        holds=holds,
+        engine=engine,
+        backend=backend,
+        sweep=sweep,
+        filing=filing,
+        unsettled=unsettled,
+        refusals=people.refusals,
+        limiter=limiter,
+        people=people,
+    )
+
+
+async def _reapply(store: RedisHoldStore, ledger: Ledger) -> None:
+    await rebuild.reapply(store, ledger)

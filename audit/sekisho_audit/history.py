@@ -125,6 +125,7 @@ class History(threading.Thread):
         self._questions: deque[Question] = deque()
         self._stopping = False
         self._retry_at_s = 0.0
+        self._read_at_s = 0.0
         self._file: HistoryFile | None = None
         self._seen = (time.monotonic(), source.size)
         self._busy = False
@@ -154,12 +155,11 @@ class History(threading.Thread):
             questions, stopping = self._wait(rest_s)
             if stopping:
                 break
-            file = self._ready()
-            rest_s = self._step(file)
+            rest_s = self._step(self._ready())
             if questions:
-                self._catch_up(file)
+                self._catch_up()
             for question in questions:
-                self._answer(question, file)
+                self._answer(question, self._ready())
         self._drop_file()
         for question in self._questions:
             question.failed(Refused("busy", "auditd is stopping; try again in a second"))
@@ -196,7 +196,7 @@ class History(threading.Thread):
         return HistoryFile(self._path, source.directory, source.origin, knows)
 
     def _answer(self, question: Question, file: HistoryFile | None) -> None:
-        if file is None or file is not self._file:
+        if file is None:
             question.failed(Refused("busy", "the index of exchanges is being built; try again"))
             return
         try:
@@ -207,24 +207,26 @@ class History(threading.Thread):
             return
         question.answered(found)
 
-    def _catch_up(self, file: HistoryFile | None) -> None:
+    def _catch_up(self) -> None:
         for _ in range(_CATCH_UP_STEPS):
-            if file is None or file is not self._file or file.indexed >= self._source.size:
+            file = self._file
+            if file is None or file.indexed >= self._source.size:
                 return
             self._step(file)
 
     def _step(self, file: HistoryFile | None) -> float:
         """Read a little further; returns how long to rest."""
-        if file is None:
-            return _POLL_S
         size, began_s = self._source.size, time.monotonic()
+        if file is None or began_s < self._read_at_s:
+            return _POLL_S
         try:
             if _free_bytes(self._path) < DISK_FREE_MIN_BYTES:
                 return _RETRY_S
             more = file.advance(size, STEP_EVENTS)
         except (BrokenSegment, OSError) as error:
-            # Not the index but the ledger: nothing is gained by reading it from the start.
+            # Not the index but the ledger: what was read of it before can still be told.
             self._lose(str(error))
+            self._retry_at_s, self._read_at_s = 0.0, time.monotonic() + _RETRY_S
             return _POLL_S
         except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
             self._damaged(error)

@@ -255,3 +255,38 @@ def test_faulty_question_harms_nobody_else(history: History, ledger: Ledger) -> 
 
     assert isinstance(ask(history, broken), Refused)
     assert len(complete(history)) == 1
+
+
+class Claims:
+    """A ledger that says it has more events than its segments hold."""
+
+    def __init__(self, ledger: Ledger, more: int) -> None:
+        self.directory, self.origin = ledger.directory, ledger.origin
+        self.pseudonym_of, self.principal_of = ledger.pseudonym_of, ledger.principal_of
+        self._ledger = ledger
+        self.more = more
+
+    @property
+    def size(self) -> int:
+        return self._ledger.size + self.more
+
+
+def test_missing_events_do_not_cost_the_index(
+    path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The ledger's trouble is said, and what was read before is still answered, as incomplete."""
+    monkeypatch.setattr(module, "_RETRY_S", 0.02)
+    run_exchange(ledger, "s-1")
+    source = Claims(ledger, 0)
+    running = History(path, source)
+    running.start()
+    assert len(complete(running)) == 1
+    source.more = 5
+    threading.Event().wait(0.3)
+    page, indexed, size = until(
+        running, lambda archive: (archive.page(STAFF, None, 10), archive.indexed, archive.size)
+    )
+    assert (len(page.data), indexed, size) == (1, ledger.size, ledger.size + 5)
+    running.stop()
+    running.join(LIMIT_S)
+    assert "opened anew" in capfd.readouterr().err

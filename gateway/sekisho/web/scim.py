@@ -129,6 +129,8 @@ class ScimEndpoint:
 
     def _serve(self, request: ScimRequest, principal: Principal) -> ScimResponse:
         """In a thread: parse, judge, change, describe."""
+        if request.body:
+            _bound_body(request.body, self._limits)
         handler = ScimHandler(self._service, self._storage_of(principal))
         tries = 1 if request.header("if-match") else TRIES
         for _ in range(tries - 1):
@@ -146,8 +148,6 @@ class ScimEndpoint:
             bytes_max=limits.body_bytes_max,
             timeout_s=limits.body_timeout_s,
         )
-        if body:
-            await asyncio.to_thread(_bound_body, body, limits)
         return ScimRequest(
             method=scope["method"],
             base_url=self._base_url,

@@ -32,6 +32,7 @@ from support.limit_world import SumLedger, rules, spender
 CALLERS = 6
 TOKENS_MAX = 12
 PAUSE_S = 0.01
+LONG_S = 0.8
 
 
 class LedgerServer:
@@ -122,11 +123,12 @@ class Load:
                 await asyncio.sleep(PAUSE_S)
 
     async def exchange(self) -> None:
-        """Some do not use what they set aside, some send nothing."""
+        """Most do not use what they set aside, some send nothing."""
         who = spender(f"staff-{self.random.randrange(3)}", "sales")
         charge = await self.limiter.reserve(who, Estimate(0, TOKENS_MAX))
         self.look()
-        await asyncio.sleep(self.random.random() * PAUSE_S)
+        # Some are in flight for longer than the store is away.
+        await asyncio.sleep(LONG_S if self.random.random() < 0.03 else PAUSE_S)
         if self.random.random() < 0.1:
             charge.settle(None, None)
             return
@@ -157,7 +159,7 @@ async def main(asked: Mapping[str, Any]) -> None:
     table = rules(*asked["limits"])
     ledger = RemoteLedger(asked["ledger"])
     terms = LeaseTerms(**asked.get("terms", {}))
-    limiter = RedisLimiter(connect(asked["valkey"]), ledger, lambda: table, terms)  # type: ignore[arg-type]
+    limiter = RedisLimiter(connect(asked["valkey"]), ledger, lambda: table, terms)
     limiter.start()
     load = Load(limiter, ledger, asked["seed"])
     if asked.get("take"):

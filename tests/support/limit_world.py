@@ -107,7 +107,8 @@ class FaultyStore(Redis):
 def out_of(url: str, dimension: str, name: str, metric: Metric) -> int:
     """Units of a counter that the store has given out."""
     with SyncRedis.from_url(url) as client:
-        return int(client.hget(counter_key(dimension, name, metric), "o") or 0)  # type: ignore[arg-type]
+        out = client.hget(counter_key(dimension, name, metric), "o")
+    return int(out) if isinstance(out, bytes) else 0
 
 
 class Desk:

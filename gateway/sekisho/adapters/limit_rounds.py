@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Protocol
 
 from sekisho.adapters.limit_leases import Counter, Leases
 from sekisho.adapters.redis_leases import (
@@ -23,9 +24,19 @@ from sekisho.adapters.redis_leases import (
 )
 from sekisho.errors import LedgerUnavailable, LimitsUnavailable
 from sekisho.model.limits import window_name
-from sekisho.ports import Ledger
+from sekisho.ports import Used
 
 LEDGER_DEADLINE_S = 0.7  # sums are kept by auditd; longer, and the whole reserve is late
+
+
+class Sums(Protocol):
+    """What is needed of the port Ledger: whose sums they are, and the sums."""
+
+    @property
+    def origin(self) -> str: ...
+
+    async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used: ...
+
 
 Need = tuple[int, int]
 """Units wanted in all, and the least that is of use."""
@@ -40,7 +51,7 @@ class Rounds:
         self,
         leases: Leases,
         store: LeaseStore,
-        ledger: Ledger,
+        ledger: Sums,
         *,
         share: int,
         now_s: Callable[[], float],

@@ -38,12 +38,11 @@ from redis.asyncio import Redis
 from sekisho.adapters.limit_charge import LeasedCharge, refusal, standing_of
 from sekisho.adapters.limit_keeping import Keeper
 from sekisho.adapters.limit_leases import NOTHING, Amounts, Counter, Lease, Leases, Plan
-from sekisho.adapters.limit_rounds import Need, Rounds
+from sekisho.adapters.limit_rounds import Need, Rounds, Sums
 from sekisho.adapters.redis_leases import COUNTERS_A_CALL, LeaseStore, RunChanged
 from sekisho.errors import LimitReached, LimitsUnavailable
 from sekisho.model.limits import Estimate, Spender, Standing
 from sekisho.model.prices import UsageRules
-from sekisho.ports import Ledger
 
 RESERVE_DEADLINE_S = 1.0
 SILENT_S = 0.25  # after a failure others are refused at once for so long, instead of queueing
@@ -94,7 +93,7 @@ class RedisLimiter:
     def __init__(
         self,
         client: Redis,
-        ledger: Ledger,
+        ledger: Sums,
         rules: Callable[[], UsageRules],
         terms: LeaseTerms | None = None,
         *,

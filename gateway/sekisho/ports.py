@@ -200,7 +200,10 @@ class Ledger(Protocol):
         ...
 
     async def exchange(self, principal: str, exchange: str) -> Mapping[str, Any] | None:
-        """One of the principal's own exchanges with everything known of it, or None."""
+        """One of the principal's own exchanges with everything known of it, or None.
+
+        `indexed` and `size` in it say how far the index had come.
+        """
         ...
 
 

@@ -44,7 +44,7 @@ def test_the_employees_credentials_and_cookies_stay_here(site: Site) -> None:
         b'{"model":"ok","messages":[{"role":"user","content":"hi"}]}',
         **{
             "cookie": "session=client-secret",
-            "x-api-key": "also-secret",
+            "api-key": "also-secret",
             "openai-organization": "org-secret",
             "x-forwarded-for": "10.0.0.1",
         },

@@ -76,11 +76,11 @@ class IdentityDesk:
         """
         known = self._directory.link(identity.issuer, identity.subject)
         newest_us = self._newest_us.get((identity.issuer, identity.subject), 0)
-        if known is not None and identity.issued_us <= max(known.as_of_us, newest_us):
+        silent = identity.groups is None or identity.issued_us <= newest_us
+        if known is not None and (silent or identity.issued_us <= known.as_of_us):
             principal = known.principal
         else:
-            groups, roles = self._given(identity)
-            principal = await asyncio.to_thread(self._renew, identity, groups, roles)
+            principal = await asyncio.to_thread(self._renew, identity)
             self._note(identity)
             await self._directory.refresh()
         credential = HEADER if identity.issuer == HEADER else identity.credential
@@ -90,7 +90,7 @@ class IdentityDesk:
         """The principal a trusted peer names. It must be in the registry already."""
         identity = Identity(HEADER, name, name, groups, issued_us)
         known = self._directory.link(HEADER, name)
-        if known is not None and known.claims == _digest(*self._given(identity)):
+        if known is not None and known.claims == _digest(*self._given(HEADER, groups)):
             return self._directory.by_id(known.principal, HEADER, Authentication.HEADER)
         return await self.principal_for(identity, Authentication.HEADER)
 
@@ -109,17 +109,17 @@ class IdentityDesk:
         if len(self._newest_us) > NEWEST_KEPT:
             self._newest_us.popitem(last=False)
 
-    def _given(self, identity: Identity) -> tuple[frozenset[str], frozenset[Role]]:
+    def _given(self, issuer: str, said: tuple[str, ...]) -> tuple[frozenset[str], frozenset[Role]]:
         """Groups and roles by the issuer's table. A trusted peer's groups are ours by name."""
-        if identity.issuer == HEADER:
-            return frozenset(name for name in identity.groups if _is_id(name)), frozenset()
-        mapped = self._issuers[identity.issuer]
-        groups = {mapped.groups[name] for name in identity.groups if name in mapped.groups}
-        roles = {role for name in identity.groups for role in mapped.roles.get(name, ())}
+        if issuer == HEADER:
+            return frozenset(name for name in said if _is_id(name)), frozenset()
+        mapped = self._issuers[issuer]
+        groups = {mapped.groups[name] for name in said if name in mapped.groups}
+        roles = {role for name in said for role in mapped.roles.get(name, ())}
         few = frozenset(sorted(groups)[:GROUPS_MAX])
         return few, frozenset(Role(role) for role in roles)
 
-    def _renew(self, identity: Identity, groups: frozenset[str], roles: frozenset[Role]) -> str:
+    def _renew(self, identity: Identity) -> str:
         """One transaction: link, make if need be, and take over what the issuer gives."""
         with self._evidence() as append, self._registry.change() as change:
             known = registry_links.find_link(change, identity.issuer, identity.subject)
@@ -129,6 +129,9 @@ class IdentityDesk:
                 row = change.get(known.principal)
                 if known.as_of_us >= identity.issued_us:  # another worker was here first
                     return row.id
+            if identity.groups is None:  # an access token often says nothing of them
+                return row.id
+            groups, roles = self._given(identity.issuer, identity.groups)
             source = HEADER if identity.issuer == HEADER else f"issuer:{identity.issuer}"
             before = change.given(row.id, source)
             if before != (frozenset(role.value for role in roles), groups):

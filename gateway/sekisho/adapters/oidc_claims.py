@@ -166,14 +166,16 @@ def _time_us(claims: Claims, name: str) -> int:
     return int(value * _US)
 
 
-def _groups(claims: Claims, name: str) -> tuple[str, ...]:
-    """The groups, or a refusal: who is in groups that cannot be read may be someone rules name."""
+def _groups(claims: Claims, name: str) -> tuple[str, ...] | None:
+    """The groups, None if nothing is said of them, or a refusal: who is in groups that cannot be
+    read may be someone rules name.
+    """
     elsewhere = claims.get("_claim_names")
     if isinstance(elsewhere, dict) and name in elsewhere:
         raise Unacceptable("groups_elsewhere")  # too many for the token: it only says where to ask
     said = claims.get(name)
     if said is None:
-        return ()
+        return None
     groups = [said] if isinstance(said, str) else said
     if (
         not isinstance(groups, list)

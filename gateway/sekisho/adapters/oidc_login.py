@@ -184,7 +184,8 @@ class OidcLogin:
 
 
 def _scope(settings: IssuerSettings) -> str:
-    return "openid profile email" if settings.principal_claim == "email" else "openid profile"
+    more = ("email",) if settings.principal_claim == "email" else ()
+    return " ".join(dict.fromkeys(("openid", *settings.scopes, *more)))
 
 
 def _basic(

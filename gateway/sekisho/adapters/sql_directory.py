@@ -97,6 +97,7 @@ class _Copy:
     keys: Mapping[str, _Key]
     principals: Mapping[str, _Known]
     links: Mapping[tuple[str, str], Link]
+    linked: frozenset[tuple[str, str]]
 
 
 class SqlDirectory:
@@ -176,9 +177,13 @@ class SqlDirectory:
 
     def by_session(self, principal: str, credential: str) -> Principal:
         """Whoever signed in with `credential`: with a key, as long as that key opens anything, and
-        for no more than it does. Raises as `by_key`.
+        for no more than it does; at an issuer, as long as the principal is linked there. Raises as
+        `by_key`.
         """
         if credential.startswith(ISSUER_PREFIX):
+            issuer = credential.removeprefix(ISSUER_PREFIX)
+            if (issuer, principal) not in self._fresh().linked:
+                _refuse("session_over", credential)
             return self.by_id(principal, credential, Authentication.SESSION)
         key = self._fresh().keys.get(credential)
         now_us = self._now_us()
@@ -251,7 +256,8 @@ def _load(connection: Connection, revision: int) -> _Copy:
         (row.issuer, row.subject): Link(row.principal, row.claims, row.as_of_us)
         for row in connection.execute(select(principal_links))
     }
-    return _Copy(revision, keys, known, links)
+    linked = frozenset((issuer, one.principal) for (issuer, _), one in links.items())
+    return _Copy(revision, keys, known, links, linked)
 
 
 def _principals(connection: Connection) -> dict[str, _Known]:

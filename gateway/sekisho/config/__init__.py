@@ -1,7 +1,8 @@
 """Settings: every knob with type, unit in its name, bound, default and why.
 
-`sections.py` and `identity.py` say what can be set, `load.py` reads a TOML file and the environment and reports all
-faults at once. Nothing else in the product reads a configuration file or a `SEKISHO_…` variable.
+`sections.py` and `identity.py` say what can be set, `load.py` reads a TOML file and the environment
+and reports all faults at once. Nothing else in the product reads a configuration file or a
+`SEKISHO_…` variable.
 """
 
 from sekisho.config.identity import (

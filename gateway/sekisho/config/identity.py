@@ -16,6 +16,7 @@ from sekisho.config.kinds import (
     Name,
     Network,
     RoleName,
+    ScopeName,
     Section,
     is_loopback,
 )
@@ -113,6 +114,12 @@ class IssuerSettings(Section):
     )
     groups_claim: str = Field(
         "groups", min_length=1, max_length=64, description="The claim with a list of groups."
+    )
+    scopes: tuple[ScopeName, ...] = Field(
+        ("openid", "profile"),
+        min_length=1,
+        max_length=20,
+        description="What a sign-in asks for; some issuers tell groups only for a scope `groups`.",
     )
     provision: bool = Field(
         False,

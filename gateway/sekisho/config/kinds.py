@@ -48,6 +48,7 @@ Network = Annotated[str, AfterValidator(_network)]
 HeaderName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$"), AfterValidator(_header_name)
 ]
+ScopeName = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]{1,64}$")]
 RoleName = Literal[
     "employee", "reviewer", "auditor", "policy_author", "policy_activator", "operator"
 ]

@@ -447,6 +447,9 @@ class Settings(Section):
         names = [issuer.id for issuer in self.issuers]
         twice = sorted({name for name in names if names.count(name) > 1})
         faults += [f"two [[issuers]] have the id {name!r}" for name in twice]
+        urls = [issuer.url for issuer in self.issuers]
+        twice = sorted({url for url in urls if urls.count(url) > 1})
+        faults += [f"two [[issuers]] have the url {url}" for url in twice]
         data, keys = self.data_dir.resolve(), self.audit.keys_dir.resolve()
         if keys.is_relative_to(data) or data.is_relative_to(keys):
             faults.append(

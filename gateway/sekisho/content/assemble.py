@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 
-
 # Members of a message that say what it is, not what it says.
 _FORM = frozenset({"role", "type", "id"})
 

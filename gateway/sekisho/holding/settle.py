@@ -27,7 +27,9 @@ _OUTCOMES = {
     ProposalKind.EXPIRE: HoldState.EXPIRED,
     ProposalKind.WITHDRAW: HoldState.WITHDRAWN,
 }
-_LEDGER_HAS_ANOTHER = frozenset({"hold_settled", "second_review", "stale_review"})
+_LEDGER_HAS_ANOTHER = frozenset(
+    {"hold_settled", "second_review", "stale_review", "denied_approval"}
+)
 
 
 async def decide(store: HoldStore, ledger: Ledger, hold: Hold, proposal: Proposal) -> HoldView:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Identity:
     """`issuer` (our name for it) and `subject` identify; `name` is only proposed for a new
-    principal. `groups` are the issuer's; `issued_us` is when it said so, microseconds since 1970.
+    principal. `groups` are the issuer's, None if it said nothing of them; `issued_us` is when it
+    spoke, microseconds since 1970.
     """
 
     issuer: str
     subject: str
     name: str
-    groups: tuple[str, ...]
+    groups: tuple[str, ...] | None
     issued_us: int
 
     @property

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from sekisho.content.strict_json import NotStrictJSON, parse
 from sekisho.errors import BadRequest
 from sekisho.holding import review as reviewing
+from sekisho.holding.shown import note_shown
 from sekisho.model.principal import Scope
 from sekisho.web.approvals_schema import (
     HoldDetail,
@@ -22,7 +23,7 @@ from sekisho.web.approvals_schema import (
     summary,
 )
 from sekisho.web.bodies import read_body
-from sekisho.web.callers import Caller, Parts, ProblemRoute, needs
+from sekisho.web.callers import Caller, Now, Parts, ProblemRoute, needs
 
 LISTED_MAX = 500  # a queue longer than a person reads; those that end first are in front
 BODY_BYTES_MAX = 16_384  # a review is a word, a binding and a paragraph
@@ -47,10 +48,14 @@ async def list_holds(parts: Parts, principal: Caller, status: str = "open") -> H
 
 
 @router.get("/{hold_id}")
-async def show_hold(hold_id: str, parts: Parts, principal: Caller) -> HoldDetail:
-    """One hold with everything that is bound."""
+async def show_hold(hold_id: str, parts: Parts, principal: Caller, now: Now) -> HoldDetail:
+    """One hold with everything that is bound. Who is shown it, other than who asked, is recorded
+    first: without that record nothing is shown.
+    """
     needs(principal, Scope.REVIEW, Scope.SELF)
-    return detail(await reviewing.find(parts.holds, principal, hold_id), principal)
+    view = await reviewing.find(parts.holds, principal, hold_id)
+    await note_shown(parts.ledger, principal, view.hold, now)
+    return detail(view, principal)
 
 
 @router.post(

@@ -8,6 +8,7 @@ told. `needs` says for which purposes a credential must have been made.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -55,6 +56,12 @@ async def authenticated(request: Request, parts: Parts) -> Principal:
     return principal
 
 
+def now_us() -> int:
+    """Wall time in microseconds. For what is dated to the hour or the day."""
+    return time.time_ns() // 1000
+
+
+Now = Annotated[int, Depends(now_us)]
 Caller = Annotated[Principal, Depends(authenticated)]
 
 

@@ -9,12 +9,11 @@ it is acknowledged, and its reason is sealed like a prompt.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 
 from sekisho.content.strict_json import NotStrictJSON, parse
@@ -24,7 +23,7 @@ from sekisho.model.limits import MICROS
 from sekisho.model.principal import Principal, Scope
 from sekisho.ports import Ledger
 from sekisho.web.bodies import read_body
-from sekisho.web.callers import Caller, Parts, ProblemRoute, needs
+from sekisho.web.callers import Caller, Now, Parts, ProblemRoute, needs
 from sekisho.web.exchanges_schema import (
     AppealOut,
     AppealRequest,
@@ -45,14 +44,6 @@ BODY_S = 10.0  # for all of it, also over a slow line
 _EXCHANGE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 
 router = APIRouter(prefix="/v1/exchanges", tags=["exchanges"], route_class=ProblemRoute)
-
-
-def now_us() -> int:
-    """Wall time; what is asked for is today and this month, so a moment does not matter."""
-    return time.time_ns() // 1000
-
-
-Now = Annotated[int, Depends(now_us)]
 
 
 @router.get("")

@@ -46,12 +46,15 @@ class People:
     refusals: Refusals
     sign_in: SignIn
     scim: ScimEndpoint
+    issuers: tuple[IssuerKeys, ...]
     http: httpx.AsyncClient
     redis: Redis
 
     async def close(self) -> None:
         """Let go of the registry, the issuers and the sessions."""
         await self.keys.close()
+        for issuer in self.issuers:
+            await issuer.close()
         await self.http.aclose()
         await self.redis.aclose()
 
@@ -117,11 +120,12 @@ def build_people(
         login=login,
         refusals=refusals,
         principal_for=principal_for,
-        shown=lambda request: reader.shown(request.scope),
+        address=reader.address,
         public_url=settings.public_url,
     )
     scim = _scim(settings, registry, evidence, entrance, directory)
-    return People(keys, directory, entrance, refusals, sign_in, scim, http, redis)
+    issuer_keys = tuple(published.values())
+    return People(keys, directory, entrance, refusals, sign_in, scim, issuer_keys, http, redis)
 
 
 def _scim(

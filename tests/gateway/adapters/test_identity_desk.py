@@ -268,3 +268,13 @@ async def test_a_ledger_that_never_answers_is_not_waited_for_for_ever(
 
     with pytest.raises(LedgerUnavailable):
         await asyncio.to_thread(change)
+
+
+async def test_a_token_that_says_nothing_of_groups_changes_none(world: World) -> None:
+    """Access tokens often carry none, and must not undo what signing in said."""
+    await world.desk.principal_for(replace(WHO, groups=("staff", "reviewers")), OIDC)
+    silent = replace(WHO, groups=None, issued_us=9_000)
+    found = await world.desk.principal_for(silent, OIDC)
+    assert Role.REVIEWER in found.roles
+    stranger = replace(silent, subject="s-9", name="staff-9")
+    assert frozenset() == (await world.desk.principal_for(stranger, OIDC)).roles

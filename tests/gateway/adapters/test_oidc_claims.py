@@ -220,10 +220,10 @@ def test_an_odd_name_is_not_proposed(name: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "groups"), [("one", ("one",)), ([], ()), (None, ()), (["a", "b"], ("a", "b"))]
+    ("said", "groups"), [("one", ("one",)), ([], ()), (None, None), (["a", "b"], ("a", "b"))]
 )
 def test_groups_are_a_list_or_a_word(said: object, groups: tuple[str, ...]) -> None:
-    """Issuers write both; none is none."""
+    """Issuers write both; an empty list is none, and silence is silence."""
     assert read_identity({**ACCESS, "groups": said}, SETTINGS).groups == groups
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sekisho.adapters.registry_keys import KeyTerms, create, revoke
-from sekisho.adapters.registry_links import end_lending, lend, link
+from sekisho.adapters.registry_links import end_lending, lend, link, unlink
 from sekisho.adapters.registry_schema import RegistryUnusable
 from sekisho.adapters.sql_directory import STALE_S, SqlDirectory
 from sekisho.adapters.sql_registry import Registry
@@ -304,6 +304,7 @@ async def test_a_session_is_worth_what_it_was_begun_with(
     """A narrowed key gives a narrowed session, a revoked key none; an issuer's stands by itself."""
     with registry.change() as change:
         narrow = create(change, "staff-7", PEPPER, KeyTerms(scopes=("self",)))
+        link(change, "corp", "s-1", "staff-7")
     await directory.refresh()
     found = directory.by_session("staff-7", narrow.id)
     assert ({Scope.SELF}, Authentication.SESSION) == (found.scopes, found.authentication)
@@ -312,7 +313,9 @@ async def test_a_session_is_worth_what_it_was_begun_with(
         directory.by_session("bot", narrow.id)
     with registry.change() as change:
         revoke(change, narrow.id)
+        unlink(change, "corp", "s-1")
     await directory.refresh()
-    with pytest.raises(NotAuthenticated) as caught:
-        directory.by_session("staff-7", narrow.id)
-    assert caught.value.cause == "session_over"
+    for credential in (narrow.id, "oidc:corp"):
+        with pytest.raises(NotAuthenticated) as caught:
+            directory.by_session("staff-7", credential)
+        assert caught.value.cause == "session_over"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from sekisho.model.decision import Threshold
-from sekisho.model.principal import Principal, Role
+from sekisho.model.principal import Principal, Role, Scope
 from sekisho.web.approvals import BODY_BYTES_MAX, router
 from sekisho.web.services import Services
 from support.entrances import StaticDirectory, entrance
@@ -35,6 +36,7 @@ PEOPLE = {
     "key-robot": ROBOT,
     "key-security": SECURITY,
     "key-both": person("staff-7", Role.REVIEWER),
+    "key-ask-only": replace(REVIEWER, scopes=frozenset({Scope.ASK})),
     "key-service-reviewer": Principal(
         "robot-2", frozenset({Role.REVIEWER}), frozenset(), owner="reviewer-9"
     ),
@@ -84,6 +86,38 @@ async def shown(client: Client, desk: Desk, **terms: object) -> dict[str, object
     view = await desk.file(**terms)  # type: ignore[arg-type]
     found: dict[str, object] = (await client.get("key-reviewer", f"/{view.hold.id}")).json()
     return found
+
+
+def changes(ledger: MemoryLedger, hold: str) -> list[str]:
+    """What happened to a hold, apart from being looked at."""
+    return [kind for kind in ledger.types(hold) if kind != "record.read"]
+
+
+async def test_who_is_shown_a_hold_is_recorded_before_it_is_shown(
+    client: Client, desk: Desk, ledger: MemoryLedger
+) -> None:
+    """Once for each reader, however often they look; not for what one asked oneself."""
+    view = await desk.file()
+    for key in ("key-staff", "key-reviewer", "key-reviewer", "key-reviewer-2"):
+        assert (await client.get(key, f"/{view.hold.id}")).status_code == 200
+    reads = [event for event in ledger.events if event.type == "record.read"]
+    assert [event.actor for event in reads] == ["reviewer-1", "reviewer-2"]
+    assert {event.principal for event in reads} == {"staff-7"}
+    ledger.down = True
+    answer = await client.get("key-security", f"/{view.hold.id}")
+    assert answer.status_code in (404, 503)
+    answer = await client.get("key-reviewer", f"/{view.hold.id}")
+    assert (answer.status_code, CANARY in answer.text) == (503, False)
+
+
+async def test_a_key_made_for_something_else_reviews_nothing(client: Client, desk: Desk) -> None:
+    """A scope takes away what the role gives."""
+    view = await desk.file()
+    found = await shown(client, desk)
+    answer = await client.review("key-ask-only", found)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "scope_missing")
+    for path in ("", f"/{view.hold.id}"):
+        assert (await client.get("key-ask-only", path)).status_code == 403
 
 
 async def test_a_reviewer_sees_exactly_what_is_bound(client: Client, desk: Desk) -> None:
@@ -152,7 +186,7 @@ async def test_for_everyone_else_a_hold_does_not_exist(
         await client.post(key, f"/{found['id']}/withdraw"),
     ):
         assert (answer.status_code, answer.json()) == (404, absent.json())
-    assert ledger.types(str(found["id"])) == ["hold.filed"]
+    assert changes(ledger, str(found["id"])) == ["hold.filed"]
 
 
 @pytest.mark.parametrize("key", ["key-staff", "key-staff-2", "key-both"])
@@ -164,7 +198,7 @@ async def test_nobody_reviews_their_own_request(
     for decision in ("approve", "deny"):
         answer = await client.review(key, found, decision=decision)
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "self_approval")
-    assert ledger.types(str(found["id"])) == ["hold.filed"]
+    assert changes(ledger, str(found["id"])) == ["hold.filed"]
 
 
 async def test_the_owner_does_not_review_their_service_account(
@@ -208,7 +242,7 @@ async def test_a_review_that_is_not_about_what_was_shown(
     answer = await client.review("key-reviewer", found, **change)  # type: ignore[arg-type]
     assert (answer.status_code, answer.json()["error"]["code"]) == said
     assert set(answer.json()["error"]) >= {"message", "type", "param", "code"}
-    assert ledger.types(str(found["id"])) == ["hold.filed"]
+    assert changes(ledger, str(found["id"])) == ["hold.filed"]
 
 
 async def test_a_review_of_another_hold_does_not_fit(client: Client, desk: Desk) -> None:

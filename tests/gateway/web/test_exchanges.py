@@ -20,7 +20,8 @@ from sekisho.model.ids import uuid7
 from sekisho.model.principal import Principal, Scope
 from sekisho.ports import Ledger
 from sekisho.web import exchanges as module
-from sekisho.web.exchanges import APPEALS_MAX, BODY_BYTES_MAX, now_us, router
+from sekisho.web.callers import now_us
+from sekisho.web.exchanges import APPEALS_MAX, BODY_BYTES_MAX, router
 from sekisho.web.exchanges_schema import REASON_CHARS_MAX
 from sekisho.web.services import Services
 from sekisho_audit import rules

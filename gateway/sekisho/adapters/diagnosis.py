@@ -21,6 +21,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from sekisho.adapters import registry_keys
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.policy_check import check_bundle
 from sekisho.adapters.registry_schema import why
@@ -214,7 +215,8 @@ def _registry(settings: Settings, config: Path) -> Finding:
         if path.stat().st_mode & _OTHERS:
             mend = _closed(path, 600)
             return Finding("registry", ok=False, said="others may read it", mend=mend)
-        count = len(Registry.look(path).keys())
+        with Registry.look(path).reading() as look:
+            count = len(registry_keys.listed(look))
     except (OSError, SQLAlchemyError) as error:
         return Finding("registry", ok=False, said=why(error), mend="restore it from a backup")
     except SekishoError as error:

@@ -305,12 +305,13 @@ class Change:
             raise BadRequest(f"The owner of {principal} must be a person the registry knows.")
 
     def _lists(self, table: Table, column: str, only: str | None) -> dict[str, tuple[str, ...]]:
-        wanted = select(table.c.principal, table.c[column]).distinct().order_by(table.c[column])
+        value = table.c[column].label("value")
+        wanted = select(table.c.principal, value).distinct().order_by(value)
         if only is not None:
             wanted = wanted.where(table.c.principal == only)
         found: dict[str, list[str]] = {}
-        for principal, value in self.execute(wanted):
-            found.setdefault(principal, []).append(value)
+        for row in self.execute(wanted):
+            found.setdefault(row.principal, []).append(row.value)
         return {principal: tuple(values) for principal, values in found.items()}
 
     def _of(self, table: Table, column: str, principal: str, source: str) -> frozenset[str]:

@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
         "take-back": lambda desk, options: [desk.end_lending(options.delegation)],
     }[options.verb]
     rows = [_shown(row) for row in verb(desk, options)]
-    columns = _COLUMNS
+    columns: tuple[str, ...] = _COLUMNS
     if options.verb in {"links", "link", "unlink"}:
         columns = _LINK_COLUMNS
     elif options.verb in {"delegations", "lend", "take-back"}:

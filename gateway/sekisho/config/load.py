@@ -32,7 +32,7 @@ _PATHS = (
     ("server", "tls_key"),
     ("server", "tls_client_ca"),
 )
-_LISTS = {"backends": BackendSettings, "issuers": IssuerSettings}
+_LISTS: Mapping[str, type[BaseModel]] = {"backends": BackendSettings, "issuers": IssuerSettings}
 
 
 class ConfigError(SekishoError):

@@ -218,7 +218,7 @@ def _local(scim: Scim, **more: Any) -> None:
         {"owns": True},
         {"left": True},
     ],
-    ids=str,
+    ids=["operator", "reviewer", "auditor", "service", "disabled", "owner", "left"],
 )
 def test_nobody_with_more_than_asking_is_taken_over(scim: Scim, what: dict[str, Any]) -> None:
     """Whoever may say userNames must not become, shut out or end the local operator."""

@@ -163,7 +163,7 @@ async def test_without_a_loss_nothing_is_exceeded(race: Race) -> None:
         (QUIET, ["wiped", "wiped"]),
     ],
 )
-async def test_a_killed_store(race: Race, limits: list[dict[str, Any]], losses: list[bool]) -> None:
+async def test_a_lost_store(race: Race, limits: list[dict[str, Any]], losses: list[str]) -> None:
     """With its files or without, or wiped: never beyond the bound, and afterwards no drift.
 
     Counters less open leases, of which there are none at the end, are the sums of the ledger.

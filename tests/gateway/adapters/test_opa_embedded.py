@@ -14,6 +14,7 @@ from sekisho.adapters import opa_embedded
 from sekisho.adapters.opa_embedded import LATE_MAX, EmbeddedOPA, read_answer
 from sekisho.errors import PolicyRejected, PolicyUnavailable
 from sekisho.model.decision import Effect
+from sekisho.model.limits import Spender
 from support.rules import RUNAWAY, SHIPPED, bundle, document
 
 
@@ -205,17 +206,21 @@ async def test_client_gone_while_running(engines: list[EmbeddedOPA], tmp_path: P
 
 
 async def test_reload_swaps(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
-    """A new bundle takes over, with its revision and its words."""
+    """A new bundle takes over, with its revision, its words and its limits."""
     engine = await started(engines, SHIPPED)
     before = engine.revision
     other = bundle(tmp_path)
     data = (other / "data.yaml").read_text("utf-8").replace("top secret", "blue moon")
-    (other / "data.yaml").write_text(data, "utf-8")
+    limits = 'limits: [{for: "group:sales", requests_per_min: 3}]'
+    (other / "data.yaml").write_text(f"{data}\n{limits}\n", "utf-8")
+    asking = Spender("staff-7", frozenset({"sales"}), "m", "b")
+    assert () == engine.usage.limits.limits_of(asking)
 
     revision = await engine.reload(other)
 
     assert revision == engine.revision != before
     assert revision == (await engine.decide(document())).revision
+    assert [3] == [limit.amount for limit in engine.usage.limits.limits_of(asking)]
     assert ("secret",) == engine.scanner.scan({"t": "Blue Moon"}).labels
     assert () == engine.scanner.scan({"t": "top secret"}).labels
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import cast
+
 import httpx
 import pytest
 from fastapi import FastAPI, Query
@@ -9,10 +11,18 @@ from sekisho.app import create_app
 from sekisho.errors import Overloaded
 from sekisho.model.hold import HoldLimits
 from sekisho.telemetry import Metrics
+from sekisho.web.answering import Receive, Scope, Send
 from sekisho.web.services import Services
+from sekisho.web.sign_in import SignIn
 from support.entrances import entrance
 from support.holds import Desk
 from support.line import People
+
+
+async def _elsewhere(_: Scope, __: Receive, send: Send) -> None:
+    """What is mounted beside the routes."""
+    await send({"type": "http.response.start", "status": 418, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
 
 
 @pytest.fixture
@@ -25,7 +35,7 @@ def app(desk: Desk) -> FastAPI:
         entrance=entrance(desk.ledger),
         hold_limits=HoldLimits(),
     )
-    made = create_app(services, {}, Metrics())
+    made = create_app(services, cast("SignIn", None), _elsewhere, {}, Metrics())
 
     @made.get("/fails/ours")
     async def ours() -> None:

@@ -39,8 +39,10 @@ def test_statuses_say_whose_turn_it_is(kind: type[SekishoError]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_no_status_makes_an_sdk_repeat_what_people_must_answer(kind: type[SekishoError]) -> None:
-    """SDKs repeat 408, 409 and 429 by themselves: 409 is for reviewers' own calls only."""
-    assert 429 != kind.status
+    """SDKs repeat 408, 409 and 429 by themselves: 409 is for reviewers' own calls only, 429 for
+    limits, which say when to come back.
+    """
+    assert kind.status != 429 or issubclass(kind, errors.LimitReached | errors.TooManyFailures)
     assert kind.status != 409 or kind is errors.Conflict
     assert kind.status != 408 or kind is errors.TooSlow
 

@@ -48,23 +48,13 @@ def build(settings: Settings) -> Worker:
 
     Raises SekishoError for settings that name what does not exist.
     """
-    clock, metrics = SystemClock(), Metrics()
-    bounds = LedgerLimits(append_deadline_s=settings.audit.append_deadline_s)
-    auditd = AuditdLedger(str(settings.auditd_socket), limits=bounds, origin=settings.audit.origin)
+    clock, metrics, limits = SystemClock(), Metrics(), hold_limits(settings)
+    auditd = _auditd(settings)
     ledger = MeasuredLedger(auditd, metrics)
-    limits = hold_limits(settings)
-    holds = RedisHoldStore(
-        connect(settings.redis_url),
-        ledger.exchange_keys,
-        limits,
-        lambda store: _reapply(store, ledger),
-    )
+    holds = _holds(settings, ledger)
     pepper = (settings.audit.keys_dir / "pepper").read_bytes()
-    engine = EmbeddedOPA(
-        settings.policy.bundle,
-        engines=settings.policy.engines,
-        deadline_ms=settings.policy.deadline_ms,
-    )
+    policy = settings.policy
+    engine = EmbeddedOPA(policy.bundle, engines=policy.engines, deadline_ms=policy.deadline_ms)
     limiter = RedisLimiter(
         connect(settings.redis_url), ledger, lambda: engine.usage, lease_terms(settings)
     )
@@ -93,29 +83,26 @@ def build(settings: Settings) -> Worker:
         )
     )
     sweep = Sweep(holds, ledger, pipeline.resume)
-    rest = create_app(
-        Services(holds, ledger, people.directory, people.entrance, limits),
-        people.sign_in,
-        people.scim,
-        {
-            "ledger": ledger_check(auditd),
-            "holds": holds_check(holds),
-            "registry": people.keys.check,
-            "policy": engine.check,
-            "outcomes": outcomes_check(unsettled),
-        },
-        metrics,
+    waiting = Waiting(
+        holds,
+        ledger,
+        clock,
+        limits=limits,
+        public_url=settings.public_url,
+        launch=sweep.start,
     )
+    checks = {
+        "ledger": ledger_check(auditd),
+        "holds": holds_check(holds),
+        "registry": people.keys.check,
+        "policy": engine.check,
+        "outcomes": outcomes_check(unsettled),
+    }
+    services = Services(holds, ledger, people.directory, people.entrance, limits)
+    rest = create_app(services, people.sign_in, people.scim, checks, metrics)
     app = DataPath(
         pipeline,
-        Waiting(
-            holds,
-            ledger,
-            clock,
-            limits=limits,
-            public_url=settings.public_url,
-            launch=sweep.start,
-        ),
+        waiting,
         web_limits(settings),
         Sealed(rest),
         entrance=people.entrance,
@@ -134,6 +121,21 @@ def build(settings: Settings) -> Worker:
         refusals=people.refusals,
         limiter=limiter,
         people=people,
+    )
+
+
+def _auditd(settings: Settings) -> AuditdLedger:
+    bounds = LedgerLimits(append_deadline_s=settings.audit.append_deadline_s)
+    path = str(settings.auditd_socket)
+    return AuditdLedger(path, limits=bounds, origin=settings.audit.origin)
+
+
+def _holds(settings: Settings, ledger: Ledger) -> RedisHoldStore:
+    return RedisHoldStore(
+        connect(settings.redis_url),
+        ledger.exchange_keys,
+        hold_limits(settings),
+        lambda store: _reapply(store, ledger),
     )
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import structlog
 
-from sekisho.adapters.limit_leases import Counter, Leases
+from sekisho.adapters.limit_leases import NEVER_S, Counter, Leases
 from sekisho.adapters.limit_rounds import NO_NEED, Need, Rounds
 from sekisho.adapters.redis_leases import RunChanged
 from sekisho.adapters.redis_wakeups import end
@@ -23,7 +23,7 @@ TICK_S = 1.0  # charges of about so long are remembered for a loss
 IDLE_S = 5.0  # a lease nobody uses for so long serves others better
 FORGET_EVERY_S = 60.0  # counters whose window is over cost memory only
 URGENT_PAUSE_S = 0.02  # between two give-backs near a limit
-CLOSE_S = 2.0
+CLOSE_S = 1.5  # a step of a stopping worker has 2 s
 _SWEEP_AT_ONCE = 2_000  # counters looked at before others get a turn
 _log = structlog.get_logger("sekisho.limits")
 
@@ -114,12 +114,13 @@ class Keeper:
                 await asyncio.sleep(0)
 
     def _to_tell(self) -> Mapping[Counter, Need]:
+        """Debts and surplus of windows that are over are nobody's any more."""
         now_s = self._now_s()
         renew_s = now_s + self._lease_s * 2 / 3
         told = {
             counter: NO_NEED
             for counter in self._leases.dirty
-            if counter.is_places or not counter.lease.joined or counter.lease.until_s > now_s
+            if counter.is_places or not NEVER_S < counter.lease.until_s <= now_s
         }
         self._leases.dirty.clear()
         for counter in self._leases.places.values():

@@ -89,6 +89,18 @@ async def test_a_debt_is_told(desk: Desk) -> None:
     await until(desk, Metric.TOKENS_PER_MIN, 9000)
 
 
+async def test_what_was_leased_under_other_rules_goes_back(desk: Desk) -> None:
+    """Also if nobody asks any more: a lease of yesterday's large limit would starve others."""
+    limiter = desk.worker()
+    await desk.spend(limiter, WHO, 10)
+    desk.usage = rules({"for": "principal:*", "tokens_per_min": 500})
+    limiter.leases.plan(WHO, desk.usage.limits)
+
+    await limiter.keeper.flush()
+
+    assert 10 == out(desk, Metric.TOKENS_PER_MIN)
+
+
 async def test_the_store_is_gone_and_back(desk: Desk, valkey: Valkey) -> None:
     """The keeper goes on by itself, and counters come from the ledger."""
     desk.usage = rules({"for": "principal:*", "spend_per_day": 1})

@@ -12,18 +12,22 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis
 
 from sekisho.model.limits import Metric, Unit
+from support.installation import Installation
 from support.limit_worker import LedgerServer
 from support.limit_world import out_of, windows_now
+from support.loopback_backend import LoopbackBackend
 from support.valkey import Valkey
 
 SCRIPT = Path(__file__).parents[1] / "support" / "limit_worker.py"
@@ -231,3 +235,62 @@ async def test_what_a_killed_worker_leased_comes_back(race: Race) -> None:
     await race.stop()
 
     assert {} == await race.drift()
+
+
+SPENT = """
+limits:
+  - {for: "group:employees", spend_per_day: 0.0005}
+prices:
+  currency: "USD"
+  models: {"*": {input: 2.5, output: 10}}
+"""
+
+
+@pytest.fixture(scope="module")
+def limited(
+    tmp_path_factory: pytest.TempPathFactory, scripted: LoopbackBackend
+) -> Iterator[Installation]:
+    """A whole installation whose group has a budget for some requests."""
+    installation = Installation(tmp_path_factory.mktemp("l"), {"*": scripted.url})
+    installation.write()
+    data = installation.folder / "policies" / "data.yaml"
+    data.write_text(data.read_text("utf-8") + SPENT, "utf-8")
+    installation.start()
+    yield installation
+    assert installation.stop() == 0
+    assert installation.verify().returncode == 0
+
+
+def test_a_budget_outlives_the_store(limited: Installation) -> None:
+    """Used up by one person, refused to a colleague, and still used up after Valkey was killed."""
+    keys = [limited.key("staff-7"), limited.key("staff-8")]
+
+    def ask(key: str) -> httpx.Response:
+        return httpx.post(
+            f"{limited.url}/v1/chat/completions",
+            headers={"authorization": f"Bearer {key}"},
+            json={
+                "model": "ok",
+                "max_tokens": 5,
+                "messages": [{"role": "user", "content": "hi"}],
+            },
+            timeout=10,
+            trust_env=False,
+        )
+
+    answers = [ask(keys[0]) for _ in range(12)]
+    passed = sum(answer.status_code == 200 for answer in answers)
+    assert 3 < passed < 12
+    assert "budget_exhausted" == answers[-1].json()["error"]["code"]
+    assert 429 == ask(keys[1]).status_code
+
+    limited.kill("valkey-server")
+    limited.wait_ready()
+    until = time.monotonic() + SOON_S
+    while (answer := ask(keys[1])).status_code == 503:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+    assert (429, "budget_exhausted") == (answer.status_code, answer.json()["error"]["code"])
+    assert int(answer.headers["retry-after"]) >= 1
+    assert "staff-7" not in str(answer.headers) + answer.text

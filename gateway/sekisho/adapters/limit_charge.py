@@ -193,19 +193,22 @@ def refusal(plan: Plan, short: list[Counter], amounts: Amounts, now_s: float) ->
     """Why an exchange has to wait: of all limits that are short, the one that lasts longest."""
     counter = min(short, key=lambda one: _SLOWEST_FIRST.index(one.limit.metric.window))
     metric, amount = counter.limit.metric, amounts[counter.unit]
-    whose = "you" if _own(counter) else f"the {counter.limit.dimension} {counter.limit.name}"
-    figure = f" of {_figure(counter)}" if _own(counter) else ""
+    limit = f"limit on {_WORDS[metric]}"
+    if _own(counter):
+        limit = f"Your {limit} ({_figure(counter)})"
+    else:
+        limit = f"The {limit} for the {counter.limit.dimension} {counter.limit.name}"
     wait_s = 1 if counter.is_places else _wait_s(counter, now_s)
     if amount > counter.amount:
         text = (
-            f"This request may use more than the limit on {_WORDS[metric]} for {whose}{figure} "
-            "allows at all. Shorten it or ask for fewer tokens (max_tokens)."
+            f"{limit} is lower than what this one request may use. "
+            "Shorten it or ask for fewer tokens (max_tokens)."
         )
     else:
         text = (
-            f"The limit on {_WORDS[metric]} for {whose}{figure} is reached, or too little is left "
-            f"for what this request may use. Nothing was sent. Try again in {wait_s} s"
-            + ("." if counter.unit == Unit.PLACES else ", or ask an operator for more.")
+            f"{limit} is reached, or too little is left for what this request may use. "
+            f"Nothing was sent. Try again in {wait_s} s"
+            + ("." if counter.is_places else ", or ask an operator for more.")
         )
     code = {Unit.MICROS: "budget_exhausted", Unit.PLACES: "too_many_requests_at_once"}.get(
         metric.unit, "limit_reached"

@@ -207,7 +207,8 @@ def test_codes(metric: Metric, code: str, wait_s: int) -> None:
     error = refusal(plan, list(plan.counters), (1, 9, 9, 1), NOW_S)
 
     assert (code, wait_s) == (error.code, error.retry_after_s)
-    assert "for you of 5 " in error.message
+    assert error.message.startswith("Your limit on ")
+    assert "(5) is reached" in error.message
 
 
 def test_what_never_fits_is_told_as_such() -> None:

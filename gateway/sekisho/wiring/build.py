@@ -55,9 +55,7 @@ def build(settings: Settings) -> Worker:
     pepper = (settings.audit.keys_dir / "pepper").read_bytes()
     policy = settings.policy
     engine = EmbeddedOPA(policy.bundle, engines=policy.engines, deadline_ms=policy.deadline_ms)
-    limiter = RedisLimiter(
-        connect(settings.redis_url), ledger, lambda: engine.usage, lease_terms(settings)
-    )
+    limiter = _limiter(settings, ledger, engine)
     backend = AiohttpBackend(endpoints(settings))
     unsettled = Unsettled(ledger)
     people = build_people(settings, pepper, ledger, clock, metrics=metrics, unsettled=unsettled)
@@ -83,14 +81,8 @@ def build(settings: Settings) -> Worker:
         )
     )
     sweep = Sweep(holds, ledger, pipeline.resume)
-    waiting = Waiting(
-        holds,
-        ledger,
-        clock,
-        limits=limits,
-        public_url=settings.public_url,
-        launch=sweep.start,
-    )
+    url = settings.public_url
+    waiting = Waiting(holds, ledger, clock, limits=limits, public_url=url, launch=sweep.start)
     checks = {
         "ledger": ledger_check(auditd),
         "holds": holds_check(holds),
@@ -110,17 +102,17 @@ def build(settings: Settings) -> Worker:
         can_promise=lambda: not unsettled.full,
     )
     return Worker(
-        app=app,
-        ledger=auditd,
-        holds=holds,
-        engine=engine,
-        backend=backend,
-        sweep=sweep,
-        filing=filing,
-        unsettled=unsettled,
-        refusals=people.refusals,
-        limiter=limiter,
-        people=people,
+        app,
+        auditd,
+        holds,
+        engine,
+        backend,
+        sweep,
+        filing,
+        unsettled,
+        people.refusals,
+        limiter,
+        people,
     )
 
 
@@ -137,6 +129,12 @@ def _holds(settings: Settings, ledger: Ledger) -> RedisHoldStore:
         hold_limits(settings),
         lambda store: _reapply(store, ledger),
     )
+
+
+def _limiter(settings: Settings, ledger: Ledger, engine: EmbeddedOPA) -> RedisLimiter:
+    """Counts by the rules in force, whichever those are by then."""
+    terms = lease_terms(settings)
+    return RedisLimiter(connect(settings.redis_url), ledger, lambda: engine.usage, terms)
 
 
 async def _reapply(store: RedisHoldStore, ledger: Ledger) -> None:

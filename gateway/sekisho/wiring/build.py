@@ -29,7 +29,7 @@ from sekisho.web.services import Services
 from sekisho.web.waiting import Waiting
 from sekisho.wiring.bounds import catalog, endpoints, hold_limits, lease_terms, web_limits
 from sekisho.wiring.people import build_people
-from sekisho.wiring.ready import holds_check, ledger_check, outcomes_check
+from sekisho.wiring.ready import every_check
 from sekisho.wiring.running import Worker
 
 _JOIN_KEY = b"sekisho-join-key-v1"
@@ -83,13 +83,7 @@ def build(settings: Settings) -> Worker:
     sweep = Sweep(holds, ledger, pipeline.resume)
     url = settings.public_url
     waiting = Waiting(holds, ledger, clock, limits=limits, public_url=url, launch=sweep.start)
-    checks = {
-        "ledger": ledger_check(auditd),
-        "holds": holds_check(holds),
-        "registry": people.keys.check,
-        "policy": engine.check,
-        "outcomes": outcomes_check(unsettled),
-    }
+    checks = every_check(auditd, holds, people.keys, engine, unsettled)
     services = Services(holds, ledger, people.directory, people.entrance, limits)
     rest = create_app(services, people.sign_in, people.scim, checks, metrics)
     app = DataPath(

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from sekisho.adapters.auditd_ledger import AuditdLedger
+from sekisho.adapters.opa_embedded import EmbeddedOPA
 from sekisho.adapters.redis_holds import RedisHoldStore
+from sekisho.adapters.sql_directory import SqlDirectory
 from sekisho.errors import LedgerUnavailable, Overloaded
 from sekisho.unsettled import Unsettled
 from sekisho.web.health import Check
+
+
+def every_check(
+    ledger: AuditdLedger,
+    holds: RedisHoldStore,
+    keys: SqlDirectory,
+    engine: EmbeddedOPA,
+    unsettled: Unsettled,
+) -> dict[str, Check]:
+    """What is asked, by the name operators read."""
+    return {
+        "ledger": ledger_check(ledger),
+        "holds": holds_check(holds),
+        "registry": keys.check,
+        "policy": engine.check,
+        "outcomes": outcomes_check(unsettled),
+    }
 
 
 def ledger_check(ledger: AuditdLedger) -> Check:

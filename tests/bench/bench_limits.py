@@ -1,4 +1,7 @@
-"""What limits and the lookup of a key cost: `.venv/bin/python tests/bench/bench_limits.py`.
+"""What identity and limits cost: `.venv/bin/python tests/bench/bench_limits.py`.
+
+The last line is both together, as the data path has them: reading the head, finding the key's
+principal, what is left as facts, setting aside, charging, and the headers of the answer.
 
 CPU time of this process, Valkey's apart, since it is another process. Warm: leases are there and no
 call is made. With calls: small limits, so that some exchanges need a new lease. Prints, judges
@@ -18,13 +21,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from sekisho.adapters.credentials import Credentials
 from sekisho.adapters.redis_limits import RedisLimiter
 from sekisho.adapters.registry_keys import KeyTerms, create
 from sekisho.adapters.sql_directory import SqlDirectory
 from sekisho.adapters.sql_registry import Registry
-from sekisho.model.limits import Estimate
+from sekisho.model.limits import Estimate, Spender
 from sekisho.model.prices import UsageRules
 from sekisho.model.principal import Role
+from support.entrances import entrance
 from support.limit_world import FaultyStore, SumLedger, rules, spender
 from support.valkey import Valkey
 
@@ -137,6 +142,57 @@ def made(path: Path, pepper: bytes, principals: int) -> list[str]:
     return secrets
 
 
+async def together(url: str, folder: Path, principals: int, rounds: int) -> None:
+    """Print what an exchange pays for being known and limited."""
+    pepper, path = os.urandom(32), folder / "together.sqlite"
+    secrets = made(path, pepper, principals)
+    table = rules(*lines(1_000))
+    limiter = RedisLimiter(FaultyStore.to(url), SumLedger(), lambda: table)
+    limiter.start()
+    async with SqlDirectory(path, pepper) as keys:
+        desk: Any = None
+        people = Credentials(keys, desk, None, None, asserts_tokens=False, now_us=lambda: 0)
+        doors = entrance()
+        heads = [
+            {"method": "POST", "client": ("127.0.0.1", 5), "headers": head(secret)}
+            for secret in secrets
+        ]
+
+        async def exchange(number: int) -> None:
+            found, _ = await doors.enter(heads[number % principals], "bench", people.find)
+            who = Spender(found.id, found.groups, "gpt-4o", "openai")
+            await limiter.standing(who)
+            charge = await limiter.reserve(who, ESTIMATE)
+            charge.reserved  # noqa: B018 - what it costs is the question
+            charge.settle(charge.used(USAGE, 400), number)
+            charge.headers()
+
+        for number in range(2 * principals):
+            await exchange(number)
+        began = time.process_time_ns()
+        for number in range(rounds):
+            await exchange(number)
+            if number % 64 == 0:
+                await asyncio.sleep(0)
+        took = (time.process_time_ns() - began) / rounds / 1000
+    await limiter.close()
+    print(f"{'together, warm':22} {took:6.1f} us   (at most 40)")
+
+
+def head(secret: str) -> list[tuple[bytes, bytes]]:
+    """What an SDK sends."""
+    return [
+        (b"host", b"127.0.0.1:8080"),
+        (b"accept", b"application/json"),
+        (b"content-type", b"application/json"),
+        (b"user-agent", b"OpenAI/Python 3.54.0"),
+        (b"x-stainless-lang", b"python"),
+        (b"x-stainless-retry-count", b"0"),
+        (b"authorization", b"Bearer " + secret.encode()),
+        (b"content-length", b"200"),
+    ]
+
+
 async def main() -> None:
     """All cases."""
     options = argparse.ArgumentParser(description="CPU of limits and of a key's lookup")
@@ -149,10 +205,11 @@ async def main() -> None:
         for name, size in (("warm, 6 limits", 1_000), ("limits of one person", 1)):
             await limits(valkey.url, rules(*lines(size)), chosen.principals, chosen.rounds, name)
         await limits(valkey.url, rules(), chosen.principals, chosen.rounds, "no limits")
+        with tempfile.TemporaryDirectory() as folder:
+            await keys(Path(folder), 100, chosen.rounds)
+            await together(valkey.url, Path(folder), 1_000, chosen.rounds)
     finally:
         valkey.close()
-    with tempfile.TemporaryDirectory() as folder:
-        await keys(Path(folder), 100, chosen.rounds)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 The ledger refuses a second event of the same id. An event id made from what the event must be
 unique for (one settlement a version, one review a person and version) therefore lets the ledger
-itself decide which of two racing, late or repeated writers was first.
+itself decide which of two racing, late or repeated writers was first. Ids that come from who did
+something are made with the exchange's key (`review_event`): a plain digest of a name could be tried
+out by whoever has the ledger.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import hashlib
 import re
 import uuid
 
+from sekisho.model.evidence import keyed_id
 from sekisho.model.ids import uuid7
 
 _HOLD_ID = re.compile(r"hold_[0-9a-f]{32}\Z")
@@ -39,9 +42,11 @@ def speaker(reviewer: str, person: str) -> str:
     return person if reviewer == person else f"{reviewer}>{person}"  # no id has a >
 
 
-def review_event(hold_id: str, version: int, spoken_by: str) -> str:
-    """One review for each speaker and version, whatever it says."""
-    return _derive("review", hold_id, str(version), spoken_by)
+def review_event(key: bytes, hold_id: str, version: int, spoken_by: str) -> str:
+    """One review for each speaker and version, whatever it says. `key`: the exchange's, for
+    commitments.
+    """
+    return keyed_id(key, "review", hold_id, str(version), spoken_by)
 
 
 def settled_event(hold_id: str, version: int) -> str:

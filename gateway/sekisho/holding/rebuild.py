@@ -108,13 +108,12 @@ def _settled_by(known: LedgerHold, decided: list[tuple[str, Review]]) -> str:
 
 
 def _review(hold_id: str, said: Mapping[str, Any]) -> Review:
-    person = said["person"]
     return Review(
-        id=names.review_event(hold_id, said["version"], names.speaker(said["reviewer"], person)),
+        id=said["id"],
         hold=hold_id,
         version=said["version"],
         reviewer=said["reviewer"],
-        person=person,
+        person=said["person"],
         decision=said["decision"],
         reason=said["reason"],
         binding=said["binding"],

@@ -103,8 +103,9 @@ async def review(
     if binding != hold.binding or version not in {None, hold.version}:
         message = "The hold is not what you were shown any more. Read it again before you decide."
         raise Conflict(message, code="binding_mismatch")
+    keys = await ledger.exchange_keys(hold.principal, hold.exchange)
     answer = Review(
-        id=names.review_event(hold.id, hold.version, spoken_by),
+        id=names.review_event(keys.commit, hold.id, hold.version, spoken_by),
         hold=hold.id,
         version=hold.version,
         reviewer=reviewer.id,

@@ -16,7 +16,7 @@ async def events(desk: Desk) -> list[Event]:
     """One of each, for a hold of a service account."""
     hold = (await desk.file(principal=ROBOT)).hold
     review = Review(
-        names.review_event(hold.id, 1, "reviewer-2"),
+        names.review_event(b"k" * 32, hold.id, 1, "reviewer-2"),
         *(hold.id, 1, "reviewer-2", "reviewer-2", "approve", REASON, hold.binding, 0),
         counts_for=("reviewer",),
     )

@@ -56,7 +56,7 @@ from sekisho.stages.clear import Held, clear, clear_approved
 from sekisho.stages.decide import decide
 from sekisho.stages.describe import describe, spender_of, standing_facts
 from sekisho.stages.forward import forward
-from sekisho.stages.identify import identify, within_credential
+from sekisho.stages.identify import identify, may_ask, within_credential
 from sekisho.stages.prepare import prepare, unchanged
 from sekisho.stages.receive import RawRequest, receive
 from sekisho.stages.record import record
@@ -246,13 +246,13 @@ class Pipeline:
         context["spend"], context["limits"] = standing_facts(standing)
         return Facts(document=document, backend=hold.backend, found=())
 
-    def models(self) -> bytes:
-        """The models that may be named, in the shape of `GET /v1/models`."""
+    def models(self, principal: Principal) -> bytes:
+        """The models that may be named with this credential, in the shape of `GET /v1/models`."""
         data = [
             {"id": model, "object": "model", "created": 0, "owned_by": backend.id}
             for backend in self._parts.catalog.backends
             for model in backend.models
-            if "*" not in model and "?" not in model
+            if "*" not in model and "?" not in model and may_ask(principal, model)
         ]
         return orjson.dumps({"object": "list", "data": data})
 

@@ -215,9 +215,16 @@ async def test_models_are_listed() -> None:
     """Patterns are not names, so they are left out."""
     line = Line()
 
-    listed = orjson.loads(line.pipeline.models())
+    listed = orjson.loads(line.pipeline.models(STAFF))
 
     assert ["gpt-x", "gpt-y"] == [model["id"] for model in listed["data"]]
+
+
+async def test_a_narrowed_key_lists_only_what_it_may_ask() -> None:
+    """What is listed can be asked, as far as the credential goes."""
+    line = Line()
+    listed = orjson.loads(line.pipeline.models(replace(STAFF, models=("gpt-y", "o1*"))))
+    assert ["gpt-y"] == [model["id"] for model in listed["data"]]
 
 
 async def test_a_mistake_of_ours_is_recorded_and_said() -> None:

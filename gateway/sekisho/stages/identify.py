@@ -29,12 +29,15 @@ async def identify(shown: Shown, directory: Directory) -> Principal:
     return principal
 
 
+def may_ask(principal: Principal, model: str) -> bool:
+    """Whether the credential was made for this model; one that names none is for any."""
+    return principal.models is None or any(fnmatchcase(model, one) for one in principal.models)
+
+
 def within_credential(principal: Principal, model: str) -> None:
     """Raises Forbidden (`model_not_for_key`) if the credential was made for other models."""
-    if principal.models is None or any(fnmatchcase(model, one) for one in principal.models):
+    if may_ask(principal, model):
         return
-    message = (
-        f"This key may ask {', '.join(principal.models)} only. Use another key, or ask an operator "
-        "for one."
-    )
+    named = ", ".join(principal.models or ())
+    message = f"This key may ask {named} only. Use another key, or ask an operator for one."
     raise Forbidden(message, code="model_not_for_key")

@@ -235,8 +235,8 @@ class DataPath:
         with self._waiters.taken_by(asking.principal.id):
             await answer.reply(await self._waiting.retrieve(result_id, asking.principal))
 
-    async def _models(self, _asking: Asking, answer: Answering) -> None:
-        await answer.whole(HTTPStatus.OK, _JSON, self._pipeline.models())
+    async def _models(self, asking: Asking, answer: Answering) -> None:
+        await answer.whole(HTTPStatus.OK, _JSON, self._pipeline.models(asking.principal))
 
     async def _body(self, headers: Mapping[bytes, bytes], answer: Answering) -> bytes:
         """Read the body within its limits; its bytes count against the worker's total."""

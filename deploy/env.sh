@@ -121,7 +121,7 @@ main() {
     "$python" -c 'import venv' 2>/dev/null ||
         stop "Python's venv module is missing: sudo apt-get update && sudo apt-get install python3-venv"
 
-    echo "Setting up $venv with $("$python" --version) (once; about 250 MB and one to five minutes)"
+    echo "Setting up $venv with $("$python" --version) (once; about 320 MB and one to five minutes)"
     if [ -f "$stamp" ] && [ "$(head -n 1 "$stamp")" != "$(pwd)" ] || ! new_enough "$venv/bin/python"; then
         "$python" -m venv --clear --without-pip "$venv"
     fi
@@ -130,7 +130,7 @@ main() {
         "$venv/bin/python" -m ensurepip --default-pip >/dev/null
     fi
 
-    echo "[1/3] pinned packages (about 90)"
+    echo "[1/3] pinned packages (about 120)"
     # The list is complete, so pip need not look for more: older pips take `name[extra]>=1` that a
     # package asks for as unpinned, and refuse it on the day a newer release appears.
     install --require-hashes --no-deps -r constraints.txt

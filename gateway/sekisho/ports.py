@@ -45,6 +45,10 @@ class Directory(Protocol):
         """
         ...
 
+    async def may_ask(self, principal: str) -> bool:
+        """Whether a principal whose request waited may still ask. Raises DirectoryUnavailable."""
+        ...
+
 
 class Charge(Protocol):
     """What one exchange has reserved of its limits; ends once, by `settle`."""

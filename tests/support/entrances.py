@@ -39,6 +39,9 @@ class StaticDirectory:
             raise NotAuthenticated("No such key.", cause="unknown" if shown.secret else "missing")
         return found
 
+    async def may_ask(self, principal: str) -> bool:
+        return any(one.id == principal for one in self.people.values())
+
 
 def entrance(ledger: Appender | None = None, **settings: Any) -> Entrance:
     """An entrance by these settings of section [identity]; refusals go into `ledger`."""

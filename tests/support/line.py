@@ -46,12 +46,18 @@ def chat(body: bytes = CHAT_BODY) -> RawRequest:
 
 
 class People:
-    """Satisfies `sekisho.ports.Directory`: one employee with one key."""
+    """Satisfies `sekisho.ports.Directory`: one employee with one key, and some who have left."""
+
+    def __init__(self) -> None:
+        self.gone: set[str] = set()
 
     async def find(self, shown: Shown) -> Principal:
         if shown.secret != KEY:
             raise NotAuthenticated("This API key is not known.", cause="unknown")
         return STAFF
+
+    async def may_ask(self, principal: str) -> bool:
+        return principal not in self.gone
 
 
 @dataclass
@@ -118,6 +124,7 @@ class Line:
     backend: ScriptedBackend = field(default_factory=ScriptedBackend)
     metrics: Metrics = field(default_factory=Metrics)
     limiter: Unlimited = field(default_factory=Unlimited)
+    people: People = field(default_factory=People)
 
     def __post_init__(self) -> None:
         self.unsettled = Unsettled(self.ledger)
@@ -125,7 +132,7 @@ class Line:
         self.pipeline = Pipeline(
             Parts(
                 clock=SystemClock(),
-                directory=People(),
+                directory=self.people,
                 limiter=self.limiter,
                 engine=self.rules,
                 scanner=Scanner(),

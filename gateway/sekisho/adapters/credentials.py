@@ -38,8 +38,11 @@ class Tokens(Protocol):
 class Sessions(Protocol):
     """Who signed in."""
 
-    async def principal_of(self, session: str) -> tuple[str, str] | None:
-        """Principal id and credential of a live session, or None. Raises Unavailable."""
+    async def principal_of(self, session: str) -> tuple[str, str, int] | None:
+        """Principal, credential and beginning (us since 1970) of a live session, or None.
+
+        Raises Unavailable.
+        """
         ...
 
 
@@ -82,6 +85,10 @@ class Credentials:
             return self._desk.certified(shown.certificate)
         raise NotAuthenticated(NOBODY)
 
+    async def may_ask(self, principal: str) -> bool:
+        """Whether a principal whose request waited may still ask; see the port."""
+        return self._keys.may_ask(principal)
+
     async def _by_token(self, token: str) -> Principal:
         if self._tokens is None:
             raise NotAuthenticated(NOBODY, cause="malformed")
@@ -93,5 +100,4 @@ class Credentials:
         if found is None:
             message = "You are not signed in, or were signed out. Sign in again: /login."
             raise NotAuthenticated(message, cause="session_over")
-        principal, credential = found
-        return self._keys.by_session(principal, credential)
+        return self._keys.by_session(*found)

@@ -157,7 +157,9 @@ class IdentityDesk:
         return row
 
     def _made(self, change: Change, identity: Identity, append: Append) -> PrincipalRow:
-        if not self._issuers[identity.issuer].provision:
+        known_before = registry_links.was_linked(change, identity.issuer, identity.subject)
+        if known_before or not self._issuers[identity.issuer].provision:
+            # Whoever was unlinked does not come back as somebody new beside who they were.
             _stranger(identity.issuer)
         name = identity.name.lower()
         if not _is_id(name) or change.find(name) is not None:

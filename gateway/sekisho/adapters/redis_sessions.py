@@ -199,10 +199,10 @@ class RedisSessions:
         principal, issuer, credential, created_us = (part.decode() for part in found)
         return Session(principal, issuer, credential, int(created_us))
 
-    async def principal_of(self, token: str) -> tuple[str, str] | None:
-        """Principal and credential of a live session, for the directory."""
+    async def principal_of(self, token: str) -> tuple[str, str, int] | None:
+        """Principal, credential and beginning of a live session, for the directory."""
         found = await self.find(token)
-        return None if found is None else (found.principal, found.credential)
+        return None if found is None else (found.principal, found.credential, found.created_us)
 
     async def end(self, token: str) -> str | None:
         """End this session. Returns whose it was, None if there is none."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 
 from sekisho.adapters.registry_schema import delegations, principal_links
 from sekisho.adapters.sql_registry import Change, now_us
@@ -57,17 +57,22 @@ class DelegationRow:
 
 def find_link(change: Change, issuer: str, subject: str) -> LinkRow | None:
     """Whom this identity means."""
-    found = change.execute(
-        select(principal_links).where(
-            principal_links.c.issuer == issuer, principal_links.c.subject == subject
-        )
-    ).first()
-    return None if found is None else _link(found)
+    found = change.execute(select(principal_links).where(*_is(issuer, subject))).first()
+    return None if found is None or found.ended_us is not None else _link(found)
+
+
+def was_linked(change: Change, issuer: str, subject: str) -> bool:
+    """Whether this identity ever meant somebody, also if the link has ended."""
+    return change.execute(select(principal_links).where(*_is(issuer, subject))).first() is not None
 
 
 def links(change: Change, principal: str | None = None) -> Sequence[LinkRow]:
-    """All links, or those of one principal."""
-    wanted = select(principal_links).order_by(principal_links.c.issuer, principal_links.c.subject)
+    """All links in force, or those of one principal."""
+    wanted = (
+        select(principal_links)
+        .where(principal_links.c.ended_us.is_(None))
+        .order_by(principal_links.c.issuer, principal_links.c.subject)
+    )
     if principal is not None:
         wanted = wanted.where(principal_links.c.principal == principal)
     return [_link(row) for row in change.execute(wanted)]
@@ -90,11 +95,19 @@ def link(change: Change, issuer: str, subject: str, principal: str) -> LinkRow:
     if known is None:
         if len(links(change, principal)) >= LINKS_MAX:
             raise Conflict(f"{principal} has {LINKS_MAX} links, the most there can be.")
-        change.write(
-            insert(principal_links).values(
-                issuer=issuer, subject=subject, principal=principal, claims="", as_of_us=0
+        if was_linked(change, issuer, subject):
+            # What its issuer said before stays said: an older token must not undo a newer one.
+            change.write(
+                update(principal_links)
+                .where(*_is(issuer, subject))
+                .values(principal=principal, claims="", ended_us=None)
             )
-        )
+        else:
+            change.write(
+                insert(principal_links).values(
+                    issuer=issuer, subject=subject, principal=principal, claims="", as_of_us=0
+                )
+            )
     return LinkRow(issuer, subject, principal, known.claims if known else "", 0)
 
 
@@ -105,21 +118,19 @@ def note_claims(change: Change, issuer: str, subject: str, claims: str, as_of_us
     """
     change.execute(
         update(principal_links)
-        .where(principal_links.c.issuer == issuer, principal_links.c.subject == subject)
+        .where(*_is(issuer, subject))
         .values(claims=claims, as_of_us=as_of_us)
     )
 
 
 def unlink(change: Change, issuer: str, subject: str) -> LinkRow:
-    """This identity means nobody any more. Raises NotFound."""
+    """This identity means nobody any more, and whoever signed in is signed out. Raises NotFound."""
     known = find_link(change, issuer, subject)
     if known is None:
         raise NotFound(f"No identity of {issuer} with this subject is linked.")
-    change.write(
-        delete(principal_links).where(
-            principal_links.c.issuer == issuer, principal_links.c.subject == subject
-        )
-    )
+    now = now_us()
+    change.write(update(principal_links).where(*_is(issuer, subject)).values(ended_us=now))
+    change.end_sessions(known.principal, now)
     return known
 
 
@@ -185,6 +196,10 @@ def lendings(change: Change, principal: str | None = None) -> Sequence[Delegatio
         )
         for row in change.execute(wanted)
     ]
+
+
+def _is(issuer: str, subject: str) -> tuple[ColumnElement[bool], ...]:
+    return (principal_links.c.issuer == issuer, principal_links.c.subject == subject)
 
 
 def _link(row: Any) -> LinkRow:

@@ -53,6 +53,7 @@ principals = Table(
     Column("created_us", Integer, nullable=False),
     Column("training_until_us", Integer),
     Column("left_us", Integer),  # gone for good; the id is never given to anyone else
+    Column("sessions_from_us", Integer),  # who signed in before is not signed in any more
     CheckConstraint("(kind = 'service') = (owner IS NOT NULL)", name="service_has_owner"),
 )
 
@@ -86,7 +87,9 @@ api_keys = Table(
     Column("models", String),  # patterns with a space between; NULL: any
 )
 
-# Identities elsewhere. `claims` is a digest of what the issuer last said, `as_of_us` when.
+# Identities elsewhere. `claims` is a digest of what the issuer last said, `as_of_us` when. A link
+# that has ended stays: the identity must not come back as a stranger, nor an older word of its
+# issuer.
 principal_links = Table(
     "principal_links",
     metadata,
@@ -95,6 +98,7 @@ principal_links = Table(
     Column("principal", String, ForeignKey("principals.id"), nullable=False, index=True),
     Column("claims", String, nullable=False),
     Column("as_of_us", Integer, nullable=False),
+    Column("ended_us", Integer),
 )
 
 # `principal` lends `role` to `delegate` for a time.

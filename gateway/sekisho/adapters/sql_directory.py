@@ -30,7 +30,7 @@ from sekisho.adapters.registry_schema import (
     registry_revision,
 )
 from sekisho.errors import DirectoryUnavailable, NotAuthenticated
-from sekisho.model.duties import may_hold_together
+from sekisho.model.duties import APART, may_hold_together
 from sekisho.model.principal import DEFAULT_SCOPES, Authentication, Principal, Role, Scope
 
 ISSUER_PREFIX = "oidc:"  # of what a token or sign-in is recorded as; no key id has a colon
@@ -58,15 +58,18 @@ class _Known:
 
     principal: Principal
     lent: tuple[_Lending, ...] = ()
+    sessions_from_us: int = 0
 
     def at(self, now_us: int) -> Principal:
         """The principal with what is lent to it now. Raises Forbidden (`duties_conflict`)."""
+        own = self.principal.roles
         in_force = [one for one in self.lent if one.from_us <= now_us < one.until_us]
+        roles = own.union(one.role for one in in_force)
+        if not roles.isdisjoint(APART):
+            # The registry refuses such a state; this stands if somebody edited its file.
+            may_hold_together(roles)
         if not in_force:
             return self.principal
-        own = self.principal.roles
-        roles = own.union(one.role for one in in_force)
-        may_hold_together(roles)  # the registry refuses such a state; this stands if it was edited
         return replace(
             self.principal,
             roles=roles,
@@ -175,11 +178,19 @@ class SqlDirectory:
         found = known.at(self._now_us())
         return replace(found, credential=credential, authentication=how)
 
-    def by_session(self, principal: str, credential: str) -> Principal:
+    def may_ask(self, principal: str) -> bool:
+        """Whether this principal is still here and an employee. Raises DirectoryUnavailable."""
+        known = self._fresh().principals.get(principal)
+        return known is not None and Role.EMPLOYEE in known.principal.roles
+
+    def by_session(self, principal: str, credential: str, begun_us: int) -> Principal:
         """Whoever signed in with `credential`: with a key, as long as that key opens anything, and
-        for no more than it does; at an issuer, as long as the principal is linked there. Raises as
-        `by_key`.
+        for no more than it does; at an issuer, as long as the principal is linked there. `begun_us`
+        is when; a principal's sessions end all at once. Raises as `by_key`.
         """
+        known = self._fresh().principals.get(principal)
+        if known is None or begun_us < known.sessions_from_us:
+            _refuse("session_over", credential)
         if credential.startswith(ISSUER_PREFIX):
             issuer = credential.removeprefix(ISSUER_PREFIX)
             if (issuer, principal) not in self._fresh().linked:
@@ -254,7 +265,9 @@ def _load(connection: Connection, revision: int) -> _Copy:
             keys[row.id] = _Key(row.hash, row.expires_us, replace(owner, principal=narrowed))
     links = {
         (row.issuer, row.subject): Link(row.principal, row.claims, row.as_of_us)
-        for row in connection.execute(select(principal_links))
+        for row in connection.execute(
+            select(principal_links).where(principal_links.c.ended_us.is_(None))
+        )
     }
     linked = frozenset((issuer, one.principal) for (issuer, _), one in links.items())
     return _Copy(revision, keys, known, links, linked)
@@ -278,7 +291,9 @@ def _principals(connection: Connection) -> dict[str, _Known]:
             lent.setdefault(row.delegate, []).append(lending)
     return {
         name: _Known(
-            _principal(rows[name], held, groups.get(name, set())), tuple(lent.get(name, ()))
+            _principal(rows[name], held, groups.get(name, set())),
+            tuple(lent.get(name, ())),
+            rows[name].sessions_from_us or 0,
         )
         for name, held in own.items()
     }

@@ -47,6 +47,7 @@ LOCAL = "local"
 GROUPS_MAX = 200
 
 # Lower case only: "Staff-7" and "staff-7" must not be two people who approve one another.
+_ROLES = frozenset(role.value for role in Role)
 _ID = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,127}")
 
 
@@ -187,11 +188,18 @@ class Change:
         return row
 
     def set_owner(self, principal: str, owner: str) -> PrincipalRow:
-        """Make `owner` answerable for a service account, as when its former owner leaves."""
+        """Make `owner` answerable for a service account, as when its former owner leaves.
+
+        Its keys and links end: they are in the former owner's hands, who would otherwise be one
+        person to the rules and another at the keyboard.
+        """
         row = self.get(principal)
         if row.kind != "service":
             raise BadRequest(f"{principal} is a person: only service accounts have an owner.")
         self._check_owner(principal, row.kind, owner)
+        if owner == row.owner:
+            return row
+        self._end_credentials(principal, now_us())
         self.write(update(principals).where(principals.c.id == principal).values(owner=owner))
         return self.get(principal)
 
@@ -235,7 +243,7 @@ class Change:
         """Let `source` put `principal` into exactly these groups."""
         self._check_here(self.get(principal))
         for group in groups:
-            check_id(group, "group")
+            check_group(group)
         if len(groups) > GROUPS_MAX:
             raise BadRequest(f"A principal can be in {GROUPS_MAX} groups at most.")
         self._replace(principal_groups, "group_name", principal, groups, source)
@@ -245,6 +253,8 @@ class Change:
         """Shut a principal out, with all keys and all service accounts it owns; or let it in."""
         self._check_here(self.get(principal))
         self.write(update(principals).where(principals.c.id == principal).values(disabled=disabled))
+        if disabled:
+            self.end_sessions(principal, now_us())
         return self.get(principal)
 
     def set_training(self, principal: str, until_us: int | None) -> PrincipalRow:
@@ -266,13 +276,9 @@ class Change:
         if row.left_us is not None:
             return row
         now = now_us()
-        for table in (principal_roles, principal_groups, principal_links):
+        for table in (principal_roles, principal_groups):
             self.write(delete(table).where(table.c.principal == principal))
-        self.write(
-            update(api_keys)
-            .where(api_keys.c.principal == principal, api_keys.c.revoked_us.is_(None))
-            .values(revoked_us=now)
-        )
+        self._end_credentials(principal, now)
         self.write(
             update(delegations)
             .where(
@@ -287,6 +293,26 @@ class Change:
             .values(disabled=True, left_us=now)
         )
         return self.get(principal)
+
+    def _end_credentials(self, principal: str, now: int) -> None:
+        """Keys, links and sessions of a principal are over."""
+        self.write(
+            update(api_keys)
+            .where(api_keys.c.principal == principal, api_keys.c.revoked_us.is_(None))
+            .values(revoked_us=now)
+        )
+        self.write(
+            update(principal_links)
+            .where(principal_links.c.principal == principal, principal_links.c.ended_us.is_(None))
+            .values(ended_us=now)
+        )
+        self.end_sessions(principal, now)
+
+    def end_sessions(self, principal: str, now: int) -> None:
+        """Nobody who signed in as this principal before `now` is signed in any more."""
+        self.write(
+            update(principals).where(principals.c.id == principal).values(sessions_from_us=now)
+        )
 
     def _check_here(self, row: PrincipalRow) -> None:
         if row.left_us is not None:
@@ -328,6 +354,15 @@ class Change:
             self.write(
                 insert(table).values({"principal": principal, column: value, "source": source})
             )
+
+
+def check_group(value: str) -> None:
+    """Raises BadRequest unless `value` can name a group. A role's name cannot: policy asks for
+    reviewers by either, and who may name groups must not give roles.
+    """
+    check_id(value, "group")
+    if value in _ROLES:
+        raise BadRequest(f"{value!r} is the name of a role and cannot be that of a group.")
 
 
 def check_id(value: str, what: str = "principal") -> None:

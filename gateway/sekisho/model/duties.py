@@ -23,6 +23,8 @@ APART = frozenset({Role.OPERATOR, Role.POLICY_ACTIVATOR, Role.AUDITOR})
 # A service account asks; it answers for nothing. Every other role belongs to a person.
 SERVICE_ROLES = frozenset({Role.EMPLOYEE})
 
+_ROLES = frozenset(role.value for role in Role)
+
 # What may be lent to a delegate: duties that stop when somebody is away. The others are granted.
 LENDABLE = frozenset({Role.REVIEWER, Role.POLICY_ACTIVATOR})
 
@@ -75,8 +77,9 @@ def seats(principal: Principal, role_or_group: str) -> tuple[str, ...]:
     lenders = tuple(sorted(lender for role, lender in principal.lent if role == role_or_group))
     if lenders:
         return lenders
-    belongs = role_or_group in principal.groups or role_or_group in principal.roles
-    return (principal.id,) if belongs else ()
+    # A word that is a role is never a group: whoever names groups must not make reviewers.
+    held = principal.roles if role_or_group in _ROLES else principal.groups
+    return (principal.id,) if role_or_group in held else ()
 
 
 def may_review(reviewer: Principal, requester_persons: Collection[str]) -> None:

@@ -40,17 +40,17 @@ class Doors:
         self._note(f"id {principal} {credential} {how}")
         return somebody(principal)
 
-    def by_session(self, principal: str, credential: str) -> Principal:
-        self._note(f"signed in {principal} {credential}")
+    def by_session(self, principal: str, credential: str, begun_us: int) -> Principal:
+        self._note(f"signed in {principal} {credential} {begun_us}")
         return somebody(principal)
 
     async def verify(self, token: str) -> Identity:
         self._note(f"token {token}")
         return IDENTITY
 
-    async def principal_of(self, session: str) -> tuple[str, str] | None:
+    async def principal_of(self, session: str) -> tuple[str, str, int] | None:
         self._note(f"session {session}")
-        return None if session == "over" else ("staff-7", "oidc:corp")
+        return None if session == "over" else ("staff-7", "oidc:corp", 7)
 
     async def principal_for(self, identity: Identity, how: Authentication) -> Principal:
         self._note(f"identity {identity.subject} {how}")
@@ -111,7 +111,7 @@ async def test_a_session_names_a_principal_and_nothing_more() -> None:
     """Roles come from the directory; one that is over is nobody."""
     doors = Doors()
     assert "staff-7" == (await credentials(doors).find(Shown(session="good"))).id
-    assert "signed in staff-7 oidc:corp" == doors.asked[-1]
+    assert "signed in staff-7 oidc:corp 7" == doors.asked[-1]
     with pytest.raises(NotAuthenticated) as caught:
         await credentials(doors).find(Shown(session="over"))
     assert "session_over" == caught.value.cause

@@ -14,7 +14,7 @@ import pytest
 from sekisho.adapters import identity_desk
 from sekisho.adapters.identity_desk import IdentityDesk, Mapped, worker_evidence
 from sekisho.adapters.ledger_desk import Append
-from sekisho.adapters.registry_links import CERTIFICATE, link
+from sekisho.adapters.registry_links import CERTIFICATE, link, unlink
 from sekisho.adapters.sql_directory import SqlDirectory
 from sekisho.adapters.sql_registry import Registry
 from sekisho.errors import Forbidden, LedgerUnavailable, NotAuthenticated
@@ -196,7 +196,25 @@ async def test_who_is_shut_out_stays_out(world: World) -> None:
     await world.directory.refresh()
     with pytest.raises(NotAuthenticated) as caught:
         await world.desk.principal_for(WHO, OIDC)
-    assert "name_taken" == caught.value.cause
+    assert "not_linked" == caught.value.cause
+
+
+async def test_who_was_unlinked_does_not_come_back_as_somebody_new(world: World) -> None:
+    """One human being would be two; and an older word of the issuer does not return either."""
+    newer = replace(WHO, groups=("staff",), issued_us=5_000)
+    older = replace(WHO, groups=("staff", "reviewers"), issued_us=4_000)
+    await world.desk.principal_for(newer, OIDC)
+    with world.registry.change() as change:
+        unlink(change, "corp", WHO.subject)
+    await world.directory.refresh()
+    with pytest.raises(NotAuthenticated) as caught:
+        await world.desk.principal_for(replace(newer, name="staff-7b", issued_us=6_000), OIDC)
+    assert "not_linked" == caught.value.cause
+    with world.registry.change() as change:
+        link(change, "corp", WHO.subject, "staff-7")
+    await world.directory.refresh()
+    other = IdentityDesk(world.directory, world.registry, world.book.open, {"corp": CORP})
+    assert Role.REVIEWER not in (await other.principal_for(older, OIDC)).roles
 
 
 async def test_a_trusted_peer_names_only_persons_who_are_here(world: World) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from sekisho.adapters.registry_keys import KeyTerms, create, revoke
 from sekisho.adapters.registry_links import end_lending, lend, link, unlink
 from sekisho.adapters.registry_schema import RegistryUnusable
 from sekisho.adapters.sql_directory import STALE_S, SqlDirectory
-from sekisho.adapters.sql_registry import Registry
-from sekisho.errors import DirectoryUnavailable, NotAuthenticated
+from sekisho.adapters.sql_registry import Registry, now_us
+from sekisho.errors import DirectoryUnavailable, Forbidden, NotAuthenticated
 from sekisho.model.principal import Authentication, Principal, Role, Scope
 
 PEPPER = bytes(range(32))
+BEGUN_US = 4_000_000_000_000_000  # long after everything else
 
 
 class Clocks:
@@ -306,16 +308,71 @@ async def test_a_session_is_worth_what_it_was_begun_with(
         narrow = create(change, "staff-7", PEPPER, KeyTerms(scopes=("self",)))
         link(change, "corp", "s-1", "staff-7")
     await directory.refresh()
-    found = directory.by_session("staff-7", narrow.id)
+    found = directory.by_session("staff-7", narrow.id, BEGUN_US)
     assert ({Scope.SELF}, Authentication.SESSION) == (found.scopes, found.authentication)
-    assert "staff-7" == directory.by_session("staff-7", "oidc:corp").id
+    assert "staff-7" == directory.by_session("staff-7", "oidc:corp", BEGUN_US).id
     with pytest.raises(NotAuthenticated):
-        directory.by_session("bot", narrow.id)
+        directory.by_session("bot", narrow.id, BEGUN_US)
     with registry.change() as change:
         revoke(change, narrow.id)
         unlink(change, "corp", "s-1")
     await directory.refresh()
     for credential in (narrow.id, "oidc:corp"):
         with pytest.raises(NotAuthenticated) as caught:
-            directory.by_session("staff-7", credential)
+            directory.by_session("staff-7", credential, BEGUN_US)
         assert caught.value.cause == "session_over"
+
+
+@pytest.mark.parametrize("what", ["unlink", "disable", "leave"])
+async def test_sessions_that_began_before_are_over(
+    registry: Registry, directory: SqlDirectory, what: str
+) -> None:
+    """Also of another identity of the same principal, and also when they are let in again."""
+    with registry.change() as change:
+        for subject in ("s-old", "s-new"):
+            link(change, "corp", subject, "staff-7")
+    await directory.refresh()
+    before_us = now_us()
+    assert directory.by_session("staff-7", "oidc:corp", before_us)
+    with registry.change() as change:
+        if what == "unlink":
+            unlink(change, "corp", "s-old")
+        elif what == "leave":
+            change.leave("staff-7")
+        else:
+            change.set_disabled("staff-7", True)
+            change.set_disabled("staff-7", False)
+    await directory.refresh()
+    with pytest.raises(NotAuthenticated) as caught:
+        directory.by_session("staff-7", "oidc:corp", before_us)
+    assert caught.value.cause == "session_over"
+
+
+async def test_a_registry_edited_by_hand_makes_nobody_of_two_powers(
+    registry: Registry, directory: SqlDirectory, path: Path
+) -> None:
+    """Whoever wrote the rows: such a person is refused."""
+    key = key_of(registry)
+    with sqlite3.connect(path) as raw:
+        raw.executemany(
+            "INSERT INTO principal_roles VALUES ('staff-7', ?, 'local')",
+            [("operator",), ("auditor",)],
+        )
+        raw.execute("UPDATE registry_revision SET revision = revision + 1")
+    await directory.refresh()
+    with pytest.raises(Forbidden) as caught:
+        directory.by_key(key)
+    assert caught.value.code == "duties_conflict"
+
+
+async def test_whoever_left_or_is_no_employee_may_not_ask(
+    registry: Registry, directory: SqlDirectory
+) -> None:
+    """Asked again for what waited for people."""
+    assert [directory.may_ask(name) for name in ("staff-7", "bot", "absent")] == [
+        True, False, False,
+    ]  # fmt: skip
+    with registry.change() as change:
+        change.leave("staff-7")
+    await directory.refresh()
+    assert not directory.may_ask("staff-7")

@@ -11,6 +11,7 @@ def upgrade() -> None:
     """Add tables and columns. Never edited once released: a change is a new revision."""
     op.add_column("principals", sa.Column("training_until_us", sa.Integer))
     op.add_column("principals", sa.Column("left_us", sa.Integer))
+    op.add_column("principals", sa.Column("sessions_from_us", sa.Integer))
     op.add_column("api_keys", sa.Column("scopes", sa.String))
     op.add_column("api_keys", sa.Column("models", sa.String))
     for table, column in (("principal_roles", "role"), ("principal_groups", "group_name")):
@@ -32,6 +33,7 @@ def upgrade() -> None:
         ),
         sa.Column("claims", sa.String, nullable=False),
         sa.Column("as_of_us", sa.Integer, nullable=False),
+        sa.Column("ended_us", sa.Integer),
     )
     op.create_table(
         "delegations",

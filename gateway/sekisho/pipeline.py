@@ -26,8 +26,12 @@ from sekisho.content.scan import Scanner
 from sekisho.errors import (
     BackendFailed,
     BadRequest,
+    DeniedByPolicy,
     HoldStoreUnavailable,
     InternalFault,
+    LedgerRefused,
+    LimitReached,
+    LimitsUnavailable,
     SekishoError,
 )
 from sekisho.holding.file import Filing
@@ -39,6 +43,7 @@ from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
 from sekisho.model.hold import Hold, HoldView, StoredAnswer
 from sekisho.model.ids import uuid7
+from sekisho.model.limits import Estimate
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal, Shown
 from sekisho.ports import (
@@ -73,6 +78,8 @@ from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 from sekisho_audit.events import Event
 
+BUDGET_EXHAUSTED = "budget_exhausted"  # the code of a limit that no minute lifts
+APPROVED_WAIT_S = 90  # for room under a limit: a minute that is full, and some
 SCAN_INLINE_BYTES_MAX = 32_768  # above it, masking for the record leaves the event loop
 
 
@@ -201,6 +208,7 @@ class Pipeline:
         parts = self._parts
         progress = _Progress("decide", ())
         try:
+            await self._still_here(hold)
             approved_by = await self._approved_by(hold)
             facts = await self._with_approval(hold, approved_by)
             decision = await self._decide(facts)
@@ -223,13 +231,33 @@ class Pipeline:
                 before=progress.before,
             )
             cleared = clear_approved(unchanged(outgoing), hold, len(approved_by))
-            charge = await self._charge(cleared)
+            charge = await self._charge_patiently(cleared)
         except SekishoError as error:
             await self._refuse(hold.exchange, hold.principal, progress, error)
             raise
         answer, outcome = await self._dispatch(cleared, charge)
         limit = parts.limits.answer_bytes_max
         return await gather(answer, outcome, self._keep, answer_bytes_max=limit)
+
+    async def _still_here(self, hold: Hold) -> None:
+        """Raises DeniedByPolicy (`policy_principal_gone`) if who asked may not ask any more."""
+        if not await self._parts.directory.may_ask(hold.principal):
+            message = "Whoever asked this may not ask any more, so it was not sent."
+            raise DeniedByPolicy(message, code="policy_principal_gone")
+
+    async def _charge_patiently(self, cleared: Clearance) -> Charge:
+        """As `_charge`, but a full minute or full places are waited out for what people approved:
+        their work is not thrown away for it. The lease is renewed meanwhile.
+        """
+        waited_s = 0
+        while True:
+            try:
+                return await self._charge(cleared)
+            except LimitReached as error:
+                waited_s += error.retry_after_s
+                if error.code == BUDGET_EXHAUSTED or waited_s > APPROVED_WAIT_S:
+                    raise
+                await asyncio.sleep(error.retry_after_s)
 
     async def _approved_by(self, hold: Hold) -> list[str]:
         view = await self._parts.holds.get(hold.id)
@@ -292,7 +320,25 @@ class Pipeline:
         path = parts.path_of(facts.backend, exchange.endpoint) if facts.backend else ""
         outgoing = prepare(exchange, principal, facts, decision, path=path, before=progress.before)
         progress.stage = "clear"
-        return clear(outgoing)
+        try:
+            cleared = clear(outgoing)
+        except DeniedByPolicy:
+            with suppress(LimitsUnavailable):  # what is denied is denied, counted or not
+                await self._count(outgoing, forced=True)
+            raise
+        if isinstance(cleared, Held):
+            await self._count(outgoing)
+        return cleared
+
+    async def _count(self, outgoing: Outgoing, *, forced: bool = False) -> None:
+        """Count a request that does not leave now, so that limits on requests bound what people
+        are asked to review and what is tried against the rules.
+        """
+        if outgoing.backend:
+            spender = spender_of(outgoing.facts.document)
+            limiter = self._parts.limiter
+            charge = await limiter.reserve(spender, Estimate(0, 0), forced=forced)
+            charge.settle({"tokens": 0, "spend_micros": 0}, None)
 
     async def _decide(self, facts: Facts) -> Decision:
         began_s = perf_counter()
@@ -342,6 +388,13 @@ class Pipeline:
                 charged=charge.reserved,
                 attempt=attempt,
             )
+        except LedgerRefused as error:
+            # Refused as one batch: what was received and decided is on record all the same.
+            outgoing = cleared.outgoing
+            before = outgoing.before if attempt == 1 else ()
+            progress = _Progress("record", before)
+            await self._refuse(outgoing.exchange, outgoing.principal, progress, error)
+            raise
         finally:
             if recorded is None:
                 charge.settle(None, None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from sekisho.errors import (
     DeniedByPolicy,
     Forbidden,
     InternalFault,
+    LedgerRefused,
     LedgerUnavailable,
     LimitReached,
     NotAuthenticated,
@@ -22,6 +24,7 @@ from sekisho.model.decision import Decision, Effect
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.model.principal import Shown
 from sekisho.stages.release import Stream, Whole
+from sekisho_audit.events import Appended, Event
 from support.holds import STAFF, Desk
 from support.line import ANSWER, CHAT_BODY, DENY, HOLD, Line, chat, decision
 from support.memory_ledger import MemoryLedger
@@ -413,3 +416,86 @@ async def test_an_approved_exchange_that_meets_a_limit_is_not_sent(desk: Desk) -
     assert after is not None
     assert (HoldState.FAILED, "budget_exhausted") == (after.state, after.outcome_reason)
     assert not line.backend.sent
+
+
+async def test_what_is_denied_or_held_counts_as_a_request(desk: Desk) -> None:
+    """Otherwise a limit on requests bounds neither probing the rules nor reviewers' queues."""
+    assert isinstance(desk.ledger, MemoryLedger)
+    line = Line(desk.store, desk.ledger)
+    nothing = {"tokens": 0, "spend_micros": 0}
+    line.rules.says = DENY
+    with pytest.raises(DeniedByPolicy):
+        await line.pipeline.handle(STAFF, chat())
+    line.rules.says = HOLD
+    await line.pipeline.handle(STAFF, chat())
+
+    denied, held = line.limiter.charges
+    assert [[(nothing, None)]] * 2 == [denied.settled, held.settled]
+    assert (True, False) == (denied.forced, held.forced)
+
+
+async def test_nobody_is_asked_to_review_beyond_the_requesters_limit(desk: Desk) -> None:
+    """The hold is not filed, and the requester is told which limit it was."""
+    assert isinstance(desk.ledger, MemoryLedger)
+    line = Line(desk.store, desk.ledger)
+    line.rules.says = HOLD
+    line.limiter.refuses = LimitReached("Enough for this minute.")
+    with pytest.raises(LimitReached):
+        await line.pipeline.handle(STAFF, chat())
+    assert "hold.filed" not in line.ledger.types()
+    assert "exchange.refused" == line.ledger.types()[-1]
+
+
+async def test_nothing_is_sent_for_somebody_who_has_left(desk: Desk) -> None:
+    """The approval was for a person who was here."""
+    assert isinstance(desk.ledger, MemoryLedger)
+    line = Line(desk.store, desk.ledger)
+    line.rules.says = HOLD
+    view = await line.pipeline.handle(STAFF, chat())
+    assert isinstance(view, HoldView)
+    line.people.gone.add("staff-7")
+    await desk.approve(view)
+
+    await line.pipeline.resume(view.hold.id)
+
+    after = await desk.store.get(view.hold.id)
+    assert after is not None
+    assert (HoldState.FAILED, "policy_principal_gone") == (after.state, after.outcome_reason)
+    assert not line.backend.sent
+
+
+async def test_what_people_approved_waits_for_room(desk: Desk) -> None:
+    """A full minute does not throw a reviewer's work away."""
+    assert isinstance(desk.ledger, MemoryLedger)
+    line = Line(desk.store, desk.ledger)
+    line.rules.says = HOLD
+    view = await line.pipeline.handle(STAFF, chat())
+    assert isinstance(view, HoldView)
+    await desk.approve(view)
+    line.limiter.refuses = LimitReached("Enough.", retry_after_s=0)
+    resuming = asyncio.create_task(line.pipeline.resume(view.hold.id))
+    await asyncio.sleep(0.05)
+    assert not line.backend.sent
+    line.limiter.refuses = None
+    await resuming
+
+    assert 1 == len(line.backend.sent)
+
+
+class Refusing(MemoryLedger):
+    """Takes no intents."""
+
+    async def append(self, events: Sequence[Event]) -> Sequence[Appended]:
+        if any(event.type == "backend.intent" for event in events):
+            raise LedgerRefused("no", code="bad_event")
+        return await super().append(events)
+
+
+async def test_an_intent_the_ledger_refuses_leaves_a_record_of_the_exchange() -> None:
+    """It refused the batch as a whole; what was received and decided is not lost with it."""
+    line = Line(ledger=Refusing())
+    with pytest.raises(LedgerRefused):
+        await line.pipeline.handle(STAFF, chat())
+    assert ["request.received", "policy.decision", "exchange.refused"] == line.ledger.types()
+    assert "record" == line.ledger.events[2].data["stage"]
+    assert [(None, None)] == line.limiter.charges[0].settled

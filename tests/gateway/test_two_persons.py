@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ from sekisho.adapters import registry_keys, registry_links
 from sekisho.adapters.registry_keys import KeyTerms
 from sekisho.adapters.sql_directory import SqlDirectory
 from sekisho.adapters.sql_registry import Change, Registry, now_us
-from sekisho.errors import SekishoError
+from sekisho.errors import Forbidden, NotAuthenticated, SekishoError
 from sekisho.holding.review import withdraw
 from sekisho.model.decision import Threshold
 from sekisho.model.duties import APART, may_activate, may_confirm
@@ -119,8 +120,12 @@ class TwoPersons(RuleBasedStateMachine):
     def make_key(self, human: str, service: str | None) -> None:
         def make(change: Change) -> None:
             if service is not None:
-                change.put_principal(service, kind="service", owner=human)
-                change.set_roles(service, {Role.EMPLOYEE})
+                known = change.find(service)
+                if known is None:
+                    change.put_principal(service, kind="service", owner=human)
+                    change.set_roles(service, {Role.EMPLOYEE})
+                elif known.owner != human:
+                    return  # whoever answers for it is given its keys
             made = registry_keys.create(change, service or human, PEPPER, KeyTerms())
             self.keys.append(Key(made.plaintext, human))
 
@@ -129,6 +134,10 @@ class TwoPersons(RuleBasedStateMachine):
     @rule(human=st.sampled_from(HUMANS), roles=ROLES, source=st.sampled_from(["local", "scim"]))
     def grant(self, human: str, roles: frozenset[Role], source: str) -> None:
         self.change(lambda change: change.set_roles(human, roles, source))
+
+    @rule(service=st.sampled_from(SERVICES), human=st.sampled_from(HUMANS))
+    def hand_over(self, service: str, human: str) -> None:
+        self.change(lambda change: change.set_owner(service, human))
 
     @rule(human=st.sampled_from(HUMANS), disabled=st.booleans())
     def shut(self, human: str, disabled: bool) -> None:
@@ -287,3 +296,29 @@ def test_no_sequence_of_calls_lets_one_person_do_both_halves(server: Valkey) -> 
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+async def test_a_handed_over_account_makes_no_second_person(tmp_path: Path, desk: Desk) -> None:
+    """Its former owner, with the old key still in hand, cannot ask with it and review alone."""
+    path = tmp_path / "registry.sqlite"
+    registry = Registry.open(path)
+    with registry.change() as change:
+        for name in HUMANS[:2]:
+            change.put_principal(name, kind="person", owner=None)
+            change.set_roles(name, AT_FIRST)
+        change.put_principal("svc-0", kind="service", owner=HUMANS[0])
+        change.set_roles("svc-0", {Role.EMPLOYEE})
+        old = registry_keys.create(change, "svc-0", PEPPER, KeyTerms()).plaintext
+        own = registry_keys.create(change, HUMANS[0], PEPPER, KeyTerms()).plaintext
+    directory = SqlDirectory(path, PEPPER)
+    await directory.refresh()
+    before = await desk.file("before", principal=directory.by_key(old))
+    with registry.change() as change:
+        change.set_owner("svc-0", HUMANS[1])
+    await directory.refresh()
+
+    with pytest.raises(NotAuthenticated):
+        directory.by_key(old)
+    with pytest.raises(Forbidden):
+        await desk.approve(before, directory.by_key(own))
+    registry.close()

@@ -19,7 +19,7 @@ from sekisho.adapters.api_keys import PEPPER_BYTES_MIN
 from sekisho.adapters.ledger_desk import Append, event, evidence
 from sekisho.adapters.registry_keys import KeyRow, KeyTerms
 from sekisho.adapters.registry_links import DelegationRow, LinkRow
-from sekisho.adapters.sql_registry import LOCAL, Change, PrincipalRow, Registry
+from sekisho.adapters.sql_registry import LOCAL, Change, PrincipalRow, Registry, now_us
 from sekisho.config import Settings
 from sekisho.errors import BadRequest, SekishoError
 from sekisho.model.principal import Role
@@ -59,9 +59,13 @@ class KeyDesk:
     ) -> PrincipalRow:
         """Set what is given to exactly that; shut the principal out or let it in."""
         wanted = None if roles is None else parse_roles(roles)
+        ended: list[Event] = []
         with self._evidence() as append, self._change() as change:
             if owner is not None:
-                change.set_owner(principal, owner)
+                ended = _ended(registry_keys.listed(change, principal))
+                before = change.get(principal).owner
+                if change.set_owner(principal, owner).owner == before:
+                    ended = []
             if wanted is not None:
                 change.set_roles(principal, wanted)
             if groups is not None:
@@ -71,7 +75,7 @@ class KeyDesk:
             if disabled is not None:
                 change.set_disabled(principal, disabled)
             row = change.get(principal)
-            append([changed(row, "granted" if disabled is None else "state")])
+            append([changed(row, "granted" if disabled is None else "state"), *ended])
         return row
 
     def leave(self, principal: str) -> PrincipalRow:
@@ -211,6 +215,14 @@ class KeyDesk:
         if not held_groups.issuperset(groups):
             row = change.set_groups(principal, held_groups.union(groups))
         return row
+
+
+def _ended(rows: Sequence[KeyRow]) -> list[Event]:
+    """The events of live keys that end because their account is handed over."""
+    live = [row for row in rows if registry_keys.is_live(row, now_us())]
+    return [
+        event("key.revoked", row.principal, {"key": row.id, "cause": "handed_over"}) for row in live
+    ]
 
 
 def parse_roles(names: Collection[str]) -> frozenset[Role]:

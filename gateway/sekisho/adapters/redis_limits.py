@@ -33,6 +33,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import structlog
 from redis.asyncio import Redis
 
 from sekisho.adapters.limit_charge import LeasedCharge, refusal, standing_of
@@ -51,6 +52,7 @@ ROUNDS_MAX = 5  # a lost store, its new run, a window that ends meanwhile
 FORGET_S = 60.0
 LOW = 3  # a lease that is good for less than three times what is wanted now is filled up
 PEEK: Amounts = (1, 1, 1, 1)
+_log = structlog.get_logger("sekisho.limits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,10 @@ class RedisLimiter:
             batch = self._next_batch()
             try:
                 await self._serve(batch)
-            except LimitsUnavailable as error:
+            except Exception as error:  # noqa: BLE001 - the next exchanges must be served again
+                if not isinstance(error, LimitsUnavailable):
+                    _log.error("leasing broke", error=type(error).__name__)
+                    error = _unavailable()
                 self._silent_until_s = self._now_s() + SILENT_S
                 rest, self._waiting = self._waiting, []
                 for waiter in (*batch, *rest):

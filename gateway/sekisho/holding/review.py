@@ -51,8 +51,11 @@ def seat_of(
 
 
 def is_own(principal: Principal, hold: Hold | HoldCard) -> bool:
-    """Whether this hold was asked for by the same principal or the same person."""
-    return principal.id == hold.principal or principal.person == hold.person
+    """Whether this hold was asked for by this principal or a service account it owns.
+
+    Not the other way round: a service account's key is in more hands than its owner's.
+    """
+    return principal.id in (hold.principal, hold.person)
 
 
 def may_see(principal: Principal, hold: Hold | HoldCard) -> bool:

@@ -19,6 +19,7 @@ from sekisho.model.exchange import Exchange
 from sekisho.model.ids import uuid7
 
 MODEL_CHARS_MAX = 256  # the longest real names are deployment paths of about 120
+TOKENS_MAX = 10_000_000  # above any context window there is; sums with it stay exact
 CHOICES_MAX = 128  # what the API allows
 MESSAGES_MAX = 4096  # agents resend whole histories; beyond this it is not a conversation
 _PLAIN_NAME = re.compile(r"[a-z0-9_.\-]{1,64}\Z")
@@ -104,6 +105,8 @@ def _check_members(parsed: Mapping[str, Any]) -> None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             _wrong(name, "must be an integer of at least 1; some backends read less as endless")
+        if value > TOKENS_MAX:
+            _wrong(name, f"must be at most {TOKENS_MAX}")
     if isinstance(parsed.get("n"), int) and parsed["n"] > CHOICES_MAX:
         _wrong("n", f"must be at most {CHOICES_MAX}")
     if not isinstance(parsed.get("tools"), list | None):

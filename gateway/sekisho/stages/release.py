@@ -37,6 +37,9 @@ CLIENT_GONE = "client_gone"
 
 SHUTDOWN = "shutdown"
 
+TOO_LARGE = "answer_too_large"
+"""The code of an answer that we stopped reading: the backend has made it, so it is not free."""
+
 Later = Callable[[Event], None]
 """Takes an event without content that could not be written now and must be written soon."""
 
@@ -188,6 +191,7 @@ async def release(
 async def gather(answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_max: int) -> Whole:
     """Read the answer to its end and record the outcome before anyone sees it."""
     reply = answer.reply
+    body = b""
     try:
         body = await _read(reply, answer_bytes_max)
         whole = _judge(reply, body, answer.recorded.clearance.outgoing.exchange, outcome.left)
@@ -197,7 +201,9 @@ async def gather(answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_m
         said = assemble.chars(parsed)
         await outcome.settle("released", facts, Payload("answer", body, kept), chars=said)
     except BackendFailed as error:
-        await outcome.settle("failed", {"http_status": reply.status, "cause": error.code})
+        came = answer_bytes_max if error.code == TOO_LARGE else len(body)
+        facts = {"http_status": reply.status, "cause": error.code, "bytes": came}
+        await outcome.settle("failed", facts, chars=came)
         raise
     except asyncio.CancelledError as gone:
         await outcome.settle("cancelled", {"cause": cause_of(gone)})
@@ -320,7 +326,7 @@ async def _read(reply: BackendReply, bytes_max: int) -> bytes:
         total += len(chunk)
         if total > bytes_max:
             message = f"The backend's answer is larger than {bytes_max} bytes."
-            raise BackendFailed(message, code="answer_too_large")
+            raise BackendFailed(message, code=TOO_LARGE)
         chunks.append(chunk)
     return b"".join(chunks)
 

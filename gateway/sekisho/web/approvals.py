@@ -7,6 +7,8 @@ the data path and not here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
@@ -14,6 +16,7 @@ from sekisho.content.strict_json import NotStrictJSON, parse
 from sekisho.errors import BadRequest
 from sekisho.holding import review as reviewing
 from sekisho.holding.shown import note_shown
+from sekisho.model.hold import HoldCard
 from sekisho.model.principal import Scope
 from sekisho.web.approvals_schema import (
     HoldDetail,
@@ -40,7 +43,9 @@ async def list_holds(parts: Parts, principal: Caller, status: str = "open") -> H
     needs(principal, Scope.REVIEW, Scope.SELF)
     if status != "open":
         raise BadRequest("status must be open.", param="status")
-    every = await parts.holds.list_open(LISTED_MAX)
+    every: Sequence[HoldCard] = ()
+    if Scope.REVIEW in principal.scopes:
+        every = await parts.holds.list_open(LISTED_MAX)
     own = await parts.holds.list_open(LISTED_MAX, principal.id)
     seen = {card.id: card for card in (*every, *own) if reviewing.may_see(principal, card)}
     cards = sorted(seen.values(), key=lambda card: card.expires_us)
@@ -54,6 +59,8 @@ async def show_hold(hold_id: str, parts: Parts, principal: Caller, now: Now) -> 
     """
     needs(principal, Scope.REVIEW, Scope.SELF)
     view = await reviewing.find(parts.holds, principal, hold_id)
+    if not reviewing.is_own(principal, view.hold):
+        needs(principal, Scope.REVIEW)
     await note_shown(parts.ledger, principal, view.hold, now)
     return detail(view, principal)
 

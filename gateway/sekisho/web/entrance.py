@@ -37,9 +37,11 @@ class Entrance:
         try:
             shown = self._reader.shown(scope)
             return await find(shown), shown
-        except Forbidden:
-            if shown is None:  # a page of another site used somebody's sign-in
-                self._refusals.noticed(Shown(ip=self._reader.address(scope)), where, CROSS_SITE)
+        except Forbidden as error:
+            # A page of another site used somebody's sign-in, or a credential was tried where it is
+            # not good for anything.
+            cause = CROSS_SITE if shown is None else error.code
+            self._refusals.noticed(Shown(ip=self._reader.address(scope)), where, cause)
             raise
         except NotAuthenticated as error:
             met = shown or Shown(ip=self._reader.address(scope))

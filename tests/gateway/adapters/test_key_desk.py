@@ -200,3 +200,14 @@ def test_links_delegations_and_rotation_are_events(desk: KeyDesk, settings: Sett
         path.read_bytes() for path in settings.ledger_dir.rglob("*") if path.is_file()
     )
     assert not any(word in stored for word in (b"subject-canary", b"staff-8"))
+
+
+def test_handing_an_account_over_ends_its_keys_on_record(desk: KeyDesk, settings: Settings) -> None:
+    """Each key's end is an event; handing it to the owner it has changes nothing."""
+    desk.create("staff-7")
+    desk.create("staff-8")
+    key = desk.create("svc-batch", owner="staff-7").split("-")[2]
+    desk.grant("svc-batch", owner="staff-7")
+    desk.grant("svc-batch", owner="staff-8")
+    ended = [leaf["data"] for leaf in events(settings) if leaf["type"] == "key.revoked"]
+    assert ended == [{"key": key, "cause": "handed_over"}]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sekisho.adapters.registry_keys import KeyTerms, create, listed
-from sekisho.adapters.registry_links import lend
+from sekisho.adapters.registry_links import lend, link, links
 from sekisho.adapters.registry_schema import RegistryUnusable
 from sekisho.adapters.sql_registry import Registry, now_us
 from sekisho.errors import BadRequest, Conflict, Forbidden, SekishoError
@@ -269,3 +269,28 @@ def test_times_are_in_microseconds(registry: Registry) -> None:
     before_us = time.time_ns() // 1000
     add(registry, "staff-7")
     assert before_us <= registry.principals()[0].created_us <= time.time_ns() // 1000
+
+
+def test_a_handed_over_account_takes_no_old_keys_along(registry: Registry) -> None:
+    """They are in the former owner's hands: rules would see one person, the keyboard another."""
+    add(registry, "staff-7", "staff-8")
+    with registry.change() as change:
+        change.put_principal("bot", kind="service", owner="staff-7")
+        change.set_roles("bot", {Role.EMPLOYEE})
+        link(change, "certificate", "cn:bot", "bot")
+    old = key_of(registry, "bot")
+    with registry.change() as change:
+        change.set_owner("bot", "staff-7")
+        assert [row.revoked_us for row in listed(change, "bot")] == [None]
+        change.set_owner("bot", "staff-8")
+        assert [row.revoked_us is None for row in listed(change, "bot")] == [False]
+        assert links(change, "bot") == []
+    assert old
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_no_group_has_the_name_of_a_role(registry: Registry, role: Role) -> None:
+    """Whoever may name groups must not make reviewers."""
+    add(registry, "staff-7")
+    with pytest.raises(BadRequest, match="role"), registry.change() as change:
+        change.set_groups("staff-7", {"sales", role.value}, "scim")

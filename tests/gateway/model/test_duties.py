@@ -122,3 +122,12 @@ def test_a_service_account_only_asks(roles: frozenset[Role]) -> None:
     else:
         with pytest.raises(Forbidden, match="persons hold that role"):
             may_service_hold(roles)
+
+
+@given(st.sampled_from(Role), st.booleans())
+def test_a_group_of_that_name_gives_no_role(role: Role, held: bool) -> None:
+    """Directories and proxies name groups; roles are another thing, also by the same word."""
+    roles = frozenset({role}) if held else frozenset[Role]()
+    someone = Principal("staff-1", roles, frozenset({role.value, "security"}))
+    assert seats(someone, role.value) == (("staff-1",) if held else ())
+    assert seats(someone, "security") == ("staff-1",)

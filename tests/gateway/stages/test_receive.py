@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import pytest
 
 from sekisho.errors import BadRequest
@@ -91,3 +92,12 @@ def test_ids_sort_by_time() -> None:
 
     assert all(value[14] == "7" for value in ids)
     assert len(set(ids)) == 3
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "n"])
+def test_no_number_is_larger_than_anybody_can_count(name: str) -> None:
+    """Sums with it would leave what the ledger and the store hold exactly."""
+    body = orjson.dumps({"model": "m", "messages": [{"role": "user"}], name: 2**62})
+    with pytest.raises(BadRequest) as caught:
+        receive(RawRequest("chat.completions", body, "127.0.0.1"), depth_max=64, now_us=0)
+    assert name == caught.value.param

@@ -359,3 +359,20 @@ async def test_what_is_left_is_ours_not_the_backends() -> None:
     assert isinstance(answer, Whole)
     assert "7" == answer.headers["x-ratelimit-remaining-requests"]
     assert "x-ratelimit-limit-tokens" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("reply", "most"),
+    [
+        (FakeReply([b"x" * 500], headers={"content-type": "application/json"}), 100),
+        (FakeReply([b"not json"], headers={"content-type": "application/json"}), 10_000),
+    ],
+    ids=["too large", "malformed"],
+)
+async def test_an_answer_we_did_not_take_is_not_free(reply: FakeReply, most: int) -> None:
+    """The backend has made it; what it cost is charged by what came."""
+    case = Case(reply)
+    with pytest.raises(BackendFailed):
+        await case.run(most)
+    status, tokens = outcomes(case)
+    assert ("failed", True) == (status, tokens > 10)

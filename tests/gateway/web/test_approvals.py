@@ -36,6 +36,7 @@ PEOPLE = {
     "key-robot": ROBOT,
     "key-security": SECURITY,
     "key-both": person("staff-7", Role.REVIEWER),
+    "key-self-only": replace(REVIEWER, scopes=frozenset({Scope.SELF})),
     "key-ask-only": replace(REVIEWER, scopes=frozenset({Scope.ASK})),
     "key-service-reviewer": Principal(
         "robot-2", frozenset({Role.REVIEWER}), frozenset(), owner="reviewer-9"
@@ -355,3 +356,24 @@ async def test_the_routes_are_described(client: Client) -> None:
     post = document["paths"]["/v1/approvals/{hold_id}/reviews"]["post"]
     schema = post["requestBody"]["content"]["application/json"]["schema"]
     assert set(schema["required"]) == {"decision", "binding"}
+
+
+async def test_a_key_for_ones_own_history_shows_nobody_elses_requests(
+    client: Client, desk: Desk
+) -> None:
+    """Also in a reviewer's hand."""
+    view = await desk.file()
+    assert (await client.get("key-self-only", "")).json()["data"] == []
+    answer = await client.get("key-self-only", f"/{view.hold.id}")
+    assert (answer.status_code, CANARY in answer.text) == (403, False)
+
+
+async def test_a_service_accounts_key_does_not_act_for_its_owner(
+    client: Client, desk: Desk
+) -> None:
+    """The owner sees what it asked; it does not see, nor take back, what the owner asked."""
+    owners = await desk.file(principal=person("reviewer-1"))
+    assert (await client.get("key-robot", f"/{owners.hold.id}")).status_code == 404
+    assert (await client.post("key-robot", f"/{owners.hold.id}/withdraw")).status_code == 404
+    its = await desk.file("other", principal=ROBOT)
+    assert (await client.get("key-reviewer", f"/{its.hold.id}")).status_code == 200

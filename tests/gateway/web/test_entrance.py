@@ -89,7 +89,7 @@ async def test_a_sign_in_misused_by_another_site_is_counted(
 async def test_whoever_may_not_is_no_failure(
     entrance: Entrance, refusals: Refusals, ledger: MemoryLedger
 ) -> None:
-    """A known person without the right is told so and not counted."""
+    """A known person without the right is told so; it is counted, and slows down nobody."""
 
     async def find(_: Shown) -> Principal:
         raise Forbidden("no role")
@@ -98,7 +98,8 @@ async def test_whoever_may_not_is_no_failure(
         await entrance.enter(_scope("good"), "chat", find)
     await refusals.flush()
 
-    assert not ledger.events
+    (event,) = ledger.events
+    assert event.data == {"cause": "forbidden", "count": 1, "where": "chat"}
 
 
 async def test_a_good_key_works_beside_a_flood(entrance: Entrance) -> None:

@@ -16,6 +16,7 @@
     |   +-- ApprovalPending     428  still waiting for people
     |   +-- DispatchUnknown     424  sent, and nobody knows what became of it
     |   +-- LimitReached        429  a limit on use; says when to come back
+    |   |   +-- BudgetExhausted 429  the money of a day or month
     |   +-- TooManyFailures     429  credentials that failed too often from one address
     +-- Unavailable             503  a part we need is down; nothing was let through
     |   +-- PolicyUnavailable        the rules cannot be asked
@@ -175,8 +176,7 @@ class DispatchUnknown(Refused):
 class LimitReached(Refused):
     """A limit on use is reached. `retry_after_s` is when it may be lifted, `headers` what is left.
 
-    `limit_reached` for what a minute allows, `budget_exhausted` for money, and
-    `too_many_requests_at_once` for places.
+    `limit_reached` for what a minute allows, `too_many_requests_at_once` for places.
     """
 
     status = 429
@@ -194,6 +194,12 @@ class LimitReached(Refused):
         super().__init__(message, code=code)
         self.retry_after_s = retry_after_s
         self.headers = dict(headers or {})
+
+
+class BudgetExhausted(LimitReached):
+    """The money of a day or month is used up: nothing lifts that before it ends."""
+
+    code = "budget_exhausted"
 
 
 class TooManyFailures(Refused):

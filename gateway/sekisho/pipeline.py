@@ -26,6 +26,7 @@ from sekisho.content.scan import Scanner
 from sekisho.errors import (
     BackendFailed,
     BadRequest,
+    BudgetExhausted,
     DeniedByPolicy,
     HoldStoreUnavailable,
     InternalFault,
@@ -78,7 +79,6 @@ from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 from sekisho_audit.events import Event
 
-BUDGET_EXHAUSTED = "budget_exhausted"  # the code of a limit that no minute lifts
 APPROVED_WAIT_S = 90  # for room under a limit: a minute that is full, and some
 SCAN_INLINE_BYTES_MAX = 32_768  # above it, masking for the record leaves the event loop
 
@@ -253,9 +253,11 @@ class Pipeline:
         while True:
             try:
                 return await self._charge(cleared)
+            except BudgetExhausted:
+                raise
             except LimitReached as error:
                 waited_s += error.retry_after_s
-                if error.code == BUDGET_EXHAUSTED or waited_s > APPROVED_WAIT_S:
+                if waited_s > APPROVED_WAIT_S:
                     raise
                 await asyncio.sleep(error.retry_after_s)
 

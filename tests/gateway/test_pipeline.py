@@ -11,6 +11,7 @@ import pytest
 from sekisho.errors import (
     BackendFailed,
     BadRequest,
+    BudgetExhausted,
     DeniedByPolicy,
     Forbidden,
     InternalFault,
@@ -408,7 +409,7 @@ async def test_an_approved_exchange_that_meets_a_limit_is_not_sent(desk: Desk) -
     view = await line.pipeline.handle(STAFF, chat())
     assert isinstance(view, HoldView)
     await desk.approve(view)
-    line.limiter.refuses = LimitReached("Enough.", code="budget_exhausted")
+    line.limiter.refuses = BudgetExhausted("Enough.")
 
     await line.pipeline.resume(view.hold.id)
 

@@ -27,7 +27,7 @@ from sekisho.adapters.limit_leases import (
     Plan,
     left_by,
 )
-from sekisho.errors import LimitReached
+from sekisho.errors import BudgetExhausted, LimitReached
 from sekisho.model.limits import Estimate, Metric, Standing, Unit, Window, as_money
 from sekisho.model.prices import PriceTable
 
@@ -210,10 +210,10 @@ def refusal(plan: Plan, short: list[Counter], amounts: Amounts, now_s: float) ->
             f"Nothing was sent. Try again in {wait_s} s"
             + ("." if counter.is_places else ", or ask an operator for more.")
         )
-    code = {Unit.MICROS: "budget_exhausted", Unit.PLACES: "too_many_requests_at_once"}.get(
-        metric.unit, "limit_reached"
-    )
     headers = headers_of(plan, now_s)
+    if metric.unit is Unit.MICROS:
+        return BudgetExhausted(text, retry_after_s=wait_s, headers=headers)
+    code = "too_many_requests_at_once" if metric.unit is Unit.PLACES else None
     return LimitReached(text, code=code, retry_after_s=wait_s, headers=headers)
 
 

@@ -42,7 +42,7 @@ from sekisho.adapters.scim_people import (
     user_key,
 )
 from sekisho.adapters.scim_rows import Row
-from sekisho.adapters.sql_registry import GROUPS_MAX, Change, PrincipalRow
+from sekisho.adapters.sql_registry import GROUPS_MAX, LOCAL, Change, PrincipalRow
 from sekisho.errors import Forbidden
 from sekisho.model.principal import Principal, Role
 from sekisho_audit.events import Event
@@ -114,13 +114,21 @@ class Provisioning:
         return row
 
     def delete_user(self, row: Row) -> None:
-        """The principal has left; of the person nothing is kept but the id."""
+        """The principal has left; of the person nothing is kept but the id.
+
+        Somebody whom operators made more than an employee is shut out instead, which an operator
+        can undo: a directory must not end those who run the gateway.
+        """
         principal = self._principal(row)
         for group in scim_rows.by_ids(self.change, GROUP, row.groups).values():
             rest = [member for member in group.members if member != row.id]
             scim_rows.write(self.change, group, {**group.document, "members": rest})
         scim_rows.remove(self.change, row)
-        self._tell(self.change.leave(principal), "left")
+        ours, _ = self.change.given(principal, LOCAL)
+        if ours - {Role.EMPLOYEE.value}:
+            self._tell(self.change.set_disabled(principal, True), "state")
+        else:
+            self._tell(self.change.leave(principal), "left")
 
     def _may_take_over(self, name: str) -> None:
         """Raises unless the principal of that name only asks, so that nothing is gained by it.

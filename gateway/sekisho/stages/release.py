@@ -326,7 +326,7 @@ async def _read(reply: BackendReply, bytes_max: int) -> bytes:
         total += len(chunk)
         if total > bytes_max:
             message = f"The backend's answer is larger than {bytes_max} bytes."
-            raise BackendFailed(message, code=TOO_LARGE)
+            raise BackendFailed(message, code="answer_too_large")
         chunks.append(chunk)
     return b"".join(chunks)
 

@@ -15,6 +15,7 @@ from sekisho.errors import (
     ApprovalPending,
     BackendFailed,
     BadRequest,
+    BudgetExhausted,
     DispatchUnknown,
     HoldDenied,
     InternalFault,
@@ -32,7 +33,6 @@ RETRY_S_MAX = 60  # SDKs sleep no longer than that, or try again at once: better
 _BODY_LEFT = (TooLarge, TooSlow, NotAuthenticated, TooManyFailures)
 _NEVER_RETRY = (ApprovalPending, HoldDenied, DispatchUnknown, BadRequest, InternalFault)
 
-BUDGET_EXHAUSTED = "budget_exhausted"
 _QUOTA = "insufficient_quota"  # what OpenAI's clients know for money that is used up
 
 Headers = list[tuple[bytes, bytes]]
@@ -48,7 +48,7 @@ def problem(
     """Status, headers and body for `error`. `approval` describes a hold; `retry` overrides."""
     fields: dict[str, Any] = {
         "message": error.message,
-        "type": _QUOTA if error.code == BUDGET_EXHAUSTED else error.kind,
+        "type": _QUOTA if isinstance(error, BudgetExhausted) else error.kind,
         "param": error.param,
         "code": error.code,
     }

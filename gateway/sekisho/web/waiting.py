@@ -22,9 +22,11 @@ from sekisho.content import assemble
 from sekisho.errors import (
     ApprovalPending,
     BackendFailed,
+    BudgetExhausted,
     DeniedByPolicy,
     DispatchUnknown,
     HoldDenied,
+    LimitReached,
     NotFound,
     SekishoError,
 )
@@ -37,7 +39,7 @@ from sekisho.web.problems import Headers, backend_after_approval, problem
 
 RESULT_PREFIX = "chatcmpl-"
 _POLICY_CODES = ("policy_", "obligation_")
-_LIMIT_CODES = frozenset({"limit_reached", "budget_exhausted", "too_many_requests_at_once"})
+_LIMIT_CODES = frozenset({LimitReached.code, BudgetExhausted.code, "too_many_requests_at_once"})
 
 
 @dataclass(frozen=True, slots=True)

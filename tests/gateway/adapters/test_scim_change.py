@@ -493,3 +493,13 @@ def test_a_user_that_is_gone_is_not_found(scim: Scim) -> None:
     scim.delete(user)
     with pytest.raises(NotFoundException):
         scim.delete(user)
+
+
+def test_a_directory_ends_nobody_whom_operators_made_more_than_an_employee(scim: Scim) -> None:
+    """They are shut out, which an operator can undo; the id is not gone."""
+    user = scim.user("staff-7", active=True)
+    with scim.registry.change() as change:
+        change.set_roles("staff-7", {Role.OPERATOR})
+    scim.delete(user)
+    row = scim.principal("staff-7")
+    assert (row.disabled, row.left_us, row.roles[-1]) == (True, None, "operator")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -376,3 +377,40 @@ async def test_whoever_left_or_is_no_employee_may_not_ask(
         change.leave("staff-7")
     await directory.refresh()
     assert not directory.may_ask("staff-7")
+
+
+async def test_a_wrong_secret_takes_the_same_work_as_an_unknown_id(
+    registry: Registry, directory: SqlDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One keyed hash and one comparison of all bytes, so that time tells no id; also for a key that
+    has expired, was revoked, or belongs to somebody who was shut out.
+    """
+    known, revoked, shut = key_of(registry), key_of(registry), key_of(registry, "bot")
+    with registry.change() as change:
+        revoke(change, revoked.split("-")[2])
+        change.set_disabled("bot", True)
+    await directory.refresh()
+    work: list[tuple[str, int]] = []
+    real_digest, real_compare = hmac.digest, hmac.compare_digest
+
+    def digest(key: bytes, message: bytes, name: str) -> bytes:
+        work.append(("digest", len(message)))
+        return real_digest(key, message, name)
+
+    def compare(one: bytes, other: bytes) -> bool:
+        work.append(("compare", len(one) + len(other)))
+        return real_compare(one, other)
+
+    monkeypatch.setattr(hmac, "digest", digest)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    seen = set()
+    for secret in (
+        known[:-1] + ("A" if known[-1] != "A" else "B"),
+        "sk-sekisho-00000000-" + "A" * 43,
+        revoked,
+        shut,
+    ):
+        work.clear()
+        assert who(directory, secret) is None
+        seen.add(tuple(work))
+    assert seen == {(("digest", len(known)), ("compare", 64))}

@@ -101,7 +101,7 @@ def test_a_limit_says_when_and_what_is_left() -> None:
 
 def test_nobody_sleeps_until_next_month() -> None:
     """SDKs that are told a long pause try again at once instead: they are told not to."""
-    limit = errors.LimitReached("Spent.", code="budget_exhausted", retry_after_s=61)
+    limit = errors.BudgetExhausted("Spent.", retry_after_s=61)
     _, headers, body = problem(limit)
 
     assert b"false" == dict(headers)[b"x-should-retry"]

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
 
-from sekisho.content.strict_json import NotStrictJSON, parse
 from sekisho.errors import BadRequest
 from sekisho.holding import review as reviewing
 from sekisho.holding.shown import note_shown
@@ -25,13 +23,12 @@ from sekisho.web.approvals_schema import (
     detail,
     summary,
 )
-from sekisho.web.bodies import read_body
+from sekisho.web.bodies import read_model
 from sekisho.web.callers import Caller, Now, Parts, ProblemRoute, needs
 
 LISTED_MAX = 500  # a queue longer than a person reads; those that end first are in front
 BODY_BYTES_MAX = 16_384  # a review is a word, a binding and a paragraph
 BODY_DEPTH_MAX = 2  # and has no structure
-BODY_S = 10.0  # for all of it, also over a slow line
 
 
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"], route_class=ProblemRoute)
@@ -79,7 +76,13 @@ async def review_hold(
 ) -> HoldDetail:
     """Approve or deny, with the binding that was shown. Repeating the same answer is safe."""
     needs(principal, Scope.REVIEW)
-    said = await _read_review(request)
+    said = await read_model(
+        request,
+        ReviewRequest,
+        what="a review",
+        bytes_max=BODY_BYTES_MAX,
+        depth_max=BODY_DEPTH_MAX,
+    )
     view = await reviewing.review(
         parts.holds,
         parts.ledger,
@@ -99,19 +102,3 @@ async def withdraw_hold(hold_id: str, parts: Parts, principal: Caller) -> HoldDe
     needs(principal, Scope.ASK, Scope.SELF)
     view = await reviewing.withdraw(parts.holds, parts.ledger, principal, hold_id)
     return detail(view, principal)
-
-
-async def _read_review(request: Request) -> ReviewRequest:
-    """The body, read here and not by the framework.
-
-    So it is bounded, read only after the key was checked, and refused if it says a thing twice.
-    """
-    body = await read_body(request, bytes_max=BODY_BYTES_MAX, timeout_s=BODY_S)
-    try:
-        return ReviewRequest.model_validate(parse(body, depth_max=BODY_DEPTH_MAX))
-    except NotStrictJSON as error:
-        raise BadRequest(f"This is not a review: {error}.") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or None
-        raise BadRequest(f"{where or 'body'}: {first['msg']}.", param=where) from error

@@ -7,12 +7,38 @@ that sends slowly must not keep a task, and one that sends much must not fill me
 from __future__ import annotations
 
 import asyncio
+from typing import TypeVar
 
 from fastapi import Request
+from pydantic import BaseModel, ValidationError
 
-from sekisho.errors import TooLarge, TooSlow
+from sekisho.content.strict_json import NotStrictJSON, parse
+from sekisho.errors import BadRequest, TooLarge, TooSlow
 
+BODY_S = 10.0  # for all of a body, also over a slow line
 LENGTH_DIGITS_MAX = 18  # more is no length; int() of a long text takes long
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+async def read_model(
+    request: Request, model: type[Model], *, what: str, bytes_max: int, depth_max: int
+) -> Model:
+    """The body as a `model`, read here and not by the framework: bounded in size and time, read
+    only after the key was checked, and refused if it says a thing twice or anything we do not know.
+
+    `what` is what it should be, for the message. Raises BadRequest, TooLarge, TooSlow.
+    """
+    body = await read_body(request, bytes_max=bytes_max, timeout_s=BODY_S)
+    try:
+        return model.model_validate(parse(body, depth_max=depth_max))
+    except NotStrictJSON as error:
+        raise BadRequest(f"This is not {what}: {error}.") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or None
+        raise BadRequest(f"{where or 'body'}: {first['msg']}.", param=where) from error
 
 
 async def read_body(request: Request, *, bytes_max: int, timeout_s: float) -> bytes:

@@ -14,15 +14,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import ValidationError
 
-from sekisho.content.strict_json import NotStrictJSON, parse
-from sekisho.errors import BadRequest, Conflict, LedgerRefused, NotFound
+from sekisho.errors import Conflict, LedgerRefused, NotFound
 from sekisho.model import evidence
 from sekisho.model.limits import MICROS
 from sekisho.model.principal import Principal, Scope
 from sekisho.ports import Ledger
-from sekisho.web.bodies import read_body
+from sekisho.web.bodies import read_model
 from sekisho.web.callers import Caller, Now, Parts, ProblemRoute, needs
 from sekisho.web.exchanges_schema import (
     AppealOut,
@@ -40,7 +38,6 @@ LISTED_MAX = 100  # auditd tells no more at once
 APPEALS_MAX = 5  # the ledger's rules say the same
 BODY_BYTES_MAX = 16_384  # a reason is a paragraph, in any script
 BODY_DEPTH_MAX = 1
-BODY_S = 10.0  # for all of it, also over a slow line
 _EXCHANGE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 
 router = APIRouter(prefix="/v1/exchanges", tags=["exchanges"], route_class=ProblemRoute)
@@ -82,7 +79,13 @@ async def appeal_exchange(
 ) -> AppealOut:
     """Disagree with how one's own exchange ended. The same reason again is the same appeal."""
     needs(principal, Scope.SELF)
-    said = await _read_appeal(request)
+    said = await read_model(
+        request,
+        AppealRequest,
+        what="an appeal",
+        bytes_max=BODY_BYTES_MAX,
+        depth_max=BODY_DEPTH_MAX,
+    )
     ledger = parts.ledger
     found = await _find(ledger, principal, exchange_id)
     keys = await ledger.exchange_keys(principal.id, exchange_id)
@@ -115,21 +118,6 @@ async def _usage(ledger: Ledger, principal: Principal, now: int) -> UsageOut:
     day, month = f"{today:%Y-%m-%d}", f"{today:%Y-%m}"
     asked = [("principal", principal.id, f"d{day}"), ("principal", principal.id, f"M{month}")]
     return usage(await ledger.used(asked), day, month)
-
-
-async def _read_appeal(request: Request) -> AppealRequest:
-    """The body, read here and not by the framework: bounded in size and time, read only after the
-    key was checked, and refused if it says a thing twice or anything we do not know.
-    """
-    body = await read_body(request, bytes_max=BODY_BYTES_MAX, timeout_s=BODY_S)
-    try:
-        return AppealRequest.model_validate(parse(body, depth_max=BODY_DEPTH_MAX))
-    except NotStrictJSON as error:
-        raise BadRequest(f"This is not an appeal: {error}.") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or None
-        raise BadRequest(f"{where or 'body'}: {first['msg']}.", param=where) from error
 
 
 def _too_many() -> Conflict:

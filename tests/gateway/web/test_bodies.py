@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from fastapi import Request
+from pydantic import BaseModel, ConfigDict
 
-from sekisho.errors import TooLarge, TooSlow
-from sekisho.web.bodies import read_body
+from sekisho.errors import BadRequest, TooLarge, TooSlow
+from sekisho.web.bodies import read_body, read_model
 
 BYTES_MAX = 10
 
@@ -69,3 +70,40 @@ async def test_a_client_that_leaves_is_no_fault_of_ours() -> None:
     """An error with a status, not an exception in the log."""
     with pytest.raises(TooSlow):
         await _read(_request(_piece(b"x", more=True), {"type": "http.disconnect"}))
+
+
+class _Word(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    word: str
+
+
+async def _model(body: bytes) -> _Word:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    return await read_model(request, _Word, what="a word", bytes_max=100, depth_max=1)
+
+
+async def test_a_body_is_read_as_what_it_should_be() -> None:
+    """Strictly, and once."""
+    assert "x" == (await _model(b'{"word":"x"}')).word
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b"", None),
+        (b"{", None),
+        (b'{"word":"x","word":"y"}', None),
+        (b'{"word":{"x":{}}}', None),
+        (b'{"word":1}', "word"),
+        (b'{"word":"x","more":1}', "more"),
+        (b"[]", None),
+    ],
+)
+async def test_a_body_that_is_something_else_says_where(body: bytes, param: str | None) -> None:
+    """With the member at fault, if it is one."""
+    with pytest.raises(BadRequest) as caught:
+        await _model(body)
+    assert param == caught.value.param

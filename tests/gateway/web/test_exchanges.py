@@ -19,7 +19,7 @@ from sekisho.model.decision import Effect, Obligations
 from sekisho.model.ids import uuid7
 from sekisho.model.principal import Principal, Scope
 from sekisho.ports import Ledger
-from sekisho.web import exchanges as module
+from sekisho.web import bodies as module
 from sekisho.web.callers import now_us
 from sekisho.web.exchanges import APPEALS_MAX, BODY_BYTES_MAX, router
 from sekisho.web.exchanges_schema import REASON_CHARS_MAX

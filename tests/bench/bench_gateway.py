@@ -2,8 +2,8 @@
 
     make bench        or        .venv/bin/python tests/bench/bench_gateway.py [--requests N]
 
-The gateway runs whole: key, shipped policy with 1,000 principals in its data, scan, both durable
-commits, embedded OPA, auditd and Valkey; the CPU time of all its processes counts. The pass-through
+The gateway runs whole: key, six limits, shipped policy with 1,000 principals in its data, scan, both
+durable commits, embedded OPA, auditd and Valkey; the CPU time of all its processes counts. The pass-through
 does nothing. Gateway and pass-through get one processor, load and backend the other. Ratios are
 what counts: absolute figures belong to one machine on one day. Writes bench.json and bench.png.
 """
@@ -38,6 +38,17 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 HERE = Path(__file__).parent
+# Six limits for each request, too wide to refuse one; and a price.
+LIMITS = """
+limits:
+  - {for: "principal:*", requests_per_min: 100000, tokens_per_min: 100000000, spend_per_day: 9999}
+  - {for: "principal:*", concurrent: 2000}
+  - {for: "group:employees", spend_per_month: 999999}
+  - {for: "backend:*", requests_per_min: 1000000}
+prices:
+  currency: "USD"
+  default: {input: 1, output: 4}
+"""
 PRINCIPALS = 1000
 KEYS = 100
 MEMO_MAX = 8192
@@ -171,7 +182,7 @@ def policy_data() -> str:
     people = "".join(
         f"  staff-{number}: {{max_tokens: {512 + number}}}\n" for number in range(PRINCIPALS)
     )
-    return shipped.replace("principals: {}\n", f"principals:\n{people}")
+    return shipped.replace("principals: {}\n", f"principals:\n{people}") + LIMITS
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
     make bench        or        .venv/bin/python tests/bench/bench_gateway.py [--requests N]
 
-The gateway runs whole: key, six limits, shipped policy with 1,000 principals in its data, scan, both
-durable commits, embedded OPA, auditd and Valkey; the CPU time of all its processes counts. The pass-through
-does nothing. Gateway and pass-through get one processor, load and backend the other. Ratios are
-what counts: absolute figures belong to one machine on one day. Writes bench.json and bench.png.
+The gateway runs whole: key, six limits, shipped policy with 1,000 principals in its data, scan,
+both durable commits, embedded OPA, auditd and Valkey; the CPU time of all its processes counts. The
+pass-through does nothing. Gateway and pass-through get one processor, load and backend the other.
+Ratios are what counts: absolute figures belong to one machine on one day. Writes bench.json and
+bench.png.
 """
 
 from __future__ import annotations

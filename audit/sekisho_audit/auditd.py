@@ -106,14 +106,15 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)
     server.start(writer)
-    writer.start()
-    history.start()
     options.socket.unlink(missing_ok=True)
     before = os.umask(0o777 & ~SOCKET_MODE)
     try:
         listening = await loop.create_unix_server(server.connect, str(options.socket), backlog=256)
     finally:
         os.umask(before)
+    # The mask is of the whole process: no thread may make a folder while it is narrowed.
+    writer.start()
+    history.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, writer.stop)
     watch = None

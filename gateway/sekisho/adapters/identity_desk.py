@@ -27,7 +27,7 @@ from sekisho.adapters.key_desk import Evidence, changed, linked
 from sekisho.adapters.ledger_desk import Append
 from sekisho.adapters.registry_links import CERTIFICATE, HEADER
 from sekisho.adapters.sql_directory import SqlDirectory
-from sekisho.adapters.sql_registry import GROUPS_MAX, Change, PrincipalRow, Registry, check_id
+from sekisho.adapters.sql_registry import GROUPS_MAX, Change, PrincipalRow, Registry, is_id
 from sekisho.errors import BadRequest, Conflict, LedgerUnavailable, NotAuthenticated
 from sekisho.model.identity import Identity
 from sekisho.model.principal import Authentication, Principal, Role
@@ -112,7 +112,7 @@ class IdentityDesk:
     def _given(self, issuer: str, said: tuple[str, ...]) -> tuple[frozenset[str], frozenset[Role]]:
         """Groups and roles by the issuer's table. A trusted peer's groups are ours by name."""
         if issuer == HEADER:
-            return frozenset(name for name in said if _is_id(name)), frozenset()
+            return frozenset(name for name in said if is_id(name)), frozenset()
         mapped = self._issuers[issuer]
         groups = {mapped.groups[name] for name in said if name in mapped.groups}
         roles = {role for name in said for role in mapped.roles.get(name, ())}
@@ -162,7 +162,7 @@ class IdentityDesk:
             # Whoever was unlinked does not come back as somebody new beside who they were.
             _stranger(identity.issuer)
         name = identity.name.lower()
-        if not _is_id(name) or change.find(name) is not None:
+        if not is_id(name) or change.find(name) is not None:
             # Whoever can choose this claim must not become somebody who is here already.
             raise NotAuthenticated(
                 f"The name {identity.issuer} gives you cannot be used here: it is taken or not a "
@@ -204,14 +204,6 @@ async def _append(ledger: Ledger, events: Sequence[Event]) -> None:
 def _digest(groups: frozenset[str], roles: frozenset[Role]) -> str:
     said = [sorted(groups), sorted(role.value for role in roles)]
     return hashlib.sha256(orjson.dumps(said)).hexdigest()
-
-
-def _is_id(name: str) -> bool:
-    try:
-        check_id(name)
-    except BadRequest:
-        return False
-    return True
 
 
 def _stranger(issuer: str) -> NoReturn:

@@ -38,9 +38,8 @@ from scim2_models import (
     Uniqueness,
 )
 
-from sekisho.adapters.sql_registry import check_id
+from sekisho.adapters.sql_registry import is_id
 from sekisho.config.identity import ScimSettings
-from sekisho.errors import BadRequest
 from sekisho.model.principal import Role
 
 USER = "User"
@@ -159,13 +158,8 @@ def user_key(user_name: str | None) -> str:
     be one person.
     """
     name = user_name or ""
-    if name.isascii():
-        try:
-            check_id(name.lower())
-        except BadRequest:
-            pass
-        else:
-            return name.lower()
+    if name.isascii() and is_id(name.lower()):
+        return name.lower()
     raise InvalidValueException(
         detail="This userName cannot name a principal: use a-z, 0-9 and . _ @ + -, beginning with "
         "a letter or digit, at most 128 characters. Map an attribute of that form to userName."
@@ -211,7 +205,7 @@ class Table:
         """
         roles = frozenset(Role(role) for role in self.roles.get(key, ()))
         group = self.groups.get(key)
-        if group is None and _is_name(key):
+        if group is None and is_id(key):
             group = key
         if group is None and not roles:
             raise InvalidValueException(
@@ -270,14 +264,6 @@ def members_of(group: Group) -> list[str]:
 
 def _type(name: str, endpoint: str, model: type[Resource[Any]]) -> ResourceType:
     return ResourceType(id=name, name=name, endpoint=endpoint, schema_=model.__schema__)
-
-
-def _is_name(key: str) -> bool:
-    try:
-        check_id(key, "group")
-    except BadRequest:
-        return False
-    return True
 
 
 def _bound(kept: Mapping[str, Any]) -> None:

@@ -365,9 +365,14 @@ def check_group(value: str) -> None:
         raise BadRequest(f"{value!r} is the name of a role and cannot be that of a group.")
 
 
+def is_id(value: str) -> bool:
+    """Whether `value` can name a principal or a group."""
+    return _ID.fullmatch(value) is not None
+
+
 def check_id(value: str, what: str = "principal") -> None:
     """Raises BadRequest unless `value` can name a principal or a group."""
-    if not _ID.fullmatch(value):
+    if not is_id(value):
         raise BadRequest(
             f"{value!r} cannot be the id of a {what}: use a-z, 0-9 and . _ @ + -, beginning with "
             "a letter or digit, at most 128 characters. Capitals are refused, so that two "

@@ -17,14 +17,16 @@ import pytest
 from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
 from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.model.ids import uuid7
-from sekisho_audit.auditd import EXIT_DATA, EXIT_IO, EXIT_LOCKED, EXIT_USAGE, parse
+from sekisho_audit.auditd import EXIT_DATA, EXIT_IO, EXIT_LOCKED, EXIT_USAGE, parse, serve
 from sekisho_audit.canon import decode
 from sekisho_audit.events import Event, Payload
+from sekisho_audit.history import History
 from sekisho_audit.keyring import SYSTEM
 from sekisho_audit.scan import EVENTS, PAYLOADS, frames, segments
 from sekisho_audit.seal import unseal
 from sekisho_audit.verify import Verdict, verify
 from sekisho_audit.wire import Splitter, encode, pack_events
+from sekisho_audit.writer import Writer
 from support.ledgers import Auditd, decision, intent, open_ledger, outcome, received
 
 # `make soak` asks for more.
@@ -92,6 +94,31 @@ async def test_checkpoint_follows_by_itself(auditd: Auditd, client: AuditdLedger
 async def test_socket_is_private(auditd: Auditd) -> None:
     """Only the owner can talk to auditd."""
     assert Path(auditd.socket).stat().st_mode & 0o777 == 0o600
+
+
+async def test_threads_start_after_the_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mask that makes the socket private is the whole process's: a folder made under it by a
+    thread could not be entered by an account other than root.
+    """
+    ledger = open_ledger(tmp_path)
+    keys = ("--ledger", str(ledger.directory), "--keys", "unused", "--origin", ledger.origin)
+    # It is not its own parent, so it stops by itself.
+    options = parse([*keys, "--socket", str(tmp_path / "s"), "--parent-pid", str(os.getpid())])
+    listening: list[bool] = []
+    for thread in (Writer, History):
+
+        def start(self: Writer | History, begin: Any = thread.start) -> None:
+            listening.append(options.socket.exists())
+            begin(self)
+
+        monkeypatch.setattr(thread, "start", start)
+
+    assert await serve(options, ledger) is None
+
+    assert listening == [True, True]
+    assert options.history.parent.stat().st_mode & 0o777 == 0o700
 
 
 async def test_second_auditd_is_refused(tmp_path: Path, auditd: Auditd) -> None:

@@ -25,6 +25,7 @@ from sekisho.web.approvals_schema import (
 )
 from sekisho.web.bodies import read_model
 from sekisho.web.callers import Caller, Now, Parts, ProblemRoute, needs
+from sekisho.web.openapi import body_of
 
 LISTED_MAX = 500  # a queue longer than a person reads; those that end first are in front
 BODY_BYTES_MAX = 16_384  # a review is a word, a binding and a paragraph
@@ -64,12 +65,7 @@ async def show_hold(hold_id: str, parts: Parts, principal: Caller, now: Now) -> 
 
 @router.post(
     "/{hold_id}/reviews",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": ReviewRequest.model_json_schema()}},
-        }
-    },
+    openapi_extra=body_of(ReviewRequest),
 )
 async def review_hold(
     hold_id: str, request: Request, parts: Parts, principal: Caller

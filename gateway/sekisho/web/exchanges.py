@@ -33,6 +33,7 @@ from sekisho.web.exchanges_schema import (
     shown,
     usage,
 )
+from sekisho.web.openapi import body_of
 
 LISTED_MAX = 100  # auditd tells no more at once
 APPEALS_MAX = 5  # the ledger's rules say the same
@@ -67,12 +68,7 @@ async def show_exchange(exchange_id: str, parts: Parts, principal: Caller) -> Ex
 @router.post(
     "/{exchange_id}/appeal",
     status_code=201,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": AppealRequest.model_json_schema()}},
-        }
-    },
+    openapi_extra=body_of(AppealRequest),
 )
 async def appeal_exchange(
     exchange_id: str, request: Request, parts: Parts, principal: Caller

@@ -17,6 +17,11 @@ Document = dict[str, Any]
 Responses = dict[int | str, dict[str, Any]]
 
 _JSON = "application/json"
+_REFUSALS = {
+    "4XX": "Refused; `error.code` says why.",
+    "502": "The backend failed.",
+    "503": "A part is down; nothing was let through.",
+}
 _ERROR = {"$ref": "#/components/schemas/ErrorBody"}
 _SECURITY = {
     "key": {"type": "http", "scheme": "bearer", "description": "A Sekisho key, or a token."},
@@ -44,11 +49,13 @@ class ErrorBody(BaseModel):
 
 def errors() -> Responses:
     """For `include_router(responses=…)`: what any route of `/v1` may answer instead."""
-    return {
-        "4XX": {"model": ErrorBody, "description": "Refused; `error.code` says why."},
-        "502": {"model": ErrorBody, "description": "The backend failed."},
-        "503": {"model": ErrorBody, "description": "A part is down; nothing was let through."},
-    }
+    return {status: {"model": ErrorBody, "description": text} for status, text in _REFUSALS.items()}
+
+
+def body_of(model: type[BaseModel]) -> Document:
+    """For `openapi_extra`: the body of a route that reads it by `bodies.read_model`."""
+    schema = {"schema": model.model_json_schema()}
+    return {"requestBody": {"required": True, "content": {_JSON: schema}}}
 
 
 def described(app: FastAPI) -> Callable[[], Document]:
@@ -87,9 +94,7 @@ def _json(description: str, schema: Mapping[str, Any]) -> Document:
 
 def _refusals() -> Document:
     return {
-        "4XX": _json("Refused; `error.code` says why.", _ERROR),
-        "502": _json("The backend failed.", _ERROR),
-        "503": _json("A part is down; nothing was let through.", _ERROR),
+        **{status: _json(text, _ERROR) for status, text in _REFUSALS.items()},
         "504": _json("The backend did not answer in time.", _ERROR),
     }
 

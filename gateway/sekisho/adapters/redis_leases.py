@@ -28,6 +28,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
+from sekisho.adapters.redis_scripts import digests_of
 from sekisho.errors import LimitsUnavailable
 from sekisho.model.limits import Metric
 
@@ -119,10 +120,7 @@ class LeaseStore:
     @classmethod
     def digests(cls) -> Mapping[str, str]:
         """The digest by which the server knows each script."""
-        return {
-            name: hashlib.sha1(source, usedforsecurity=False).hexdigest()
-            for name, source in cls.sources.items()
-        }
+        return digests_of(cls.sources)
 
     async def take(self, asks: Sequence[Ask]) -> tuple[int, Sequence[Told]]:
         """The store's time in us, and its answers in order.
@@ -164,7 +162,7 @@ class LeaseStore:
             await self._begin()
             raise RunChanged from error
         except (RedisError, OSError, TimeoutError) as error:
-            raise _unavailable() from error
+            raise unavailable() from error
         return reply
 
     async def _call(
@@ -206,7 +204,7 @@ class LeaseStore:
                         begun.execute_command("SCRIPT", "LOAD", self.sources[name])
                     self.run = (await begun.execute())[0].decode()
         except (RedisError, OSError, TimeoutError) as error:
-            raise _unavailable() from error
+            raise unavailable() from error
 
 
 def _told(parts: Sequence[bytes]) -> Told:
@@ -219,7 +217,8 @@ def _told(parts: Sequence[bytes]) -> Told:
     return Told(status, start=int(parts[1]) if len(parts) > 1 else 0)
 
 
-def _unavailable() -> LimitsUnavailable:
+def unavailable() -> LimitsUnavailable:
+    """For whoever wanted the store and got nothing from it."""
     message = (
         "What is left of your limits cannot be known at the moment, so nothing was sent. "
         "Try again in a few seconds."

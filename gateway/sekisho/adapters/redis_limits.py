@@ -40,7 +40,7 @@ from sekisho.adapters.limit_charge import LeasedCharge, refusal, standing_of
 from sekisho.adapters.limit_keeping import Keeper
 from sekisho.adapters.limit_leases import NOTHING, Amounts, Counter, Lease, Leases, Plan
 from sekisho.adapters.limit_rounds import Need, Rounds, Sums
-from sekisho.adapters.redis_leases import COUNTERS_A_CALL, LeaseStore, RunChanged
+from sekisho.adapters.redis_leases import COUNTERS_A_CALL, LeaseStore, RunChanged, unavailable
 from sekisho.errors import LimitReached, LimitsUnavailable
 from sekisho.model.limits import Estimate, Spender, Standing
 from sekisho.model.prices import UsageRules
@@ -152,7 +152,7 @@ class RedisLimiter:
         answer = estimate.answer_tokens or self._terms.answer_tokens
         amounts = (1, prompt + answer, price.cost_micros(prompt, answer), 1)
         if plan.counters and self.leases.full:
-            raise _unavailable()
+            raise unavailable()
         leased = self.leases.take(plan, amounts, self._now_s())
         if leased is None:
             leased = await self._wait(_Waiter(plan, amounts, forced=forced, peek=False))
@@ -163,7 +163,7 @@ class RedisLimiter:
     async def _wait(self, waiter: _Waiter) -> tuple[Lease, ...]:
         """Until the store has answered for `waiter`. Raises LimitReached, LimitsUnavailable."""
         if self._now_s() < self._silent_until_s or len(self._waiting) >= WAITING_MAX:
-            raise _unavailable()
+            raise unavailable()
         self._waiting.append(waiter)
         if self._serving is None or self._serving.done():
             self._serving = asyncio.create_task(self._serve_all(), name="limit rounds")
@@ -172,7 +172,7 @@ class RedisLimiter:
                 await waiter.future
         except TimeoutError as error:
             self._give_up(waiter)
-            raise _unavailable() from error
+            raise unavailable() from error
         except asyncio.CancelledError:
             self._give_up(waiter)
             raise
@@ -193,14 +193,14 @@ class RedisLimiter:
             except Exception as error:  # noqa: BLE001 - the next exchanges must be served again
                 if not isinstance(error, LimitsUnavailable):
                     _log.error("leasing broke", error=type(error).__name__)
-                    error = _unavailable()
+                    error = unavailable()
                 self._silent_until_s = self._now_s() + SILENT_S
                 rest, self._waiting = self._waiting, []
                 for waiter in (*batch, *rest):
                     waiter.fail(LimitsUnavailable(error.message))
             finally:
                 for waiter in batch:
-                    waiter.fail(_unavailable())
+                    waiter.fail(unavailable())
 
     def _next_batch(self) -> Sequence[_Waiter]:
         taken, counters = 0, 0
@@ -275,11 +275,3 @@ def _is_short(
     """Whether the store has just said that there is not enough."""
     lease, amount = counter.lease, amounts[counter.unit]
     return counter in wanted and lease.until_s > now_s and lease.free + max(0, lease.left) < amount
-
-
-def _unavailable() -> LimitsUnavailable:
-    message = (
-        "What is left of your limits cannot be known at the moment, so nothing was sent. "
-        "Try again in a few seconds."
-    )
-    return LimitsUnavailable(message)

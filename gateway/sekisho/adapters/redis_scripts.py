@@ -53,6 +53,14 @@ def load_sources() -> Mapping[str, bytes]:
     }
 
 
+def digests_of(sources: Mapping[str, bytes]) -> Mapping[str, str]:
+    """The digest by which a server knows each script, by the script's name."""
+    return {
+        name: hashlib.sha1(source, usedforsecurity=False).hexdigest()
+        for name, source in sources.items()
+    }
+
+
 class GatedScripts:
     """The scripts of one server, behind the gate. One instance a worker."""
 
@@ -72,10 +80,7 @@ class GatedScripts:
     @classmethod
     def digests(cls) -> Mapping[str, str]:
         """The digest by which the server knows each script."""
-        return {
-            name: hashlib.sha1(source, usedforsecurity=False).hexdigest()
-            for name, source in cls.sources.items()
-        }
+        return digests_of(cls.sources)
 
     async def run(
         self,

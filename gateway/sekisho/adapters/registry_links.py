@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, insert, select, update
@@ -175,14 +175,16 @@ def lend(
 
 def end_lending(change: Change, delegation: str) -> DelegationRow:
     """Take a lent role back now. Ending it twice changes nothing. Raises NotFound."""
-    row = next((row for row in lendings(change) if row.id == delegation), None)
-    if row is None:
+    found = change.execute(select(delegations).where(delegations.c.id == delegation)).first()
+    if found is None:
         raise NotFound(f"There is no delegation {delegation!r}.")
+    row = _lending(found)
     if row.ended_us is None:
+        row = replace(row, ended_us=now_us())
         change.write(
-            update(delegations).where(delegations.c.id == delegation).values(ended_us=now_us())
+            update(delegations).where(delegations.c.id == delegation).values(ended_us=row.ended_us)
         )
-    return next(row for row in lendings(change) if row.id == delegation)
+    return row
 
 
 def lendings(change: Change, principal: str | None = None) -> Sequence[DelegationRow]:
@@ -190,12 +192,7 @@ def lendings(change: Change, principal: str | None = None) -> Sequence[Delegatio
     wanted = select(delegations).order_by(delegations.c.until_us.desc(), delegations.c.id)
     if principal is not None:
         wanted = wanted.where(delegations.c.principal == principal)
-    return [
-        DelegationRow(
-            row.id, row.principal, row.delegate, row.role, row.from_us, row.until_us, row.ended_us
-        )
-        for row in change.execute(wanted)
-    ]
+    return [_lending(row) for row in change.execute(wanted)]
 
 
 def _is(issuer: str, subject: str) -> tuple[ColumnElement[bool], ...]:
@@ -204,3 +201,9 @@ def _is(issuer: str, subject: str) -> tuple[ColumnElement[bool], ...]:
 
 def _link(row: Any) -> LinkRow:
     return LinkRow(row.issuer, row.subject, row.principal, row.claims, row.as_of_us)
+
+
+def _lending(row: Any) -> DelegationRow:
+    return DelegationRow(
+        row.id, row.principal, row.delegate, row.role, row.from_us, row.until_us, row.ended_us
+    )

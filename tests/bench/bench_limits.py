@@ -30,7 +30,8 @@ from sekisho.model.limits import Estimate, Spender
 from sekisho.model.prices import UsageRules
 from sekisho.model.principal import Role
 from support.entrances import entrance
-from support.limit_world import FaultyStore, SumLedger, rules, spender
+from support.faulty_redis import FaultyRedis
+from support.limit_world import SumLedger, rules, spender
 from support.valkey import Valkey
 
 USAGE = {"prompt_tokens": 90, "completion_tokens": 120, "total_tokens": 210}
@@ -98,7 +99,7 @@ async def pairs(limiter: RedisLimiter, principals: int, rounds: int) -> float:
 
 async def limits(url: str, table: UsageRules, principals: int, rounds: int, name: str) -> None:
     """Print one case."""
-    store = FaultyStore.to(url)
+    store = FaultyRedis.to(url)
     limiter = RedisLimiter(store, SumLedger(), lambda: table)
     limiter.start()
     try:
@@ -147,7 +148,7 @@ async def together(url: str, folder: Path, principals: int, rounds: int) -> None
     pepper, path = os.urandom(32), folder / "together.sqlite"
     secrets = made(path, pepper, principals)
     table = rules(*lines(1_000))
-    limiter = RedisLimiter(FaultyStore.to(url), SumLedger(), lambda: table)
+    limiter = RedisLimiter(FaultyRedis.to(url), SumLedger(), lambda: table)
     limiter.start()
     async with SqlDirectory(path, pepper) as keys:
         desk: Any = None

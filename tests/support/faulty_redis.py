@@ -8,9 +8,14 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sekisho.adapters.redis_holds import connect
+from sekisho.adapters.redis_leases import LeaseStore
 from sekisho.adapters.redis_scripts import GatedScripts
 
-_NAMES = {digest: name for name, digest in GatedScripts.digests().items()}
+_NAMES = {
+    digest: name
+    for scripts in (GatedScripts, LeaseStore)
+    for name, digest in scripts.digests().items()
+}
 ALWAYS = 1_000_000
 
 
@@ -23,7 +28,7 @@ class FaultyRedis(Redis):
 
     @classmethod
     def to(cls, url: str) -> FaultyRedis:
-        """A client as the store makes it, with faults."""
+        """A client as the stores make it, with faults."""
         client = cls(connection_pool=connect(url).connection_pool)
         client.auto_close_connection_pool = True
         client.lose_before, client.lose_after, client.calls = {}, {}, []

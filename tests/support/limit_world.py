@@ -7,19 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis as SyncRedis
-from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sekisho.adapters.policy_data import PolicyData, usage_rules
-from sekisho.adapters.redis_holds import connect
-from sekisho.adapters.redis_leases import LeaseStore, RunChanged, counter_key
+from sekisho.adapters.redis_leases import RunChanged, counter_key
 from sekisho.adapters.redis_limits import LeaseTerms, RedisLimiter
 from sekisho.errors import LedgerUnavailable
 from sekisho.model.limits import Estimate, Metric, Spender
 from sekisho.model.prices import UsageRules
 from sekisho.ports import Charge, Used
+from support.faulty_redis import FaultyRedis
 
-ALWAYS = 1_000_000
 PRICES = {"currency": "USD", "models": {"m*": {"input": 1, "output": 1}}}  # a token is a micro
 
 
@@ -74,36 +71,6 @@ class SumLedger:
         return Used(self.size, [self.sums.get(one, (0, 0, 0)) for one in asked])
 
 
-class FaultyStore(Redis):
-    """`lose_before` and `lose_after` say how many calls of a script, by name, still fail."""
-
-    lose_before: dict[str, int]
-    lose_after: dict[str, int]
-    calls: list[str]
-    names: Mapping[str, str]
-
-    @classmethod
-    def to(cls, url: str) -> FaultyStore:
-        """A client as the limiter gets it, with faults."""
-        client = cls(connection_pool=connect(url).connection_pool)
-        client.auto_close_connection_pool = True
-        client.lose_before, client.lose_after, client.calls = {}, {}, []
-        client.names = {digest: name for name, digest in LeaseStore.digests().items()}
-        return client
-
-    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
-        name = self.names.get(sha, "?")
-        self.calls.append(name)
-        if self.lose_before.get(name, 0) > 0:
-            self.lose_before[name] -= 1
-            raise RedisConnectionError("lost before it ran")
-        answer = await super().evalsha(sha, numkeys, *keys_and_args)
-        if self.lose_after.get(name, 0) > 0:
-            self.lose_after[name] -= 1
-            raise RedisConnectionError("its reply was lost")
-        return answer
-
-
 def out_of(url: str, dimension: str, name: str, metric: Metric) -> int:
     """Units of a counter that the store has given out."""
     with SyncRedis.from_url(url) as client:
@@ -119,11 +86,11 @@ class Desk:
         self.ledger = SumLedger()
         self.usage = rules()
         self.limiters: list[RedisLimiter] = []
-        self.stores: list[FaultyStore] = []
+        self.stores: list[FaultyRedis] = []
 
     def worker(self, **terms: Any) -> RedisLimiter:
         """One more worker; its keeper runs only when it is told to."""
-        store = FaultyStore.to(self.url)
+        store = FaultyRedis.to(self.url)
         limiter = RedisLimiter(store, self.ledger, lambda: self.usage, LeaseTerms(**terms))
         self.limiters.append(limiter)
         self.stores.append(store)

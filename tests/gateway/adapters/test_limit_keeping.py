@@ -10,7 +10,8 @@ from sekisho.adapters import limit_keeping
 from sekisho.adapters.redis_leases import ATTEMPTS_MAX, TAG
 from sekisho.errors import LimitReached, LimitsUnavailable
 from sekisho.model.limits import Estimate, Metric
-from support.limit_world import ALWAYS, Desk, out_of, rules, spender
+from support.faulty_redis import ALWAYS
+from support.limit_world import Desk, out_of, rules, spender
 from support.valkey import Valkey
 
 WHO = spender("staff-7", "sales")

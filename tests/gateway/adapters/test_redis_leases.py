@@ -23,7 +23,8 @@ from sekisho.adapters.redis_leases import (
 )
 from sekisho.errors import LimitsUnavailable
 from sekisho.model.limits import Metric, Window, window_name
-from support.limit_world import FaultyStore, windows_now
+from support.faulty_redis import FaultyRedis
+from support.limit_world import windows_now
 from support.valkey import Valkey
 
 KEY = counter_key("principal", "staff-7", Metric.TOKENS_PER_MIN)
@@ -33,7 +34,7 @@ SHARE = 4
 
 
 def opened(url: str, origin: str = "ledger-1") -> LeaseStore:
-    return LeaseStore(FaultyStore.to(url), origin, lease_us=LEASE_S * 1_000_000, share=SHARE)
+    return LeaseStore(FaultyRedis.to(url), origin, lease_us=LEASE_S * 1_000_000, share=SHARE)
 
 
 @pytest.fixture

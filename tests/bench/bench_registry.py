@@ -1,60 +1,25 @@
 """What a changed registry costs a worker: `.venv/bin/python tests/bench/bench_registry.py`.
 
 CPU time of the quick look (what was taken away) and of the whole copy, and the longest time the
-event loop stood still meanwhile, for growing numbers of principals with one key each. Prints,
-judges nothing; absolute figures belong to one machine on one day.
+event loop stood still meanwhile, for growing numbers of principals with a key and an identity each.
+Prints, judges nothing; absolute figures belong to one machine on one day.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-from sqlalchemy import insert
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sekisho.adapters.registry_schema import (
-    api_keys,
-    principal_groups,
-    principal_roles,
-    principals,
-)
 from sekisho.adapters.sql_directory import SqlDirectory
-from sekisho.adapters.sql_registry import Registry
+from support.large_registry import fill
 
 SIZES = (1_000, 20_000, 50_000)
 TICK_S = 0.001
-
-
-def fill(path: Path, size: int) -> Registry:
-    """A registry with so many employees."""
-    registry = Registry.open(path)
-    names = [f"staff-{number}" for number in range(size)]
-    people = [
-        {"id": name, "kind": "person", "owner": None, "disabled": False, "created_us": 1}
-        for name in names
-    ]
-    roles = [{"principal": name, "role": "employee", "source": "scim"} for name in names]
-    groups = [
-        {"principal": name, "group_name": group, "source": "scim"}
-        for name in names
-        for group in ("sales", "all")
-    ]
-    keys = [
-        {"id": f"{number:08d}", "principal": name, "hash": b"x" * 32, "label": "", "created_us": 1}
-        for number, name in enumerate(names)
-    ]
-    with registry.change() as change:
-        for table, rows in (
-            (principals, people),
-            (principal_roles, roles),
-            (principal_groups, groups),
-            (api_keys, keys),
-        ):
-            change.changed = True
-            change._connection.execute(insert(table), rows)
-    return registry
 
 
 async def stalls(stop: asyncio.Event) -> float:
@@ -73,9 +38,9 @@ async def measure(folder: Path, size: int) -> None:
     directory = SqlDirectory(folder / f"{size}.sqlite", bytes(32))
     await directory.refresh()
     with registry.change() as change:
-        change.set_disabled("staff-1", True)
+        change.set_disabled("person-1", True)
     began = time.process_time()
-    directory._look()
+    directory._read_taken_away(directory._copy)
     looked = time.process_time() - began
     stop = asyncio.Event()
     watching = asyncio.create_task(stalls(stop))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from sekisho.adapters.key_desk import read_pepper
+from sekisho.adapters.registry_keys import KeyTerms, create, revoke
+from sekisho.adapters.sql_registry import Registry
 from support.installation import Installation
+from support.large_registry import fill
 from support.loopback_backend import LoopbackBackend
 
 from .conftest import Site
 
 WITHIN_S = 1.0  # the promise
+LARGE = 20_000  # principals: all of them take longer to read than the promise leaves
+CHANGE_S = 0.2  # between two changes, so that workers never stop reading them
 TRIES = 120  # each on a connection of its own, so that all workers are met many times
 
 
@@ -70,3 +77,38 @@ def test_what_is_taken_away_is_refused_everywhere(site: Site, how: str) -> None:
         assert 200 not in refused
         assert refused <= {401, 429}
     assert statuses(site, {"authorization": f"Bearer {site.employee}"}) == {200}
+
+
+def _change(registry: Registry, over: threading.Event) -> None:
+    number = 0
+    while not over.wait(CHANGE_S):
+        number += 1
+        with registry.change() as change:
+            change.set_groups(f"person-{100 + number}", {"sales", f"g{number}"})
+
+
+def test_in_a_large_house_that_changes_all_the_time(site: Site) -> None:
+    """A revocation waits for no copy of the whole registry; and nobody else is shut out."""
+    folder = site.installation.folder
+    registry = fill(folder / "data" / "registry.sqlite", LARGE)
+    with registry.change() as change:
+        minted = create(change, "person-1", read_pepper(folder / "keys"), KeyTerms())
+    headers = {"authorization": f"Bearer {minted.plaintext}"}
+    until_s = time.monotonic() + 20
+    while statuses(site, headers) != {200}:
+        assert time.monotonic() < until_s
+    over = threading.Event()
+    changing = threading.Thread(target=_change, args=(registry, over))
+    changing.start()
+    time.sleep(2 * WITHIN_S)  # copies are under way everywhere
+    with registry.change() as change:
+        revoke(change, minted.id)
+    time.sleep(WITHIN_S)
+    refused = statuses(site, headers)
+    others = statuses(site, {"authorization": f"Bearer {site.employee}"})
+    over.set()
+    changing.join()
+    registry.close()
+
+    assert refused <= {401, 429}
+    assert others == {200}

@@ -1,8 +1,8 @@
 """A worker's copy of the registry: everything that may open something, and what was taken away.
 
-`load` reads all of it, in one pass over each table; with tens of thousands of principals that takes
-a good part of a second. `taken_away` reads only what shuts somebody out, in milliseconds, so that a
-revocation need not wait for the rest.
+Plain tuples of words and numbers, which the garbage collector leaves alone: walking through tens of
+thousands of objects, it would stop the event loop for a tenth of a second. A principal is made of
+them when it is first asked for.
 """
 
 from __future__ import annotations
@@ -11,23 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
-
-from sekisho.adapters.registry_schema import (
-    api_keys,
-    delegations,
-    principal_groups,
-    principal_links,
-    principal_roles,
-    principals,
-    registry_revision,
-)
 from sekisho.model.duties import APART, may_hold_together
-from sekisho.model.principal import DEFAULT_SCOPES, Principal, Role, Scope
+from sekisho.model.principal import Principal, Role, Scope
 
-_ROLES = {role.value: role for role in Role}
-_SCOPES = frozenset(scope.value for scope in Scope)
 _NONE: frozenset[Any] = frozenset()
+
+KeyRow = tuple[str, str, bytes, int | None, str | None, str | None]
+"""Id, principal, hash, expiry in us, scopes, models."""
+
+PrincipalRow = tuple[str, str | None, int | None, int | None, str | None, str | None]
+"""Id, owner, end of training and beginning of sessions in us, roles, groups."""
+
+LinkRow = tuple[str, str, str, str, int]
+"""Issuer, subject, principal, digest of claims, their time in us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +43,7 @@ class TakenAway:
     delegations, links, and since when a principal's sessions must have begun.
     """
 
+    revision: int = -1  # of the registry that was looked at
     keys: frozenset[str] = _NONE
     principals: frozenset[str] = _NONE
     lendings: frozenset[str] = _NONE
@@ -94,15 +91,6 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyEntry:
-    """A key that was not revoked: its hash, its end, and whom it proves, narrowed by its terms."""
-
-    hash: bytes
-    expires_us: int | None
-    known: Known
-
-
-@dataclass(frozen=True, slots=True)
 class Link:
     """An identity elsewhere: whom it means, and the digest and time of what was last said of it."""
 
@@ -113,145 +101,46 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """The registry at one revision."""
+    """The registry at one revision, without keys that were revoked and who is shut out."""
 
     revision: int
-    keys: Mapping[str, KeyEntry]
-    principals: Mapping[str, Known]
-    links: Mapping[tuple[str, str], Link]
+    keys: Mapping[str, KeyRow]
+    principals: Mapping[str, PrincipalRow]
+    roles: Mapping[str | None, frozenset[Role]]
+    groups: Mapping[str | None, frozenset[str]]
+    scopes: Mapping[str | None, frozenset[Scope]]
+    lent: Mapping[str, tuple[Lending, ...]]
+    links: Mapping[tuple[str, str], LinkRow]
     linked: frozenset[tuple[str, str]]
+    _made: dict[tuple[str, str | None], Known] = field(default_factory=dict)
 
+    def known(self, principal: str, key: KeyRow | None = None) -> Known | None:
+        """The principal with this id, narrowed by the terms of the key it showed.
 
-def revision_of(connection: Connection) -> int:
-    """The number that grows with each change."""
-    return int(connection.execute(select(registry_revision.c.revision)).scalar_one())
+        Kept once made: those who ask, ask again.
+        """
+        place = (principal, key[0] if key else None)
+        known = self._made.get(place)
+        if known is None and (row := self.principals.get(principal)) is not None:
+            known = self._made[place] = self._make(row, key)
+        return known
 
-
-def taken_away(connection: Connection, since_us: int) -> TakenAway:
-    """What was taken away since then; those shut out, whenever that was."""
-    keys = select(api_keys.c.id).where(api_keys.c.revoked_us >= since_us)
-    shut = select(principals.c.id).where(principals.c.disabled)
-    lendings = select(delegations.c.id).where(delegations.c.ended_us >= since_us)
-    links = select(principal_links.c.issuer, principal_links.c.subject).where(
-        principal_links.c.ended_us >= since_us
-    )
-    sessions = select(principals.c.id, principals.c.sessions_from_us).where(
-        principals.c.sessions_from_us >= since_us
-    )
-    return TakenAway(
-        keys=frozenset(connection.execute(keys).scalars()),
-        principals=frozenset(connection.execute(shut).scalars()),
-        lendings=frozenset(connection.execute(lendings).scalars()),
-        links=frozenset((issuer, subject) for issuer, subject in connection.execute(links)),
-        sessions_from_us={row.id: row.sessions_from_us for row in connection.execute(sessions)},
-    )
-
-
-def load(connection: Connection, revision: int) -> Copy:
-    """Everything that may open something. Unknown roles are left out: they grant nothing."""
-    known = _principals(connection)
-    keys: dict[str, KeyEntry] = {}
-    columns = api_keys.c
-    wanted = select(
-        columns.id,
-        columns.principal,
-        columns.hash,
-        columns.expires_us,
-        columns.scopes,
-        columns.models,
-    ).where(columns.revoked_us.is_(None))
-    for name, principal, secret_hash, expires_us, scopes, models in connection.execute(wanted):
-        owner = known.get(principal)
-        if owner is not None:
-            who = owner.principal
-            # Built in full: `replace` costs three times as much, for tens of thousands of keys.
-            narrowed = Principal(
-                who.id,
-                who.roles,
-                who.groups,
-                who.owner,
-                name,
-                scopes=_scopes(scopes),
-                models=None if models is None else tuple(models.split()),
-                training_until_us=who.training_until_us,
-            )
-            entry = Known(narrowed, owner.lent, owner.sessions_from_us)
-            keys[name] = KeyEntry(secret_hash, expires_us, entry)
-    links = {
-        (row.issuer, row.subject): Link(row.principal, row.claims, row.as_of_us)
-        for row in connection.execute(
-            select(principal_links).where(principal_links.c.ended_us.is_(None))
+    def _make(self, row: PrincipalRow, key: KeyRow | None) -> Known:
+        name, owner, training_until_us, sessions_from_us, roles, groups = row
+        credential, scopes, models = (key[0], *key[4:]) if key else ("", None, None)
+        who = Principal(
+            name,
+            self.roles[roles],
+            self.groups[groups],
+            owner,
+            credential=credential,
+            scopes=self.scopes[scopes],
+            models=None if models is None else tuple(models.split()),
+            training_until_us=training_until_us,
         )
-    }
-    linked = frozenset((issuer, one.principal) for (issuer, _), one in links.items())
-    return Copy(revision, keys, known, links, linked)
+        return Known(who, self.lent.get(name, ()), sessions_from_us or 0)
 
-
-def _principals(connection: Connection) -> dict[str, Known]:
-    """All that are not shut out, nor owned by someone who is."""
-    roles = _words(connection, principal_roles, "role")
-    groups = _words(connection, principal_groups, "group_name")
-    columns = principals.c
-    wanted = select(
-        columns.id,
-        columns.owner,
-        columns.disabled,
-        columns.training_until_us,
-        columns.sessions_from_us,
-    )
-    rows = connection.execute(wanted).all()
-    shut = {row.id for row in rows if row.disabled}
-    same: dict[frozenset[str], frozenset[Role]] = {}  # few combinations, many principals
-    people: dict[str, Principal] = {}
-    begins: dict[str, int] = {}
-    for name, owner, disabled, training_until_us, sessions_from_us in rows:
-        if disabled or owner in shut:
-            continue
-        words = roles.get(name, _NONE)
-        held = same.get(words)
-        if held is None:
-            held = same[words] = frozenset(_ROLES[word] for word in words if word in _ROLES)
-        people[name] = Principal(
-            name, held, groups.get(name, _NONE), owner, training_until_us=training_until_us
-        )
-        begins[name] = sessions_from_us or 0
-    lent = _lendings(connection, people)
-    return {
-        name: Known(who, tuple(lent.get(name, ())), begins[name]) for name, who in people.items()
-    }
-
-
-def _lendings(
-    connection: Connection, people: Mapping[str, Principal]
-) -> Mapping[str, list[Lending]]:
-    found: dict[str, list[Lending]] = {}
-    for row in connection.execute(select(delegations).where(delegations.c.ended_us.is_(None))):
-        lender = people.get(row.principal)
-        if lender is not None and row.role in lender.roles:
-            lending = Lending(row.id, Role(row.role), row.principal, row.from_us, row.until_us)
-            found.setdefault(row.delegate, []).append(lending)
-    return found
-
-
-def _words(connection: Connection, table: Table, column: str) -> dict[str, frozenset[str]]:
-    """The words of each principal; equal sets are one object."""
-    found: dict[str, set[str]] = {}
-    for principal, value in connection.execute(select(table.c.principal, table.c[column])):
-        words = found.get(principal)
-        if words is None:
-            found[principal] = {value}
-        else:
-            words.add(value)
-    same: dict[frozenset[str], frozenset[str]] = {}
-    return {
-        principal: same.setdefault(one, one)
-        for principal, words in found.items()
-        for one in [frozenset(words)]
-    }
-
-
-def _scopes(words: str | None) -> frozenset[Scope]:
-    """Unknown words are left out: they grant nothing."""
-    if words is None:
-        return DEFAULT_SCOPES
-    return frozenset(Scope(word) for word in words.split() if word in _SCOPES)
+    def link(self, place: tuple[str, str]) -> Link | None:
+        """Whom the identity of this issuer and subject means."""
+        row = self.links.get(place)
+        return None if row is None else Link(*row[2:])

@@ -1,10 +1,10 @@
 """Principals as workers look them up: an in-memory copy of the registry, renewed when it changes.
 
-A lookup is one dictionary access and one HMAC. A thread-pool task compares `registry_revision`
-every half second. What was taken away is read first and counts at once, the whole copy follows
-(`registry_copy.py`), so a revoked key is refused within a second on every worker, however many
-principals there are. If the registry cannot be read for five seconds, nobody is let in: a copy that
-old may contain revoked keys.
+A lookup is a few dictionary accesses and one HMAC. A thread-pool task compares `registry_revision`
+every half second. What was taken away is read at once, also while a whole copy is being made
+(`registry_reading.py`), so a revoked key is refused within a second on every worker, however many
+principals there are and however often they change. If the registry cannot be read for five seconds,
+nobody is let in: a copy that old may contain revoked keys.
 """
 
 from __future__ import annotations
@@ -12,23 +12,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from sekisho.adapters import registry_copy
+from sekisho.adapters import registry_reading
 from sekisho.adapters.api_keys import key_id, matches
-from sekisho.adapters.registry_copy import NOTHING, Copy, KeyEntry, Known, Link, TakenAway
+from sekisho.adapters.registry_copy import NOTHING, Copy, KeyRow, Known, Link, TakenAway
 from sekisho.adapters.registry_schema import open_engine, prepare
 from sekisho.errors import DirectoryUnavailable, NotAuthenticated
 from sekisho.model.principal import Authentication, Principal, Role
 
 ISSUER_PREFIX = "oidc:"  # of what a token or sign-in is recorded as; no key id has a colon
 POLL_S = 0.5  # half of the second in which a revocation must be seen
+REST_S = 1.0  # the most between two copies while changes go on: they cost what a request needs too
 STALE_S = 5.0  # bridges a backup or a migration; longer, a revoked key might still be let in
-MARGIN_US = 60_000_000  # a change is dated before it is committed, by a clock beside ours
+MARGIN_US = 60_000_000  # a change is dated before it is committed, by a clock that may be set back
 
 _REFUSED = "This API key is not known, was revoked, or has expired. Ask an operator for one."
 
@@ -51,9 +53,11 @@ class SqlDirectory:
         self._now_us = now_us
         self._copy: Copy | None = None
         self._gone = NOTHING
-        self._looked_us = 0
-        self._turn = asyncio.Lock()
+        self._copied_us = 0
+        self._looking = asyncio.Lock()
+        self._copying: asyncio.Task[None] | None = None
         self._read_at_s = float("-inf")
+        self._rest_until_s = float("-inf")
         self._polling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -68,9 +72,10 @@ class SqlDirectory:
 
     async def close(self) -> None:
         """Stop renewing and let go of the file."""
-        if self._polling is not None:
-            self._polling.cancel()
-            await asyncio.gather(self._polling, return_exceptions=True)
+        for task in (self._polling, self._copying):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         self._engine.dispose()
 
     async def __aenter__(self) -> Self:
@@ -93,12 +98,12 @@ class SqlDirectory:
         copy, gone = self._fresh(), self._gone
         name = key_id(secret)
         key = copy.keys.get(name) if name is not None else None
-        same = matches(self._pepper, secret, key.hash if key else None)
+        same = matches(self._pepper, secret, key[2] if key else None)
         if name is None:
             _refuse("malformed")
         if key is None or not same or name in gone.keys:
             _refuse("unknown", name)
-        return self._of_key(key, name, "expired")
+        return self._of_key(copy, key, "expired")
 
     def by_id(self, principal: str, credential: str, how: Authentication) -> Principal:
         """A principal whose identity was proved elsewhere. Raises as `by_key`."""
@@ -127,47 +132,83 @@ class SqlDirectory:
                 _refuse("session_over", credential)
             return self.by_id(principal, credential, Authentication.SESSION)
         key = copy.keys.get(credential)
-        if key is None or credential in self._gone.keys or key.known.principal.id != principal:
+        if key is None or credential in self._gone.keys or key[1] != principal:
             _refuse("session_over", credential)
-        found = self._of_key(key, credential, "session_over")
+        found = self._of_key(copy, key, "session_over")
         return replace(found, authentication=Authentication.SESSION)
 
     def link(self, issuer: str, subject: str) -> Link | None:
         """Whom an identity elsewhere means. Raises DirectoryUnavailable."""
         place = (issuer, subject)
-        found = self._fresh().links.get(place)
+        found = self._fresh().link(place)
         return None if place in self._gone.links else found
 
     def _known(self, principal: str) -> Known | None:
-        known = self._fresh().principals.get(principal)
+        known = self._fresh().known(principal)
         return None if known is None or self._gone.shuts_out(known.principal) else known
 
-    def _of_key(self, key: KeyEntry, name: str, cause: str) -> Principal:
+    def _of_key(self, copy: Copy, key: KeyRow, cause: str) -> Principal:
         """Whom a key proves that was not revoked, if it has not expired and they are here."""
+        name, principal, _, expires_us, *_ = key
         now_us = self._now_us()
-        if key.expires_us is not None and key.expires_us <= now_us:
+        if expires_us is not None and expires_us <= now_us:
             _refuse(cause, name)
-        if self._gone.shuts_out(key.known.principal):
+        known = copy.known(principal, key)
+        if known is None or self._gone.shuts_out(known.principal):
             _refuse("unknown", name)
-        return key.known.at(now_us, self._gone)
+        return known.at(now_us, self._gone)
 
     async def refresh(self) -> None:
-        """Read the registry now if it changed. Keeps the last copy when it cannot be read.
+        """Read the registry now if it changed; whatever was committed before is then known.
 
-        One after the other, so that an older reading never replaces a newer one.
+        Keeps the last copy when it cannot be read. Who asks while a copy is being made waits for
+        that one, and for another only if it began too early. May be cancelled at any time.
         """
-        async with self._turn:
-            began_s = self._monotonic_s()
-            try:
-                looked_us = self._now_us()
-                gone = await asyncio.to_thread(self._look)
-                if gone is not None:
+        try:
+            revision = await self._look()
+        except SQLAlchemyError:
+            return  # lookups refuse once the copy is too old; /readyz and doctor tell why
+        early = self._copying is not None and not self._copying.done()
+        for _ in range(2 if early else 1):
+            if self._copy is None or self._copy.revision != revision:
+                await asyncio.shield(self._copy_again())
+
+    async def _look(self) -> int:
+        """Apply what was taken away since the copy; the revision that was looked at.
+
+        One after the other, so that an older look never replaces a newer one.
+        """
+        async with self._looking:
+            while True:
+                copy, began_s = self._copy, self._monotonic_s()
+                gone = await asyncio.to_thread(self._read_taken_away, copy)
+                if copy is not self._copy:
+                    continue  # a copy came meanwhile, which may be the newer of the two
+                if copy is not None and gone.revision == copy.revision:
+                    self._gone = NOTHING
+                    self._read_at_s = max(self._read_at_s, began_s)
+                else:
                     self._gone = gone
-                    self._copy = await asyncio.to_thread(self._read)
-                    self._gone, self._looked_us = NOTHING, looked_us
-            except SQLAlchemyError:
-                return  # lookups refuse once the copy is too old; /readyz and doctor tell why
-            self._read_at_s = began_s
+                return gone.revision
+
+    def _copy_again(self) -> asyncio.Task[None]:
+        """The one task that makes a whole copy, begun if there is none: none overtakes another."""
+        if self._copying is None or self._copying.done():
+            self._copying = asyncio.create_task(self._make_copy(), name="registry-copy")
+        return self._copying
+
+    async def _make_copy(self) -> None:
+        began_us, began_s = self._now_us(), self._monotonic_s()
+        try:
+            copy = await asyncio.to_thread(self._read)
+        except SQLAlchemyError:
+            return  # as in `refresh`
+        self._copy, self._copied_us = copy, began_us
+        self._read_at_s = max(self._read_at_s, began_s)
+        if self._gone.revision <= copy.revision:
+            self._gone = NOTHING  # else it is newer than the copy and goes on
+        now_s = self._monotonic_s()
+        self._rest_until_s = now_s + min(2 * (now_s - began_s), REST_S)
 
     @property
     def age_s(self) -> float:
@@ -185,19 +226,22 @@ class SqlDirectory:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
-            await self.refresh()
+            with suppress(SQLAlchemyError):  # as in `refresh`
+                revision = await self._look()
+                rested = self._monotonic_s() >= self._rest_until_s
+                if rested and (self._copy is None or self._copy.revision != revision):
+                    self._copy_again()  # without waiting: the next look must not come late
 
-    def _look(self) -> TakenAway | None:
-        """What was taken away since the copy was made, or None if nothing changed at all."""
+    def _read_taken_away(self, copy: Copy | None) -> TakenAway:
+        since_us = self._copied_us - MARGIN_US
         with self._engine.begin() as connection:
-            copy = self._copy
-            if copy is not None and registry_copy.revision_of(connection) == copy.revision:
-                return None
-            return registry_copy.taken_away(connection, self._looked_us - MARGIN_US)
+            if copy is not None and registry_reading.revision_of(connection) == copy.revision:
+                return TakenAway(copy.revision)
+            return registry_reading.taken_away(connection, since_us)
 
     def _read(self) -> Copy:
         with self._engine.begin() as connection:
-            return registry_copy.load(connection, registry_copy.revision_of(connection))
+            return registry_reading.load(connection, registry_reading.revision_of(connection))
 
 
 def _refuse(cause: str, credential: str = "") -> NoReturn:

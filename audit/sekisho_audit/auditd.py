@@ -25,6 +25,8 @@ from sekisho_audit.durable import make_directory
 from sekisho_audit.errors import Locked, Unusable
 from sekisho_audit.history import History
 from sekisho_audit.ledger import Ledger, Limits
+from sekisho_audit.log_desk import LogDesk
+from sekisho_audit.published import Published
 from sekisho_audit.server import Server
 from sekisho_audit.wire import Malformed, check_socket_path
 from sekisho_audit.writer import Writer, WriterLimits
@@ -56,6 +58,7 @@ class Options:
     disk_free_min_bytes: int
     parent_pid: int | None
     history: Path
+    tiles: Path
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
@@ -74,6 +77,9 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--history", type=Path, help="index of exchanges; default: <data_dir>/index/history.db"
     )
+    parser.add_argument(
+        "--tiles", type=Path, help="hashes of the tree; default: <data_dir>/index/tiles"
+    )
     found = parser.parse_args(argv)
     return Options(
         ledger=found.ledger,
@@ -85,6 +91,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         disk_free_min_bytes=found.disk_free_min_bytes,
         parent_pid=found.parent_pid,
         history=found.history or found.ledger.parent / "index" / "history.db",
+        tiles=found.tiles or found.ledger.parent / "index" / "tiles",
     )
 
 
@@ -102,7 +109,8 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
         loop.call_soon_threadsafe(over.set_result, why)
 
     history = History(options.history, ledger)
-    server = Server(ledger, session_grace_s=options.session_grace_s, history=history)
+    log = LogDesk(Published(options.tiles, ledger.directory, lambda: ledger.signed))
+    server = Server(ledger, session_grace_s=options.session_grace_s, history=history, log=log)
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)
     server.start(writer)
@@ -115,6 +123,7 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     # The mask is of the whole process: no thread may make a folder while it is narrowed.
     writer.start()
     history.start()
+    log.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, writer.stop)
     watch = None
@@ -127,6 +136,7 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     listening.close()
     history.stop()
     await asyncio.to_thread(history.join, _FAREWELL_S)
+    await log.stop()
     server.close()
     if watch is not None:
         watch.cancel()

@@ -38,7 +38,8 @@ def check_name(name: str) -> str:
     return name
 
 
-def _from_base64(text: str) -> bytes:
+def from_base64(text: str) -> bytes:
+    """Bytes of standard base64 in its one form. Raises BadNote."""
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -48,7 +49,8 @@ def _from_base64(text: str) -> bytes:
     return raw
 
 
-def _to_base64(raw: bytes) -> str:
+def to_base64(raw: bytes) -> str:
+    """Standard base64, as notes and proofs write it."""
     return base64.b64encode(raw).decode()
 
 
@@ -62,7 +64,7 @@ class Checkpoint:
 
     def body(self) -> str:
         """The C2SP text of the checkpoint."""
-        return f"{self.origin}\n{self.size}\n{_to_base64(self.root)}\n"
+        return f"{self.origin}\n{self.size}\n{to_base64(self.root)}\n"
 
     @classmethod
     def parse(cls, body: str) -> Checkpoint:
@@ -72,7 +74,7 @@ class Checkpoint:
             raise BadNote("a checkpoint has three lines or more, none empty")
         if not _SIZE.fullmatch(lines[1]):
             raise BadNote("the size is not a plain decimal number")
-        root = _from_base64(lines[2])
+        root = from_base64(lines[2])
         if len(root) != HASH_BYTES:
             raise BadNote("the root is not 32 bytes")
         return cls(check_name(lines[0]), int(lines[1]), root)
@@ -93,7 +95,7 @@ class VerifierKey:
 
     def line(self) -> str:
         """The C2SP verifier key."""
-        return f"{self.name}+{self.key_id.hex()}+{_to_base64(_ED25519 + self.public)}"
+        return f"{self.name}+{self.key_id.hex()}+{to_base64(_ED25519 + self.public)}"
 
     @classmethod
     def parse(cls, line: str) -> VerifierKey:
@@ -101,7 +103,7 @@ class VerifierKey:
         parts = line.split("+", 2)
         if len(parts) != 3:  # noqa: PLR2004 - name, id, key
             raise BadNote("a verifier key is `name+key id+base64`")
-        raw = _from_base64(parts[2])
+        raw = from_base64(parts[2])
         if len(raw) != 1 + HASH_BYTES or raw[:1] != _ED25519:
             raise BadNote("not an Ed25519 verifier key")
         key = cls(check_name(parts[0]), raw[1:])
@@ -121,7 +123,7 @@ class Signer:
         """The signed note of a checkpoint."""
         body = checkpoint.body()
         signature = self._private.sign(body.encode())
-        line = f"{_DASH}{self.key.name} {_to_base64(self.key.key_id + signature)}\n"
+        line = f"{_DASH}{self.key.name} {to_base64(self.key.key_id + signature)}\n"
         return f"{body}\n{line}".encode()
 
 
@@ -142,7 +144,7 @@ def _split_note(raw: bytes) -> tuple[str, list[tuple[str, bytes]]]:
         name, blank, encoded = line.removeprefix(_DASH).partition(" ")
         if not line.startswith(_DASH) or not blank:
             raise BadNote("a signature line is malformed")
-        blob = _from_base64(encoded)
+        blob = from_base64(encoded)
         if len(blob) <= _KEY_ID_BYTES:
             raise BadNote("a signature line is too short")
         signatures.append((check_name(name), blob))

@@ -301,6 +301,12 @@ TYPES: Mapping[str, EventType] = {
         {"hold": _text},
         actor=True,
     ),
+    "log.read": EventType(
+        "`actor` was given entries of the published log: `count` of them from `first` on.",
+        {"first": _number, "count": _number},
+        exchange=False,
+        actor=True,
+    ),
     "credential.refused": EventType(
         "Somebody was not let in; the payload `source` is the address, `count` how often since "
         "the last record of it.",

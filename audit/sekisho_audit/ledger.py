@@ -95,7 +95,7 @@ class Ledger:
         self._events = SegmentWriter(directory, EVENTS, segment_bytes=limits.segment_bytes)
         self._payloads = SegmentWriter(directory, PAYLOADS, segment_bytes=limits.segment_bytes)
         self._holds = OpenHolds(state.book, state.hold_payloads, keyring)
-        self._signed: Checkpoint | None = None
+        self.signed: tuple[Checkpoint, bytes] | None = None  # with its note; from any thread
         self.poisoned: str | None = None
 
     # -- opening and closing
@@ -385,14 +385,14 @@ class Ledger:
         """Sign size and root and publish them, if they changed. Raises Poisoned."""
         self._check_alive()
         now = Checkpoint(self.origin, self.size, self.root())
-        if now == self._signed:
+        if self.signed is not None and now == self.signed[0]:
             return None
         note = self._signer.sign(now)
         try:
             replace_file(self.directory / "checkpoint", note)
         except OSError as error:
             raise self._poison(error) from error
-        self._signed = now
+        self.signed = (now, note)
         return note
 
     def exchange_keys(self, principal: str, exchange: str) -> tuple[bytes, bytes]:

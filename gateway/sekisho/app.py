@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from sekisho import __version__
 from sekisho.errors import BadRequest, InternalFault, NotFound, SekishoError
 from sekisho.telemetry import Metrics
-from sekisho.web import approvals, exchanges, health, pages
+from sekisho.web import approvals, audit, exchanges, health, pages
 from sekisho.web import sign_in as sign_in_routes
 from sekisho.web.answering import ASGIApp
 from sekisho.web.health import Check
@@ -50,7 +50,7 @@ def create_app(
     app.state.checks = checks
     app.state.metrics = metrics
     app.state.sign_in = sign_in
-    for router in (approvals.router, exchanges.router, sign_in_routes.me_router):
+    for router in (approvals.router, exchanges.router, audit.router, sign_in_routes.me_router):
         app.include_router(router, responses=errors())
     for router in (health.router, pages.router, sign_in_routes.router):
         app.include_router(router)

@@ -211,6 +211,24 @@ class Ledger(Protocol):
         ...
 
 
+class Log(Protocol):
+    """The ledger as outsiders may follow it: signed checkpoints, tiles, proofs."""
+
+    async def file(self, path: str) -> bytes:
+        """What C2SP tlog-tiles serves under this path: `checkpoint`, `tile/0/000`.
+
+        Raises NotFound for what is not there (yet), LedgerUnavailable.
+        """
+        ...
+
+    async def proofs(self, indices: Sequence[int]) -> Sequence[str]:
+        """C2SP tlog-proofs of events, all under one checkpoint.
+
+        Raises NotFound for what is not under a checkpoint yet, LedgerUnavailable.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """Whose hold a join pointer names. `mine`: file it. `joined`: it is filed, wait for it.

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sekisho_audit import connection
 from sekisho_audit import server as module
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.server import Server
@@ -101,7 +102,7 @@ async def test_unfinished_messages_are_bounded_together(
 
 async def test_pages_of_holds_are_bounded(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page ends before it gets too large and says that there is more; no hold is left out."""
-    monkeypatch.setattr(module, "HOLDS_PAGE_BYTES", 2_500)
+    monkeypatch.setattr(connection, "HOLDS_PAGE_BYTES", 2_500)
     after, seen, pages = "", [], 0
     while True:
         [answer] = await ask(path, {"op": "open_holds", "after": after})
@@ -157,7 +158,7 @@ def test_a_page_has_no_more_holds_than_a_message_has_blobs(tmp_path: Path) -> No
         ledger.append_batch(HeldExchange().filing())
     sizes, after, more = [], "", True
     while more:
-        page, more = module._page(ledger, after)
+        page, more = connection._page(ledger, after)
         sizes.append(len(page))
         after = page[-1].hold
     assert sizes == [BLOBS_MAX, BLOBS_MAX, 1]
@@ -166,11 +167,11 @@ def test_a_page_has_no_more_holds_than_a_message_has_blobs(tmp_path: Path) -> No
 
 def test_page_always_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hold larger than a page still comes, alone."""
-    monkeypatch.setattr(module, "HOLDS_PAGE_BYTES", 10)
+    monkeypatch.setattr(connection, "HOLDS_PAGE_BYTES", 10)
     ledger: Ledger = open_ledger(tmp_path)
     for _ in range(2):
         ledger.append_batch(HeldExchange().filing())
-    page, more = module._page(ledger, "")
+    page, more = connection._page(ledger, "")
     assert (len(page), more) == (1, True)
     ledger.close()
 

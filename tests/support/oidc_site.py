@@ -170,7 +170,12 @@ async def oidc_site(
         )
         refusals = Refusals(ledger, 1000, lambda _: None, key_id=key_id, counted=lambda _: None)
         site.app.state.services = Services(
-            cast("Any", None), ledger, directory, Entrance(reader, refusals), HoldLimits()
+            cast("Any", None),
+            ledger,
+            cast("Any", None),
+            directory,
+            Entrance(reader, refusals),
+            HoldLimits(),
         )
         site.app.state.sign_in = sign_in.SignIn(
             directory=directory,

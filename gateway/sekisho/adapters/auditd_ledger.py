@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sekisho.errors import LedgerRefused, LedgerUnavailable
+from sekisho.errors import LedgerRefused, LedgerUnavailable, NotFound
 from sekisho.model.ids import uuid7
 from sekisho.ports import ExchangeKeys, ExchangePage, LedgerHold, Used
 from sekisho_audit.events import Appended, Event
@@ -84,7 +84,7 @@ class _Wire(asyncio.Protocol):
 
 
 class AuditdLedger:
-    """Implements `sekisho.ports.Ledger`. Used from one event loop."""
+    """Implements `sekisho.ports.Ledger` and `Log`. Used from one event loop."""
 
     def __init__(
         self,
@@ -214,6 +214,23 @@ class AuditdLedger:
         found: Mapping[str, Any] | None = reply["exchange"]
         how_far = {"indexed": reply["indexed"], "size": reply["size"]}
         return None if found is None else {**found, **how_far}
+
+    async def file(self, path: str) -> bytes:
+        """See the port `Log`."""
+        try:
+            _, [found] = await self._ask({"op": "log", "path": path})
+        except LedgerRefused as error:
+            raise _not_there(error) from error
+        return found
+
+    async def proofs(self, indices: Sequence[int]) -> Sequence[str]:
+        """See the port `Log`."""
+        try:
+            reply, _ = await self._ask({"op": "proofs", "indices": list(indices)})
+        except LedgerRefused as error:
+            raise _not_there(error) from error
+        found: Sequence[str] = reply["proofs"]
+        return found
 
     async def status(self) -> Mapping[str, Any]:
         """Auditd's own figures: size, root, boot, queue, sessions, free disk. For operators."""
@@ -366,3 +383,7 @@ class AuditdLedger:
         for waiting in self._waiting.values():
             waiting.resent = True
             self._send(waiting.frame)
+
+
+def _not_there(error: LedgerRefused) -> Exception:
+    return NotFound(str(error)) if error.code == "no_tile" else error

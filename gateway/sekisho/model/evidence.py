@@ -240,3 +240,15 @@ def read(
         actor=actor,
         data={"purpose": purpose, "part": part, **named},
     )
+
+
+def log_read(actor: str, first: int, count: int) -> Event:
+    """`actor` was given so many entries of the ledger from the `first` on."""
+    return Event(
+        id=uuid7(),
+        type="log.read",
+        exchange=None,
+        principal=None,
+        actor=actor,
+        data={"first": first, "count": count},
+    )

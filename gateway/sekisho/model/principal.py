@@ -25,13 +25,15 @@ class Role(StrEnum):
 class Scope(StrEnum):
     """What a credential may be used for. A scope takes away; it never gives what a role does not.
 
-    `ask` models, `review` holds, `self` for one's own history, `admin` for what operators do, and
-    `scim` for a directory that provisions principals: that one has to be given by name.
+    `ask` models, `review` holds, `self` for one's own history, `audit` for the ledger, `admin` for
+    what operators do, and `scim` for a directory that provisions principals: that one has to be
+    given by name.
     """
 
     ASK = "ask"
     REVIEW = "review"
     SELF = "self"
+    AUDIT = "audit"
     ADMIN = "admin"
     SCIM = "scim"
 

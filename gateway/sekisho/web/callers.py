@@ -34,7 +34,7 @@ class ProblemRoute(APIRoute):
                 status, headers, body = problem(error, exchange=error.exchange)
                 plain = {name.decode(): value.decode("latin-1") for name, value in headers}
                 return Response(body, status, plain)
-            response.headers["cache-control"] = "no-store"
+            response.headers.setdefault("cache-control", "no-store")
             return response
 
         return handle

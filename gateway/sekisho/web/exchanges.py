@@ -62,7 +62,7 @@ async def list_exchanges(
 async def show_exchange(exchange_id: str, parts: Parts, principal: Caller) -> ExchangeDetail:
     """One of one's own exchanges with everything known of it but its content."""
     needs(principal, Scope.SELF)
-    return shown(await _find(parts.ledger, principal, exchange_id))
+    return shown(await find_exchange(parts.ledger, principal, exchange_id))
 
 
 @router.post(
@@ -83,7 +83,7 @@ async def appeal_exchange(
         depth_max=BODY_DEPTH_MAX,
     )
     ledger = parts.ledger
-    found = await _find(ledger, principal, exchange_id)
+    found = await find_exchange(ledger, principal, exchange_id)
     keys = await ledger.exchange_keys(principal.id, exchange_id)
     event = evidence.appealed(exchange_id, principal.id, principal.id, said.reason, keys.commit)
     for line in found["appeals"]:
@@ -101,7 +101,10 @@ async def appeal_exchange(
     return appeal(exchange_id, {"id": event.id, "by": principal.id, "receipt": receipt})
 
 
-async def _find(ledger: Ledger, principal: Principal, exchange_id: str) -> Mapping[str, Any]:
+async def find_exchange(
+    ledger: Ledger, principal: Principal, exchange_id: str
+) -> Mapping[str, Any]:
+    """One of the principal's own exchanges. Raises NotFound, LedgerUnavailable."""
     known = _EXCHANGE.match(exchange_id) is not None
     found = await ledger.exchange(principal.id, exchange_id) if known else None
     if found is None:

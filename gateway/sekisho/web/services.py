@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sekisho.model.hold import HoldLimits
-from sekisho.ports import Directory, HoldStore, Ledger
+from sekisho.ports import Directory, HoldStore, Ledger, Log
 from sekisho.web.entrance import Entrance
 
 
@@ -15,6 +15,7 @@ class Services:
 
     holds: HoldStore
     ledger: Ledger
+    log: Log
     directory: Directory
     entrance: Entrance
     hold_limits: HoldLimits

@@ -84,7 +84,7 @@ def build(settings: Settings) -> Worker:
     url = settings.public_url
     waiting = Waiting(holds, ledger, clock, limits=limits, public_url=url, launch=sweep.start)
     checks = every_check(auditd, holds, people.keys, engine, unsettled)
-    services = Services(holds, ledger, people.directory, people.entrance, limits)
+    services = Services(holds, ledger, auditd, people.directory, people.entrance, limits)
     rest = create_app(services, people.sign_in, people.scim, checks, metrics)
     app = DataPath(
         pipeline,

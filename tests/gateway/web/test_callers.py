@@ -40,7 +40,9 @@ async def ask(path: str, key: str = "", book: Notebook | None = None) -> httpx.R
     app.include_router(router)
     nothing: Any = None
     directory = StaticDirectory({"k1": STAFF})
-    app.state.services = Services(nothing, nothing, directory, entrance(book), HoldLimits())
+    app.state.services = Services(
+        nothing, nothing, nothing, directory, entrance(book), HoldLimits()
+    )
     headers = {"authorization": f"Bearer {key}"} if key else {}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:

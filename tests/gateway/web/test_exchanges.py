@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -18,7 +18,7 @@ from sekisho.model import evidence
 from sekisho.model.decision import Effect, Obligations
 from sekisho.model.ids import uuid7
 from sekisho.model.principal import Principal, Scope
-from sekisho.ports import Ledger
+from sekisho.ports import Ledger, Log
 from sekisho.web import bodies as module
 from sekisho.web.callers import now_us
 from sekisho.web.exchanges import APPEALS_MAX, BODY_BYTES_MAX, router
@@ -77,7 +77,9 @@ async def served(desk: Desk, ledger: Ledger, clock: Callable[[], int]) -> AsyncI
     app.include_router(router)
     app.dependency_overrides[now_us] = clock
     doors = entrance(ledger)
-    app.state.services = Services(desk.store, ledger, StaticDirectory(PEOPLE), doors, desk.limits)
+    app.state.services = Services(
+        desk.store, ledger, cast("Log", None), StaticDirectory(PEOPLE), doors, desk.limits
+    )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         yield Client(http)

@@ -128,6 +128,7 @@ async def site(valkey: Valkey, ledger: MemoryLedger) -> AsyncIterator[Site]:
         app.state.services = Services(
             holds=None,  # type: ignore[arg-type]
             ledger=ledger,
+            log=None,  # type: ignore[arg-type]
             directory=one.directory,
             entrance=Entrance(reader, refusals),
             hold_limits=HoldLimits(),

@@ -1,0 +1,148 @@
+"""What monitors and receipts are shown: a signed checkpoint, and tiles and proofs under it.
+
+Everything here belongs to one checkpoint, the last one whose events all have their hashes on the
+disk. Whatever is told is first led to the root of that checkpoint; what does not lead there is not
+told, the files are thrown away and built anew. So a disk that lies makes us late, not wrong.
+
+Used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from sekisho_audit.checkpoint import Checkpoint
+from sekisho_audit.errors import Refused
+from sekisho_audit.level_files import Damaged, LevelFiles, remove
+from sekisho_audit.proof import Proof
+from sekisho_audit.scan import BrokenSegment
+from sekisho_audit.tiles import WIDTH, NoTile, TilePath, Tree, tile_root
+from sekisho_audit.tree import HASH_BYTES, BadProof, verify_inclusion
+
+STEP_EVENTS = 2_000  # some milliseconds of a thread beside the writer's
+_LENGTH = struct.Struct(">H")
+_BUILDING = "the tiles of the ledger are being built; try again in a second"
+
+Signed = tuple[Checkpoint, bytes]
+
+
+class Published:
+    """The ledger as others may follow it. `signed` tells its last checkpoint with the note."""
+
+    def __init__(self, directory: Path, ledger: Path, signed: Callable[[], Signed | None]) -> None:
+        self._directory = directory
+        self._ledger = ledger
+        self._signed = signed
+        self._files: LevelFiles | None = None
+        self._tree: Tree | None = None
+        self._shown: Signed | None = None
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self._files is not None:
+            self._files.close()
+        self._files = self._tree = self._shown = None
+
+    def follow(self) -> bool:
+        """Come a step nearer to the last checkpoint, and show it when it is reached.
+
+        False if there is nothing to do. Raises OSError, BrokenSegment.
+        """
+        signed = self._signed()
+        if signed is None or signed == self._shown:
+            return False
+        try:
+            if self._opened().advance(signed[0].size, STEP_EVENTS):
+                return True
+            self._show(signed)
+        except (Damaged, NoTile):
+            self._rebuild()
+            return True
+        return False
+
+    def _show(self, signed: Signed) -> None:
+        if Tree(self._opened()).root(signed[0].size) != signed[0].root:
+            raise Damaged("the hashes do not lead to the signed root")
+        self._shown = signed
+
+    def _opened(self) -> LevelFiles:
+        if self._files is None:
+            self._files = LevelFiles(self._directory, self._ledger)
+            self._tree = Tree(self._files)
+        return self._files
+
+    def _rebuild(self) -> None:
+        self.close()
+        remove(self._directory)
+
+    # -- what is told
+
+    @property
+    def checkpoint(self) -> bytes:
+        """The signed note. Raises Refused (`busy`) while there is none to show."""
+        return self._ready()[0][1]
+
+    def tile(self, path: TilePath) -> bytes:
+        """Hashes of a tile, or a bundle of entries. Raises NoTile, Refused (`busy`)."""
+        (checkpoint, _), files = self._ready()
+        level = path.level or 0
+        width = (checkpoint.size >> (8 * level)) - path.index * WIDTH
+        if path.width > width:
+            raise NoTile("the ledger has no such tile yet")
+        try:
+            hashes = files.hashes(level, path.index * WIDTH, min(width, WIDTH))
+            self._check(checkpoint, files, level, path.index, hashes)
+            if path.level is None:
+                return self._entries(files, path, hashes)
+        except (Damaged, NoTile, BrokenSegment) as error:
+            raise self._failed() from error
+        return hashes[: path.width * HASH_BYTES]
+
+    def _check(
+        self, checkpoint: Checkpoint, files: LevelFiles, level: int, index: int, hashes: bytes
+    ) -> None:
+        """Lead a tile, as wide as it is by now, to the signed root; raises Damaged."""
+        while len(hashes) == WIDTH * HASH_BYTES:
+            root, above = tile_root(hashes), index // WIDTH
+            level += 1
+            width = min(WIDTH, (checkpoint.size >> (8 * level)) - above * WIDTH)
+            hashes = files.hashes(level, above * WIDTH, width)
+            place = index % WIDTH * HASH_BYTES
+            if hashes[place : place + HASH_BYTES] != root:
+                raise Damaged("a tile does not lead to the one above")
+            index = above
+        if Tree(files).root(checkpoint.size) != checkpoint.root:
+            raise Damaged("the hashes do not lead to the signed root")
+
+    def _entries(self, files: LevelFiles, path: TilePath, hashes: bytes) -> bytes:
+        events = files.events(path.index * WIDTH, path.width)
+        if b"".join(one.digest for one in events) != hashes[: path.width * HASH_BYTES]:
+            raise Damaged("an event has not the hash that is in the tile")
+        return b"".join(_LENGTH.pack(len(one.body)) + one.body for one in events)
+
+    def proof(self, index: int) -> Proof:
+        """An event with the proof that it is under the checkpoint shown.
+
+        Raises NoTile if it is not yet, Refused (`busy`).
+        """
+        (checkpoint, note), files = self._ready()
+        if not 0 <= index < checkpoint.size or self._tree is None:
+            raise NoTile("the event is behind the checkpoint shown; try again in a second")
+        try:
+            [event] = files.events(index, 1)
+            path = self._tree.inclusion(index, checkpoint.size)
+            verify_inclusion(event.digest, index, checkpoint.size, path, checkpoint.root)
+        except (Damaged, NoTile, BrokenSegment, BadProof) as error:
+            raise self._failed() from error
+        return Proof(event.body, index, path, note)
+
+    def _ready(self) -> tuple[Signed, LevelFiles]:
+        if self._shown is None or self._files is None:
+            raise Refused("busy", _BUILDING)
+        return self._shown, self._files
+
+    def _failed(self) -> Refused:
+        self._rebuild()
+        return Refused("busy", _BUILDING)

@@ -1,0 +1,125 @@
+"""`/v1/audit`: the ledger for those who check it, and the proofs of one's own exchanges.
+
+`/v1/audit/log/` serves the paths of C2SP tlog-tiles, so that any monitor of transparency logs can
+follow the ledger: a signed checkpoint, hash tiles, bundles of entries. Entries name people by
+pseudonyms and hold no content, but who asked when and what became of it is nobody else's to see:
+all of it needs the role auditor, and each bundle that was given out is recorded first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, Field
+
+from sekisho.errors import Forbidden, NotFound
+from sekisho.model import evidence
+from sekisho.model.principal import Principal, Role, Scope
+from sekisho.web.callers import Caller, Parts, ProblemRoute, needs
+from sekisho.web.exchanges import find_exchange
+
+# A tile never changes, a checkpoint does at any moment; neither is for a shared cache.
+TILE_CACHE = "private, max-age=86400, immutable"
+CHECKPOINT_CACHE = "private, no-cache"
+_BUNDLE = re.compile(r"entries/(?P<index>(?:x[0-9]{3}/)*[0-9]{3})(?:\.p/(?P<width>[0-9]{1,3}))?")
+_WIDTH = 256  # of a whole bundle, as C2SP tlog-tiles has it
+
+
+router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=ProblemRoute)
+
+
+class ProofOut(BaseModel):
+    """One event of an exchange, proved to be in the ledger."""
+
+    event: str = Field(description="What the event is: received, intent, outcome or appeal.")
+    index: int
+    leaf: str = Field(description="The hash of the event's bytes, hexadecimal.")
+    proof: str = Field(
+        description="A C2SP tlog-proof with the event's bytes as extra data. Save it to a file; "
+        "`sekisho-audit verify FILE --key VKEY` checks it without network."
+    )
+
+
+class ReceiptOut(BaseModel):
+    """All receipts of an exchange."""
+
+    object: Literal["exchange.receipt"] = "exchange.receipt"
+    exchange: str
+    origin: str = Field(description="The name of the ledger, which its public key has too.")
+    proofs: list[ProofOut]
+    pending: int = Field(
+        description="Events too new to be under a signed checkpoint; ask again in a second."
+    )
+
+
+@router.get(
+    "/log/checkpoint", response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+)
+async def show_checkpoint(parts: Parts, principal: Caller) -> Response:
+    """The ledger's last signed checkpoint, a C2SP signed note."""
+    _needs_auditor(principal)
+    note = await parts.log.file("checkpoint")
+    headers = {"cache-control": CHECKPOINT_CACHE}
+    return Response(note, media_type="text/plain; charset=utf-8", headers=headers)
+
+
+@router.get(
+    "/log/tile/{path:path}",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}}},
+)
+async def show_tile(
+    path: Annotated[str, Path(max_length=64)], parts: Parts, principal: Caller
+) -> Response:
+    """A tile of hashes (`0/x001/234`, `1/000.p/17`) or a bundle of entries (`entries/000`)."""
+    _needs_auditor(principal)
+    found = await parts.log.file(f"tile/{path}")
+    bundle = _BUNDLE.fullmatch(path)
+    if bundle is not None:
+        first = int(bundle["index"].replace("/", "").replace("x", "")) * _WIDTH
+        read = evidence.log_read(principal.id, first, int(bundle["width"] or _WIDTH))
+        await parts.ledger.append([read])
+    headers = {"cache-control": TILE_CACHE}
+    return Response(found, media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/receipts/{exchange_id}")
+async def show_receipts(exchange_id: str, parts: Parts, principal: Caller) -> ReceiptOut:
+    """Proofs that the events of one's own exchange are in the ledger, to keep and check offline."""
+    needs(principal, Scope.SELF)
+    found = await find_exchange(parts.ledger, principal, exchange_id)
+    proofs: list[ProofOut] = []
+    pending = 0
+    for event, receipt in _receipts(found):
+        try:
+            [proof] = await parts.log.proofs([receipt["index"]])
+        except NotFound:
+            pending += 1
+            continue
+        proofs.append(
+            ProofOut(event=event, index=receipt["index"], leaf=receipt["leaf"], proof=proof)
+        )
+    return ReceiptOut(
+        exchange=exchange_id, origin=parts.ledger.origin, proofs=proofs, pending=pending
+    )
+
+
+def _receipts(found: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if found["received"] is not None:
+        yield "received", found["received"]["receipt"]
+    for send in found["sends"]:
+        yield "intent", send["receipt"]
+        if send["outcome"] is not None:
+            yield "outcome", send["outcome"]["receipt"]
+    for appeal in found["appeals"]:
+        yield "appeal", appeal["receipt"]
+
+
+def _needs_auditor(principal: Principal) -> None:
+    needs(principal, Scope.AUDIT)
+    if Role.AUDITOR not in principal.roles:
+        message = "The log is for auditors. Ask an operator for the role, or for a key that has it."
+        raise Forbidden(message, code="role_missing")

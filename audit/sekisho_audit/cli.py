@@ -1,6 +1,8 @@
 """`sekisho-audit`: verify a ledger, show what is in it. Reads only, needs no network and no keys.
 
-sekisho-audit verify DIR [--key VKEY] [--pinned CHECKPOINT] [--json]
+sekisho-audit verify DIR [--key VKEY] [--pinned CHECKPOINT] [--receipt RECEIPT] [--json]
+sekisho-audit verify FILE --key VKEY [--receipt RECEIPT] [--json]
+sekisho-audit prove DIR (--index N | --exchange ID) [--out FOLDER]
 sekisho-audit show DIR [--exchange ID] [--type T] [--last N] [--json]
 """
 
@@ -10,15 +12,20 @@ import argparse
 import json
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.checkpoint import NOTE_BYTES_MAX, BadNote, VerifierKey
+from sekisho_audit.proof import Proof
+from sekisho_audit.prove import NotProvable, prove
+from sekisho_audit.receipt import BadReceipt, Receipt
+from sekisho_audit.report import Report, Verdict
 from sekisho_audit.scan import EVENTS, BrokenSegment, frames, segments
-from sekisho_audit.verify import Report, Verdict, find_ledger, verify
+from sekisho_audit.verify import find_ledger, verify
+from sekisho_audit.verify_proof import verify_file
 
 _HEADLINES = {
     Verdict.SOUND: "SOUND: this ledger is what was signed, and within its rules.",
@@ -26,15 +33,34 @@ _HEADLINES = {
     Verdict.CANNOT_TELL: "CANNOT TELL: nothing can be said about this ledger.",
 }
 
+_OF_PROOFS = {
+    Verdict.SOUND: "SOUND: the ledger's key signed a tree with exactly these events in it.",
+    Verdict.TAMPERED: "TAMPERED: this file does not prove what it claims.",
+    Verdict.CANNOT_TELL: "CANNOT TELL: nothing can be said about this file.",
+}
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sekisho-audit", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("verify", help="is the ledger what was signed?")
-    check.add_argument("directory", type=Path, help="the ledger, or the data directory around it")
+    check.add_argument(
+        "path",
+        type=Path,
+        help="the ledger, or the data directory around it, or a file of proofs or receipts",
+    )
     check.add_argument("--key", help="the ledger's public key: a file or the line itself")
     check.add_argument("--pinned", type=Path, help="a checkpoint you kept from earlier")
+    check.add_argument(
+        "--receipt", help="what came with an answer as x-sekisho-receipt: the value or a file"
+    )
     check.add_argument("--json", action="store_true", help="for machines")
+    prove = commands.add_parser("prove", help="proofs of events for somebody without the ledger")
+    prove.add_argument("directory", type=Path, help="the ledger, or the data directory around it")
+    which = prove.add_mutually_exclusive_group(required=True)
+    which.add_argument("--index", type=int, help="the event with this number")
+    which.add_argument("--exchange", help="all events of this exchange")
+    prove.add_argument("--out", type=Path, help="a folder; one file for each event")
     show = commands.add_parser("show", help="print events; content is sealed and not shown")
     show.add_argument("directory", type=Path, help="the ledger, or the data directory around it")
     show.add_argument("--exchange", help="only this exchange")
@@ -63,13 +89,17 @@ def _progress(size: int) -> None:
     sys.stderr.flush()
 
 
-def _print_report(report: Report, out: TextIO) -> None:
-    out.write(_HEADLINES[report.verdict] + "\n")
-    if report.origin:
+def _print_proofs(report: Report, out: TextIO) -> None:
+    out.write(_OF_PROOFS[report.verdict] + "\n")
+    if report.size:
         out.write(f"\nLedger      {report.origin}\n")
-        out.write(f"Events      {report.size:,}, of which {report.signed_size:,} are signed\n")
-        out.write(f"Root hash   {report.root}\n")
-        out.write(f"Content     {report.payloads:,} sealed payloads, all hashes recomputed\n")
+        events = ", ".join(f"{kind} ({count})" for kind, count in report.types.items())
+        out.write(f"Proved      {_plain(events)}\n")
+        out.write(f"Signed at   {report.signed_size:,} events\n")
+    _print_findings(report, out)
+
+
+def _print_findings(report: Report, out: TextIO) -> None:
     for title, found in (("What is wrong", report.faults), ("Why", report.doubts)):
         if found:
             out.write(f"\n{title}:\n")
@@ -79,22 +109,85 @@ def _print_report(report: Report, out: TextIO) -> None:
         out.writelines(f"  - {note}\n" for note in report.notes)
 
 
+def _print_report(report: Report, out: TextIO) -> None:
+    out.write(_HEADLINES[report.verdict] + "\n")
+    if report.origin:
+        out.write(f"\nLedger      {report.origin}\n")
+        out.write(f"Events      {report.size:,}, of which {report.signed_size:,} are signed\n")
+        out.write(f"Root hash   {report.root}\n")
+        out.write(f"Content     {report.payloads:,} sealed payloads, all hashes recomputed\n")
+    _print_findings(report, out)
+
+
+def _read_receipt(text: str | None) -> Receipt | None:
+    if text is None:
+        return None
+    if "index=" not in text:
+        text = Path(text).read_text(encoding="utf-8")
+    return Receipt.parse(text)
+
+
 def _verify(arguments: argparse.Namespace) -> int:
     try:
         key = _read_key(arguments.key)
         pinned = arguments.pinned.read_bytes() if arguments.pinned else None
-    except (OSError, UnicodeDecodeError, BadNote) as error:
+        receipt = _read_receipt(arguments.receipt)
+    except (OSError, UnicodeDecodeError, BadNote, BadReceipt) as error:
         sys.stderr.write(f"sekisho-audit: {error}\n")
         return int(Verdict.CANNOT_TELL)
+    if arguments.path.is_file():
+        if pinned is not None:
+            sys.stderr.write("sekisho-audit: --pinned is for a ledger, not for a file of proofs\n")
+            return int(Verdict.CANNOT_TELL)
+        report = verify_file(arguments.path, key=key, receipt=receipt)
+        _print(report, arguments, _print_proofs)
+        return int(report.verdict)
     options: dict[str, Any] = {"progress": _progress} if sys.stderr.isatty() else {}
-    report = verify(arguments.directory, key=key, pinned=pinned, **options)
+    report = verify(arguments.path, key=key, pinned=pinned, receipt=receipt, **options)
     if options:
         sys.stderr.write("\r\033[K")
+    _print(report, arguments, _print_report)
+    return int(report.verdict)
+
+
+def _print(
+    report: Report, arguments: argparse.Namespace, plainly: Callable[[Report, TextIO], None]
+) -> None:
     if arguments.json:
         sys.stdout.write(json.dumps(report.as_dict(), indent=2) + "\n")
     else:
-        _print_report(report, sys.stdout)
-    return int(report.verdict)
+        plainly(report, sys.stdout)
+
+
+def _prove(arguments: argparse.Namespace) -> int:
+    ledger = find_ledger(arguments.directory)
+    if ledger is None:
+        sys.stderr.write(f"sekisho-audit: there is no ledger in {arguments.directory}\n")
+        return int(Verdict.CANNOT_TELL)
+    index, exchange = arguments.index, arguments.exchange
+
+    def wanted(leaf: Mapping[str, Any]) -> bool:
+        return bool(leaf["n"] == index if exchange is None else leaf["exchange"] == exchange)
+
+    try:
+        _hand_out(list(prove(ledger, wanted)), arguments.out)
+    except (NotProvable, BadNote, BrokenSegment, NotCanonical, OSError) as error:
+        sys.stderr.write(f"sekisho-audit: {error}\n")
+        return int(Verdict.CANNOT_TELL)
+    return int(Verdict.SOUND)
+
+
+def _hand_out(proofs: Sequence[Proof], folder: Path | None) -> None:
+    if folder is None:
+        if len(proofs) > 1:
+            raise NotProvable(f"{len(proofs)} events fit: give --out FOLDER for their files.")
+        sys.stdout.write(proofs[0].text())
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for proof in proofs:
+        path = folder / f"{proof.index:012d}.tlog-proof"
+        path.write_text(proof.text(), encoding="utf-8")
+        sys.stdout.write(f"{path}\n")
 
 
 def _leaves(ledger: Path) -> Iterator[Mapping[str, Any]]:
@@ -144,7 +237,8 @@ def _show(arguments: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (argparse itself ends with 2)."""
     arguments = _parser().parse_args(argv)
-    return _verify(arguments) if arguments.command == "verify" else _show(arguments)
+    run = {"verify": _verify, "prove": _prove, "show": _show}[arguments.command]
+    return run(arguments)
 
 
 if __name__ == "__main__":

@@ -122,13 +122,17 @@ class Connection(asyncio.Protocol):
     def _append(self, req: int, message: dict[str, Any], blobs: list[bytes]) -> None:
         events = unpack_events(message.get("events"), blobs)
         size = sum(len(blob) for blob in blobs)
+        receipt = any(event.type == "backend.intent" for event in events)
 
         def answered(result: AppendAnswer) -> None:
             if isinstance(result, LedgerError):
                 self._server.answer(self, _failure(req, result))
                 return
             places = [(p.index, p.leaf, p.commits, p.duplicate) for p in result]
-            self._server.answer(self, {"req": req, "places": places})
+            told: dict[str, Any] = {"req": req, "places": places}
+            if receipt:
+                told["note"] = self._server.ledger.note().decode()
+            self._server.answer(self, told)
 
         self._server.writer.submit(Append(Request(events, self.session), size, answered))
 

@@ -44,12 +44,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Where an event stands: its index, the hash of its leaf (hex), its payload commitments."""
+    """Where an event stands: its index, the hash of its leaf (hex), its payload commitments.
+
+    `note`, with an intent: a signed checkpoint that covers it.
+    """
 
     index: int
     leaf: str
     commits: Mapping[str, str]
     duplicate: bool = False
+    note: str = ""
 
 
 class BadEvent(ValueError):

@@ -96,6 +96,7 @@ class Ledger:
         self._payloads = SegmentWriter(directory, PAYLOADS, segment_bytes=limits.segment_bytes)
         self._holds = OpenHolds(state.book, state.hold_payloads, keyring)
         self.signed: tuple[Checkpoint, bytes] | None = None  # with its note; from any thread
+        self._noted = (-1, b"")
         self.poisoned: str | None = None
 
     # -- opening and closing
@@ -387,12 +388,20 @@ class Ledger:
         now = Checkpoint(self.origin, self.size, self.root())
         if self.signed is not None and now == self.signed[0]:
             return None
-        note = self._signer.sign(now)
+        note = self.note()
         try:
             replace_file(self.directory / "checkpoint", note)
         except OSError as error:
             raise self._poison(error) from error
         self.signed = (now, note)
+        return note
+
+    def note(self) -> bytes:
+        """A signed note over all events as they stand: the same for all who ask at one size."""
+        size, note = self._noted
+        if size != self.size:
+            note = self._signer.sign(Checkpoint(self.origin, self.size, self.root()))
+            self._noted = (self.size, note)
         return note
 
     def exchange_keys(self, principal: str, exchange: str) -> tuple[bytes, bytes]:

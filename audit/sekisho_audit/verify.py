@@ -9,82 +9,24 @@ Verdicts: 0 sound, 1 tampered, 2 cannot tell. Doubt is never called sound.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from enum import IntEnum
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_note, read_unverified
-from sekisho_audit.events import PERSONS, BadEvent, check_data, check_payload_names
+from sekisho_audit.events import BadEvent
+from sekisho_audit.form import check_leaf
+from sekisho_audit.receipt import Receipt
+from sekisho_audit.report import Fault, Report, Verdict
 from sekisho_audit.rules import Book, RuleBroken
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, Family, Segment, frames, segments
 from sekisho_audit.tree import CompactRange
 
-_ENVELOPE = frozenset(
-    ["v", "id", "log", "n", "boot", "ts", "type", "exchange", "principal", "actor", "data", "pl"]
-)
-_LEAF_VERSION = 1
-_SEALED = frozenset({"name", "len", "commit", "kref", "ct", "alg"})
-_COMMITTED = frozenset({"name", "len", "commit", "kref"})
-_HASH = re.compile(r"[0-9a-f]{64}")
-_PSEUDONYM = re.compile(r"p-[0-9a-f]{16}")
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Files a ledger directory may hold beside its segments; the last one is left by a crash.
 _FILES = frozenset({"checkpoint", "vkey", "lock", "checkpoint.new"})
 FAULTS_MAX = 50
-
-
-class Verdict(IntEnum):
-    """The exit code of `sekisho-audit verify`."""
-
-    SOUND = 0
-    TAMPERED = 1
-    CANNOT_TELL = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that is not as it must be, and where."""
-
-    what: str
-    file: str | None = None
-    offset: int | None = None
-    index: int | None = None
-
-    def __str__(self) -> str:
-        """For people: place first."""
-        place = [] if self.file is None else [self.file]
-        if self.offset is not None:
-            place.append(f"byte {self.offset}")
-        if self.index is not None:
-            place.append(f"event {self.index}")
-        return f"{', '.join(place)}: {self.what}" if place else self.what
-
-
-@dataclass(slots=True)
-class Report:
-    """What was found. `notes` limit what the verdict says; they are part of it."""
-
-    verdict: Verdict = Verdict.SOUND
-    origin: str = ""
-    size: int = 0
-    root: str = ""
-    signed_size: int = 0
-    unsigned_events: int = 0
-    open_intents: int = 0
-    payloads: int = 0
-    payloads_unnamed: int = 0
-    types: dict[str, int] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    doubts: list[Fault] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For machines."""
-        return {**asdict(self), "verdict": int(self.verdict), "says": self.verdict.name.lower()}
 
 
 class _Doubt(Exception):
@@ -121,6 +63,8 @@ class _Verification:
         self._roots: dict[int, bytes] = {}
         self._origin = ""
         self._torn: list[BrokenSegment] = []
+        self._receipted: int | None = None
+        self._found: bytes | None = None
 
     # -- what the pass finds
 
@@ -134,7 +78,7 @@ class _Verification:
     def _file(self, path: Path) -> str:
         return path.relative_to(self._ledger).as_posix()
 
-    def run(self, key: VerifierKey | None, pinned: bytes | None) -> Report:
+    def run(self, key: VerifierKey | None, pinned: bytes | None, receipt: Receipt | None) -> Report:
         """Check everything; the report says what it is worth."""
         report = self._report
         if not any((self._ledger / EVENTS.directory).iterdir()) and not self._exists("vkey"):
@@ -146,7 +90,8 @@ class _Verification:
         checkpoint = self._checkpoint(trusted)
         self._origin = checkpoint.origin if checkpoint else trusted.name
         kept = self._pinned(pinned, trusted)
-        wanted = {item.size for item in (checkpoint, kept) if item is not None}
+        promised = self._receipt(receipt, trusted)
+        wanted = {item.size for item in (checkpoint, kept, promised) if item is not None}
         self._list_files()
         self._read_events(wanted, checkpoint.size if checkpoint else 0)
         self._read_payloads()
@@ -158,6 +103,9 @@ class _Verification:
             report.unsigned_events = max(0, self._edge.size - checkpoint.size)
         if kept is not None:
             self._compare(kept, "pinned checkpoint")
+        if promised is not None and receipt is not None:
+            self._compare(promised, "receipt's checkpoint")
+            self._compare_leaf(receipt)
         self._conclude()
         return report
 
@@ -209,6 +157,23 @@ class _Verification:
                 raise _Doubt(f"the pinned checkpoint cannot be read: {error}") from error
             self._report.doubts.append(Fault(f"the pinned checkpoint: {error}"))
             return claimed
+
+    def _receipt(self, receipt: Receipt | None, key: VerifierKey) -> Checkpoint | None:
+        """What was promised to the client with this receipt."""
+        if receipt is None:
+            return None
+        self._receipted = receipt.index
+        try:
+            return open_note(receipt.note, key)
+        except BadNote as error:
+            self._report.doubts.append(Fault(f"the receipt was not signed by this key: {error}"))
+            return None
+
+    def _compare_leaf(self, receipt: Receipt) -> None:
+        if self._found is None:
+            self._fault("the event of the receipt is not there", index=receipt.index)
+        elif self._found != receipt.leaf:
+            self._fault("another event stands where the receipt has its own", index=receipt.index)
 
     def _list_files(self) -> None:
         for path in sorted(self._ledger.iterdir()):
@@ -266,6 +231,8 @@ class _Verification:
             try:
                 for frame in frames(segment, EVENTS):
                     self._event(frame.body, _Place(self._file(segment.path), frame.offset))
+                    if self._edge.size == self._receipted:
+                        self._found = frame.digest
                     self._edge.append(frame.digest)
                     self._note_root(wanted)
             except BrokenSegment as error:
@@ -285,7 +252,7 @@ class _Verification:
         place = replace(place, index=index)
         try:
             leaf = decode(body)
-            self._check_leaf(leaf, index)
+            check_leaf(leaf, index, self._origin)
             for entry in leaf["pl"]:
                 if "ct" in entry:
                     named = replace(place, name=entry["name"])
@@ -297,50 +264,6 @@ class _Verification:
             return
         kind = leaf["type"]
         self._report.types[kind] = self._report.types.get(kind, 0) + 1
-
-    def _check_leaf(self, leaf: Any, index: int) -> None:
-        if not isinstance(leaf, dict) or leaf.keys() != _ENVELOPE or leaf["v"] != _LEAF_VERSION:
-            raise BadEvent("the event has not the fields of an event")
-        if leaf["n"] != index or leaf["log"] != self._origin:
-            raise BadEvent(f"the event says it is number {leaf['n']!r} of {leaf['log']!r}")
-        if type(leaf["ts"]) is not int or not _is_text(leaf["boot"]) or not _is_text(leaf["type"]):
-            raise BadEvent("time, boot or type is not what it must be")
-        if not _matches(_ID, leaf["id"]):
-            raise BadEvent("the id is not a UUID")
-        known = check_data(leaf["type"], leaf["data"] if isinstance(leaf["data"], dict) else {})
-        if (leaf["exchange"] is None and known.exchange) or (
-            leaf["exchange"] is not None and not _matches(_ID, leaf["exchange"])
-        ):
-            raise BadEvent("the exchange is missing or not a UUID")
-        if known.actor and leaf["actor"] is None:
-            raise BadEvent("the event must name who acted")
-        persons = [leaf["principal"], leaf["actor"]]
-        persons += [leaf["data"].get(name) for name in PERSONS[leaf["type"]]]
-        if any(item is not None and not _matches(_PSEUDONYM, item) for item in persons):
-            raise BadEvent("a person is not named by a pseudonym")
-        self._check_payloads(leaf, known)
-
-    def _check_payloads(self, leaf: Mapping[str, Any], known: Any) -> None:
-        entries = leaf["pl"]
-        if not isinstance(entries, list) or not all(isinstance(item, dict) for item in entries):
-            raise BadEvent("the list of payloads is malformed")
-        for entry in entries:
-            if entry.keys() not in (_SEALED, _COMMITTED):
-                raise BadEvent("a payload has not the fields of one")
-            whole = (
-                _is_text(entry["name"])
-                and type(entry["len"]) is int
-                and entry["len"] >= 0
-                and _matches(_HASH, entry["commit"])
-                and _is_text(entry["kref"])
-            )
-            if not whole:
-                raise BadEvent("a payload is malformed")
-            if not (
-                _matches(_HASH, entry.get("ct", entry["commit"])) and _is_text(entry.get("alg", ""))
-            ):
-                raise BadEvent("what is stored of a payload is malformed")
-        check_payload_names(leaf["type"], known, [entry["name"] for entry in entries])
 
     # -- what it means
 
@@ -384,14 +307,6 @@ class _Verification:
             report.verdict = Verdict.CANNOT_TELL
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _matches(pattern: re.Pattern[str], value: object) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
 def _claimed(raw: bytes) -> Checkpoint | None:
     try:
         return read_unverified(raw)
@@ -416,14 +331,18 @@ def verify(
     *,
     key: VerifierKey | None = None,
     pinned: bytes | None = None,
+    receipt: Receipt | None = None,
     progress: Progress = _nothing,
 ) -> Report:
-    """Verify the ledger in `directory`. Never raises for what it finds there."""
+    """Verify the ledger in `directory`. Never raises for what it finds there.
+
+    `pinned` is a checkpoint that was kept, `receipt` what a client was given with an answer.
+    """
     ledger = find_ledger(directory)
     if ledger is None:
         return _cannot_tell(f"there is no ledger in {directory}")
     try:
-        return _Verification(ledger, progress).run(key, pinned)
+        return _Verification(ledger, progress).run(key, pinned, receipt)
     except _Doubt as error:
         return _cannot_tell(str(error))
     except OSError as error:

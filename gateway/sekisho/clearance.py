@@ -22,8 +22,11 @@ class Clearance:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The intent to send these bytes is durable. `intent` is its event id, `index` its place."""
+    """The intent to send these bytes is durable. `intent` is its event id, `index` its place,
+    `receipt` what the client gets to hold against us: index, leaf hash, signed checkpoint.
+    """
 
     clearance: Clearance
     intent: str
     index: int
+    receipt: str = ""

@@ -22,9 +22,10 @@ from sekisho_audit.canon import decode
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.history import History
 from sekisho_audit.keyring import SYSTEM
+from sekisho_audit.report import Verdict
 from sekisho_audit.scan import EVENTS, PAYLOADS, frames, segments
 from sekisho_audit.seal import unseal
-from sekisho_audit.verify import Verdict, verify
+from sekisho_audit.verify import verify
 from sekisho_audit.wire import Splitter, encode, pack_events
 from sekisho_audit.writer import Writer
 from support.ledgers import Auditd, decision, intent, open_ledger, outcome, received

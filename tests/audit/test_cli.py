@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from sekisho_audit.checkpoint import Checkpoint, Signer
 from sekisho_audit.cli import main
-from support.ledgers import small_ledger
+from sekisho_audit.proof import Proof
+from sekisho_audit.prove import prove
+from sekisho_audit.receipt import Receipt
+from sekisho_audit.scan import EVENTS, frames, segments
+from sekisho_audit.tree import leaf_hash
+from support.ledgers import ORIGIN, small_ledger
 
 
 @pytest.fixture
@@ -129,3 +135,123 @@ def test_verifier_needs_no_writer(ledger: Path) -> None:
     )
     command = [sys.executable, "-c", script, "verify", str(ledger)]
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+# -- proofs and receipts
+
+
+def exchange_of(ledger: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    main(["show", str(ledger), "--json", "--type", "backend.intent", "--last", "1"])
+    return str(json.loads(capsys.readouterr().out)["exchange"])
+
+
+def test_a_proof_is_made_and_checked_without_the_ledger(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One event to standard output; an auditor with the key alone finds it sound."""
+    key = (ledger / "vkey").read_text().strip()
+    assert main(["prove", str(ledger), "--index", "2"]) == 0
+    file = tmp_path / "two.tlog-proof"
+    file.write_text(capsys.readouterr().out)
+    assert main(["verify", str(file), "--key", key]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("SOUND: the ledger's key signed a tree with exactly these events")
+    assert main(["verify", str(file)]) == 2
+    assert "No key was given" in capsys.readouterr().out
+    file.write_text(file.read_text().replace("index 2", "index 3"))
+    assert main(["verify", str(file), "--key", key]) == 1
+    assert capsys.readouterr().out.startswith("TAMPERED: this file does not prove")
+
+
+def test_all_proofs_of_an_exchange_go_to_files(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exchange = exchange_of(ledger, capsys)
+    assert main(["prove", str(ledger), "--exchange", exchange]) == 2
+    assert "give --out" in capsys.readouterr().err
+    assert main(["prove", str(ledger), "--exchange", exchange, "--out", str(tmp_path / "p")]) == 0
+    files = sorted((tmp_path / "p").iterdir())
+    assert capsys.readouterr().out.split() == [str(file) for file in files]
+    assert len(files) >= 4
+    key = (ledger / "vkey").read_text().strip()
+    for file in files:
+        assert main(["verify", str(file), "--key", key]) == 0
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--index", "99999"], "no such event"),
+        (["--index", "-1"], "no such event"),
+        (["--exchange", "nobody's"], "no such event"),
+    ],
+)
+def test_what_cannot_be_proved_is_said(
+    ledger: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert main(["prove", str(ledger), *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_nothing_is_proved_under_a_checkpoint_that_does_not_fit(
+    ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An event was taken away at the end: the tree does not lead to the signed root."""
+    segment = ledger / "events" / "000000000000.seg"
+    [*_, last] = list(frames(segments(ledger, EVENTS)[0], EVENTS))
+    segment.write_bytes(segment.read_bytes()[: last.offset])
+    assert main(["prove", str(ledger), "--index", "1"]) == 2
+    assert "do not lead to the checkpoint" in capsys.readouterr().err
+
+
+def test_receipts_as_the_gateway_answers_them(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The JSON of /v1/audit/receipts/, with the receipt that came with the answer beside it."""
+    key = (ledger / "vkey").read_text().strip()
+    proofs = list(prove(ledger, lambda leaf: leaf["type"] == "backend.intent"))
+    file = tmp_path / "receipts.json"
+    file.write_text(json.dumps({"proofs": [{"proof": proof.text()} for proof in proofs]}))
+    receipt = Receipt(proofs[0].index, leaf_hash(proofs[0].leaf), proofs[0].note)
+    assert main(["verify", str(file), "--key", key, "--receipt", receipt.header()]) == 0
+    header = tmp_path / "header"
+    header.write_text(f"x-sekisho-receipt: {receipt.header()}\n")
+    assert main(["verify", str(file), "--key", key, "--receipt", str(header)]) == 0
+    other = Receipt(receipt.index, leaf_hash(b"other"), receipt.note)
+    assert main(["verify", str(file), "--key", key, "--receipt", other.header()]) == 1
+    elsewhere = Receipt(0, receipt.leaf, receipt.note)
+    assert main(["verify", str(file), "--key", key, "--receipt", elsewhere.header()]) == 2
+    assert main(["verify", str(ledger), "--key", key, "--receipt", receipt.header()]) == 0
+    assert main(["verify", str(ledger), "--key", key, "--receipt", other.header()]) == 1
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[1]", '{"proofs": []}', '{"proofs": [{"proof": 1}]}', "\x00", "[" * 100_000],
+)
+def test_files_that_are_none_of_ours(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    """No verdict, and what is expected."""
+    key = (ledger / "vkey").read_text().strip()
+    file = tmp_path / "something"
+    file.write_text(content)
+    assert main(["verify", str(file), "--key", key]) == 2
+    said = capsys.readouterr().out
+    assert said.startswith("CANNOT TELL: nothing can be said about this file")
+    assert "proof" in said
+
+
+def test_a_proof_of_bytes_that_are_no_event(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Well proved, but not what a ledger of ours can hold: not called sound."""
+    signer = Signer(ORIGIN, bytes(32))
+    note = signer.sign(Checkpoint(ORIGIN, 1, leaf_hash(b"{}")))
+    file = tmp_path / "odd.tlog-proof"
+    file.write_text(Proof(b"{}", 0, [], note).text())
+    assert main(["verify", str(file), "--key", signer.key.line()]) == 1
+    assert "has not the fields of an event" in capsys.readouterr().out
+    assert main(["verify", str(file), "--key", signer.key.line(), "--pinned", str(file)]) == 2

@@ -17,8 +17,9 @@ from sekisho_audit.canon import encode
 from sekisho_audit.errors import Locked, Poisoned, Refused, Unusable
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.ledger import Ledger, Request
+from sekisho_audit.report import Verdict
 from sekisho_audit.scan import EVENTS, frames, segments
-from sekisho_audit.verify import Verdict, verify
+from sekisho_audit.verify import verify
 from support.ledgers import (
     CANARY,
     ORIGIN,

@@ -12,8 +12,9 @@ import pytest
 from sekisho.model.ids import uuid7
 from sekisho_audit.errors import Unusable
 from sekisho_audit.ledger import Ledger
+from sekisho_audit.report import Verdict
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, Frame, Segment, frames
-from sekisho_audit.verify import Verdict, verify
+from sekisho_audit.verify import verify
 from support.ledgers import (
     decision,
     intent,

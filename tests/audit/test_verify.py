@@ -9,10 +9,11 @@ import pytest
 
 from sekisho_audit.canon import decode, encode
 from sekisho_audit.checkpoint import Checkpoint, Signer, VerifierKey
+from sekisho_audit.report import Verdict
 from sekisho_audit.scan import EVENTS, PAYLOADS, Segment, frames
 from sekisho_audit.store import frame
 from sekisho_audit.tree import leaf_hash, root_of
-from sekisho_audit.verify import Verdict, verify
+from sekisho_audit.verify import verify
 from support.ledgers import ORIGIN, open_ledger, run_exchange, run_held_exchange, small_ledger
 
 FIRST = "000000000000.seg"

@@ -11,6 +11,7 @@ import time
 import venv
 from pathlib import Path
 
+import httpx
 import openai
 import pytest
 
@@ -123,3 +124,56 @@ def test_removed_events_are_found(auditor: Path, copied: Path) -> None:
     status, report = _verify(auditor, str(copied), "--pinned", str(pinned))
 
     assert 1 == status, report
+
+
+def test_an_employees_receipt_is_checked_by_an_outsider(
+    auditor: Path,
+    gateway: Installation,
+    client: openai.OpenAI,
+    keys: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """What came with a streamed answer, the proofs fetched later, and the key: nothing else."""
+    asked = client.chat.completions.with_raw_response.create(
+        model=MODEL, messages=[{"role": "user", "content": "hello"}], max_tokens=4, stream=True
+    )
+    assert list(asked.parse())
+    receipt = asked.headers["x-sekisho-receipt"]
+    exchange = asked.headers["x-sekisho-exchange"]
+    answer = _receipts(gateway, keys["employee"], exchange)
+    file = tmp_path / "receipts.json"
+    file.write_text(answer.text)
+    key = str(shutil.copy(gateway.ledger / "vkey", tmp_path / "vkey"))
+
+    code, report = _verify(auditor, str(file), "--key", key, "--receipt", receipt)
+    assert (code, report["types"]) == (
+        0,
+        {"request.received": 1, "backend.intent": 1, "backend.outcome": 1},
+    )
+    ledger = shutil.copytree(gateway.ledger, tmp_path / "ledger")
+    code, _ = _verify(auditor, str(ledger), "--key", key, "--receipt", receipt)
+    assert code == 0
+    leaf = re.search("leaf=:([^:]+):", receipt)
+    assert leaf is not None
+    other = "A" if leaf[1][0] != "A" else "B"
+    forged = receipt.replace(f"leaf=:{leaf[1][0]}", f"leaf=:{other}")
+    code, report = _verify(auditor, str(ledger), "--key", key, "--receipt", forged)
+    assert code == 1
+    assert "another event stands" in str(report["faults"])
+
+
+def _receipts(gateway: Installation, key: str, exchange: str) -> httpx.Response:
+    """As soon as every event of the exchange is under a checkpoint."""
+    until = time.monotonic() + 20
+    while True:
+        answer = httpx.get(
+            f"{gateway.url}/v1/audit/receipts/{exchange}",
+            headers={"authorization": f"Bearer {key}"},
+            trust_env=False,
+        )
+        if answer.status_code == httpx.codes.OK:
+            found = answer.json()
+            if found["pending"] == 0 and len(found["proofs"]) == 3:
+                return answer
+        assert time.monotonic() < until, answer.text
+        time.sleep(0.2)

@@ -164,9 +164,9 @@ class AuditdLedger:
         """See the port. `duplicate` is false for events that this very call may have written."""
         packed, blobs = pack_events(events)
         reply, _ = await self._ask({"op": "append", "events": packed}, blobs)
-        fresh = reply["resent"]
+        fresh, note = reply["resent"], reply.get("note", "")
         return [
-            Appended(index, leaf, commits, duplicate=duplicate and not fresh)
+            Appended(index, leaf, commits, duplicate=duplicate and not fresh, note=note)
             for index, leaf, commits, duplicate in reply["places"]
         ]
 

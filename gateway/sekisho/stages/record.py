@@ -16,6 +16,7 @@ from sekisho.errors import LedgerUnavailable
 from sekisho.model import evidence
 from sekisho.ports import Ledger
 from sekisho_audit.events import Event
+from sekisho_audit.receipt import Receipt
 
 
 async def record(
@@ -40,4 +41,6 @@ async def record(
     except (LedgerUnavailable, asyncio.CancelledError):
         later(evidence.outcome(outgoing, intent.id, "failed", None, {"cause": "never_sent"}))
         raise
-    return Recorded(clearance, intent=intent.id, index=places[-1].index)
+    place = places[-1]
+    receipt = Receipt(place.index, bytes.fromhex(place.leaf), place.note.encode())
+    return Recorded(clearance, intent=intent.id, index=place.index, receipt=receipt.header())

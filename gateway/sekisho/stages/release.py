@@ -84,6 +84,7 @@ class Outcome:
     def __init__(self, recorded: Recorded, ledger: Ledger, later: Later, charge: Charge) -> None:
         self._outgoing = recorded.clearance.outgoing
         self._intent = recorded.intent
+        self._receipt = recorded.receipt
         self._ledger = ledger
         self._later = later
         self._charge = charge
@@ -95,9 +96,9 @@ class Outcome:
         return self._settled
 
     @property
-    def left(self) -> Mapping[str, str]:
-        """Headers that tell the client what is left of its limits."""
-        return self._charge.headers()
+    def headers(self) -> Mapping[str, str]:
+        """Headers of our own: what is left of the client's limits, and its receipt."""
+        return {**self._charge.headers(), "x-sekisho-receipt": self._receipt}
 
     async def settle(
         self,
@@ -179,7 +180,7 @@ async def release(
     reply, outgoing = answer.reply, answer.recorded.clearance.outgoing
     streamed = reply.headers.get("content-type", "").startswith("text/event-stream")
     if reply.status == HTTPStatus.OK and outgoing.stream and streamed:
-        headers = kept_headers(reply.headers, outgoing.exchange, outcome.left)
+        headers = kept_headers(reply.headers, outgoing.exchange, outcome.headers)
         stream = Stream(HTTPStatus.OK, headers)
         relay = _Relay(answer, outcome, keep, answer_bytes_max)
         stream.pieces = relay.pieces(stream)
@@ -194,7 +195,7 @@ async def gather(answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_m
     body = b""
     try:
         body = await _read(reply, answer_bytes_max)
-        whole = _judge(reply, body, answer.recorded.clearance.outgoing.exchange, outcome.left)
+        whole = _judge(reply, body, answer.recorded.clearance.outgoing.exchange, outcome.headers)
         parsed = _parsed(whole)
         kept = await keep(parsed, answer.log_level) if parsed is not None else None
         facts = _facts(whole.status, parsed) | {"bytes": len(body)}
@@ -331,13 +332,13 @@ async def _read(reply: BackendReply, bytes_max: int) -> bytes:
     return b"".join(chunks)
 
 
-def _judge(reply: BackendReply, body: bytes, exchange: str, left: Mapping[str, str]) -> Whole:
+def _judge(reply: BackendReply, body: bytes, exchange: str, ours: Mapping[str, str]) -> Whole:
     """Answers and the client's own mistakes go through; the backend's troubles become ours.
 
     A backend that rejects our credential must not look like the client's key being wrong.
     """
     if reply.status == HTTPStatus.OK or reply.status in _RELAYED_ERRORS:
-        return Whole(reply.status, kept_headers(reply.headers, exchange, left), body)
+        return Whole(reply.status, kept_headers(reply.headers, exchange, ours), body)
     if reply.status in (401, 403):
         message = "The backend does not accept the gateway's credential. Tell an operator."
         raise BackendFailed(message, code="backend_credential_refused")
@@ -346,15 +347,15 @@ def _judge(reply: BackendReply, body: bytes, exchange: str, left: Mapping[str, s
 
 
 def kept_headers(
-    headers: Mapping[str, str], exchange: str, left: Mapping[str, str]
+    headers: Mapping[str, str], exchange: str, ours: Mapping[str, str]
 ) -> dict[str, str]:
     """The backend's headers a client may see, and ours: never cookies, nothing of our account.
 
-    `left` is what our own limits leave; the backend's `x-ratelimit-*` are those of the account all
-    of us share there, and are not told.
+    `ours` tells what our own limits leave; the backend's `x-ratelimit-*` are those of the account
+    all of us share there, and are not told.
     """
     kept = {name: value for name, value in headers.items() if name in _KEPT_HEADERS}
-    kept.update(left)
+    kept.update(ours)
     kept.setdefault("content-type", "application/json")
     if "x-request-id" in headers:
         kept["x-backend-request-id"] = headers["x-request-id"]

@@ -228,7 +228,7 @@ async def test_a_whole_answer_is_recorded_before_anyone_sees_it() -> None:
 
     assert isinstance(whole, Whole)
     assert BODY == whole.body
-    ours = {"x-sekisho-exchange", *case.charge.headers()}
+    ours = {"x-sekisho-exchange", "x-sekisho-receipt", *case.charge.headers()}
     assert {"content-type", *ours} == set(whole.headers)
     data = case.ledger.events[0].data
     assert ("stop", {"total_tokens": 7}) == (data["finish"], data["usage"])

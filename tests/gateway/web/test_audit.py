@@ -21,10 +21,11 @@ from sekisho.web.services import Services
 from sekisho_audit.canon import decode
 from sekisho_audit.checkpoint import VerifierKey, open_note
 from sekisho_audit.proof import Proof
+from sekisho_audit.report import Verdict
 from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.tiles import TilePath
 from sekisho_audit.tree import leaf_hash, root_of
-from sekisho_audit.verify import Verdict, verify
+from sekisho_audit.verify import verify
 from support.entrances import StaticDirectory, entrance
 from support.holds import CANARY, STAFF, STRANGER, Desk
 from support.holds import exchange as asked_now

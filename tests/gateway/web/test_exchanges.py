@@ -25,7 +25,8 @@ from sekisho.web.exchanges import APPEALS_MAX, BODY_BYTES_MAX, router
 from sekisho.web.exchanges_schema import REASON_CHARS_MAX
 from sekisho.web.services import Services
 from sekisho_audit import rules
-from sekisho_audit.verify import Verdict, verify
+from sekisho_audit.report import Verdict
+from sekisho_audit.verify import verify
 from support.entrances import StaticDirectory, entrance
 from support.holds import CANARY, REVIEWER, ROBOT, STAFF, STRANGER, Desk
 from support.holds import exchange as asked_now

@@ -1,0 +1,124 @@
+"""Verifying one event by its proof, or a file of receipts: offline, without the ledger.
+
+The proof shows that the ledger's key signed a tree with this event at this index. It cannot show
+what else is in the ledger, nor that the ledger still has it: for that, verify the ledger with the
+receipt or its checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sekisho_audit.canon import NotCanonical, decode
+from sekisho_audit.checkpoint import BadNote, VerifierKey, open_note
+from sekisho_audit.events import BadEvent
+from sekisho_audit.form import check_leaf
+from sekisho_audit.proof import MAGIC, PROOF_BYTES_MAX, Proof
+from sekisho_audit.receipt import Receipt
+from sekisho_audit.report import Fault, Report, Verdict
+from sekisho_audit.tree import BadProof, leaf_hash
+
+PROOFS_MAX = 1_000
+_NO_KEY = (
+    "No key was given. Get the ledger's public key from somewhere else than this file, and give it "
+    "with --key."
+)
+_SCOPE = (
+    "Proved is that this event was in the ledger when the checkpoint was signed. Whether the "
+    "ledger still has it, and keeps its rules, is shown by verifying the ledger itself."
+)
+
+
+class NoProof(ValueError):
+    """A file that holds no proof; says what is expected."""
+
+
+def read_proofs(path: Path) -> list[Proof]:
+    """The proofs in a `.tlog-proof` or in what `/v1/audit/receipts/` answers. Raises NoProof,
+    BadProof, OSError.
+    """
+    if path.stat().st_size > PROOFS_MAX * PROOF_BYTES_MAX:
+        raise NoProof("the file is too large to be a proof")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise NoProof("the file is not UTF-8") from error
+    if text.startswith(MAGIC):
+        return [Proof.parse(text)]
+    return [Proof.parse(item) for item in _texts(text)]
+
+
+def _texts(text: str) -> Iterator[str]:
+    try:
+        document: Any = json.loads(text)
+        found = document["proofs"]
+        texts = [item["proof"] for item in found]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise NoProof(
+            "neither a tlog-proof nor the answer of /v1/audit/receipts/ with proofs in it"
+        ) from error
+    if not 0 < len(texts) <= PROOFS_MAX or not all(isinstance(item, str) for item in texts):
+        raise NoProof("there is no proof in it yet: ask for the receipts again in a second")
+    yield from texts
+
+
+def verify_file(path: Path, *, key: VerifierKey | None, receipt: Receipt | None = None) -> Report:
+    """What the proofs in a file show. Never raises for what it finds there."""
+    report = Report()
+    try:
+        proofs = read_proofs(path)
+    except BadProof as error:
+        report.faults.append(Fault(str(error), file=path.name))
+        proofs = []
+    except (NoProof, OSError) as error:
+        report.doubts.append(Fault(str(error), file=path.name))
+        proofs = []
+    if key is None:
+        report.doubts.append(Fault(_NO_KEY))
+    else:
+        for proof in proofs:
+            _check(proof, key, report)
+        if receipt is not None and not report.faults:
+            _compare(receipt, proofs, key, report)
+    if report.faults:
+        report.verdict = Verdict.TAMPERED
+    elif report.doubts:
+        report.verdict = Verdict.CANNOT_TELL
+    else:
+        report.notes.append(_SCOPE)
+    return report
+
+
+def _check(proof: Proof, key: VerifierKey, report: Report) -> None:
+    try:
+        checkpoint = proof.check(key)
+        leaf = decode(proof.leaf)
+        check_leaf(leaf, proof.index, checkpoint.origin)
+    except (BadProof, BadNote, NotCanonical, BadEvent) as error:
+        report.faults.append(Fault(str(error), index=proof.index))
+        return
+    report.origin, report.root = checkpoint.origin, checkpoint.root.hex()
+    report.signed_size = max(report.signed_size, checkpoint.size)
+    report.size += 1
+    report.types[leaf["type"]] = report.types.get(leaf["type"], 0) + 1
+
+
+def _compare(receipt: Receipt, proofs: list[Proof], key: VerifierKey, report: Report) -> None:
+    """Whether the receipt is of one of the proved events."""
+    try:
+        signed = open_note(receipt.note, key)
+    except BadNote as error:
+        report.faults.append(Fault(f"the checkpoint in the receipt: {error}"))
+        return
+    if not receipt.index < signed.size:
+        report.faults.append(Fault("the receipt's checkpoint does not cover its event"))
+    for proof in proofs:
+        if proof.index == receipt.index:
+            if leaf_hash(proof.leaf) != receipt.leaf:
+                what = "another event is proved to stand where the receipt has its own"
+                report.faults.append(Fault(what, index=proof.index))
+            return
+    report.doubts.append(Fault("none of the proofs is of the receipt's event", index=receipt.index))

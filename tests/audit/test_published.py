@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from sekisho_audit.ledger import Ledger
 from sekisho_audit.level_files import Damaged, LevelFiles, remove
 from sekisho_audit.published import Published
 from sekisho_audit.scan import EVENTS, frames, segments
-from sekisho_audit.tiles import WIDTH, MemoryLevels, NoTile, TilePath, Tree, tile_paths
+from sekisho_audit.tiles import WIDTH, MemoryLevels, NoTile, TilePath, tile_paths
 from sekisho_audit.tree import HASH_BYTES, leaf_hash, root_of
 from support.ledgers import open_ledger, run_exchange
 
@@ -89,24 +88,6 @@ def test_a_monitor_gets_the_signed_root_from_entries_and_tiles(
         wanted = levels.hashes(path.level or 0, path.index * WIDTH, path.width)
         assert log.tile(path) == wanted
     log.close()
-
-
-@pytest.mark.parametrize("step", [1, 7, 255, 256, 257, 10_000])
-def test_any_step_and_any_break_gives_the_same_files(
-    directory: Path, ledger: Ledger, step: int
-) -> None:
-    """Opened anew after each few steps, as after a crash."""
-    whole = LevelFiles(directory / "whole", ledger.directory)
-    whole.advance(ledger.size, 10_000)
-    chance, more = random.Random(step), True  # noqa: S311 - where it breaks
-    while more:
-        files = LevelFiles(directory / "steps", ledger.directory)
-        for _ in range(chance.randrange(1, 40)):
-            more = files.advance(ledger.size, step)
-        files.close()
-    for path in (directory / "whole").iterdir():
-        assert path.read_bytes() == (directory / "steps" / path.name).read_bytes(), path.name
-    whole.close()
 
 
 def test_older_partial_tiles_stay_prefixes(directory: Path, ledger: Ledger) -> None:
@@ -271,14 +252,3 @@ def test_a_ledger_that_was_cut_is_not_read_over_its_end(directory: Path, tmp_pat
     remove(directory)
     with pytest.raises(Damaged):
         LevelFiles(directory, cut.directory).advance(cut.size, 10_000)
-
-
-def test_the_tree_is_not_read_beyond_what_is_durable(directory: Path, ledger: Ledger) -> None:
-    files = LevelFiles(directory, ledger.directory)
-    assert files.advance(10, 10_000)
-    assert files.size == 10
-    assert not files.advance(10, 10_000)
-    with pytest.raises(NoTile):
-        files.hashes(0, 10, 1)
-    assert Tree(files).root(10) == root_of([leaf_hash(body) for body in bodies(ledger)[:10]])
-    files.close()

@@ -1,0 +1,102 @@
+"""The published vectors: what the code makes now is what was published, and it is right by itself.
+
+The second half uses nothing of ours but the file: hashlib, hmac and an Ed25519 of another library.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import runpy
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+FOLDER = Path(__file__).resolve().parents[2] / "audit" / "vectors"
+
+
+@pytest.fixture(scope="module")
+def vectors() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FOLDER / "vectors.json").read_text())
+    return found
+
+
+def test_the_file_is_what_the_code_makes() -> None:
+    made = runpy.run_path(str(FOLDER / "make.py"))["document"]()
+    assert (FOLDER / "vectors.json").read_text() == made
+
+
+def mth(leaves: list[bytes]) -> bytes:
+    """RFC 9162, 2.1.1, word for word."""
+    if len(leaves) == 1:
+        return sha256(b"\x00" + leaves[0]).digest()
+    half = 1
+    while half * 2 < len(leaves):
+        half *= 2
+    return sha256(b"\x01" + mth(leaves[:half]) + mth(leaves[half:])).digest()
+
+
+def path_of(index: int, leaves: list[bytes]) -> list[bytes]:
+    """RFC 9162, 2.1.3.1, word for word."""
+    if len(leaves) == 1:
+        return []
+    half = 1
+    while half * 2 < len(leaves):
+        half *= 2
+    if index < half:
+        return [*path_of(index, leaves[:half]), mth(leaves[half:])]
+    return [*path_of(index - half, leaves[half:]), mth(leaves[:half])]
+
+
+def test_roots_paths_and_tiles_follow_the_rfc(vectors: dict[str, Any]) -> None:
+    tree = vectors["tree"]
+    leaves = [b'{"n":%d}' % number for number in range(600)]
+    for size, root in tree["roots"].items():
+        assert mth(leaves[: int(size)]).hex() == root
+    for one in tree["inclusion"]:
+        path = path_of(one["index"], leaves[: one["size"]])
+        assert [item.hex() for item in path] == one["path"]
+    hashes = [sha256(b"\x00" + leaf).digest() for leaf in leaves]
+    assert sha256(b"".join(hashes[:256])).hexdigest() == tree["tiles"]["0/000"]
+    assert sha256(b"".join(hashes[512:])).hexdigest() == tree["tiles"]["0/002.p/88"]
+    above = mth(leaves[:256]) + mth(leaves[256:512])
+    assert sha256(above).hexdigest() == tree["tiles"]["1/000.p/2"]
+
+
+def test_the_note_is_signed_as_c2sp_says(vectors: dict[str, Any]) -> None:
+    notes = vectors["notes"]
+    name, key_id, encoded = notes["vkey"].split("+", 2)
+    material = base64.b64decode(encoded)
+    assert sha256(f"{name}\n".encode() + material).hexdigest()[:8] == key_id
+    text, _, tail = notes["checkpoint"].partition("\n\n")
+    dash, signer, signature = tail.strip().split(" ")
+    raw = base64.b64decode(signature)
+    assert (dash, signer, raw[:4].hex()) == ("—", name, key_id)
+    Ed25519PublicKey.from_public_bytes(material[1:]).verify(raw[4:], f"{text}\n".encode())
+    origin, size, root = text.split("\n")
+    leaves = [b'{"n":%d}' % number for number in range(int(size))]
+    assert (origin, base64.b64decode(root)) == (name, mth(leaves))
+    lines = notes["proof"].split("\n")
+    assert base64.b64decode(lines[1].removeprefix("extra ")) == leaves[5]
+    assert [base64.b64decode(line) for line in lines[3 : lines.index("")]] == path_of(5, leaves)
+    assert notes["proof"].endswith("\n\n" + notes["checkpoint"])
+    index, leaf, note = notes["receipt"].split(", ")
+    assert index == "index=5"
+    assert base64.b64decode(leaf[6:-1]) == sha256(b"\x00" + leaves[5]).digest()
+    assert base64.b64decode(note[12:-1]).decode() == notes["checkpoint"]
+
+
+def test_keys_and_commitment_follow_rfc_5869(vectors: dict[str, Any]) -> None:
+    payloads = vectors["payloads"]
+    secret, scope = bytes.fromhex(payloads["secret"]), payloads["exchange"].encode()
+    for name, info in (("commit_key", b"commit"), ("content_key", b"content")):
+        expand = HKDFExpand(SHA256(), 32, b"sekisho-" + info + b"-v1|" + scope)
+        assert expand.derive(secret).hex() == payloads[name]
+    commit = hmac.digest(bytes.fromhex(payloads["commit_key"]), payloads["plain"].encode(), sha256)
+    assert commit.hex() == payloads["commit"]

@@ -1,0 +1,85 @@
+"""Files of proofs: what each kind of file is worth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sekisho_audit.checkpoint import Checkpoint, Signer, VerifierKey
+from sekisho_audit.proof import Proof
+from sekisho_audit.prove import prove
+from sekisho_audit.receipt import Receipt
+from sekisho_audit.report import Verdict
+from sekisho_audit.tree import leaf_hash
+from sekisho_audit.verify_proof import verify_file
+from support.ledgers import ORIGIN, small_ledger
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_ledger(tmp_path_factory.mktemp("v"))
+
+
+@pytest.fixture(scope="module")
+def proofs(ledger: Path) -> list[Proof]:
+    return list(prove(ledger, lambda _: True))
+
+
+@pytest.fixture
+def key(ledger: Path) -> VerifierKey:
+    return VerifierKey.parse((ledger / "vkey").read_text().strip())
+
+
+def written(tmp_path: Path, *proofs: Proof) -> Path:
+    file = tmp_path / "receipts.json"
+    file.write_text(json.dumps({"proofs": [{"proof": proof.text()} for proof in proofs]}))
+    return file
+
+
+def test_what_is_proved_is_counted(tmp_path: Path, proofs: list[Proof], key: VerifierKey) -> None:
+    report = verify_file(written(tmp_path, *proofs), key=key)
+    assert (report.verdict, report.size, report.signed_size) == (0, len(proofs), len(proofs))
+    assert sum(report.types.values()) == len(proofs)
+    assert "whether the ledger still has it" in report.notes[0].lower()
+
+
+def test_one_bad_proof_among_good_ones_is_named(
+    tmp_path: Path, proofs: list[Proof], key: VerifierKey
+) -> None:
+    bad = Proof(proofs[3].leaf, 4, proofs[3].path, proofs[3].note)
+    report = verify_file(written(tmp_path, proofs[2], bad), key=key)
+    assert report.verdict is Verdict.TAMPERED
+    assert [fault.index for fault in report.faults] == [4]
+
+
+def test_an_event_that_claims_another_place_is_no_event_of_this_ledger(tmp_path: Path) -> None:
+    """Moved into another ledger of the same signer: the proof holds, the event does not fit."""
+    signer = Signer(ORIGIN, bytes(range(32)))
+    home = small_ledger(tmp_path / "l")
+    leaf = next(prove(home, lambda found: found["n"] == 3)).leaf
+    note = signer.sign(Checkpoint(ORIGIN, 1, leaf_hash(leaf)))
+    report = verify_file(written(tmp_path, Proof(leaf, 0, [], note)), key=signer.key)
+    assert report.verdict is Verdict.TAMPERED
+    assert "says it is number 3" in str(report.faults[0])
+
+
+def test_a_receipt_of_another_key_or_without_its_event(
+    tmp_path: Path, proofs: list[Proof], key: VerifierKey
+) -> None:
+    file = written(tmp_path, proofs[2])
+    stranger = Signer(ORIGIN, bytes(32))
+    foreign = Receipt(2, leaf_hash(proofs[2].leaf), stranger.sign(Checkpoint(ORIGIN, 9, bytes(32))))
+    assert verify_file(file, key=key, receipt=foreign).verdict is Verdict.CANNOT_TELL
+    small = Receipt(10**6, leaf_hash(proofs[2].leaf), proofs[2].note)
+    report = verify_file(file, key=key, receipt=small)
+    assert report.verdict is Verdict.TAMPERED
+    assert "does not cover its event" in str(report.faults[0])
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, key: VerifierKey) -> None:
+    missing = verify_file(tmp_path / "nothing", key=key)
+    assert missing.verdict is Verdict.CANNOT_TELL
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    assert "not UTF-8" in str(verify_file(tmp_path / "binary", key=key).doubts[0])

@@ -41,7 +41,9 @@ class Client:
         self._writer.write(encode({"req": 1, **message}, blobs or ()))
         async with asyncio.timeout(LIMIT_S):
             while not self._found:
-                data = await self._reader.read(65_536)
+                data = b""
+                with contextlib.suppress(ConnectionError):
+                    data = await self._reader.read(65_536)
                 if not data:
                     return None
                 self._found += self._splitter.feed(data)
@@ -104,7 +106,7 @@ async def test_a_malformed_question_ends_its_connection(
         ({"op": "log", "path": "vkey"}, "no_tile"),
         ({"op": "log", "path": "tile/7/999"}, "no_tile"),
         ({"op": "proofs", "indices": [10**12]}, "no_tile"),
-        ({"op": "proofs", "indices": [-(10**30)]}, "no_tile"),
+        ({"op": "proofs", "indices": [-(2**62)]}, "no_tile"),
     ],
 )
 async def test_what_is_not_there_is_refused_and_the_connection_goes_on(

@@ -176,6 +176,7 @@ class DispatchUnknown(Refused):
 class LimitReached(Refused):
     """A limit on use is reached. `retry_after_s` is when it may be lifted, `headers` what is left.
 
+    None: this request is larger than the whole limit, and waiting does not help.
     `limit_reached` for what a minute allows, `too_many_requests_at_once` for places.
     """
 
@@ -188,7 +189,7 @@ class LimitReached(Refused):
         message: str,
         *,
         code: str | None = None,
-        retry_after_s: int = 1,
+        retry_after_s: int | None = 1,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message, code=code)

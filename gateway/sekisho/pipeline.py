@@ -256,6 +256,8 @@ class Pipeline:
             except BudgetExhausted:
                 raise
             except LimitReached as error:
+                if error.retry_after_s is None:
+                    raise
                 waited_s += error.retry_after_s
                 if waited_s > APPROVED_WAIT_S:
                     raise

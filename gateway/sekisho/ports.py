@@ -91,7 +91,7 @@ class Limiter(Protocol):
     async def reserve(self, asking: Spender, estimate: Estimate, *, forced: bool = False) -> Charge:
         """Set aside what this exchange may use at most, in every limit it falls under, or in none.
 
-        Raises LimitReached (429) with the limit's name and when to come back, or
+        Raises LimitReached (429) with the limit's name and when to come back, if ever, or
         LimitsUnavailable (503). `forced`: an attempt that repeats one already let through.
         """
         ...

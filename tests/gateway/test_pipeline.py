@@ -483,6 +483,23 @@ async def test_what_people_approved_waits_for_room(desk: Desk) -> None:
     assert 1 == len(line.backend.sent)
 
 
+async def test_what_can_never_fit_is_not_waited_for(desk: Desk) -> None:
+    """Room for it will not come: the hold fails at once and says why."""
+    assert isinstance(desk.ledger, MemoryLedger)
+    line = Line(desk.store, desk.ledger)
+    line.rules.says = HOLD
+    view = await line.pipeline.handle(STAFF, chat())
+    assert isinstance(view, HoldView)
+    await desk.approve(view)
+    line.limiter.refuses = LimitReached("Too large.", retry_after_s=None)
+
+    await asyncio.wait_for(line.pipeline.resume(view.hold.id), 5)
+
+    after = await desk.store.get(view.hold.id)
+    assert after is not None
+    assert (HoldState.FAILED, "limit_reached") == (after.state, after.outcome_reason)
+
+
 class Refusing(MemoryLedger):
     """Takes no intents."""
 

@@ -190,20 +190,20 @@ def _spent(plan: Plan, metric: Metric) -> tuple[int, int]:
 
 
 def refusal(plan: Plan, short: list[Counter], amounts: Amounts, now_s: float) -> LimitReached:
-    """Why an exchange has to wait: of all limits that are short, the one that lasts longest."""
-    counter = min(short, key=lambda one: _SLOWEST_FIRST.index(one.limit.metric.window))
+    """Why an exchange has to wait: of all limits that are short, one that can never be met, else
+    the one that lasts longest.
+    """
+    never = [one for one in short if amounts[one.unit] > one.amount]
+    counter = min(never or short, key=lambda one: _SLOWEST_FIRST.index(one.limit.metric.window))
     metric, amount = counter.limit.metric, amounts[counter.unit]
     limit = f"limit on {_WORDS[metric]}"
     if _own(counter):
         limit = f"Your {limit} ({_figure(counter)})"
     else:
         limit = f"The {limit} for the {counter.limit.dimension} {counter.limit.name}"
-    wait_s = 1 if counter.is_places else _wait_s(counter, now_s)
-    if amount > counter.amount:
-        text = (
-            f"{limit} is lower than what this one request may use. "
-            "Shorten it or ask for fewer tokens (max_tokens)."
-        )
+    wait_s: int | None = 1 if counter.is_places else _wait_s(counter, now_s)
+    if never:
+        wait_s, text = None, f"{limit} {_too_large(counter, amount)} Nothing was sent."
     else:
         text = (
             f"{limit} is reached, or too little is left for what this request may use. "
@@ -215,6 +215,17 @@ def refusal(plan: Plan, short: list[Counter], amounts: Amounts, now_s: float) ->
         return BudgetExhausted(text, retry_after_s=wait_s, headers=headers)
     code = "too_many_requests_at_once" if metric.unit is Unit.PLACES else None
     return LimitReached(text, code=code, retry_after_s=wait_s, headers=headers)
+
+
+def _too_large(counter: Counter, amount: int) -> str:
+    """Why no waiting helps, and what does."""
+    if not counter.amount:
+        return "lets nothing through, now or later. Ask an operator to raise it."
+    asked = f" ({amount})" if counter.unit == Unit.TOKENS else ""
+    return (
+        f"is smaller than what this one request may use{asked}, so waiting does not help. Shorten "
+        "it, set a smaller max_tokens, or ask an operator to raise the limit."
+    )
 
 
 def _own(counter: Counter) -> bool:

@@ -70,8 +70,10 @@ def problem(
 
 def _again(error: SekishoError, *, retry: bool | None) -> Headers:
     """Whether a client should try again by itself, and when."""
+    if isinstance(error, LimitReached) and error.retry_after_s is None:
+        return [(b"x-should-retry", b"false")]
     if isinstance(error, (LimitReached, TooManyFailures)):
-        after_s = max(1, error.retry_after_s)
+        after_s = max(1, error.retry_after_s or 0)
         headers = [(b"retry-after", b"%d" % after_s)]
         if isinstance(error, LimitReached):
             headers.append((b"retry-after-ms", b"%d" % (after_s * 1000)))

@@ -171,7 +171,7 @@ class ScimEndpoint:
         body = Error(status=error.status, detail=error.message).model_dump()
         response = ScimResponse(HTTPStatus(error.status), body)
         if isinstance(error, (LimitReached, TooManyFailures)):
-            response.headers["Retry-After"] = str(error.retry_after_s)
+            response.headers["Retry-After"] = str(error.retry_after_s or RETRY_AFTER_S)
         elif isinstance(error, Unavailable):
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
         return response

@@ -212,11 +212,28 @@ def test_codes(metric: Metric, code: str, wait_s: int) -> None:
 
 
 def test_what_never_fits_is_told_as_such() -> None:
-    """Coming back does not help a request that is larger than the limit."""
-    usage = rules({"for": "principal:*", "tokens_per_min": 50})
-    _, plan = planned(usage, 50)
+    """Coming back does not help a request larger than the limit, whichever else is short."""
+    usage = rules({"for": "principal:*", "tokens_per_min": 50, "spend_per_month": 1})
+    _, plan = planned(usage, 0)
 
-    assert "max_tokens" in refusal(plan, list(plan.counters), (1, 51, 9, 1), NOW_S).message
+    error = refusal(plan, list(plan.counters), (1, 51, 9, 1), NOW_S)
+
+    assert ("limit_reached", None) == (error.code, error.retry_after_s)
+    assert "Your limit on tokens per minute (50) is smaller than" in error.message
+    assert "may use (51)" in error.message
+    assert "max_tokens" in error.message
+    assert "Try again" not in error.message
+
+
+def test_a_budget_of_nothing_is_never_waited_for() -> None:
+    """No shorter request would fit either: only an operator helps."""
+    _, plan = planned(rules({"for": "group:sales", "spend_per_day": 0}), 0, "sales")
+
+    error = refusal(plan, list(plan.counters), (1, 9, 9, 1), NOW_S)
+
+    assert ("budget_exhausted", None) == (error.code, error.retry_after_s)
+    assert "for the group sales lets nothing through" in error.message
+    assert "max_tokens" not in error.message
 
 
 def test_standing() -> None:

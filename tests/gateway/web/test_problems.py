@@ -112,6 +112,16 @@ def test_nobody_sleeps_until_next_month() -> None:
     )
 
 
+def test_a_request_larger_than_the_whole_limit_is_not_tried_again() -> None:
+    """Neither a time to come back at nor leave to try: SDKs would sleep and fail again."""
+    limit = errors.LimitReached("Too much.", retry_after_s=None, headers={"x-ratelimit-limit": "9"})
+    status, headers, _ = problem(limit)
+    told = dict(headers)
+
+    assert (429, b"false", b"9") == (status, told[b"x-should-retry"], told[b"x-ratelimit-limit"])
+    assert not {b"retry-after", b"retry-after-ms"} & told.keys()
+
+
 def test_a_limit_that_is_lifted_at_once_still_pauses() -> None:
     """A pause of zero would make a loop of an SDK."""
     assert b"1" == _headers(errors.LimitReached("Now.", retry_after_s=0))[b"retry-after"]

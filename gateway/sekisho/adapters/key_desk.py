@@ -79,10 +79,11 @@ class KeyDesk:
         return row
 
     def leave(self, principal: str) -> PrincipalRow:
-        """The principal is gone for good, with all keys, links and delegations."""
+        """The principal is gone for good, with all keys, links and delegations. Once is enough."""
         with self._evidence() as append, self._change() as change:
             row = change.leave(principal)
-            append([changed(row, "left")])
+            if change.changed:
+                append([changed(row, "left")])
         return row
 
     def principals(self) -> Sequence[PrincipalRow]:
@@ -137,12 +138,15 @@ class KeyDesk:
             )
         return minted.plaintext
 
-    def revoke(self, key: str) -> KeyRow:
-        """End a key for good, on every worker within a second."""
+    def revoke(self, key: str) -> tuple[KeyRow, bool]:
+        """End a key for good, on every worker within a second. Returns the key, and whether that
+        was news: once is enough.
+        """
         with self._evidence() as append, self._change() as change:
             row = registry_keys.revoke(change, key)
-            append([event("key.revoked", row.principal, {"key": key})])
-        return row
+            if change.changed:
+                append([event("key.revoked", row.principal, {"key": key})])
+        return row, change.changed
 
     def keys(self, principal: str | None = None) -> Sequence[KeyRow]:
         """All keys, or those of one principal."""
@@ -183,10 +187,11 @@ class KeyDesk:
         return row
 
     def end_lending(self, delegation: str) -> DelegationRow:
-        """Take a lent role back now."""
+        """Take a lent role back now. Once is enough."""
         with self._evidence() as append, self._change() as change:
             row = registry_links.end_lending(change, delegation)
-            append([_delegated(row)])
+            if change.changed:
+                append([_delegated(row)])
         return row
 
     def lendings(self, principal: str | None = None) -> Sequence[DelegationRow]:

@@ -23,6 +23,9 @@ KEYS_LIVE_MAX = 20  # two for rotation, some for machines; more is a leak nobody
 LABEL_CHARS_MAX = 100
 MODELS_MAX = 100
 PATTERN_CHARS_MAX = 256  # as a model's name
+DAY_US = 86_400 * 1_000_000
+KEY_DAYS_MAX = 3650  # nobody plans further; a key without end is asked for by naming none
+OVERLAP_DAYS_MAX = 30  # time to change a key everywhere; two live ones for longer are forgotten
 _MINT_TRIES = 5  # ids are 36**8; a second clash in a row means a broken source of randomness
 
 
@@ -38,6 +41,7 @@ class KeyRow:
     revoked_us: int | None
     scopes: tuple[str, ...] | None = None
     models: tuple[str, ...] | None = None
+    replaced_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +102,28 @@ def create(change: Change, principal: str, pepper: bytes, terms: KeyTerms) -> Mi
 def rotate(change: Change, key: str, pepper: bytes, overlap_us: int) -> tuple[MintedKey, int]:
     """A key that takes over from `key` with the same terms; the old one ends after `overlap_us`.
 
-    Returns the new key and when the old one ends. Raises NotFound, and Conflict for a key that is
-    over: it has nothing to hand on.
+    Returns the new key and when the old one ends. Raises NotFound, BadRequest for a senseless
+    overlap, and Conflict for a key that is over or was rotated: it has nothing to hand on.
     """
+    if not 0 <= overlap_us <= OVERLAP_DAYS_MAX * DAY_US:
+        raise BadRequest(
+            f"The old key works on for 0 to {OVERLAP_DAYS_MAX * 24} hours (--overlap-hours)."
+        )
     old = get(change, key)
     now = now_us()
     if not is_live(old, now):
         raise Conflict(f"The key {key} is over. Make a new one: `sekisho key create`.")
+    if old.replaced_by is not None:
+        # Its end is that of the overlap: a key with the same terms would end with it.
+        raise Conflict(
+            f"The key {key} was rotated already: {old.replaced_by} takes over from it. If that one "
+            f"is lost, rotate it: `sekisho key rotate {old.replaced_by} --overlap-hours 0`."
+        )
     ends_us = now + overlap_us if old.expires_us is None else min(now + overlap_us, old.expires_us)
     terms = KeyTerms(old.label, old.expires_us, old.scopes, old.models)
     minted = create(change, old.principal, pepper, terms)
-    change.write(update(api_keys).where(api_keys.c.id == key).values(expires_us=ends_us))
+    taken_over = {"expires_us": ends_us, "replaced_by": minted.id}
+    change.write(update(api_keys).where(api_keys.c.id == key).values(**taken_over))
     return minted, ends_us
 
 
@@ -132,6 +147,11 @@ def parse_scopes(names: Collection[str]) -> tuple[str, ...]:
     if unknown or not names:
         what = f"There is no scope {', '.join(unknown)}." if unknown else "A key needs a scope."
         raise BadRequest(f"{what} Scopes are {', '.join(sorted(known))}.")
+    if Scope.SCIM in names and len(set(names)) > 1:
+        raise BadRequest(
+            "A key with the scope scim does nothing else. Make two keys: one with --scopes scim "
+            "for the directory, one with the other scopes."
+        )
     return tuple(sorted(set(names)))
 
 
@@ -140,6 +160,11 @@ def _check(terms: KeyTerms, now: int) -> None:
         raise BadRequest(f"A label is at most {LABEL_CHARS_MAX} printable characters.")
     if terms.expires_us is not None and terms.expires_us <= now:
         raise BadRequest("The key would have expired already. Give a later time.")
+    if terms.expires_us is not None and terms.expires_us > now + KEY_DAYS_MAX * DAY_US:
+        raise BadRequest(
+            f"A key ends after at most {KEY_DAYS_MAX} days. Give fewer, or none for a key without "
+            "an end."
+        )
     if terms.scopes is not None:
         parse_scopes(terms.scopes)
     if terms.models is not None:
@@ -173,4 +198,5 @@ def _row(row: Any) -> KeyRow:
         revoked_us=row.revoked_us,
         scopes=None if row.scopes is None else tuple(row.scopes.split()),
         models=None if row.models is None else tuple(row.models.split()),
+        replaced_by=row.replaced_by,
     )

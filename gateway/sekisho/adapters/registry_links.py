@@ -140,7 +140,8 @@ def lend(
     """`principal` lends a role to `delegate` for a time.
 
     Raises Forbidden (`duties_conflict`) if the delegate's roles would then meet what they must
-    not, BadRequest for times that make no sense or principals that are no persons.
+    not, BadRequest for times that make no sense or principals that are no persons, Conflict if it
+    is lent for some of that time already.
     """
     may_lend(principal, delegate, role)
     lender, borrower = change.get(principal), change.get(delegate)
@@ -152,10 +153,20 @@ def lend(
         raise BadRequest(f"{principal} does not hold the role {role} and cannot lend it.")
     now = now_us()
     if not max(from_us, now) < until_us <= from_us + LENDING_US_MAX:
-        raise BadRequest("A delegation ends after now and after it began, within a year.")
+        raise BadRequest(
+            "A delegation ends after now and after it began, at most 366 days later (--days)."
+        )
     open_ones = [
         row for row in lendings(change, principal) if row.ended_us is None and row.until_us > now
     ]
+    for row in open_ones:
+        same = (row.delegate, row.role) == (delegate, role.value)
+        if same and row.from_us < until_us and from_us < row.until_us:
+            raise Conflict(
+                f"{principal} lends {role} to {delegate} already for some of that time: delegation "
+                f"{row.id}. End it first (`sekisho principal take-back {row.id}`), or lend from "
+                "its end."
+            )
     if len(open_ones) >= LENDINGS_MAX:
         raise Conflict(f"{principal} has {LENDINGS_MAX} delegations, the most there can be.")
     row = DelegationRow(str(uuid.uuid4()), principal, delegate, role.value, from_us, until_us, None)

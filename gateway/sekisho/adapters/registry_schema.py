@@ -85,6 +85,7 @@ api_keys = Table(
     Column("revoked_us", Integer),
     Column("scopes", String),  # words with a space between; NULL: the default ones
     Column("models", String),  # patterns with a space between; NULL: any
+    Column("replaced_by", String),  # the key that took over when this one was rotated
 )
 
 # Identities elsewhere. `claims` is a digest of what the issuer last said, `as_of_us` when. A link

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from sekisho.adapters.key_desk import KeyDesk
-from sekisho.adapters.registry_keys import KeyRow, KeyTerms, is_live, parse_scopes
-from sekisho.cli.printing import add_config, add_json, as_json, names, table, when
+from sekisho.adapters.registry_keys import (
+    DAY_US,
+    KEY_DAYS_MAX,
+    OVERLAP_DAYS_MAX,
+    KeyRow,
+    KeyTerms,
+    is_live,
+    parse_scopes,
+)
+from sekisho.cli.printing import add_config, add_json, amount, as_json, names, table, when
 from sekisho.config import load
+from sekisho.model.principal import Role, Scope
 
 _HOUR_US = 3600 * 1_000_000
-_DAY_US = 24 * _HOUR_US
 _COLUMNS = ("id", "principal", "state", "label", "scopes", "models", "created", "expires")
 
 
@@ -30,12 +39,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     create.add_argument("--owner", metavar="ID", help="makes a service account of this person")
     create.add_argument("--label", default="", help="what the key is for")
-    create.add_argument("--days", type=int, metavar="N", help="the key ends after N days")
+    create.add_argument(
+        "--days",
+        type=int,
+        metavar="N",
+        help=f"the key ends after N days, at most {KEY_DAYS_MAX}; otherwise never",
+    )
     create.add_argument(
         "--scopes",
         type=names,
         metavar="A,B",
-        help="what it is for: ask, review, self, admin, scim; otherwise all but scim",
+        help="what it is for: ask, review, self, admin (otherwise these four), or scim alone",
     )
     create.add_argument(
         "--models", type=names, metavar="A,B", help="the only models it may ask; * at the end"
@@ -44,10 +58,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     rotate.add_argument("key", metavar="KEY_ID", help="the key it takes over from")
     rotate.add_argument(
         "--overlap-hours",
-        type=float,
+        type=amount,
         default=24.0,
         metavar="N",
-        help="how long the old one still works (24)",
+        help=f"how long the old one still works (24; 0 to {OVERLAP_DAYS_MAX * 24})",
     )
     show = verbs.add_parser("list", help="keys, without their secrets")
     show.add_argument("--principal", metavar="ID", help="only this principal's")
@@ -74,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
 def _create(desk: KeyDesk, options: argparse.Namespace) -> str:
     expires_us = None
     if options.days is not None:
-        expires_us = time.time_ns() // 1000 + options.days * _DAY_US
+        expires_us = time.time_ns() // 1000 + options.days * DAY_US
     terms = KeyTerms(
         label=options.label,
         expires_us=expires_us,
@@ -88,14 +102,35 @@ def _create(desk: KeyDesk, options: argparse.Namespace) -> str:
         owner=options.owner,
         terms=terms,
     )
+    for line in _missing(desk, options):
+        print(line, file=sys.stderr)
     if options.json:
         key = {"principal": options.principal, "key": plaintext, "expires": when(expires_us)}
         return as_json(key)
     return plaintext
 
 
+def _missing(desk: KeyDesk, options: argparse.Namespace) -> Iterator[str]:
+    """What the new key's principal still needs before a model answers."""
+    if options.scopes is not None and Scope.ASK not in options.scopes:
+        return
+    who = options.principal
+    (row,) = (one for one in desk.principals() if one.id == who)
+    if not row.roles:
+        yield (
+            f"warning: {who} has no role and may not ask a model yet: "
+            f"`sekisho principal grant {who} --roles employee`"
+        )
+    if Role.EMPLOYEE in row.roles and not row.groups:
+        yield (
+            f"warning: {who} is in no group, and the shipped rules give models by group "
+            "(`groups:` in the bundle's data.yaml): "
+            f"`sekisho principal grant {who} --groups GROUP`, or let its directory say"
+        )
+
+
 def _rotate(desk: KeyDesk, options: argparse.Namespace) -> str:
-    plaintext = desk.rotate(options.key, max(0, int(options.overlap_hours * _HOUR_US)))
+    plaintext = desk.rotate(options.key, int(options.overlap_hours * _HOUR_US))
     if options.json:
         rows = desk.keys()
         (old,) = (row for row in rows if row.id == options.key)
@@ -111,9 +146,11 @@ def _list(desk: KeyDesk, options: argparse.Namespace) -> str:
 
 
 def _revoke(desk: KeyDesk, options: argparse.Namespace) -> str:
-    row = desk.revoke(options.key)
+    row, news = desk.revoke(options.key)
     if options.json:
         return as_json(_shown(row))
+    if not news:
+        return f"Key {row.id} of {row.principal} was revoked already, at {when(row.revoked_us)}."
     return f"Key {row.id} of {row.principal} is revoked."
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 DEFAULT_CONFIG = Path("sekisho.toml")
+AMOUNT_MAX = 1_000_000_000  # as microseconds still a number; what makes sense is said elsewhere
+YEARS = range(2000, 2200)  # the ledger counts microseconds up to the year 2255
 
 # Space and line feed are layout. All else that a terminal does not draw, or draws elsewhere
 # (controls, zero-width and bidirectional characters, odd spaces, private use), is spelled out.
@@ -40,6 +42,25 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def names(text: str) -> list[str]:
     """A comma-separated list from the command line."""
     return [word for word in (part.strip() for part in text.split(",")) if word]
+
+
+def amount(text: str) -> float:
+    """A number from the command line that can be counted with, so neither `nan` nor `1e300`."""
+    number = float(text)
+    if not abs(number) <= AMOUNT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number up to {AMOUNT_MAX}")
+    return number
+
+
+def day(text: str) -> int:
+    """The beginning of a day in UTC, as microseconds since 1970."""
+    try:
+        begins = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("a date looks like 2026-11-24") from error
+    if begins.year not in YEARS:
+        raise argparse.ArgumentTypeError(f"the year must be from {YEARS[0]} to {YEARS[-1]}")
+    return int(begins.timestamp()) * 1_000_000
 
 
 def as_json(value: Any) -> str:

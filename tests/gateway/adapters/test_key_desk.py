@@ -171,6 +171,20 @@ def test_a_pepper_that_is_gone_or_short_is_told(tmp_path: Path) -> None:
         read_pepper(tmp_path)
 
 
+def test_what_has_ended_is_not_recorded_again(desk: KeyDesk, settings: Settings) -> None:
+    """A second revocation, take-back or leaving is no event: nothing happened."""
+    key = desk.create("staff-7", roles=["reviewer"]).split("-")[2]
+    desk.create("staff-8")
+    now = now_us()
+    row = desk.lend("staff-7", "staff-8", "reviewer", from_us=now, until_us=now + 3_600_000_000)
+    first = (*desk.revoke(key), desk.end_lending(row.id), desk.leave("staff-8"))
+    before = events(settings)
+    again = (*desk.revoke(key), desk.end_lending(row.id), desk.leave("staff-8"))
+    assert (first[1], again[1]) == (True, False)
+    assert [one for one in first if one is not True] == [one for one in again if one is not False]
+    assert events(settings) == before
+
+
 def test_links_delegations_and_rotation_are_events(desk: KeyDesk, settings: Settings) -> None:
     """Whom an identity means, who stands in for whom and which key takes over: all on record,
     with subjects sealed and persons as pseudonyms.

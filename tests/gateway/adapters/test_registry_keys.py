@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from sekisho.adapters.registry_keys import (
+    DAY_US,
+    KEY_DAYS_MAX,
     KEYS_LIVE_MAX,
     MODELS_MAX,
+    OVERLAP_DAYS_MAX,
     KeyTerms,
     create,
     get,
@@ -73,6 +76,8 @@ def test_live_keys_are_bounded(registry: Registry) -> None:
         KeyTerms(label="x" * 101),
         KeyTerms(scopes=()),
         KeyTerms(scopes=("everything",)),
+        KeyTerms(scopes=("ask", "scim")),
+        KeyTerms(expires_us=now_us() + (KEY_DAYS_MAX + 1) * DAY_US),
         KeyTerms(models=()),
         KeyTerms(models=("gpt 4",)),
         KeyTerms(models=("m",) * (MODELS_MAX + 1)),
@@ -120,6 +125,26 @@ def test_a_key_that_is_over_has_nothing_to_hand_on(registry: Registry) -> None:
         revoke(change, key)
         with pytest.raises(Conflict):
             rotate(change, key, PEPPER, MINUTE_US)
+
+
+def test_a_rotated_key_names_the_one_that_took_over(registry: Registry) -> None:
+    """Rotating it again would make a key that ends with the overlap."""
+    with registry.change() as change:
+        old = create(change, "staff-7", PEPPER, KeyTerms()).id
+        new, _ = rotate(change, old, PEPPER, MINUTE_US)
+        with pytest.raises(Conflict, match=new.id):
+            rotate(change, old, PEPPER, MINUTE_US)
+        assert (get(change, old).replaced_by, get(change, new.id).expires_us) == (new.id, None)
+
+
+@pytest.mark.parametrize("overlap_us", [-1, OVERLAP_DAYS_MAX * DAY_US + 1])
+def test_an_overlap_out_of_bounds_rotates_nothing(registry: Registry, overlap_us: int) -> None:
+    """The old key keeps its end."""
+    with registry.change() as change:
+        old = create(change, "staff-7", PEPPER, KeyTerms()).id
+        with pytest.raises(BadRequest, match="720 hours"):
+            rotate(change, old, PEPPER, overlap_us)
+        assert [row.expires_us for row in listed(change)] == [None]
 
 
 def test_scopes_are_a_few_words(registry: Registry) -> None:

@@ -91,6 +91,26 @@ def test_a_role_is_lent_for_a_time_and_taken_back(registry: Registry) -> None:
             end_lending(change, "absent")
 
 
+def test_a_role_is_not_lent_twice_for_the_same_time(registry: Registry) -> None:
+    """Taking one of the two back would look as if it had ended. Before and after it is another."""
+    now = now_us()
+
+    def lent(begins: int, ends: int, delegate: str = "staff-9") -> str:
+        with registry.change() as change:
+            times = {"from_us": now + begins * HOUR_US, "until_us": now + ends * HOUR_US}
+            return lend(change, "staff-7", delegate, Role.REVIEWER, **times).id
+
+    first = lent(2, 4)
+    for begins, ends in ((2, 4), (1, 3), (3, 5), (1, 5), (3, 4)):
+        with pytest.raises(Conflict, match=first):
+            lent(begins, ends)
+    lent(2, 4, "staff-8")
+    assert len({first, lent(1, 2), lent(4, 5)}) == 3
+    with registry.change() as change:
+        end_lending(change, first)
+    assert lent(2, 4) != first
+
+
 @pytest.mark.parametrize(
     ("lender", "delegate", "role"),
     [

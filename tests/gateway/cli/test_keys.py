@@ -112,3 +112,77 @@ def test_a_scope_that_does_not_exist_makes_no_key(
     assert main(["key", *words]) == 1
     assert "Scopes are" in capsys.readouterr().err
     assert listed(capsys, config) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--days", "3651"), "at most 3650 days"),
+        (("--days", "1000000"), "at most 3650 days"),
+        (("--scopes", "scim,ask"), "Make two keys"),
+    ],
+)
+def test_terms_out_of_bounds_make_no_key(
+    config: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    """The bound is told instead of what the ledger cannot count."""
+    place = ("--config", str(config))
+    assert main(["key", "create", *place, "--principal", "staff-7", *words]) == 1
+    assert said in capsys.readouterr().err
+    assert listed(capsys, config) == []
+
+
+@pytest.mark.parametrize("hours", ["-1", "721", "1000000000"])
+def test_an_overlap_has_bounds(
+    config: Path, capsys: pytest.CaptureFixture[str], hours: str
+) -> None:
+    """A key cannot have ended before it was rotated, nor work on beside the other for months."""
+    place = ("--config", str(config))
+    run(capsys, "create", *place, "--principal", "staff-7")
+    (row,) = listed(capsys, config)
+    assert main(["key", "rotate", row["id"], *place, f"--overlap-hours={hours}"]) == 1
+    assert "0 to 720 hours" in capsys.readouterr().err
+    assert listed(capsys, config) == [row]
+
+
+def test_a_key_is_rotated_once(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second time its own end would be the overlap's; the key that took over is named."""
+    place = ("--config", str(config))
+    run(capsys, "create", *place, "--principal", "staff-7")
+    (old,) = listed(capsys, config)
+    new = key_id(run(capsys, "rotate", *place, old["id"]).strip()) or ""
+    assert main(["key", "rotate", *place, old["id"]]) == 1
+    assert f"{new} takes over from it" in capsys.readouterr().err
+    ends = {row["id"]: row["expires"] for row in listed(capsys, config)}
+    assert ends[new] is None
+    assert key_id(run(capsys, "rotate", *place, new).strip())
+
+
+def test_revoking_again_is_told(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no error, but nothing happened either."""
+    place = ("--config", str(config))
+    run(capsys, "create", *place, "--principal", "staff-7")
+    (row,) = listed(capsys, config)
+    run(capsys, "revoke", *place, row["id"])
+    assert "was revoked already, at 2" in run(capsys, "revoke", *place, row["id"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), ["has no role"]),
+        (("--roles", "employee"), ["is in no group"]),
+        (("--roles", "employee", "--groups", "sales"), []),
+        (("--roles", "reviewer"), []),
+        (("--scopes", "scim"), []),
+    ],
+)
+def test_a_key_that_opens_nothing_yet_comes_with_a_warning(
+    config: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: list[str]
+) -> None:
+    """On standard error, so that scripts still take the key; it names what mends it."""
+    assert main(["key", "create", "--config", str(config), "--principal", "staff-7", *words]) == 0
+    out, err = capsys.readouterr()
+    assert key_id(out.strip())
+    assert len(err.splitlines()) == len(said)
+    assert all(text in err and "sekisho principal grant staff-7" in err for text in said)

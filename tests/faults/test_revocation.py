@@ -47,7 +47,7 @@ def statuses(site: Site, headers: dict[str, str]) -> set[int]:
 TAKING = {
     "revoked": lambda key, _: ("key", "revoke", key.split("-")[2]),
     "shut out": lambda _, name: ("principal", "grant", name, "--disable"),
-    "gone": lambda _, name: ("principal", "leave", name),
+    "gone": lambda _, name: ("principal", "leave", name, "--yes"),
 }
 
 

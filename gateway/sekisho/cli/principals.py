@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from sekisho.adapters.key_desk import KeyDesk
-from sekisho.cli.printing import add_config, add_json, as_json, names, table, when
+from sekisho.adapters.sql_registry import PrincipalRow
+from sekisho.cli.printing import add_config, add_json, amount, as_json, day, names, table, when
 from sekisho.config import load
 from sekisho.errors import BadRequest
 
 _DAY_US = 86_400 * 1_000_000
-_COLUMNS = ("id", "kind", "owner", "disabled", "roles", "groups", "training_until", "created")
+_COLUMNS = ("id", "kind", "owner", "state", "roles", "groups", "training_until", "created")
 _LINK_COLUMNS = ("principal", "issuer", "subject", "as_of")
 _LENT_COLUMNS = ("id", "principal", "delegate", "role", "from", "until", "ended")
 
@@ -31,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     every = [
         verbs.add_parser("list", help="all principals"),
         _configure_grant(verbs.add_parser("grant", help="set exactly what is given")),
-        _named(verbs.add_parser("leave", help="gone for good; the id is never used again")),
+        _configure_leave(verbs.add_parser("leave", help="gone for good; the id is never reused")),
         *_configure_links(verbs),
         *_configure_lending(verbs),
     ]
@@ -45,13 +46,19 @@ def _named(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return verb
 
 
+def _configure_leave(leave: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    _named(leave)
+    leave.add_argument("--yes", action="store_true", help="do not ask for the id again")
+    return leave
+
+
 def _configure_grant(grant: argparse.ArgumentParser) -> argparse.ArgumentParser:
     _named(grant)
     grant.add_argument("--roles", type=names, metavar="A,B", help='"" takes all away')
     grant.add_argument("--groups", type=names, metavar="A,B", help='"" takes all away')
     grant.add_argument("--owner", metavar="ID", help="who answers for a service account from now")
     grant.add_argument(
-        "--training-until", type=_date, metavar="YYYY-MM-DD", help="until when training counts"
+        "--training-until", type=day, metavar="YYYY-MM-DD", help="until when training counts"
     )
     state = grant.add_mutually_exclusive_group()
     state.add_argument(
@@ -85,9 +92,9 @@ def _configure_lending(verbs: Any) -> list[argparse.ArgumentParser]:
     lend = _named(verbs.add_parser("lend", help="lend a role to a delegate for some days"))
     lend.add_argument("--delegate", required=True, metavar="ID", help="who stands in")
     lend.add_argument("--role", required=True, help="reviewer or policy_activator")
-    lend.add_argument("--days", required=True, type=float, metavar="N", help="for how long")
+    lend.add_argument("--days", required=True, type=amount, metavar="N", help="for how long")
     lend.add_argument(
-        "--from", dest="begins", type=_date, metavar="YYYY-MM-DD", help="UTC; otherwise now"
+        "--from", dest="begins", type=day, metavar="YYYY-MM-DD", help="UTC; otherwise now"
     )
     back = verbs.add_parser("take-back", help="end a delegation now")
     back.add_argument("delegation", metavar="DELEGATION_ID")
@@ -100,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     verb: Callable[[KeyDesk, argparse.Namespace], list[Any]] = {
         "list": lambda desk, _: list(desk.principals()),
         "grant": _grant,
-        "leave": lambda desk, options: [desk.leave(options.principal)],
+        "leave": _leave,
         "links": lambda desk, options: list(desk.links(options.principal)),
         "link": _link,
         "unlink": lambda desk, options: [desk.unlink(options.issuer, options.subject)],
@@ -130,6 +137,30 @@ def _grant(desk: KeyDesk, options: argparse.Namespace) -> list[Any]:
     return [row]
 
 
+def _leave(desk: KeyDesk, options: argparse.Namespace) -> list[Any]:
+    if not options.yes and _typed(options.principal) != options.principal:
+        raise BadRequest("That is not the id. Nothing was changed.")
+    return [desk.leave(options.principal)]
+
+
+def _typed(principal: str) -> str:
+    """What a person types when asked for the id. Raises BadRequest without a terminal."""
+    if not sys.stdin.isatty():
+        raise BadRequest(
+            "There is no terminal to ask on, so nothing was changed. Give --yes to let "
+            f"{principal} leave without asking."
+        )
+    print(
+        f"{principal} leaves for good: keys, roles, links and delegations end and never come back, "
+        "and nobody gets this id again. To shut out for a time, use `sekisho principal grant "
+        f"{principal} --disable`.\nType the id to go on: ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    return sys.stdin.readline().strip()
+
+
 def _link(desk: KeyDesk, options: argparse.Namespace) -> list[Any]:
     known = {issuer.id for issuer in load(options.config).issuers} | {"certificate"}
     if options.issuer not in known:
@@ -149,19 +180,12 @@ def _lend(desk: KeyDesk, options: argparse.Namespace) -> list[Any]:
     return [row]
 
 
-def _date(text: str) -> int:
-    """The beginning of a day in UTC, as microseconds since 1970."""
-    try:
-        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError("a date looks like 2026-11-24") from error
-    return int(day.timestamp()) * 1_000_000
-
-
 def _shown(row: Any) -> dict[str, object]:
     """The row with its times as people read them; digests are for machines."""
     shown = dataclasses.asdict(row)
     shown.pop("claims", None)
+    if isinstance(row, PrincipalRow):
+        shown["state"] = "left" if row.left_us else "disabled" if row.disabled else "active"
     for name in [name for name in shown if name.endswith("_us")]:
         shown[name.removesuffix("_us")] = when(shown.pop(name) or None)
     return shown

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,18 @@ def test_the_list_is_a_table(place: tuple[str, ...], capsys: pytest.CaptureFixtu
     """People read names and words."""
     assert main(["principal", "list", *place]) == 0
     head, row = capsys.readouterr().out.splitlines()
-    assert head.split()[:4] == ["id", "kind", "owner", "disabled"]
-    assert row.split()[:4] == ["staff-7", "person", "-", "no"]
+    assert head.split()[:4] == ["id", "kind", "owner", "state"]
+    assert row.split()[:4] == ["staff-7", "person", "-", "active"]
+
+
+def test_the_list_tells_who_left_from_who_is_shut_out(
+    place: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of them can be let in again."""
+    assert grant(capsys, place, "--disable")["state"] == "disabled"
+    assert grant(capsys, place, "--enable")["state"] == "active"
+    (row,) = shown(capsys, place, "leave", "staff-7", "--yes")
+    assert row["state"] == "left"
 
 
 def test_a_forbidden_combination_is_refused(
@@ -129,8 +140,83 @@ def test_who_leaves_is_gone_for_good(
     place: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The id is not given to anyone again."""
-    (row,) = shown(capsys, place, "leave", "staff-7")
+    (row,) = shown(capsys, place, "leave", "staff-7", "--yes")
     assert row["disabled"] is True
     assert row["left"]
     assert main(["key", "create", *place, "--principal", "staff-7"]) == 1
     assert "has left" in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    """Standard input at which a person sits."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "state"), [("staff-7", "left"), ("y", "active"), ("", "active")])
+def test_leaving_is_asked_for_twice(
+    place: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    state: str,
+) -> None:
+    """It cannot be undone: the id is typed again, and the question names what can be undone."""
+    monkeypatch.setattr("sys.stdin", Terminal(f"{typed}\n"))
+    assert main(["principal", "leave", "staff-7", *place]) == (state == "active")
+    assert "--disable" in capsys.readouterr().err
+    assert [row["state"] for row in shown(capsys, place, "list")] == [state]
+
+
+def test_leaving_without_a_terminal_needs_a_word(
+    place: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script says --yes."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("staff-7\n"))
+    assert main(["principal", "leave", "staff-7", *place]) == 1
+    assert "--yes" in capsys.readouterr().err
+    assert [row["state"] for row in shown(capsys, place, "list")] == ["active"]
+
+
+def test_the_same_is_not_lent_twice(
+    place: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The delegation there is already is named."""
+    grant(capsys, place, "--roles", "employee,reviewer")
+    assert main(["key", "create", *place, "--principal", "staff-8"]) == 0
+    capsys.readouterr()
+    words = ("lend", "staff-7", "--delegate", "staff-8", "--role", "reviewer", "--days")
+    (row,) = shown(capsys, place, *words, "14")
+    assert main(["principal", *words, "1", *place]) == 1
+    assert f"take-back {row['id']}" in capsys.readouterr().err
+    assert len(shown(capsys, place, "delegations")) == 1
+
+
+@pytest.mark.parametrize("days", ["367", "1000000", "-1"])
+def test_a_delegation_has_bounds(
+    place: tuple[str, ...], capsys: pytest.CaptureFixture[str], days: str
+) -> None:
+    """Told with the bound."""
+    grant(capsys, place, "--roles", "reviewer")
+    assert main(["key", "create", *place, "--principal", "staff-8"]) == 0
+    words = ("staff-7", "--delegate", "staff-8", "--role", "reviewer", f"--days={days}")
+    assert main(["principal", "lend", *words, *place]) == 1
+    assert "at most 366 days" in capsys.readouterr().err
+
+
+def test_times_that_the_ledger_cannot_count_are_wrong_usage(
+    place: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Far dates and numbers that are none."""
+    for words in (
+        ("grant", "staff-7", "--training-until", "9999-12-31"),
+        ("lend", "staff-7", "--delegate", "b", "--role", "reviewer", "--days", "nan"),
+        ("lend", "staff-7", "--delegate", "b", "--role", "reviewer", "--days", "1e300"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["principal", *words, *place])
+        assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert "from 2000 to 2199" in err
+    assert "'nan' is no number up to" in err

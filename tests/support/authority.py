@@ -65,10 +65,10 @@ class Authority:
         """The authority's own certificate."""
         return self.folder / f"{self.name}.pem"
 
-    def server(self) -> Pair:
-        """For 127.0.0.1."""
+    def server(self, ends: dt.timedelta = DAY) -> Pair:
+        """For 127.0.0.1; `ends` from now."""
         names = [x509.IPAddress(ip_address("127.0.0.1"))]
-        return self._sign("server", "gateway", names, ExtendedKeyUsageOID.SERVER_AUTH)
+        return self._sign("server", "gateway", names, ExtendedKeyUsageOID.SERVER_AUTH, ends)
 
     def client(
         self,

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from sekisho.adapters.tls_trust import untrusted
 from sekisho.config.kinds import is_loopback
 from sekisho.content.strict_json import NotStrictJSON, parse
 
@@ -92,6 +93,9 @@ async def ask(
         ):
             return response.status_code, parse(await _body(response), ANSWER_DEPTH_MAX)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
+        why = untrusted(error)
+        if why:
+            raise IssuerSilent(f"its certificate is not trusted here: {why}") from error
         raise IssuerSilent(f"no answer ({type(error).__name__})") from error
     except NotStrictJSON as error:
         raise IssuerSilent("the answer is not one JSON document") from error

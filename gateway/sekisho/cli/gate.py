@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from sekisho.adapters.tls_trust import untrusted
 from sekisho.errors import SekishoError
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -58,6 +59,12 @@ class Gate:
         try:
             answer = self._client.request(method, path, **what)
         except httpx.TransportError as error:
+            why = untrusted(error)
+            if why:
+                raise GateFailed(
+                    f"The certificate of {self._url} is not trusted here: {why}. If a private "
+                    "authority signed it, name that authority's PEM file in SSL_CERT_FILE."
+                ) from error
             raise GateFailed(
                 f"{self._url} does not answer ({type(error).__name__}). Is `sekisho serve` "
                 "running there? Set --url or SEKISHO_URL."

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,7 +17,9 @@ from sekisho.adapters.oidc_http import (
     may_be_asked,
     open_client,
 )
+from support.authority import Authority
 from support.oidc import LoopbackIssuer
+from support.tls_site import tls_site
 
 
 @pytest.fixture
@@ -29,6 +32,17 @@ async def issuer() -> AsyncIterator[LoopbackIssuer]:
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     async with open_client() as client:
         yield client
+
+
+async def test_a_certificate_that_is_not_trusted_is_told(
+    http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    """An operator who reads "no answer" looks in the wrong place."""
+    with (
+        tls_site(Authority(tmp_path).server(), {}) as port,
+        pytest.raises(IssuerSilent, match="certificate is not trusted here: unable to"),
+    ):
+        await ask(http, f"https://127.0.0.1:{port}/jwks")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import pytest
 
 from sekisho.cli import Parser
 from sekisho.cli.gate import Gate, GateFailed, add_gate, connect
+from support.authority import Authority
+from support.tls_site import tls_site
 
 
 def gate(answer: Callable[[httpx.Request], httpx.Response]) -> Gate:
@@ -73,6 +75,22 @@ def test_nobody_there_is_said_with_what_to_do() -> None:
 
     with pytest.raises(GateFailed, match="SEKISHO_URL"):
         gate(refuse).get("/x")
+
+
+def test_a_certificate_that_is_not_trusted_is_told_from_silence(tmp_path: Path) -> None:
+    """The gateway is there; what helps is its authority, not another address."""
+    with tls_site(Authority(tmp_path).server(), {}) as port:
+        here = Gate(f"https://127.0.0.1:{port}", "sk-sekisho-x")
+        with pytest.raises(GateFailed, match=r"not trusted here: unable to .* SSL_CERT_FILE"):
+            here.get("/x")
+
+
+def test_a_private_authority_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way that the message tells."""
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.pem))
+    with tls_site(authority.server(), {"a": 1}) as port:
+        assert Gate(f"https://127.0.0.1:{port}", "sk-sekisho-x").get("/x") == {"a": 1}
 
 
 def test_the_key_comes_from_environment_or_file(

@@ -18,7 +18,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,9 +98,11 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        tls = configured(self._settings.server)
+        require_secrets(self._settings, os.environ)
         prepare_directories(self._settings)
         listener = listen(self._settings)
-        self._door = Doorkeeper(listener, configured(self._settings.server))
+        self._door = Doorkeeper(listener, tls)
         await self._door.open()
         try:
             for child in [*self._extra, *self._parts(listener)]:
@@ -257,6 +259,18 @@ def prepare_directories(settings: Settings) -> None:
             message = (
                 f"{folder} can be written to by others or belongs to another account. "
                 f"Mend it with: chown $(id -u) {folder} && chmod 700 {folder}"
+            )
+            raise CannotServe(message)
+
+
+def require_secrets(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Raises CannotServe if an issuer's sign-in needs a secret that is not there."""
+    for issuer in settings.issuers:
+        if issuer.secret_env is not None and not environ.get(issuer.secret_env):
+            message = (
+                f"Signing in at the issuer {issuer.id} needs its client's secret in "
+                f"{issuer.secret_env}, which is not set. Set it, or take client_secret_env out of "
+                "its [[issuers]] for a public client."
             )
             raise CannotServe(message)
 

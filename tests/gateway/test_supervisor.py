@@ -21,9 +21,11 @@ from sekisho.supervisor import (
     listen,
     metrics_directory,
     prepare_directories,
+    require_secrets,
     valkey_command,
 )
 from sekisho.telemetry import MULTIPROC_DIR
+from sekisho.web.tls import TLSUnusable
 from sekisho_audit.auditd import parse
 
 BACKEND = {"id": "local", "base_url": "https://models.example/v1", "models": ["*"]}
@@ -43,6 +45,34 @@ def test_directories_are_made_for_their_owner_only(tmp_path: Path) -> None:
 
     for folder in (settings.data_dir, settings.audit.keys_dir, settings.run_dir):
         assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
+
+
+ISSUER = {"id": "corp", "url": "https://id.example", "audience": "sekisho", "client_id": "us"}
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_an_issuer_whose_secret_is_not_there_stops_the_start(
+    tmp_path: Path, value: str | None
+) -> None:
+    """Otherwise the first person who signs in finds out. Tokens alone need no secret."""
+    issuer = {**ISSUER, "client_secret_env": "CORP_SECRET"}
+    environ = {} if value is None else {"CORP_SECRET": value}
+    with pytest.raises(CannotServe, match="CORP_SECRET, which is not set"):
+        require_secrets(_settings(tmp_path, issuers=[issuer]), environ)
+    require_secrets(_settings(tmp_path, issuers=[issuer]), {"CORP_SECRET": "x"})
+    require_secrets(_settings(tmp_path, issuers=[{**issuer, "client_id": None}]), environ)
+    require_secrets(_settings(tmp_path, issuers=[ISSUER]), environ)
+
+
+async def test_tls_that_cannot_be_served_stops_the_start_before_anything_is_made(
+    tmp_path: Path,
+) -> None:
+    """With the setting and the file, in one line."""
+    none = {"tls_certificate": tmp_path / "none.pem", "tls_key": tmp_path / "none.key"}
+    settings = _settings(tmp_path, server={**none, "public_url": "https://gateway.example"})
+    with pytest.raises(TLSUnusable, match=r"^server\.tls_certificate .*none\.pem cannot be read"):
+        await Supervisor(settings, tmp_path / "sekisho.toml").run()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])

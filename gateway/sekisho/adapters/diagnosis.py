@@ -11,9 +11,9 @@ import os
 import shlex
 import shutil
 import socket
+import ssl
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -23,11 +23,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sekisho.adapters import registry_keys
 from sekisho.adapters.auditd_ledger import AuditdLedger
+from sekisho.adapters.diagnosis_identity import LoadTLS, certificate, issuers
+from sekisho.adapters.finding import Finding
 from sekisho.adapters.policy_check import check_bundle
 from sekisho.adapters.registry_schema import why
 from sekisho.adapters.sql_registry import Registry
+from sekisho.adapters.tls_trust import untrusted
 from sekisho.backends.profile import load as load_profile
 from sekisho.config import BackendSettings, Settings
+from sekisho.config.sections import ServerSettings
 from sekisho.errors import LedgerUnavailable, SekishoError
 
 ASK_S = 2.0
@@ -37,29 +41,23 @@ _KEY_FILES = ("signing.key", "kek", "pepper")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the diagnosis. `mend` is a command or a thing to do, empty when all is well."""
-
-    part: str
-    ok: bool
-    said: str
-    mend: str = ""
-
-
-def diagnose(settings: Settings, config: Path, environ: Mapping[str, str]) -> list[Finding]:
+def diagnose(
+    settings: Settings, config: Path, environ: Mapping[str, str], load_tls: LoadTLS
+) -> list[Finding]:
     """All findings, in the order in which a person would mend them."""
     serve = f"sekisho serve --config {shlex.quote(str(config))}"
     return [
         *_directories(settings),
         *_keys(settings),
         _disk(settings),
+        *certificate(settings.server, load_tls),
         _port(settings),
         _auditd(settings, serve),
         _valkey(settings, serve),
         *_policy(settings),
         _registry(settings, config),
         *(finding for backend in settings.backends for finding in _backend(backend, environ)),
+        *issuers(settings.issuers, environ),
     ]
 
 
@@ -134,23 +132,49 @@ def _port(settings: Settings) -> Finding:
             mend = "choose a port above 1023 with SEKISHO_SERVER__PORT"
             return Finding("port", ok=False, said=f"{port} needs more rights", mend=mend)
         except OSError as error:
-            return _answering(host, port, error)
+            return _answering(settings.server, error)
     return Finding("port", ok=True, said=f"{host}:{port} is free; the gateway is not running")
 
 
-def _answering(host: str, port: int, error: OSError) -> Finding:
+def _answering(server: ServerSettings, error: OSError) -> Finding:
+    host, port = server.host, server.port
     shown = f"[{host}]" if ":" in host else host
+    scheme = "http" if server.tls_certificate is None else "https"
+    who = f"ss -ltnp 'sport = :{port}' shows who has it"
     try:
-        answer = httpx.get(f"http://{shown}:{port}/readyz", timeout=ASK_S, trust_env=False)
+        answer = httpx.get(
+            f"{scheme}://{shown}:{port}/readyz",
+            timeout=ASK_S,
+            trust_env=False,
+            verify=_only(server.tls_certificate),
+        )
         parts = answer.json()["parts"]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+    except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError) as failed:
+        why = untrusted(failed)
+        if why:
+            said = f"{host}:{port} does not show tls_certificate, or it expired"
+            mend = f"restart serve if the certificate was renewed; {who}"
+            return Finding("port", ok=False, said=f"{said}: {why}", mend=mend)
         said = f"{host}:{port} cannot be used: {error.strerror}"
-        mend = f"ss -ltnp 'sport = :{port}' shows who has it; or set SEKISHO_SERVER__PORT"
-        return Finding("port", ok=False, said=said, mend=mend)
+        return Finding("port", ok=False, said=said, mend=f"{who}; or set SEKISHO_SERVER__PORT")
     wrong = [f"{name}: {word}" for name, word in parts.items() if word != "ok"]
     if wrong:
         return Finding("gateway", ok=False, said="; ".join(wrong), mend="mend the parts named")
     return Finding("gateway", ok=True, said=f"{host}:{port} is ready")
+
+
+def _only(certificate: Path | None) -> ssl.SSLContext | bool:
+    """Trusts our own certificate and no other, whoever signed it: only its holder is our gateway.
+
+    Raises OSError if the file is no certificate.
+    """
+    if certificate is None:
+        return True
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certificate)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.check_hostname = False  # people reach it by a name, we by its address
+    return context
 
 
 def _auditd(settings: Settings, serve: str) -> Finding:

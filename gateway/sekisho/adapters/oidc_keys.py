@@ -187,7 +187,7 @@ class IssuerKeys:
     async def _fetch_once(self) -> None:
         began_s = self._monotonic_s()
         try:
-            found = await self._fetch()
+            found = await self.fetch()
         except IssuerSilent as error:
             self._failed = True
             _log.warning("issuer not usable", issuer=self.settings.id, why=str(error))
@@ -196,7 +196,8 @@ class IssuerKeys:
             self.generation += 1
         self._published, self._fetched_s, self._failed = found, began_s, False
 
-    async def _fetch(self) -> Published:
+    async def fetch(self) -> Published:
+        """What the issuer publishes now, kept nowhere. Raises IssuerSilent."""
         said = await self._get(self.settings.url + DISCOVERY)
         issuer = said.get("issuer")
         # The setting has no slash at its end, some issuers do; both have this one document.

@@ -7,9 +7,11 @@ import dataclasses
 import os
 import sys
 
-from sekisho.adapters.diagnosis import Finding, diagnose
+from sekisho.adapters.diagnosis import diagnose
+from sekisho.adapters.finding import Finding
 from sekisho.cli.printing import add_config, add_json, as_json, visible
 from sekisho.config import ConfigError, load
+from sekisho.web.tls import configured
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
         settings = load(options.config)
         findings = [
             Finding("settings", ok=True, said=str(options.config)),
-            *diagnose(settings, options.config, os.environ),
+            *diagnose(settings, options.config, os.environ, configured),
         ]
     except ConfigError as error:
         mend = f"edit {options.config}"
@@ -39,10 +41,8 @@ def run(options: argparse.Namespace) -> int:
 def _print(findings: list[Finding]) -> None:
     width = max(len(finding.part) for finding in findings)
     for finding in findings:
-        print(
-            f"{'ok   ' if finding.ok else 'wrong'}  {finding.part:<{width}}  "
-            f"{visible(finding.said)}"
-        )
+        word = "wrong" if not finding.ok else "warn" if finding.mend else "ok"
+        print(f"{word:<5}  {finding.part:<{width}}  {visible(finding.said)}")
         if finding.mend:
             print(f"       {'':<{width}}  mend: {finding.mend}")
     wrong = sum(not finding.ok for finding in findings)

@@ -152,6 +152,11 @@ class IssuerSettings(Section):
         description="If they cannot be fetched, the old ones are used for so long.",
     )
 
+    @property
+    def secret_env(self) -> str | None:
+        """The environment variable that signing in needs, if it needs one."""
+        return self.client_secret_env if self.client_id else None
+
     @model_validator(mode="after")
     def _no_clear_text_outside(self) -> Self:
         parts = urlsplit(self.url)

@@ -45,6 +45,9 @@ def server_context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    for name, path in (("certificate", certificate), ("key", key), ("client_ca", client_ca)):
+        if path is not None:
+            _readable(f"server.tls_{name}", path)
     try:
         # A password is never asked for: nobody sits in front of a starting server.
         context.load_cert_chain(certificate, key, password=lambda: "")
@@ -66,6 +69,18 @@ def server_context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
     return context
+
+
+def _readable(name: str, path: Path) -> None:
+    """`ssl` does not say which of its files it could not read."""
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise TLSUnusable(
+            f"{name} {path} cannot be read: {error.strerror}. Correct the path, or let the account "
+            "that runs the gateway read it."
+        ) from error
 
 
 def identity_of(certificate: Mapping[str, Any] | None) -> str:

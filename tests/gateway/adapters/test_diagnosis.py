@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from sekisho.adapters.diagnosis import Finding, diagnose
+from sekisho.adapters.diagnosis import diagnose
+from sekisho.adapters.finding import Finding
 from sekisho.adapters.key_desk import KeyDesk
 from sekisho.config import Settings
+from sekisho.web.tls import configured
+from support.authority import Authority, Pair
+from support.tls_site import tls_site
 
 CONFIG = Path("sekisho.toml")
 
@@ -43,7 +47,7 @@ def used(settings: Settings) -> Settings:
 
 
 def wrong(settings: Settings, **environ: str) -> list[Finding]:
-    found = diagnose(settings, CONFIG, {"LOCAL_KEY": "x", **environ})
+    found = diagnose(settings, CONFIG, {"LOCAL_KEY": "x", **environ}, configured)
     assert all(finding.mend for finding in found if not finding.ok)
     return [finding for finding in found if not finding.ok]
 
@@ -140,6 +144,36 @@ def test_a_registry_that_is_no_database_is_wrong(used: Settings) -> None:
 
 def test_a_registry_without_keys_says_how_to_make_one(settings: Settings) -> None:
     """The first thing a new operator needs is not a fault."""
-    found = {finding.part: finding for finding in diagnose(settings, CONFIG, {"LOCAL_KEY": "x"})}
+    every = diagnose(settings, CONFIG, {"LOCAL_KEY": "x"}, configured)
+    found = {finding.part: finding for finding in every}
     assert found["registry"].ok
     assert "sekisho key create" in found["registry"].said
+
+
+def with_tls(settings: Settings, pair: Pair, port: int) -> Settings:
+    tls = {"tls_certificate": pair.certificate, "tls_key": pair.key, "port": port}
+    server = settings.server.model_copy(update=tls)
+    return settings.model_copy(update={"server": server})
+
+
+@pytest.mark.parametrize(("policy", "said"), [("ok", "is ready"), ("down", "policy: down")])
+def test_a_gateway_of_ours_behind_its_own_tls_is_known(
+    used: Settings, tmp_path: Path, policy: str, said: str
+) -> None:
+    """Whoever signed its certificate: it is asked as over plain HTTP."""
+    pair = Authority(tmp_path).server()
+    with tls_site(pair, {"parts": {"policy": policy}}) as port:
+        found = diagnose(with_tls(used, pair, port), CONFIG, {"LOCAL_KEY": "x"}, configured)
+    (gateway,) = (finding for finding in found if finding.part == "gateway")
+    assert said in gateway.said
+    assert gateway.ok == (policy == "ok")
+
+
+def test_another_certificate_on_the_port_is_not_ours(
+    used: Settings, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Somebody else, or a gateway that was not restarted after a renewal."""
+    other = Authority(tmp_path_factory.mktemp("other")).server()
+    with tls_site(other, {"parts": {}}) as port:
+        (finding,) = wrong(with_tls(used, Authority(tmp_path).server(), port))
+    assert (finding.part, "restart serve" in finding.mend) == ("port", True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sekisho.cli import main
+from support.authority import Authority
 
 
 def test_a_fresh_installation_has_nothing_to_mend(
@@ -17,6 +18,20 @@ def test_a_fresh_installation_has_nothing_to_mend(
     lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith("ok ") for line in lines)
     assert any("sekisho key create" in line for line in lines)
+
+
+def test_what_has_time_is_a_warning(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that ends soon: said with what to do, and the installation is still sound."""
+    pair = Authority(config.parent).server()
+    monkeypatch.setenv("SEKISHO_SERVER__PORT", "39172")
+    monkeypatch.setenv("SEKISHO_SERVER__TLS_CERTIFICATE", str(pair.certificate))
+    monkeypatch.setenv("SEKISHO_SERVER__TLS_KEY", str(pair.key))
+    assert main(["doctor", "--config", str(config)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (place,) = (number for number, line in enumerate(lines) if line.startswith("warn   tls "))
+    assert "mend: renew it" in lines[place + 1]
 
 
 def test_wrong_settings_are_findings(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -206,4 +206,5 @@ def test_files_that_cannot_be_used_are_named(authority: Authority, fault: str) -
         server_context(certificate, key, ca)
 
     assert "server.tls_" in refused.value.message
+    assert ("cannot be read" in refused.value.message) == (fault in {"missing", "no_ca"})
     assert "c2VjcmV0" not in refused.value.message

@@ -50,10 +50,16 @@ effect := "hold" if {
 
 # METADATA
 # title: Reasons
-# description: The reasons that go with the effect; a permit needs no explaining.
+# description: |
+#   The reasons that go with the effect; a permit needs no explaining. Of several denials those about
+#   who asks come first, then those about the model: until they are mended no other change helps.
 default reasons := []
 
-reasons := [reason | some reason in denials] if count(denials) > 0
+reasons := [ranked[2] |
+	some ranked in sort([[rank(denial.rule), denial.code, denial] | some denial in denials])
+] if {
+	count(denials) > 0
+}
 
 reasons := [reason | some reason in {held.reason | some held in holds}] if effect == "hold"
 
@@ -65,6 +71,15 @@ reasons := [{
 	count(denials) == 0
 	count(permits) == 0
 }
+
+# METADATA
+# title: Rank
+# description: By the area of the rule package, the part after the last dot.
+default rank(_) := 2
+
+rank(rule) := 0 if endswith(rule, ".principal")
+
+rank(rule) := 1 if endswith(rule, ".models")
 
 # METADATA
 # title: Said

@@ -42,6 +42,16 @@ test_deny_beats_hold_beats_allow if {
 	denied.reasons == [{"code": "no", "msg": "No.", "rule": "team.area"}]
 }
 
+test_who_asks_and_the_model_come_before_other_reasons if {
+	decision := sekisho.decision with input as support.request
+		with data.packs as {"team": {
+			"area": {"deny": {{"code": "a", "msg": "Other."}}},
+			"models": {"deny": {{"code": "b", "msg": "Model."}}},
+			"principal": {"deny": {{"code": "c", "msg": "Who."}}},
+		}}
+	[reason.code | some reason in decision.reasons] == ["c", "b", "a"]
+}
+
 test_hold_without_allow_is_a_deny if {
 	decision := sekisho.decision with input as support.request
 		with data.packs as said({"hold": wait})

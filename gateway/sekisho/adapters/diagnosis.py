@@ -231,7 +231,7 @@ def _registry(settings: Settings, config: Path) -> Finding:
     path = settings.registry_path
     create = (
         f"sekisho key create --config {shlex.quote(str(config))} "
-        "--principal staff-1 --roles employee"
+        "--principal staff-1 --groups employees --roles employee"
     )
     if not path.exists():
         return Finding("registry", ok=True, said=f"no key yet; make one: {create}")

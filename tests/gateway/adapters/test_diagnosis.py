@@ -143,11 +143,12 @@ def test_a_registry_that_is_no_database_is_wrong(used: Settings) -> None:
 
 
 def test_a_registry_without_keys_says_how_to_make_one(settings: Settings) -> None:
-    """The first thing a new operator needs is not a fault."""
+    """The first thing a new operator needs is not a fault, and the key it makes may ask."""
     every = diagnose(settings, CONFIG, {"LOCAL_KEY": "x"}, configured)
     found = {finding.part: finding for finding in every}
     assert found["registry"].ok
     assert "sekisho key create" in found["registry"].said
+    assert "--groups employees" in found["registry"].said
 
 
 def with_tls(settings: Settings, pair: Pair, port: int) -> Settings:

@@ -99,14 +99,22 @@ class NotAuthenticated(Refused):
     """No credential, or one we do not accept.
 
     `cause` and `credential` (its public name) are for the record; the client is told neither.
+    `code` is `invalid_api_key` for keys and where nothing was shown, which SDKs know.
     """
 
     status = 401
     code = "invalid_api_key"
     kind = "authentication_error"
 
-    def __init__(self, message: str, *, cause: str = "missing", credential: str = "") -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause: str = "missing",
+        credential: str = "",
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
         self.cause = cause
         self.credential = credential
 

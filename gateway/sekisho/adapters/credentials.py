@@ -23,7 +23,11 @@ from sekisho.model.principal import Authentication, Principal, Shown
 
 NOBODY = (
     "No API key was sent. Put your Sekisho key (sk-sekisho-…) where your client expects the "
-    "OpenAI key."
+    "OpenAI key; in a browser sign in first: /login."
+)
+SIGNED_OUT = (
+    "You are not signed in, or not any more: the session is over, or what you signed in with no "
+    "longer lets you in. Sign in again: /login."
 )
 
 
@@ -98,6 +102,10 @@ class Credentials:
     async def _by_session(self, session: str) -> Principal:
         found = None if self._sessions is None else await self._sessions.principal_of(session)
         if found is None:
-            message = "You are not signed in, or were signed out. Sign in again: /login."
-            raise NotAuthenticated(message, cause="session_over")
-        return self._keys.by_session(*found)
+            raise NotAuthenticated(SIGNED_OUT, cause="session_over", code="session_over")
+        try:
+            return self._keys.by_session(*found)
+        except NotAuthenticated as error:  # its words are about keys
+            raise NotAuthenticated(
+                SIGNED_OUT, cause=error.cause, credential=error.credential, code="session_over"
+            ) from error

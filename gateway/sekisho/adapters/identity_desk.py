@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shlex
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -37,9 +38,19 @@ from sekisho_audit.events import Event
 NEWEST_KEPT = 20_000  # identities of one worker; a forgotten one costs a look into the registry
 APPEND_S = 5.0  # longer than the ledger's own deadline, which decides
 
-_STRANGER = (
-    "You are known to {issuer}, but nobody has linked you to a principal here. Ask an operator: "
-    "sekisho principal link."
+# These go only to whoever proved the identity, so they may name it: an operator needs it whole.
+_SHOWN = {
+    CERTIFICATE: "Your client certificate is good and names {subject}",
+    HEADER: "The proxy in front of this gateway says that you are {subject}",
+}
+_SIGNED_IN = "You are known to {issuer} as {subject}"
+_LINK = (
+    "Ask an operator, with your id here in place of ID: sekisho principal link ID "
+    "--issuer {issuer} --subject={subject}"
+)
+_SHUT_OUT = (
+    "You are {principal} here, and {principal} is shut out or has left. Ask an operator, who sees "
+    "which with: sekisho principal list"
 )
 
 
@@ -84,22 +95,34 @@ class IdentityDesk:
             self._note(identity)
             await self._directory.refresh()
         credential = HEADER if identity.issuer == HEADER else identity.credential
-        return self._directory.by_id(principal, credential, how)
+        return self._let_in(principal, credential, how)
 
     async def named(self, name: str, groups: tuple[str, ...], issued_us: int) -> Principal:
         """The principal a trusted peer names. It must be in the registry already."""
         identity = Identity(HEADER, name, name, groups, issued_us)
         known = self._directory.link(HEADER, name)
         if known is not None and known.claims == _digest(*self._given(HEADER, groups)):
-            return self._directory.by_id(known.principal, HEADER, Authentication.HEADER)
+            return self._let_in(known.principal, HEADER, Authentication.HEADER)
         return await self.principal_for(identity, Authentication.HEADER)
 
     def certified(self, subject: str) -> Principal:
         """The principal a client certificate is linked to."""
         known = self._directory.link(CERTIFICATE, subject)
         if known is None:
-            _stranger(CERTIFICATE)
-        return self._directory.by_id(known.principal, CERTIFICATE, Authentication.CERTIFICATE)
+            _stranger(CERTIFICATE, subject)
+        return self._let_in(known.principal, CERTIFICATE, Authentication.CERTIFICATE)
+
+    def _let_in(self, principal: str, credential: str, how: Authentication) -> Principal:
+        """The principal of a proved identity; what the directory says of keys fits nobody here."""
+        try:
+            return self._directory.by_id(principal, credential, how)
+        except NotAuthenticated as error:
+            raise NotAuthenticated(
+                _SHUT_OUT.format(principal=principal),
+                cause=error.cause,
+                credential=error.credential,
+                code="identity_shut_out",
+            ) from error
 
     def _note(self, identity: Identity) -> None:
         """What this worker need not ask the registry about again."""
@@ -149,7 +172,7 @@ class IdentityDesk:
         if identity.issuer == HEADER:
             row = change.find(identity.subject.lower())
             if row is None or row.left_us is not None or row.kind != "person":
-                _stranger(identity.issuer)
+                _stranger(HEADER, identity.subject)
         else:
             row = self._made(change, identity, append)
         link = registry_links.link(change, identity.issuer, identity.subject, row.id)
@@ -160,20 +183,21 @@ class IdentityDesk:
         known_before = registry_links.was_linked(change, identity.issuer, identity.subject)
         if known_before or not self._issuers[identity.issuer].provision:
             # Whoever was unlinked does not come back as somebody new beside who they were.
-            _stranger(identity.issuer)
+            _stranger(identity.issuer, identity.subject)
         name = identity.name.lower()
         if not is_id(name) or change.find(name) is not None:
             # Whoever can choose this claim must not become somebody who is here already.
             raise NotAuthenticated(
                 f"The name {identity.issuer} gives you cannot be used here: it is taken or not a "
-                "name. Ask an operator to link you: sekisho principal link.",
+                f"name. {_ask_for_link(identity.issuer, identity.subject)}",
                 cause="name_taken",
                 credential=identity.credential,
+                code="identity_not_linked",
             )
         try:
             row = change.put_principal(name, kind="person", owner=None)
         except (BadRequest, Conflict):
-            _stranger(identity.issuer)
+            _stranger(identity.issuer, identity.subject)
         append([changed(row, "created", source=f"issuer:{identity.issuer}", actor=name)])
         return row
 
@@ -206,5 +230,15 @@ def _digest(groups: frozenset[str], roles: frozenset[Role]) -> str:
     return hashlib.sha256(orjson.dumps(said)).hexdigest()
 
 
-def _stranger(issuer: str) -> NoReturn:
-    raise NotAuthenticated(_STRANGER.format(issuer=issuer), cause="not_linked", credential=issuer)
+def _stranger(issuer: str, subject: str) -> NoReturn:
+    met = _SHOWN.get(issuer, _SIGNED_IN).format(issuer=issuer, subject=subject)
+    raise NotAuthenticated(
+        f"{met}, but that means nobody here. {_ask_for_link(issuer, subject)}",
+        cause="not_linked",
+        credential=issuer,
+        code="identity_not_linked",
+    )
+
+
+def _ask_for_link(issuer: str, subject: str) -> str:
+    return _LINK.format(issuer=issuer, subject=shlex.quote(subject))

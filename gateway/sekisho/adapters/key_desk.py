@@ -18,7 +18,7 @@ from sekisho.adapters import registry_keys, registry_links
 from sekisho.adapters.api_keys import PEPPER_BYTES_MIN
 from sekisho.adapters.ledger_desk import Append, event, evidence
 from sekisho.adapters.registry_keys import KeyRow, KeyTerms
-from sekisho.adapters.registry_links import DelegationRow, LinkRow
+from sekisho.adapters.registry_links import CERTIFICATE, DelegationRow, LinkRow
 from sekisho.adapters.sql_registry import LOCAL, Change, PrincipalRow, Registry, now_us
 from sekisho.config import Settings
 from sekisho.errors import BadRequest, SekishoError
@@ -157,6 +157,8 @@ class KeyDesk:
 
     def link(self, principal: str, issuer: str, subject: str) -> LinkRow:
         """Let an identity elsewhere mean `principal`."""
+        if issuer == CERTIFICATE and self._settings.identity.certificate_header is None:
+            registry_links.check_certificate(subject)
         with self._evidence() as append, self._change() as change:
             row = registry_links.link(change, issuer, subject, principal)
             append([linked(row, there=True)])

@@ -214,7 +214,9 @@ def _word(said: object) -> str:
 
 def _refused(cause: str, issuer: str) -> NotAuthenticated:
     message = _AGAIN.format(why=_WHY[cause])
-    return NotAuthenticated(message, cause=cause, credential=f"oidc:{issuer}")
+    return NotAuthenticated(
+        message, cause=cause, credential=f"oidc:{issuer}", code="sign_in_refused"
+    )
 
 
 def _silent(issuer: str) -> DirectoryUnavailable:

@@ -42,8 +42,8 @@ PARTS = 3  # header, claims, signature; five would be an encrypted token
 DEPTH_MAX = 16
 
 _MESSAGE = (
-    "This token is not accepted: it is not from a configured issuer, not for this gateway, was "
-    "changed, or has expired. Get a new one where you sign in."
+    "This token is not accepted: it is not from a configured issuer, not for this gateway, an ID "
+    "token, was changed, or has expired. Get a new access token where you sign in."
 )
 
 
@@ -196,4 +196,5 @@ def _peek(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _refused(cause: str, issuer: str = "") -> NotAuthenticated:
     """The same words whatever the cause; only the record tells them apart."""
-    return NotAuthenticated(_MESSAGE, cause=cause, credential=f"oidc:{issuer}" if issuer else "")
+    credential = f"oidc:{issuer}" if issuer else ""
+    return NotAuthenticated(_MESSAGE, cause=cause, credential=credential, code="invalid_token")

@@ -22,8 +22,11 @@ from sekisho.model.principal import Role
 CERTIFICATE = "certificate"
 """The issuer of links that name the subject of a client certificate."""
 
+CERTIFICATE_KINDS = ("uri", "email", "cn")
+"""What stands before the colon in the subject of a certificate that our own TLS has checked."""
+
 HEADER = "header"
-"""The issuer of links that a trusted peer's header made."""
+"""The issuer of links for names that a trusted peer's header gives."""
 
 SUBJECT_CHARS_MAX = 255  # OpenID Connect Core 1.0, section 2
 LINKS_MAX = 20  # of one principal; an issuer or two, and some certificates
@@ -33,13 +36,17 @@ LENDINGS_MAX = 100  # of one principal under way; more is not an absence
 
 @dataclass(frozen=True, slots=True)
 class LinkRow:
-    """An identity elsewhere; `claims` is the digest of what was last said of it, at `as_of_us`."""
+    """An identity elsewhere; `claims` is the digest of what was last said of it, at `as_of_us`.
+
+    `ended_us` is set on a link that was just taken away.
+    """
 
     issuer: str
     subject: str
     principal: str
     claims: str
     as_of_us: int
+    ended_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,8 @@ def link(change: Change, issuer: str, subject: str, principal: str) -> LinkRow:
     row = change.get(principal)
     if row.left_us is not None:
         raise Conflict(f"{principal} has left and is not linked.", code="principal_left")
+    if issuer == HEADER and row.kind != "person":
+        raise BadRequest(f"A proxy's header names persons, and {principal} is a service account.")
     known = find_link(change, issuer, subject)
     if known is not None and known.principal != principal:
         raise Conflict(
@@ -111,6 +120,18 @@ def link(change: Change, issuer: str, subject: str, principal: str) -> LinkRow:
     return LinkRow(issuer, subject, principal, known.claims if known else "", 0)
 
 
+def check_certificate(subject: str) -> None:
+    """Raises BadRequest for a subject that our own TLS never gives: the link would mean nobody."""
+    kind, _, name = subject.partition(":")
+    if kind in CERTIFICATE_KINDS and name:
+        return
+    raise BadRequest(
+        f"No certificate is ever called {subject!r} here. In front stands which of its names "
+        "counts: uri:spiffe://corp/batch, email:staff-7@corp.example or cn:staff-7, the first of "
+        "these that the certificate has."
+    )
+
+
 def note_claims(change: Change, issuer: str, subject: str, claims: str, as_of_us: int) -> None:
     """Remember what the issuer said of a linked identity, and when.
 
@@ -131,7 +152,7 @@ def unlink(change: Change, issuer: str, subject: str) -> LinkRow:
     now = now_us()
     change.write(update(principal_links).where(*_is(issuer, subject)).values(ended_us=now))
     change.end_sessions(known.principal, now)
-    return known
+    return replace(known, ended_us=now)
 
 
 def lend(

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sekisho.adapters.key_desk import KeyDesk
+from sekisho.adapters.registry_links import CERTIFICATE, HEADER
 from sekisho.adapters.sql_registry import PrincipalRow
 from sekisho.cli.printing import add_config, add_json, amount, as_json, day, names, table, when
 from sekisho.config import load
@@ -22,7 +23,7 @@ from sekisho.errors import BadRequest
 
 _DAY_US = 86_400 * 1_000_000
 _COLUMNS = ("id", "kind", "owner", "state", "roles", "groups", "training_until", "created")
-_LINK_COLUMNS = ("principal", "issuer", "subject", "as_of")
+_LINK_COLUMNS = ("principal", "issuer", "subject", "as_of", "ended")
 _LENT_COLUMNS = ("id", "principal", "delegate", "role", "from", "until", "ended")
 
 
@@ -80,9 +81,14 @@ def _configure_links(verbs: Any) -> list[argparse.ArgumentParser]:
             "--issuer",
             required=True,
             metavar="ID",
-            help="the id of one of the [[issuers]], or certificate",
+            help="the id of one of the [[issuers]], certificate, or header",
         )
-        verb.add_argument("--subject", required=True, help="`sub`, or the certificate's subject")
+        verb.add_argument(
+            "--subject",
+            required=True,
+            metavar="TEXT",
+            help="`sub`; of a certificate uri:…, email:… or cn:…; of a header the name it gives",
+        )
     return [shown, link, unlink]
 
 
@@ -162,7 +168,7 @@ def _typed(principal: str) -> str:
 
 
 def _link(desk: KeyDesk, options: argparse.Namespace) -> list[Any]:
-    known = {issuer.id for issuer in load(options.config).issuers} | {"certificate"}
+    known = {issuer.id for issuer in load(options.config).issuers} | {CERTIFICATE, HEADER}
     if options.issuer not in known:
         raise BadRequest(
             f"There is no issuer {options.issuer!r} in the settings. Known: "

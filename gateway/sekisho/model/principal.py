@@ -25,9 +25,9 @@ class Role(StrEnum):
 class Scope(StrEnum):
     """What a credential may be used for. A scope takes away; it never gives what a role does not.
 
-    `ask` models, `review` holds, `self` for one's own history, `audit` for the ledger, `admin` for
-    what operators do, and `scim` for a directory that provisions principals: that one has to be
-    given by name.
+    `ask` models, `review` holds, `self` for one's own history, `audit` for what auditors do, `admin`
+    for operators and makers of rules, and `scim` for a directory that provisions principals: that
+    one has to be given by name.
     """
 
     ASK = "ask"
@@ -39,6 +39,16 @@ class Scope(StrEnum):
 
 
 DEFAULT_SCOPES = frozenset(Scope) - {Scope.SCIM}
+
+
+# One of these roles is needed for what the scope is for; the others are for everybody.
+_ROLES_FOR = {
+    Scope.ASK: frozenset({Role.EMPLOYEE}),
+    Scope.REVIEW: frozenset({Role.REVIEWER}),
+    Scope.ADMIN: frozenset(
+        {Role.OPERATOR, Role.AUDITOR, Role.POLICY_AUTHOR, Role.POLICY_ACTIVATOR}
+    ),
+}
 
 
 class Authentication(StrEnum):
@@ -78,6 +88,21 @@ class Principal:
     def person(self) -> str:
         """The human being behind this principal."""
         return self.owner or self.id
+
+    @property
+    def key_said(self) -> str:
+        """What a message to the caller calls the key that narrows them."""
+        signed_in = self.authentication is Authentication.SESSION
+        return "The key you signed in with" if signed_in else "This key"
+
+    @property
+    def usable_scopes(self) -> frozenset[Scope]:
+        """The scopes that this principal's roles give a meaning to."""
+        return frozenset(
+            scope
+            for scope in self.scopes
+            if scope not in _ROLES_FOR or not self.roles.isdisjoint(_ROLES_FOR[scope])
+        )
 
     @property
     def persons(self) -> frozenset[str]:

@@ -21,10 +21,15 @@ async def identify(shown: Shown, directory: Directory) -> Principal:
     """
     principal = await directory.find(shown)
     if Role.EMPLOYEE not in principal.roles:
-        message = "This key belongs to nobody with the role employee, which asking a model needs."
+        message = (
+            f"Asking a model needs the role employee, and {principal.id} does not have it. Ask an "
+            "operator for it."
+        )
         raise Forbidden(message, code="role_missing")
     if Scope.ASK not in principal.scopes:
-        message = "This key was not made for asking models (scope ask). Use another one."
+        message = (
+            f"{principal.key_said} was not made for asking models (scope ask). Use another one."
+        )
         raise Forbidden(message, code="scope_missing")
     return principal
 
@@ -39,5 +44,7 @@ def within_credential(principal: Principal, model: str) -> None:
     if may_ask(principal, model):
         return
     named = ", ".join(principal.models or ())
-    message = f"This key may ask {named} only. Use another key, or ask an operator for one."
+    message = (
+        f"{principal.key_said} may ask {named} only. Use another key, or ask an operator for one."
+    )
     raise Forbidden(message, code="model_not_for_key")

@@ -69,5 +69,5 @@ def needs(principal: Principal, *scopes: Scope) -> None:
     """Raises Forbidden (`scope_missing`) unless the credential was made for one of `scopes`."""
     if principal.scopes.isdisjoint(scopes):
         names = " or ".join(scope.value for scope in scopes)
-        message = f"This key was not made for that (scope {names}). Use another one."
+        message = f"{principal.key_said} was not made for that (scope {names}). Use another one."
         raise Forbidden(message, code="scope_missing")

@@ -240,7 +240,7 @@ def _event(source: str, data: dict[str, Any]) -> Event:
 
 def _too_many(retry_after_s: int) -> TooManyFailures:
     message = (
-        "Too many wrong credentials came from your address. Correct the key before you try again; "
-        "a right one works at once."
+        "Too many wrong credentials came from your address. Correct the key, or sign in anew, "
+        "before you try again; what is right works at once."
     )
     return TooManyFailures(message, retry_after_s=retry_after_s)

@@ -196,7 +196,9 @@ async def sign_out(request: Request, here: Parts) -> Response:
 
 
 class Me(BaseModel):
-    """The caller as this gateway knows them."""
+    """The caller as this gateway knows them. `scopes` are those that their roles give a meaning to;
+    a group that reviews, as some rules have it, needs no role and is not told here.
+    """
 
     id: str
     roles: list[str]
@@ -219,7 +221,7 @@ async def me(principal: Caller) -> Me:
         credential=principal.credential,
         owner=principal.owner,
         stands_in_for=sorted(principal.stands_in_for),
-        scopes=sorted(scope.value for scope in principal.scopes),
+        scopes=sorted(scope.value for scope in principal.usable_scopes),
     )
 
 

@@ -114,7 +114,26 @@ async def test_a_session_names_a_principal_and_nothing_more() -> None:
     assert "signed in staff-7 oidc:corp 7" == doors.asked[-1]
     with pytest.raises(NotAuthenticated) as caught:
         await credentials(doors).find(Shown(session="over"))
-    assert "session_over" == caught.value.cause
+    assert ("session_over", "session_over") == (caught.value.cause, caught.value.code)
+
+
+async def test_who_signed_in_is_told_of_signing_in_and_of_no_key() -> None:
+    """Whatever ended it; the record keeps the cause and what they signed in with."""
+    said = NotAuthenticated("This API key is not known.", cause="no_principal", credential="oidc:c")
+    sessions = Doors()
+    with pytest.raises(NotAuthenticated) as caught:
+        await Credentials(
+            cast("Any", Doors(fails=said)),
+            cast("Any", sessions),
+            None,
+            cast("Any", sessions),
+            asserts_tokens=False,
+            now_us=lambda: 9,
+        ).find(Shown(session="good"))
+    error = caught.value
+    assert ("no_principal", "oidc:c", "session_over") == (error.cause, error.credential, error.code)
+    assert "/login" in error.message
+    assert "key" not in error.message
 
 
 async def test_what_a_peer_asserts_is_a_name_or_a_token_as_configured() -> None:

@@ -14,7 +14,7 @@ import pytest
 from sekisho.adapters import identity_desk
 from sekisho.adapters.identity_desk import IdentityDesk, Mapped, worker_evidence
 from sekisho.adapters.ledger_desk import Append
-from sekisho.adapters.registry_links import CERTIFICATE, link, unlink
+from sekisho.adapters.registry_links import CERTIFICATE, HEADER, link, unlink
 from sekisho.adapters.sql_directory import SqlDirectory
 from sekisho.adapters.sql_registry import Registry
 from sekisho.errors import Forbidden, LedgerUnavailable, NotAuthenticated
@@ -110,6 +110,10 @@ async def test_without_provision_somebody_links_first(world: World) -> None:
     with pytest.raises(NotAuthenticated) as caught:
         await world.desk.principal_for(stranger, OIDC)
     assert "not_linked" == caught.value.cause
+    assert "identity_not_linked" == caught.value.code
+    assert f"as {WHO.subject}" in caught.value.message
+    command = f"sekisho principal link ID --issuer shut --subject={WHO.subject}"
+    assert caught.value.message.endswith(command)
 
     with world.registry.change() as change:
         link(change, "shut", WHO.subject, "operator-1")
@@ -124,6 +128,7 @@ async def test_a_chosen_name_never_becomes_somebody_who_is_here(world: World, na
     with pytest.raises(NotAuthenticated) as caught:
         await world.desk.principal_for(replace(WHO, name=name), OIDC)
     assert "name_taken" == caught.value.cause
+    assert f"--issuer corp --subject={WHO.subject}" in caught.value.message
     assert not world.book.events
 
 
@@ -189,8 +194,11 @@ async def test_who_is_shut_out_stays_out(world: World) -> None:
     with world.registry.change() as change:
         change.set_disabled("staff-7", True)
     await world.directory.refresh()
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(NotAuthenticated) as caught:
         await world.desk.principal_for(WHO, OIDC)
+    assert ("no_principal", "identity_shut_out") == (caught.value.cause, caught.value.code)
+    assert "staff-7 is shut out" in caught.value.message
+    assert "key" not in caught.value.message
     with world.registry.change() as change:
         change.leave("staff-7")
     await world.directory.refresh()
@@ -229,12 +237,25 @@ async def test_a_trusted_peer_names_only_persons_who_are_here(world: World) -> N
         with pytest.raises(NotAuthenticated) as caught:
             await world.desk.named(stranger, (), 7)
         assert "not_linked" == caught.value.cause
+        assert f"--issuer header --subject={stranger}" in caught.value.message
+
+
+async def test_a_name_that_a_peer_gives_is_linked_where_it_is_no_id(world: World) -> None:
+    """What the refusal tells an operator to run works, also for a name with a shell's signs."""
+    with pytest.raises(NotAuthenticated) as caught:
+        await world.desk.named("J Doe; x", (), 5)
+    assert "--subject='J Doe; x'" in caught.value.message
+    with world.registry.change() as change:
+        link(change, HEADER, "J Doe; x", "operator-1")
+    await world.directory.refresh()
+    assert "operator-1" == (await world.desk.named("J Doe; x", (), 6)).id
 
 
 async def test_a_certificate_means_whom_it_is_linked_to(world: World) -> None:
     """And nobody else, whatever name stands in it."""
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(NotAuthenticated) as caught:
         world.desk.certified("operator-1")
+    assert "--issuer certificate --subject=operator-1" in caught.value.message
     with world.registry.change() as change:
         link(change, CERTIFICATE, "spiffe://corp/batch", "svc-batch")
     await world.directory.refresh()

@@ -35,6 +35,7 @@ class Gate:
         """Why this token is refused."""
         with pytest.raises(NotAuthenticated) as caught:
             await self.verifier.verify(token)
+        assert caught.value.code == "invalid_token", "nobody sent a key"
         return caught.value.cause
 
 

@@ -107,16 +107,58 @@ def test_training_and_owner_are_set(
 def test_identities_elsewhere_are_linked_and_unlinked(
     place: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Only those of issuers in the settings, and of certificates."""
-    words = ("--issuer", "certificate", "--subject", "spiffe://corp/batch")
+    """Only those of issuers in the settings, of certificates and of headers; an end is shown."""
+    words = ("--issuer", "certificate", "--subject", "uri:spiffe://corp/batch")
     (row,) = shown(capsys, place, "link", "staff-7", *words)
     assert shown(capsys, place, "links", "--principal", "staff-7") == [row]
-    assert row["subject"] == "spiffe://corp/batch"
-    shown(capsys, place, "unlink", *words)
+    assert (row["subject"], row["ended"]) == ("uri:spiffe://corp/batch", None)
+    (ended,) = shown(capsys, place, "unlink", *words)
+    assert ended["ended"]
     assert shown(capsys, place, "links") == []
+    (row,) = shown(capsys, place, "link", "staff-7", "--issuer", "header", "--subject=J.Doe@corp")
+    assert row["principal"] == "staff-7"
+    assert main(["principal", "unlink", *place, "--issuer", "header", "--subject=J.Doe@corp"]) == 0
+    head, ended_row = capsys.readouterr().out.splitlines()
+    assert head.split()[-1] == "ended"
+    assert ended_row.split()[-1].endswith("Z")
     words = ("link", "staff-7", *place, "--issuer", "absent", "--subject", "x")
     assert main(["principal", *words]) == 1
     assert "no issuer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("subject", ["spiffe://corp/batch", "staff-7", "uri:", "CN:staff-7"])
+def test_a_certificate_that_never_comes_is_not_linked(
+    place: tuple[str, ...], capsys: pytest.CaptureFixture[str], subject: str
+) -> None:
+    """Our own TLS puts in front which name it is; the refusal shows how."""
+    words = ("link", "staff-7", *place, "--issuer", "certificate", "--subject", subject)
+    assert main(["principal", *words]) == 1
+    assert "uri:spiffe://" in capsys.readouterr().err
+    assert shown(capsys, place, "links") == []
+
+
+def test_what_a_proxy_says_of_a_certificate_is_linked_as_it_is(
+    place: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """How a peer that ends TLS writes a subject is its own affair."""
+    monkeypatch.setenv("SEKISHO_IDENTITY__TRUSTED_PEERS", '["10.0.0.1"]')
+    monkeypatch.setenv("SEKISHO_IDENTITY__CERTIFICATE_HEADER", "x-client-subject")
+    words = ("--issuer", "certificate", "--subject", "CN=staff-7,O=Corp")
+    (row,) = shown(capsys, place, "link", "staff-7", *words)
+    assert row["subject"] == "CN=staff-7,O=Corp"
+
+
+def test_a_header_never_names_a_service_account(
+    place: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not by its id, and not by a link."""
+    made = ("key", "create", *place, "--principal", "svc-batch", "--owner", "staff-7")
+    assert main([*made]) == 0
+    words = ("link", "svc-batch", *place, "--issuer", "header", "--subject", "batch")
+    assert main(["principal", *words]) == 1
+    assert "service account" in capsys.readouterr().err
 
 
 def test_a_role_is_lent_and_taken_back(

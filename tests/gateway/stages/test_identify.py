@@ -42,6 +42,7 @@ async def test_an_auditor_without_the_role_employee_may_not_ask() -> None:
     with pytest.raises(Forbidden) as caught:
         await identify(RIGHT, OneKey(Role.AUDITOR))
     assert "role_missing" == caught.value.code
+    assert "staff-7 does not have it" in caught.value.message
 
 
 async def test_a_key_for_something_else_may_not_ask() -> None:

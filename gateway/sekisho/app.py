@@ -15,12 +15,13 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from sekisho import __version__
-from sekisho.errors import BadRequest, InternalFault, NotFound, SekishoError
+from sekisho.errors import BadRequest, InternalFault, SekishoError
 from sekisho.telemetry import Metrics
-from sekisho.web import approvals, audit, exchanges, health, pages
+from sekisho.web import approvals, audit, exchanges, health, home, pages
 from sekisho.web import sign_in as sign_in_routes
 from sekisho.web.answering import ASGIApp
 from sekisho.web.health import Check
+from sekisho.web.offered import no_such_path
 from sekisho.web.openapi import described, errors
 from sekisho.web.problems import problem
 from sekisho.web.scim import PREFIX as SCIM_PREFIX
@@ -52,7 +53,7 @@ def create_app(
     app.state.sign_in = sign_in
     for router in (approvals.router, exchanges.router, audit.router, sign_in_routes.me_router):
         app.include_router(router, responses=errors())
-    for router in (health.router, pages.router, sign_in_routes.router):
+    for router in (health.router, pages.router, home.router, sign_in_routes.router):
         app.include_router(router)
     app.mount(SCIM_PREFIX, scim)
     app.openapi = described(app)  # type: ignore[method-assign]
@@ -85,8 +86,7 @@ async def _malformed(_: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status in (404, 405):
-        message = f"{request.method} {request.url.path[:128]} is not offered by this gateway."
-        return _said(NotFound(message, code="unknown_path"))
+        return _said(no_such_path(request.method, request.url.path))
     return _said(InternalFault())
 
 

@@ -45,9 +45,8 @@ DEFAULT_SCOPES = frozenset(Scope) - {Scope.SCIM}
 _ROLES_FOR = {
     Scope.ASK: frozenset({Role.EMPLOYEE}),
     Scope.REVIEW: frozenset({Role.REVIEWER}),
-    Scope.ADMIN: frozenset(
-        {Role.OPERATOR, Role.AUDITOR, Role.POLICY_AUTHOR, Role.POLICY_ACTIVATOR}
-    ),
+    Scope.AUDIT: frozenset({Role.AUDITOR}),
+    Scope.ADMIN: frozenset({Role.OPERATOR, Role.POLICY_AUTHOR, Role.POLICY_ACTIVATOR}),
 }
 
 

@@ -19,7 +19,6 @@ import structlog
 from sekisho.errors import (
     BadRequest,
     InternalFault,
-    NotFound,
     Overloaded,
     SekishoError,
     TooLarge,
@@ -34,6 +33,7 @@ from sekisho.stages.release import CLIENT_GONE, Stream, Whole
 from sekisho.telemetry import Metrics
 from sekisho.web.answering import Answering, ASGIApp, Receive, Scope, Send, as_headers
 from sekisho.web.entrance import Entrance
+from sekisho.web.offered import no_such_path
 from sekisho.web.problems import Headers, problem
 from sekisho.web.slots import Slots
 from sekisho.web.waiting import Waiting
@@ -123,7 +123,7 @@ class DataPath:
                 await self._rest(scope, receive, send)
             else:
                 answer = Answering(send, receive)
-                await answer.whole(*problem(_no_such_path(scope["method"], path)))
+                await answer.whole(*problem(no_such_path(scope["method"], path)))
             return
         await self._serve(handler, scope, receive, send)
 
@@ -288,14 +288,6 @@ def _count(value: bytes | None) -> int:
 
 def _too_large(body_bytes_max: int) -> TooLarge:
     return TooLarge(f"The body is larger than {body_bytes_max} bytes. Send less text at once.")
-
-
-def _no_such_path(method: str, path: str) -> NotFound:
-    message = (
-        f"{method} {path[:128]} is not offered by this gateway. It offers POST {CHAT} and "
-        "GET /v1/models; nothing was sent on."
-    )
-    return NotFound(message, code="unknown_path")
 
 
 def _overloaded() -> Overloaded:

@@ -1,4 +1,4 @@
-"""The pages around signing in, as plain HTML: no scripts, no fonts or pictures from anywhere.
+"""The first page and those around signing in: no scripts, no fonts or pictures from anywhere.
 
 Everything that is not ours is escaped. The one style sheet is named by its digest in the content
 security policy, so not even an injected `<style>` would apply.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote, urlencode
 
-from sekisho.model.principal import Principal
+from sekisho.model.principal import Principal, Scope
 
 _STYLE = """\
 :root{color-scheme:light dark}
@@ -72,13 +72,30 @@ def sign_in(issuers: Sequence[str], return_to: str, fault: str = "") -> str:
     return _page("Sign in", f"{said}{buttons}{form}")
 
 
+def home(public_url: str) -> str:
+    """What this is, what programs need, and where people go."""
+    return _page(
+        "Sekisho",
+        "<p>The gate between staff and language models here: what is asked meets rules, where they "
+        "say so a person, and a log.</p>\n"
+        f"<p>For a program: base URL <strong>{escape(public_url)}/v1</strong> and your Sekisho key "
+        "where it expects the OpenAI key.</p>\n"
+        '<a class="button" href="/login">Sign in</a>\n'
+        '<p><small>What can be called: <a href="/openapi.json">/openapi.json</a></small></p>',
+    )
+
+
 def signed_in(principal: Principal) -> str:
-    """Who is signed in here, and the way out."""
+    """Who is signed in here, what there is to see, and the way out."""
     roles = ", ".join(sorted(role.value for role in principal.roles)) or "none"
+    places = [("/v1/exchanges", "Your history"), ("/v1/me", "Who you are here")]
+    if Scope.REVIEW in principal.usable_scopes:
+        places.insert(0, ("/v1/approvals", "Requests that wait for review"))
+    links = "<br>\n".join(f'<a href="{path}">{text}</a>' for path, text in places)
     return _page(
         "You are signed in",
         f"<p>as <strong>{escape(principal.id)}</strong><br><small>Roles: {escape(roles)}</small>"
-        '</p>\n<form method="post" action="/logout">'
+        f'</p>\n<p>{links}</p>\n<form method="post" action="/logout">'
         '<button class="plain">Sign out</button></form>',
     )
 

@@ -32,6 +32,7 @@ PAGES = [
     sign_in_page.sign_in(["corp", EVIL], EVIL, EVIL),
     sign_in_page.signed_in(Principal(EVIL, frozenset({Role.REVIEWER}), frozenset())),
     sign_in_page.failed(EVIL, EVIL),
+    sign_in_page.home(EVIL),
 ]
 
 
@@ -111,3 +112,21 @@ def test_signed_in_tells_who_and_how_to_leave() -> None:
     assert "staff-7" in page
     assert "employee, reviewer" in page
     assert Outline(page).of("form")[0]["action"] == "/logout"
+
+
+@pytest.mark.parametrize("roles", [(), (Role.REVIEWER,)])
+def test_signed_in_leads_to_what_there_is_to_see(roles: tuple[Role, ...]) -> None:
+    """One's own history, who one is, and for reviewers what waits for them."""
+    page = sign_in_page.signed_in(Principal("staff-7", frozenset(roles), frozenset()))
+    own = ["/v1/exchanges", "/v1/me"]
+    assert [link["href"] for link in Outline(page).of("a")] == [
+        *(["/v1/approvals"] if roles else []),
+        *own,
+    ]
+
+
+def test_the_first_page_says_what_to_put_into_a_program() -> None:
+    """And where people sign in."""
+    page = sign_in_page.home("https://gate.example")
+    assert "https://gate.example/v1" in page
+    assert [link["href"] for link in Outline(page).of("a")] == ["/login", "/openapi.json"]

@@ -28,7 +28,16 @@ from sekisho.adapters.limit_leases import (
     left_by,
 )
 from sekisho.errors import BudgetExhausted, LimitReached
-from sekisho.model.limits import Estimate, Metric, Standing, Unit, Window, as_money
+from sekisho.model.durations import in_words
+from sekisho.model.limits import (
+    Estimate,
+    Metric,
+    Standing,
+    Unit,
+    Window,
+    as_money,
+    with_currency,
+)
 from sekisho.model.prices import PriceTable
 
 TOKENS_BELIEVED_MAX = 10_000_000  # above any context window there is
@@ -137,10 +146,10 @@ class LeasedCharge:
 
     def headers(self) -> Mapping[str, str]:
         """See Charge."""
-        return headers_of(self._plan, self._now_s())
+        return headers_of(self._plan, self._now_s(), self._prices.currency)
 
 
-def headers_of(plan: Plan, now_s: float) -> dict[str, str]:
+def headers_of(plan: Plan, now_s: float, currency: str = "") -> dict[str, str]:
     """What is left, the least over all limits. Of others' limits nothing else is told."""
     told: dict[str, str] = {}
     least = left_by(plan)
@@ -160,6 +169,8 @@ def headers_of(plan: Plan, now_s: float) -> dict[str, str]:
         if metric in least:
             left = max(0, least[metric][1])
             told[f"x-sekisho-budget-remaining-{word}"] = as_money(left)
+            if currency:
+                told["x-sekisho-budget-currency"] = currency
     return told
 
 
@@ -189,7 +200,9 @@ def _spent(plan: Plan, metric: Metric) -> tuple[int, int]:
     return found
 
 
-def refusal(plan: Plan, short: list[Counter], amounts: Amounts, now_s: float) -> LimitReached:
+def refusal(
+    plan: Plan, short: list[Counter], amounts: Amounts, now_s: float, currency: str = ""
+) -> LimitReached:
     """Why an exchange has to wait: of all limits that are short, one that can never be met, else
     the one that lasts longest.
     """
@@ -198,7 +211,7 @@ def refusal(plan: Plan, short: list[Counter], amounts: Amounts, now_s: float) ->
     metric, amount = counter.limit.metric, amounts[counter.unit]
     limit = f"limit on {_WORDS[metric]}"
     if _own(counter):
-        limit = f"Your {limit} ({_figure(counter)})"
+        limit = f"Your {limit} ({_figure(counter, currency)})"
     else:
         limit = f"The {limit} for the {counter.limit.dimension} {counter.limit.name}"
     wait_s: int | None = 1 if counter.is_places else _wait_s(counter, now_s)
@@ -207,10 +220,10 @@ def refusal(plan: Plan, short: list[Counter], amounts: Amounts, now_s: float) ->
     else:
         text = (
             f"{limit} is reached, or too little is left for what this request may use. "
-            f"Nothing was sent. Try again in {wait_s} s"
+            f"Nothing was sent. Try again in {in_words(wait_s)}"
             + ("." if counter.is_places else ", or ask an operator for more.")
         )
-    headers = headers_of(plan, now_s)
+    headers = headers_of(plan, now_s, currency)
     if metric.unit is Unit.MICROS:
         return BudgetExhausted(text, retry_after_s=wait_s, headers=headers)
     code = "too_many_requests_at_once" if metric.unit is Unit.PLACES else None
@@ -232,8 +245,10 @@ def _own(counter: Counter) -> bool:
     return counter.limit.dimension == "principal"
 
 
-def _figure(counter: Counter) -> str:
-    return as_money(counter.amount) if counter.unit == Unit.MICROS else str(counter.amount)
+def _figure(counter: Counter, currency: str) -> str:
+    if counter.unit == Unit.MICROS:
+        return with_currency(counter.amount, currency)
+    return str(counter.amount)
 
 
 def _wait_s(counter: Counter, now_s: float) -> int:

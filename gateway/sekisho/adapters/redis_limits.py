@@ -266,7 +266,8 @@ class RedisLimiter:
             return
         short = [counter for counter in plan.counters if _is_short(counter, amounts, wanted, now_s)]
         if short:
-            waiter.fail(refusal(plan, short, amounts, now_s))
+            currency = self._rules().prices.currency
+            waiter.fail(refusal(plan, short, amounts, now_s, currency))
 
 
 def _is_short(

@@ -148,9 +148,11 @@ class Provisioning:
             raise Barred(
                 name,
                 UniquenessException(
-                    detail="This name is taken by a principal that the directory does not manage, "
-                    "or belonged to somebody who left. Names are never given twice: an operator "
-                    "can tell what it is (sekisho principal list)."
+                    detail="This name is taken by a principal that the directory may not take "
+                    "over: one who has a role besides employee, of their own or lent, who owns a "
+                    "service account or is one, who is shut out, or who left. An operator can "
+                    "tell which (sekisho principal list) and change it; after somebody who left "
+                    "take another name."
                 ),
             )
 

@@ -212,6 +212,11 @@ def as_money(amount_micros: int) -> str:
     return f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}"
 
 
+def with_currency(amount_micros: int, currency: str) -> str:
+    """An amount for a message: `12.5 USD`."""
+    return f"{as_money(amount_micros)} {currency}".rstrip()
+
+
 def window_name(window: Window, start_us: int) -> str:
     """How `Ledger.used` is asked for a window: `m2026-11-24T15:04`, `d2026-11-24`, `M2026-11`."""
     start = datetime.fromtimestamp(start_us // MICROS, UTC)

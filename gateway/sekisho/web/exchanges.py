@@ -34,6 +34,7 @@ from sekisho.web.exchanges_schema import (
     usage,
 )
 from sekisho.web.openapi import body_of
+from sekisho.web.services import Services
 
 LISTED_MAX = 100  # auditd tells no more at once
 APPEALS_MAX = 5  # the ledger's rules say the same
@@ -55,7 +56,7 @@ async def list_exchanges(
     """One's own exchanges, newest first, with what was used today and this month."""
     needs(principal, Scope.SELF)
     page = await parts.ledger.exchanges(principal.id, after, limit)
-    return listed(page, await _usage(parts.ledger, principal, now))
+    return listed(page, await _usage(parts, principal, now))
 
 
 @router.get("/{exchange_id}")
@@ -112,11 +113,11 @@ async def find_exchange(
     return found
 
 
-async def _usage(ledger: Ledger, principal: Principal, now: int) -> UsageOut:
+async def _usage(parts: Services, principal: Principal, now: int) -> UsageOut:
     today = datetime.fromtimestamp(now // MICROS, UTC)
     day, month = f"{today:%Y-%m-%d}", f"{today:%Y-%m}"
     asked = [("principal", principal.id, f"d{day}"), ("principal", principal.id, f"M{month}")]
-    return usage(await ledger.used(asked), day, month)
+    return usage(await parts.ledger.used(asked), day, month, parts.currency())
 
 
 def _too_many() -> Conflict:

@@ -1,7 +1,7 @@
 """The wire form of one's own history under `/v1/exchanges`.
 
 Times are seconds since the epoch, as elsewhere in the OpenAI API; money is in millionths of the
-currency of the price table. Nothing here is content: what was asked and answered is not repeated.
+currency that `usage` names. Nothing here is content: what was asked and answered is not repeated.
 """
 
 from __future__ import annotations
@@ -182,9 +182,13 @@ class SumOut(ChargedOut):
 
 
 class UsageOut(BaseModel):
-    """What the principal has used, as limits count it. It counts every recorded outcome."""
+    """What the principal has used, as limits count it. It counts every recorded outcome.
+
+    `currency` is that of all `spend_micros`, None while the rules have no prices.
+    """
 
     object: Literal["usage"] = "usage"
+    currency: str | None
     day: SumOut
     month: SumOut
 
@@ -217,13 +221,13 @@ def shown(document: Document) -> ExchangeDetail:
     return ExchangeDetail(**_fields(document), index=index)
 
 
-def usage(used: Used, day: str, month: str) -> UsageOut:
+def usage(used: Used, day: str, month: str, currency: str) -> UsageOut:
     """The sums of today and of this month, which were asked for in this order."""
     sums = [
         SumOut(since=window, requests=requests, tokens=tokens, spend_micros=spend)
         for window, (requests, tokens, spend) in zip((day, month), used.sums, strict=True)
     ]
-    return UsageOut(day=sums[0], month=sums[1])
+    return UsageOut(currency=currency or None, day=sums[0], month=sums[1])
 
 
 def appeal(exchange: str, line: Document) -> AppealOut:

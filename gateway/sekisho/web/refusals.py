@@ -28,6 +28,7 @@ from sekisho.errors import (
     SekishoError,
     TooManyFailures,
 )
+from sekisho.model.durations import in_words
 from sekisho.model.ids import uuid7
 from sekisho.model.principal import Shown
 from sekisho_audit.events import Appended, Event, Payload
@@ -241,6 +242,6 @@ def _event(source: str, data: dict[str, Any]) -> Event:
 def _too_many(retry_after_s: int) -> TooManyFailures:
     message = (
         "Too many wrong credentials came from your address. Correct the key, or sign in anew, "
-        "before you try again; what is right works at once."
+        f"before you try again in {in_words(retry_after_s)}; what is right works at once."
     )
     return TooManyFailures(message, retry_after_s=retry_after_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sekisho.model.hold import HoldLimits
@@ -19,3 +20,4 @@ class Services:
     directory: Directory
     entrance: Entrance
     hold_limits: HoldLimits
+    currency: Callable[[], str] = str  # of the prices in force; "" where there are none

@@ -84,7 +84,10 @@ def build(settings: Settings) -> Worker:
     url = settings.public_url
     waiting = Waiting(holds, ledger, clock, limits=limits, public_url=url, launch=sweep.start)
     checks = every_check(auditd, holds, people.keys, engine, unsettled)
-    services = Services(holds, ledger, auditd, people.directory, people.entrance, limits)
+    services = Services(
+        *(holds, ledger, auditd, people.directory, people.entrance, limits),
+        currency=lambda: engine.usage.prices.currency,
+    )
     rest = create_app(services, people.sign_in, people.scim, checks, metrics)
     app = DataPath(
         pipeline,
@@ -104,9 +107,7 @@ def build(settings: Settings) -> Worker:
         sweep,
         filing,
         unsettled,
-        people.refusals,
-        limiter,
-        people,
+        *(people.refusals, limiter, people),
     )
 
 

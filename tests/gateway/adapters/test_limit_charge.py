@@ -211,6 +211,19 @@ def test_codes(metric: Metric, code: str, wait_s: int) -> None:
     assert "(5) is reached" in error.message
 
 
+def test_money_and_time_are_told_as_people_read_them() -> None:
+    """With the currency; the header goes on in seconds."""
+    usage = rules({"for": "principal:*", "spend_per_day": 12.5})
+    _, plan = planned(usage, 0)
+
+    error = refusal(plan, list(plan.counters), (1, 9, 9, 1), ENDS_S - 16_116, "EUR")
+
+    assert "(12.5 EUR) is reached" in error.message
+    assert "Try again in 4 h 29 min, or" in error.message
+    assert 16_116 == error.retry_after_s
+    assert "EUR" == error.headers["x-sekisho-budget-currency"]
+
+
 def test_what_never_fits_is_told_as_such() -> None:
     """Coming back does not help a request larger than the limit, whichever else is short."""
     usage = rules({"for": "principal:*", "tokens_per_min": 50, "spend_per_month": 1})

@@ -226,7 +226,7 @@ def test_nobody_with_more_than_asking_is_taken_over(scim: Scim, what: dict[str, 
     before = scim.principal("staff-9")
 
     for spelling in ("staff-9", "STAFF-9"):
-        with pytest.raises(UniquenessException):
+        with pytest.raises(UniquenessException, match="who owns a service"):
             scim.user(spelling)
     assert scim.principal("staff-9") == before
     assert scim.told() == [("staff-9", "refused")] * 2

@@ -79,7 +79,8 @@ async def served(desk: Desk, ledger: Ledger, clock: Callable[[], int]) -> AsyncI
     app.dependency_overrides[now_us] = clock
     doors = entrance(ledger)
     app.state.services = Services(
-        desk.store, ledger, cast("Log", None), StaticDirectory(PEOPLE), doors, desk.limits
+        *(desk.store, ledger, cast("Log", None), StaticDirectory(PEOPLE), doors, desk.limits),
+        currency=lambda: "USD",
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
@@ -142,6 +143,7 @@ async def test_usage_is_that_of_the_limits(client: Client, ledger: MemoryLedger)
         "tokens": 40,
         "spend_micros": 7,
     }
+    assert usage["currency"] == "USD"
     assert usage["month"]["since"] == "2026-11"
     assert usage["month"]["tokens"] == 80
 

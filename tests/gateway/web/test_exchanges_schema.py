@@ -83,13 +83,14 @@ def test_cost_is_that_of_all_sendings() -> None:
 
 
 def _usage() -> Any:
-    return usage(Used(9, [(1, 2, 3), (4, 5, 6)]), "2026-11-24", "2026-11")
+    return usage(Used(9, [(1, 2, 3), (4, 5, 6)]), "2026-11-24", "2026-11", "EUR")
 
 
 def test_sums_stand_where_they_were_asked() -> None:
     """Day first, then month."""
     made = _usage()
     assert (made.day.since, made.day.requests, made.day.tokens) == ("2026-11-24", 1, 2)
+    assert made.currency == "EUR"
     assert (made.month.since, made.month.spend_micros) == ("2026-11", 6)
 
 

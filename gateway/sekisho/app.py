@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from sekisho import __version__
+from sekisho.config.faults import in_words
 from sekisho.errors import BadRequest, InternalFault, SekishoError
 from sekisho.telemetry import Metrics
 from sekisho.web import approvals, audit, exchanges, health, home, pages
@@ -28,6 +29,10 @@ from sekisho.web.scim import PREFIX as SCIM_PREFIX
 from sekisho.web.services import Services
 from sekisho.web.sign_in import SignIn
 
+FAULTS_TOLD_MAX = 8
+_FORMS = {
+    ("query", "after"): "must be what the page before said in `after`, digits as in after=4711",
+}
 _log = structlog.get_logger("sekisho.app")
 
 
@@ -77,8 +82,8 @@ async def _known(_: Request, error: Exception) -> Response:
 async def _malformed(_: Request, error: Exception) -> Response:
     details = error.errors() if isinstance(error, RequestValidationError) else []
     where = "; ".join(
-        f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
-        for detail in details[:8]
+        f"{detail['loc'][-1]} {_FORMS.get(tuple(detail['loc'])) or in_words(detail)}"
+        for detail in details[:FAULTS_TOLD_MAX]
     )
     return _said(BadRequest(f"This request does not fit: {where}."))
 

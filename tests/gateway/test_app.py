@@ -55,6 +55,10 @@ def app(desk: Desk) -> FastAPI:
     async def shape(count: int = Query()) -> None:
         """Wants a number."""
 
+    @made.get("/fails/page")
+    async def page(after: str = Query("", pattern="^[0-9]*$")) -> None:
+        """Wants a cursor."""
+
     return made
 
 
@@ -85,6 +89,15 @@ async def test_every_error_has_the_same_shape(
 
     assert (status, code) == (answer.status_code, answer.json()["error"]["code"])
     assert "secret" not in answer.text
+
+
+async def test_a_fault_in_a_query_is_told_in_words(app: FastAPI) -> None:
+    """With what it must be, and for a cursor an example."""
+    said = (await _get(app, "/fails/shape?count=x")).json()["error"]["message"]
+    assert "count must be a whole number" in said
+    said = (await _get(app, "/fails/page?after=x")).json()["error"]["message"]
+    assert "after=4711" in said
+    assert "pattern" not in said
 
 
 async def test_a_method_that_is_not_offered_is_not_found(app: FastAPI) -> None:

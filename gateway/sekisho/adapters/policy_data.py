@@ -7,7 +7,7 @@ must see what the engine sees. policies/schema/data.json is generated from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Self
 
 import yaml
@@ -21,6 +21,8 @@ from sekisho.adapters.decision_wire import (
     Name,
     Wire,
 )
+from sekisho.adapters.policy_words import faults
+from sekisho.model.ids import is_id, is_id_pattern
 from sekisho.model.limits import DIMENSIONS, LimitTable, Metric, Row, Unit, micros
 from sekisho.model.prices import FREE, Price, PriceTable, UsageRules
 
@@ -28,6 +30,7 @@ LIMIT_ROWS_MAX = 10_000  # one for each person of a large house, and then some
 PRICE_MAX = 1_000_000  # for a million tokens; keeps every sum exact, also in Lua and JSON
 PRICE_ROWS_MAX = 1_000
 
+_OF_IDS = frozenset({"principal", "group"})
 _TEXT = "tag:yaml.org,2002:str"
 
 Sentence = Annotated[str, Field(min_length=1, max_length=500)]
@@ -49,6 +52,21 @@ def _is_price(amount: float | str) -> float | str:
 _Amount = int | float | Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$")]
 Money = Annotated[_Amount, AfterValidator(_is_money)]
 PriceAmount = Annotated[_Amount, AfterValidator(_is_price)]
+
+
+def _can_be_id(name: str) -> str:
+    """Raises ValueError for what no principal and no group is called: the line would do nothing."""
+    if not is_id(name):
+        raise ValueError(_NO_SUCH_ID + _lower(name, is_id))
+    return name
+
+
+def _lower(name: str, fits: Callable[[str], bool]) -> str:
+    return f"; did you mean {name.lower()}?" if fits(name.lower()) else ""
+
+
+_NO_SUCH_ID = "never applies: ids of principals and groups are lower case, a-z, 0-9 and . _ @ + -"
+Id = Annotated[Name, AfterValidator(_can_be_id)]
 
 
 class NotPolicyData(ValueError):
@@ -114,7 +132,7 @@ class HoldData(Wire):
     """Who answers a hold, and how long they have."""
 
     models: list[Name] = Field(default=[])
-    reviewers: Name = "reviewer"
+    reviewers: Id = "reviewer"
     approve: Annotated[int, Field(ge=1, le=REVIEWS_MAX)] = 1
     deny: Annotated[int, Field(ge=1, le=REVIEWS_MAX)] = 1
     ttl_s: Annotated[int, Field(ge=1, le=HOLD_TTL_S_MAX)] = 86_400
@@ -126,6 +144,10 @@ class RecordsData(Wire):
 
     log_level: Annotated[str, Field(pattern="^(metadata|redacted|full)$")] = "redacted"
     retain_days: Annotated[int, Field(ge=0, le=RETAIN_DAYS_MAX)] | None = None
+
+
+def _fits_id(text: str) -> bool:
+    return is_id_pattern(text.partition(":")[2])
 
 
 class LimitData(Wire):
@@ -145,6 +167,15 @@ class LimitData(Wire):
     spend_per_day: Money | None = None
     spend_per_month: Money | None = None
     concurrent: Figure | None = None
+
+    @field_validator("for_")
+    @classmethod
+    def _can_apply(cls, text: str) -> str:
+        """A line for a name that nobody has would limit nothing, in silence."""
+        dimension, _, pattern = text.partition(":")
+        if dimension in _OF_IDS and not is_id_pattern(pattern):
+            raise ValueError(_NO_SUCH_ID + _lower(text, _fits_id))
+        return text
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -185,8 +216,8 @@ class PricesData(Wire):
 class PolicyData(Wire):
     """The whole of data.yaml."""
 
-    groups: dict[Name, GroupData]
-    principals: dict[Name, PrincipalData] = Field(default={})
+    groups: dict[Id, GroupData]
+    principals: dict[Id, PrincipalData] = Field(default={})
     hosted_tools: HostedToolsData
     function_tools: FunctionToolsData
     unknown_fields: UnknownFieldsData
@@ -217,7 +248,9 @@ class PolicyData(Wire):
         """Without prices everything costs nothing and a budget would never end."""
         rows = [row for one in self.limits for row in one.rows()]
         if self.prices is None and any(row.metric.unit is Unit.MICROS for row in rows):
-            raise ValueError("spend_per_day and spend_per_month need prices:")
+            raise ValueError(
+                "spend_per_day and spend_per_month need prices: without any all is free"
+            )
         return self
 
 
@@ -291,11 +324,10 @@ def read_data(source: bytes) -> dict[str, Any]:
     try:
         PolicyData.model_validate(parsed)
     except ValidationError as error:
-        faults = [
-            (_line_of(tree, fault["loc"]), f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
-            for fault in error.errors(include_url=False, include_input=False)
-        ]
-        raise NotPolicyData(faults) from error
+        found = faults(PolicyData, parsed, error.errors(include_url=False, include_input=False))
+        # What concerns the whole is said of limits alone: they are what needs prices.
+        told = [(_line_of(tree, place or ("limits",)), text) for place, text in found]
+        raise NotPolicyData(told) from error
     document: dict[str, Any] = parsed
     return document
 

@@ -13,7 +13,6 @@ Keys are changed in `registry_keys.py`, links and delegations in `registry_links
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +37,7 @@ from sekisho.adapters.registry_schema import (
     why,
 )
 from sekisho.errors import BadRequest, Conflict, NotFound
+from sekisho.model import ids
 from sekisho.model.duties import may_hold_together, may_service_hold
 from sekisho.model.principal import Role
 
@@ -46,9 +46,7 @@ LOCAL = "local"
 
 GROUPS_MAX = 200
 
-# Lower case only: "Staff-7" and "staff-7" must not be two people who approve one another.
 _ROLES = frozenset(role.value for role in Role)
-_ID = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +365,7 @@ def check_group(value: str) -> None:
 
 def is_id(value: str) -> bool:
     """Whether `value` can name a principal or a group."""
-    return _ID.fullmatch(value) is not None
+    return ids.is_id(value)
 
 
 def check_id(value: str, what: str = "principal") -> None:

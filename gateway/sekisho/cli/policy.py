@@ -39,8 +39,12 @@ def _check(options: argparse.Namespace) -> int:
     else:
         for fault in faults:
             print(fault)
-        print(f"{options.bundle}: {len(faults)} faults" if faults else f"{options.bundle}: sound")
+        print(f"{options.bundle}: {_counted(len(faults))}")
     return 1 if faults else 0
+
+
+def _counted(faults: int) -> str:
+    return "sound" if not faults else "1 fault" if faults == 1 else f"{faults} faults"
 
 
 def _test(options: argparse.Namespace) -> int:

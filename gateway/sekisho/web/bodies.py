@@ -12,6 +12,7 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
+from sekisho.config.faults import in_words
 from sekisho.content.strict_json import NotStrictJSON, parse
 from sekisho.errors import BadRequest, TooLarge, TooSlow
 
@@ -38,7 +39,7 @@ async def read_model(
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or None
-        raise BadRequest(f"{where or 'body'}: {first['msg']}.", param=where) from error
+        raise BadRequest(f"{where or 'The body'} {in_words(first)}.", param=where) from error
 
 
 async def read_body(request: Request, *, bytes_max: int, timeout_s: float) -> bytes:

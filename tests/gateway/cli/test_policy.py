@@ -31,7 +31,9 @@ def test_the_shipped_rules_are_sound(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_fault_is_told_with_its_place(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """File and line for people, fields for programs, status 1 for scripts."""
     assert main(["policy", "check", str(broken)]) == 1
-    assert "sekisho/main.rego:" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "sekisho/main.rego:" in out
+    assert out.rstrip().endswith(": 1 fault")
     assert main(["policy", "check", "--json", str(broken)]) == 1
     faults = json.loads(capsys.readouterr().out)
     assert faults[0]["file"] == "sekisho/main.rego"
@@ -53,3 +55,15 @@ def test_the_rules_own_tests_are_run(
     out = capsys.readouterr().out
     report = json.loads(out[out.index("{") :])
     assert [one["name"] for one in report["results"] if not one["passed"]] == ["test_never"]
+
+
+def test_faults_are_counted_as_people_count(
+    broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two are told as two."""
+    with (broken / "data.yaml").open("a") as file:
+        file.write("grops: {}\n")
+    assert main(["policy", "check", str(broken)]) == 1
+    out = capsys.readouterr().out
+    assert "did you mean groups?" in out
+    assert out.rstrip().endswith(": 2 faults")

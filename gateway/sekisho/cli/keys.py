@@ -52,7 +52,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what it is for: ask, review, self, admin (otherwise these four), or scim alone",
     )
     create.add_argument(
-        "--models", type=names, metavar="A,B", help="the only models it may ask; * at the end"
+        "--models",
+        type=names,
+        metavar="A,B",
+        help="the only models it may ask, names or patterns: * is any text and ? one character, "
+        "wherever they stand, as in 'gpt-4*,*-mini' (quoted, or the shell reads them)",
     )
     rotate = verbs.add_parser("rotate", help="make a key that takes over, and print it once")
     rotate.add_argument("key", metavar="KEY_ID", help="the key it takes over from")

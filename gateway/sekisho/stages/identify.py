@@ -6,9 +6,8 @@ made for.
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from sekisho.errors import Forbidden
+from sekisho.model.limits import matches
 from sekisho.model.principal import Principal, Role, Scope, Shown
 from sekisho.ports import Directory
 
@@ -36,7 +35,7 @@ async def identify(shown: Shown, directory: Directory) -> Principal:
 
 def may_ask(principal: Principal, model: str) -> bool:
     """Whether the credential was made for this model; one that names none is for any."""
-    return principal.models is None or any(fnmatchcase(model, one) for one in principal.models)
+    return principal.models is None or any(matches(one, model) for one in principal.models)
 
 
 def within_credential(principal: Principal, model: str) -> None:

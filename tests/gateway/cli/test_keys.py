@@ -186,3 +186,12 @@ def test_a_key_that_opens_nothing_yet_comes_with_a_warning(
     assert key_id(out.strip())
     assert len(err.splitlines()) == len(said)
     assert all(text in err and "sekisho principal grant staff-7" in err for text in said)
+
+
+def test_the_help_says_what_a_pattern_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """With an example that can be copied."""
+    with pytest.raises(SystemExit):
+        main(["key", "create", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "* is any text and ? one character, wherever they stand" in said
+    assert "'gpt-4*,*-mini'" in said

@@ -59,13 +59,20 @@ async def test_a_key_for_something_else_may_not_ask() -> None:
         (("gpt-*",), "gpt-4o", True),
         (("gpt-*",), "GPT-4o", False),
         (("gpt-4o",), "gpt-4o-mini", False),
+        (("g*t",), "great", True),
+        (("g*t",), "greatest-1", False),
+        (("gpt-?",), "gpt-4", True),
+        (("gpt-?",), "gpt-4o", False),
+        (("*-mini",), "gpt-4o-mini", True),
+        (("gpt-[45]",), "gpt-4", False),
+        (("gpt-[45]",), "gpt-[45]", True),
         ((), "gpt-4o", False),
     ],
 )
 def test_a_narrowed_key_asks_its_models_only(
     models: tuple[str, ...] | None, model: str, fits: bool
 ) -> None:
-    """Case matters, as it does to backends."""
+    """Case matters, as it does to backends; only * and ? are wild, as in limits."""
     principal = replace(OneKey().principal, models=models)
     if fits:
         within_credential(principal, model)

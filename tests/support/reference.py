@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from sekisho.config import Settings
 from sekisho.config.load import sections
 from sekisho.errors import SekishoError
+from support.advice import WHAT_TO_DO
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS_PAGE = ROOT / "docs" / "reference" / "settings.md"
@@ -35,11 +36,12 @@ _ERRORS_HEAD = """\
 # Error codes
 
 Every refusal has the OpenAI shape, `{"error": {"message", "type", "param", "code"}}`. The codes
-below are stable; messages are for people and may change. Generated from the source; see
-CONTRIBUTING.md.
+below are stable; messages are for people, say more, and may change. Codes with status 500 that name
+something of an installation are those of commands. Generated from the source and
+`tests/support/advice.py`; see CONTRIBUTING.md.
 
-| code | status | where |
-|---|---|---|
+| code | status | what to do | where |
+|---|---|---|---|
 """
 
 
@@ -94,9 +96,15 @@ def errors_page() -> str:
     for code, status, where in _codes():
         found.setdefault((code, status), set()).add(where)
     return _ERRORS_HEAD + "".join(
-        f"| `{code}` | {status} | {', '.join(sorted(found[code, status]))} |\n"
+        f"| `{code}` | {status} | {WHAT_TO_DO.get(code, '')} | "
+        f"{', '.join(sorted(found[code, status]))} |\n"
         for code, status in sorted(found)
     )
+
+
+def codes() -> set[str]:
+    """Every code there is."""
+    return {code for code, _, _ in _codes()}
 
 
 def _codes() -> Iterator[tuple[str, int, str]]:

@@ -34,7 +34,8 @@ class IdentitySettings(Section):
     )
     user_header: HeaderName | None = Field(
         None,
-        description="Header in which a trusted peer names the principal; absent: none is believed.",
+        description="Header in which a trusted peer names the principal; absent: none is believed. "
+        "With assertion_header it is ignored, and groups_header with it.",
     )
     groups_header: HeaderName | None = Field(
         None, description="Header with the principal's groups, comma-separated, beside user_header."
@@ -42,7 +43,8 @@ class IdentitySettings(Section):
     assertion_header: HeaderName | None = Field(
         None,
         description="Header in which a trusted peer hands over a signed token of one of the "
-        "[[issuers]]; better than a bare name, because it is checked.",
+        "[[issuers]]; better than a bare name, because it is checked; where it is set, "
+        "user_header and groups_header are not read.",
     )
     certificate_header: HeaderName | None = Field(
         None,

@@ -214,10 +214,11 @@ def refusal(
         limit = f"Your {limit} ({_figure(counter, currency)})"
     else:
         limit = f"The {limit} for the {counter.limit.dimension} {counter.limit.name}"
-    wait_s: int | None = 1 if counter.is_places else _wait_s(counter, now_s)
+    wait_s: int | None = None
     if never:
-        wait_s, text = None, f"{limit} {_too_large(counter, amount)} Nothing was sent."
+        text = f"{limit} {_too_large(counter, amount)} Nothing was sent."
     else:
+        wait_s = 1 if counter.is_places else _wait_s(counter, now_s)
         text = (
             f"{limit} is reached, or too little is left for what this request may use. "
             f"Nothing was sent. Try again in {in_words(wait_s)}"

@@ -25,9 +25,9 @@ class Role(StrEnum):
 class Scope(StrEnum):
     """What a credential may be used for. A scope takes away; it never gives what a role does not.
 
-    `ask` models, `review` holds, `self` for one's own history, `audit` for what auditors do, `admin`
-    for operators and makers of rules, and `scim` for a directory that provisions principals: that
-    one has to be given by name.
+    `ask` models, `review` holds, `self` for one's own history, `audit` for what auditors do,
+    `admin` for operators and makers of rules, and `scim` for a directory that provisions
+    principals: that one has to be given by name.
     """
 
     ASK = "ask"

@@ -25,7 +25,7 @@ def test_a_service_account_is_its_owner() -> None:
         ((Role.EMPLOYEE,), {Scope.SELF, Scope.ASK}),
         ((Role.REVIEWER,), {Scope.SELF, Scope.REVIEW}),
         ((Role.OPERATOR,), {Scope.SELF, Scope.ADMIN}),
-        ((Role.AUDITOR,), {Scope.SELF, Scope.ADMIN}),
+        ((Role.AUDITOR,), {Scope.SELF, Scope.AUDIT}),
     ],
 )
 def test_a_scope_means_nothing_without_a_role_for_it(

@@ -64,6 +64,8 @@ class BadEvent(ValueError):
 TEXT_CHARS_MAX = 2_048
 LIST_ITEMS_MAX = 64
 PAYLOADS_MAX = 8
+# A field stands in `data`, and that in the leaf, which a reader refuses if it is nested too deep.
+_FIELD_DEPTH = 2
 _PAYLOAD_NAME = re.compile(r"[a-z][a-z_]{0,31}")
 Kind = Callable[[object], bool]
 
@@ -121,7 +123,7 @@ def _document(value: object) -> bool:
     if type(value) is not dict:
         return False
     try:
-        check(value)
+        check(value, _FIELD_DEPTH)
     except NotCanonical:
         return False
     return True

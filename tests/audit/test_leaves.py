@@ -9,12 +9,13 @@ import orjson
 import pytest
 
 from sekisho.model.ids import uuid7
+from sekisho_audit.canon import DEPTH_MAX, decode
 from sekisho_audit.errors import Refused
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.keyring import Keyring
 from sekisho_audit.leaves import LeafBuilder, month_of
 from sekisho_audit.seal import unseal
-from support.ledgers import CANARY, STAFF, HeldExchange, received
+from support.ledgers import CANARY, STAFF, HeldExchange, decision, received
 
 EXCHANGE = "01a20aa5-b98b-718b-a87b-437dba199f6a"
 NOVEMBER_30_LAST_MS = 1_796_083_199_999
@@ -69,6 +70,17 @@ def test_persons_and_content_do_not_get_through(builder: LeafBuilder) -> None:
         for secret in (b"staff-7", b"owner-1", b"person-9", b"reviewer-1", b"canary"):
             assert secret not in built.body
             assert all(secret not in stored for _, _, stored in built.stored)
+
+
+def test_document_as_deep_as_a_reader_takes_is_built_and_no_deeper(builder: LeafBuilder) -> None:
+    """Leaf and `data` are two levels of the twelve; else the verifier refuses what we wrote."""
+    nested: dict[str, object] = {}
+    for _ in range(DEPTH_MAX - 4):
+        nested = {"in": nested}
+    built = builder.build(decision(uuid7(), log=nested), 0)
+    assert decode(built.body) == built.leaf
+    with pytest.raises(Refused, match="obligations"):
+        builder.build(decision(uuid7(), log={"in": nested}), 0)
 
 
 def test_stored_payload_opens_with_the_principals_key(

@@ -18,6 +18,7 @@ from sekisho_audit.canon import LEAF_BYTES_MAX
 from sekisho_audit.errors import Refused
 from sekisho_audit.events import PERSONS, BadEvent, Event, Payload, check_data, check_payload_names
 from sekisho_audit.keyring import SYSTEM, Keyring
+from sekisho_audit.kinds import UUID, UUID7
 from sekisho_audit.scan import PAYLOAD_BYTES_MAX
 from sekisho_audit.seal import (
     ALGORITHM,
@@ -35,8 +36,8 @@ _TAG_BYTES = 16
 # Room for salt and tag around the content.
 STORED_BYTES_MAX = PAYLOAD_BYTES_MAX - SALT_BYTES - _TAG_BYTES
 _ID_CHARS_MAX = 256
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_UUID = re.compile(UUID)
+_UUID7 = re.compile(UUID7)
 
 
 @dataclass(slots=True)

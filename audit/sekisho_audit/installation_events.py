@@ -1,0 +1,170 @@
+"""What the ledger holds beside exchanges: who may what, which rules are in force, the writer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sekisho_audit.kinds import FLAG, NUMBER, PERSON, TEXT, TEXTS, EventType, Field
+
+_TIME = "microseconds since 1970, UTC"
+_BOOT = Field(TEXT, "Id of the writer's start.")
+_BUNDLE = Field(TEXT, "Where the revision came from.")
+_CAUSE = Field(TEXT, "Why, as a stable code.")
+_ENDS = Field(NUMBER, "When the key ends.", _TIME)
+_GROUPS = Field(TEXTS, "The groups of the principal, the first 64.")
+_ISSUER = Field(TEXT, "Name of the issuer in the settings.")
+_KEY = Field(TEXT, "Public id of the key; never the secret.")
+_REVISION = Field(TEXT, "The policy revision.")
+_ROLES = Field(TEXTS, "The roles of the principal, from all sources.")
+_SESSION = Field(TEXT, "Id of the worker's session.")
+_SOURCE = {"source": "the network address"}
+
+_PEOPLE: Mapping[str, EventType] = {
+    "credential.refused": EventType(
+        "Somebody was not let in; the payload `source` is the address, `count` how often since "
+        "the last record of it.",
+        {
+            "cause": _CAUSE,
+            "count": Field(NUMBER, "How often since the last record of it.", "refusals"),
+        },
+        {
+            "credential": Field(TEXT, "Public name of what was shown, if it has one."),
+            "where": Field(TEXT, "The entrance, e.g. `sign-in`."),
+        },
+        payloads=_SOURCE,
+        exchange=False,
+    ),
+    "session.signed_in": EventType(
+        "A person signed in for pages; the payload `source` is the address.",
+        {"issuer": _ISSUER},
+        payloads=_SOURCE,
+        exchange=False,
+    ),
+    "session.signed_out": EventType(
+        "A person signed out, or was signed out.", {"cause": _CAUSE}, exchange=False
+    ),
+    "key.created": EventType(
+        "An API key was made for `principal`; `replaces` is the key it takes over from.",
+        {"key": _KEY},
+        {
+            "label": Field(TEXT, "What its owner calls it."),
+            "expires_us": _ENDS,
+            "roles": _ROLES,
+            "groups": _GROUPS,
+            "scopes": Field(TEXTS, "What it may be used for; without it, everything."),
+            "models": Field(TEXTS, "Patterns of models that it may ask; without it, any."),
+            "replaces": Field(TEXT, "Public id of the key it takes over from."),
+        },
+        exchange=False,
+    ),
+    "key.revoked": EventType(
+        "An API key was revoked, or ends at `expires_us` because another takes over.",
+        {"key": _KEY},
+        {"cause": _CAUSE, "expires_us": _ENDS},
+        exchange=False,
+    ),
+    "principal.changed": EventType(
+        "Roles, groups, owner or state of `principal` changed; `source` says who decides them: "
+        "`local`, an issuer, or `scim`.",
+        {},
+        {
+            "roles": _ROLES,
+            "groups": _GROUPS,
+            "owner": Field(PERSON, "Who owns this service account."),
+            "kind": Field(TEXT, "`person` or `service`."),
+            "disabled": Field(FLAG, "Whether it is shut out."),
+            "change": Field(TEXT, "What happened, e.g. `created`, `granted`, `state`, `left`."),
+            "source": Field(TEXT, "Who decided: `local`, `issuer:` and its name, `scim`."),
+            "training_until_us": Field(NUMBER, "How long its training is good for.", _TIME),
+        },
+        exchange=False,
+    ),
+    "principal.linked": EventType(
+        "An identity elsewhere now means `principal`, or (`linked` false) does not any more; the "
+        "payload `subject` is its name there.",
+        {"issuer": _ISSUER, "linked": Field(FLAG, "Whether the link is there now.")},
+        payloads={"subject": "the name of the identity at its issuer"},
+        exchange=False,
+    ),
+    "delegation.changed": EventType(
+        "`principal` lent a role to `delegate` for a time, or (`ended`) took it back.",
+        {
+            "delegation": Field(TEXT, "Id of the delegation."),
+            "delegate": Field(PERSON, "Who may act with the role."),
+            "role": Field(TEXT, "The role that is lent."),
+            "ended": Field(FLAG, "Whether it was taken back."),
+        },
+        {
+            "from_us": Field(NUMBER, "When it begins.", _TIME),
+            "until_us": Field(NUMBER, "When it ends.", _TIME),
+        },
+        exchange=False,
+    ),
+}
+
+_POLICY: Mapping[str, EventType] = {
+    "policy.activated": EventType(
+        "A policy revision became active.",
+        {"revision": _REVISION},
+        {
+            "previous": Field(TEXT, "The revision that was active before."),
+            "bundle": _BUNDLE,
+            "engine": Field(TEXT, "What evaluates it, e.g. `opa-embedded`."),
+        },
+        exchange=False,
+    ),
+    "policy.rejected": EventType(
+        "A policy revision was refused; the active one stays.",
+        {"revision": _REVISION},
+        {
+            "faults": Field(TEXTS, "What is wrong with it."),
+            "bundle": _BUNDLE,
+            "cause": _CAUSE,
+        },
+        exchange=False,
+    ),
+}
+
+_LEDGER: Mapping[str, EventType] = {
+    "log.read": EventType(
+        "`actor` was given entries of the published log: `count` of them from `first` on.",
+        {
+            "first": Field(NUMBER, "Index of the first entry.", "index"),
+            "count": Field(NUMBER, "How many entries.", "entries"),
+        },
+        exchange=False,
+        actor=True,
+    ),
+    "session.opened": EventType(
+        "A worker process connected.",
+        {"session": _SESSION, "pid": Field(NUMBER, "The worker.", "process id")},
+        exchange=False,
+    ),
+    "session.closed": EventType(
+        "A worker process ended or was gone too long; its open intents were closed before.",
+        {"session": _SESSION, "cause": _CAUSE},
+        exchange=False,
+    ),
+    "audit.boot": EventType(
+        "The writer started; `last` is the index before this event, `cut` the torn bytes removed.",
+        {
+            "boot": _BOOT,
+            "last": Field(NUMBER, "Index of the event before, -1 if there is none.", "index"),
+            "cut": Field(NUMBER, "What was torn and therefore removed.", "bytes"),
+        },
+        exchange=False,
+    ),
+    "audit.recovered": EventType(
+        "A torn tail was cut at start: records that nobody had been told were durable.",
+        {
+            "file": Field(TEXT, "The segment that was cut."),
+            "bytes": Field(NUMBER, "What was removed.", "bytes"),
+        },
+        exchange=False,
+    ),
+    "audit.shutdown": EventType(
+        "The writer stopped cleanly; nothing is open.", {"boot": _BOOT}, exchange=False
+    ),
+}
+
+INSTALLATION_EVENTS: Mapping[str, EventType] = {**_PEOPLE, **_POLICY, **_LEDGER}

@@ -62,6 +62,7 @@ class BadEvent(ValueError):
     """An event that is not what the table says; the message names type and field."""
 
 
+LEAF_VERSION = 1
 PAYLOADS_MAX = 8
 _PAYLOAD_NAME = re.compile(PAYLOAD_NAME)
 

@@ -29,7 +29,7 @@ _INTENT = Field(TEXT, "Id of the intent's event.")
 _MODEL_SENT = Field(TEXT, "The model that the backend is asked for.")
 _REVISION = Field(TEXT, "Policy revision that decided.")
 _VERSION = Field(
-    NUMBER, "Version of the hold; a change of what would leave makes a new one.", "from 1"
+    NUMBER, "Version of the hold; a change of what would leave makes a new one.", "ordinal from 1"
 )
 _STEP = Field(TEXT, "The stage of the line that it had reached, e.g. `decide`.")
 
@@ -147,7 +147,7 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
         "Exactly the bytes of the payload `outgoing` are about to leave for one backend.",
         {
             "session": Field(TEXT, "The worker's session, which must be open."),
-            "attempt": Field(NUMBER, "Which try of this exchange it is.", "from 1"),
+            "attempt": Field(NUMBER, "Which try of this exchange it is.", "ordinal from 1"),
             "backend": _BACKEND,
             "model": _MODEL_SENT,
             "path": Field(TEXT, "Where at the backend, below its base URL."),

@@ -16,7 +16,15 @@ import orjson
 
 from sekisho_audit.canon import LEAF_BYTES_MAX
 from sekisho_audit.errors import Refused
-from sekisho_audit.events import PERSONS, BadEvent, Event, Payload, check_data, check_payload_names
+from sekisho_audit.events import (
+    LEAF_VERSION,
+    PERSONS,
+    BadEvent,
+    Event,
+    Payload,
+    check_data,
+    check_payload_names,
+)
 from sekisho_audit.keyring import SYSTEM, Keyring
 from sekisho_audit.kinds import UUID, UUID7
 from sekisho_audit.scan import PAYLOAD_BYTES_MAX
@@ -31,7 +39,6 @@ from sekisho_audit.seal import (
 )
 from sekisho_audit.tree import leaf_hash
 
-LEAF_VERSION = 1
 _TAG_BYTES = 16
 # Room for salt and tag around the content.
 STORED_BYTES_MAX = PAYLOAD_BYTES_MAX - SALT_BYTES - _TAG_BYTES

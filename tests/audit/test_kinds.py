@@ -105,6 +105,8 @@ def test_one_of_takes_its_words_only() -> None:
         False,
         False,
     ]
+    assert kind.schema == {"enum": ["allow", "deny"]}
+    assert kind.says == "`allow` `deny`"
 
 
 def test_an_event_type_asks_what_its_fields_ask() -> None:

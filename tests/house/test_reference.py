@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from support import reference
+import ast
+import json
+from pathlib import Path
+
+from sekisho_audit.events import NOT_YET_WRITTEN, TYPES
+from sekisho_audit.schemas import document
+from support import event_reference, reference
 from support.advice import WHAT_TO_DO
 
+MAKERS = {"Event", "event", "_own", "replace"}  # what makes an event, or one of another type
 HOW = "run `python -m support.reference` in tests/ with the project's interpreter"
 
 
@@ -29,3 +36,28 @@ def test_every_setting_says_why() -> None:
     rows = [line for line in reference.settings_page().splitlines() if line.startswith("| `")]
     assert len(rows) > 30
     assert not [row for row in rows if row.rstrip(" |").endswith("`")]
+
+
+def test_every_event_is_documented() -> None:
+    """docs/reference/events.md is what the tables say."""
+    assert reference.EVENTS_PAGE.read_text() == event_reference.events_page(), HOW
+
+
+def test_the_published_schemas_are_those_of_the_tables() -> None:
+    """audit/schemas/events-v1.json is generated, and says as JSON what the code says."""
+    text = reference.SCHEMAS_FILE.read_text()
+    assert text == event_reference.schemas_file(), HOW
+    assert json.loads(text) == json.loads(json.dumps(document()))
+
+
+def test_every_type_is_emitted_or_said_not_to_be(root: Path, sources: list[Path]) -> None:
+    """A type that nobody writes promises evidence that will not be there."""
+    emitted = {
+        argument.value
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in MAKERS
+        for argument in [*node.args, *(keyword.value for keyword in node.keywords)]
+        if isinstance(argument, ast.Constant) and argument.value in TYPES
+    }
+    assert emitted == TYPES.keys() - NOT_YET_WRITTEN

@@ -1,7 +1,8 @@
-"""Writes docs/reference/settings.md and errors.md from the code: `python -m support.reference`.
+"""Writes what is generated from the code: `python -m support.reference`.
 
-A house test compares them, so a setting or an error code cannot exist undocumented. Run it from
-tests/ with the project's interpreter after adding one.
+That is docs/reference/settings.md, errors.md and events.md, and the file of audit/schemas. A house
+test compares them, so a setting, an error code or a field of an event cannot exist undocumented.
+Run it from tests/ with the project's interpreter after adding one.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from pydantic_core import PydanticUndefined
 from sekisho.config import Settings
 from sekisho.config.load import sections
 from sekisho.errors import SekishoError
+from support import event_reference
 from support.advice import WHAT_TO_DO
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS_PAGE = ROOT / "docs" / "reference" / "settings.md"
 ERRORS_PAGE = ROOT / "docs" / "reference" / "errors.md"
+EVENTS_PAGE = ROOT / "docs" / "reference" / "events.md"
+SCHEMAS_FILE = ROOT / "audit" / "schemas" / "events-v1.json"
 SOURCES = ROOT / "gateway" / "sekisho"
 
 _SETTINGS_HEAD = """\
@@ -159,9 +163,11 @@ def _constant(node: ast.ClassDef, name: str) -> Any:
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write them all."""
     SETTINGS_PAGE.write_text(settings_page())
     ERRORS_PAGE.write_text(errors_page())
+    EVENTS_PAGE.write_text(event_reference.events_page())
+    SCHEMAS_FILE.write_text(event_reference.schemas_file())
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ from sekisho.ports import (
     HoldStore,
     Ledger,
     Limiter,
+    ModelLists,
     PolicyEngine,
 )
 from sekisho.stages.clear import Held, clear, clear_approved
@@ -108,6 +109,7 @@ class Parts:
     ledger: Ledger
     backend: Backend
     path_of: Callable[[str, str], str]
+    lists: ModelLists
     holds: HoldStore
     filing: Filing
     lease_s: float
@@ -278,13 +280,13 @@ class Pipeline:
         context["spend"], context["limits"] = standing_facts(standing)
         return Facts(document=document, backend=hold.backend, found=())
 
-    def models(self, principal: Principal) -> bytes:
+    async def models(self, principal: Principal) -> bytes:
         """The models that may be named with this credential, in the shape of `GET /v1/models`."""
+        listed = self._parts.catalog.listed(await self._parts.lists.names())
         data = [
-            {"id": model, "object": "model", "created": 0, "owned_by": backend.id}
-            for backend in self._parts.catalog.backends
-            for model in backend.models
-            if "*" not in model and "?" not in model and may_ask(principal, model)
+            {"id": model, "object": "model", "created": 0, "owned_by": backend}
+            for model, backend in listed.items()
+            if may_ask(principal, model)
         ]
         return orjson.dumps({"object": "list", "data": data})
 

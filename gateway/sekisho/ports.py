@@ -404,6 +404,16 @@ class Backend(Protocol):
         ...
 
 
+class ModelLists(Protocol):
+    """What backends whose models are patterns list themselves. Sends nothing of a request."""
+
+    async def names(self) -> Mapping[str, Sequence[str]]:
+        """Names by backend, possibly a minute old. Waits a moment at most and never raises: a
+        backend that does not answer is left at what it said last.
+        """
+        ...
+
+
 class BackendReply(Protocol):
     """An answer under way. `close` cancels what is still coming; it is safe to call twice."""
 
@@ -425,6 +435,7 @@ __all__ = [
     "HoldStore",
     "Ledger",
     "LedgerHold",
+    "ModelLists",
     "PolicyEngine",
     "Reservation",
     "Restoration",

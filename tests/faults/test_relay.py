@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from aiohttp import web
 
 from support.installation import events_of
 
@@ -64,6 +65,19 @@ def test_the_backends_cookies_stay_there(site: Site) -> None:
 
     assert all("set-cookie" not in answer.headers for answer in answers)
     assert all("Cookie" not in seen.headers for seen in site.backend.seen)
+
+
+def test_the_list_of_models_is_the_backends_own(site: Site) -> None:
+    """For a backend with patterns, and nothing of the client goes there with the question."""
+    names = [{"id": name} for name in ("ok", "not a name", "slow")]
+    site.backend.models = web.json_response({"object": "list", "data": names})
+    key = {"authorization": f"Bearer {site.employee}"}
+    listed = httpx.get(f"{site.installation.url}/v1/models", headers=key, trust_env=False)
+
+    assert {"ok", "slow"} <= {model["id"] for model in listed.json()["data"]}
+    assert "not a name" not in listed.text
+    assert site.employee not in json.dumps([seen.headers for seen in site.backend.listed])
+    assert len(site.backend.listed) == 1
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])

@@ -216,19 +216,25 @@ async def test_what_the_line_does_is_counted() -> None:
 
 
 async def test_models_are_listed() -> None:
-    """Patterns are not names, so they are left out."""
+    """Patterns are not names: for them stands what the backend lists, as far as they go."""
     line = Line()
 
-    listed = orjson.loads(line.pipeline.models(STAFF))
+    listed = orjson.loads(await line.pipeline.models(STAFF))
+    line.lists.heard = {"demo": ("gpt-z1", "other", "gpt-x")}
+    more = orjson.loads(await line.pipeline.models(STAFF))
 
     assert ["gpt-x", "gpt-y"] == [model["id"] for model in listed["data"]]
+    assert ["gpt-x", "gpt-y", "gpt-z1"] == [model["id"] for model in more["data"]]
+    assert {"demo"} == {model["owned_by"] for model in more["data"]}
 
 
 async def test_a_narrowed_key_lists_only_what_it_may_ask() -> None:
     """What is listed can be asked, as far as the credential goes."""
     line = Line()
-    listed = orjson.loads(line.pipeline.models(replace(STAFF, models=("gpt-y", "o1*"))))
-    assert ["gpt-y"] == [model["id"] for model in listed["data"]]
+    line.lists.heard = {"demo": ("gpt-z1", "gpt-z2")}
+    narrowed = replace(STAFF, models=("gpt-y", "gpt-z1*", "o1*"))
+    listed = orjson.loads(await line.pipeline.models(narrowed))
+    assert ["gpt-y", "gpt-z1"] == [model["id"] for model in listed["data"]]
 
 
 async def test_a_mistake_of_ours_is_recorded_and_said() -> None:

@@ -115,6 +115,16 @@ class ScriptedBackend:
 
 
 @dataclass
+class Lists:
+    """Satisfies `sekisho.ports.ModelLists`."""
+
+    heard: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    async def names(self) -> Mapping[str, Sequence[str]]:
+        return self.heard
+
+
+@dataclass
 class Line:
     """A pipeline and what it was built from. Without a store of holds nothing can be held."""
 
@@ -125,6 +135,7 @@ class Line:
     metrics: Metrics = field(default_factory=Metrics)
     limiter: Unlimited = field(default_factory=Unlimited)
     people: People = field(default_factory=People)
+    lists: Lists = field(default_factory=Lists)
 
     def __post_init__(self) -> None:
         self.unsettled = Unsettled(self.ledger)
@@ -140,6 +151,7 @@ class Line:
                 ledger=self.ledger,
                 backend=self.backend,
                 path_of=lambda *_: "/v1/chat/completions",
+                lists=self.lists,
                 holds=store,
                 filing=Filing(store, self.ledger, SystemClock(), LIMITS, b"join" * 8),
                 lease_s=5,

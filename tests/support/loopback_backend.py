@@ -35,12 +35,15 @@ class LoopbackBackend:
     chunk_pause_s: float = 0.0
     slow_s: float = 0.5
     seen: list[Seen] = field(default_factory=list)
+    models: web.StreamResponse | None = None  # the answer to who asks which there are
+    listed: list[Seen] = field(default_factory=list)
     url: str = ""
     _runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2
         )
@@ -59,6 +62,10 @@ class LoopbackBackend:
     ) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        self.listed.append(Seen(request.path, dict(request.headers), await request.read()))
+        return self.models or web.Response(status=404)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         seen = Seen(request.path, dict(request.headers), await request.read())

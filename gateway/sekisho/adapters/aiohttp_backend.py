@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import aiohttp
 
@@ -20,6 +21,7 @@ from sekisho.errors import BackendFailed, BackendTimedOut
 _REDIRECTS = range(300, 400)
 
 RESPONSE_HEADER_BYTES_MAX = 16_384  # a backend is trusted with answers, not with our memory
+LIST_BYTES_MAX = 2 * 1024 * 1024  # the longest lists have some hundred models, with descriptions
 USER_AGENT = "sekisho"
 
 
@@ -101,6 +103,26 @@ class AiohttpBackend:
     def path(self, backend: str, endpoint: str) -> str:
         """Where `backend` wants requests of our endpoint name, relative to its base URL."""
         return self._endpoints[backend].profile.paths[endpoint]
+
+    async def listed_models(self, backend: str) -> bytes:
+        """The backend's own list of models. Raises BackendFailed; the caller has the deadline."""
+        session, path = self._sessions.get(backend), self._endpoints[backend].profile.paths
+        if session is None or "models" not in path:
+            raise BackendFailed(f"The backend {backend} has no list of models.")
+        url = self._endpoints[backend].base_url.rstrip("/") + path["models"]
+        body = bytearray()
+        try:
+            async with session.get(url, allow_redirects=False) as response:
+                encoding = response.headers.get("content-encoding", "identity")
+                if response.status != HTTPStatus.OK or encoding != "identity":
+                    raise BackendFailed(f"The backend {backend} answered {response.status}.")
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > LIST_BYTES_MAX:
+                        raise BackendFailed(f"The list of the backend {backend} is too long.")
+        except (aiohttp.ClientError, OSError) as error:
+            raise BackendFailed(f"The backend {backend} could not be reached.") from error
+        return bytes(body)
 
     async def send(
         self, backend: str, path: str, body: bytes, headers: Mapping[str, str]

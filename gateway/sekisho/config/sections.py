@@ -325,7 +325,7 @@ class BackendSettings(Section):
         min_length=1,
         max_length=1000,
         description='Model names offered to clients; `*` at the end stands for any rest, "*" for '
-        "any name.",
+        "any name. For these `GET /v1/models` shows what the backend lists itself.",
     )
     trust: Literal["external", "region", "onprem"] = Field(
         "external", description="What policy may send there; the least trusted by default."

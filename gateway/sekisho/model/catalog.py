@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -18,6 +19,16 @@ class Backend:
     models: tuple[str, ...]
     trust: str
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models it offers by name."""
+        return tuple(model for model in self.models if not _is_pattern(model))
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """What stands for more names than are written down."""
+        return tuple(model for model in self.models if _is_pattern(model))
+
     def offers(self, model: str) -> bool:
         """Whether a name or pattern of this backend matches; case matters."""
         return any(pattern == model or fnmatchcase(model, pattern) for pattern in self.models)
@@ -32,3 +43,21 @@ class Catalog:
     def backend_for(self, model: str) -> Backend | None:
         """The backend that serves `model`, or None if nobody offers it."""
         return next((backend for backend in self.backends if backend.offers(model)), None)
+
+    def listed(self, heard: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Every name that can be listed, with the id of the backend that would serve it.
+
+        `heard` are names that backends list themselves: one counts only if a request for it would
+        go to that backend.
+        """
+        found: dict[str, str] = {}
+        for backend in self.backends:
+            for model in (*backend.names, *heard.get(backend.id, ())):
+                serves = self.backend_for(model)
+                if serves is not None and (serves is backend or model in backend.names):
+                    found.setdefault(model, serves.id)
+        return found
+
+
+def _is_pattern(model: str) -> bool:
+    return "*" in model or "?" in model

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from sekisho.content.strict_json import NotStrictJSON, parse
 from sekisho.errors import BadRequest
@@ -61,6 +61,11 @@ def receive(raw: RawRequest, *, depth_max: int, now_us: int) -> Exchange:
     )
 
 
+def names_a_model(name: Any) -> TypeGuard[str]:
+    """Whether a request could name this model."""
+    return isinstance(name, str) and len(name) <= MODEL_CHARS_MAX and bool(_PRINTABLE.match(name))
+
+
 def _check_names(parsed: Mapping[str, Any]) -> None:
     _plain_names(parsed, "")
     for place in ("messages", "tools"):
@@ -94,7 +99,7 @@ def _check_members(parsed: Mapping[str, Any]) -> None:
     model = parsed.get("model")
     if not isinstance(model, str) or not model:
         _wrong("model", "must name a model; GET /v1/models lists those you may use")
-    elif len(model) > MODEL_CHARS_MAX or not _PRINTABLE.match(model):
+    elif not names_a_model(model):
         _wrong("model", f"must be at most {MODEL_CHARS_MAX} printable ASCII characters")
     _check_messages(parsed.get("messages"))
     if not isinstance(parsed.get("stream"), bool | None):

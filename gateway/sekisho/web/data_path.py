@@ -236,7 +236,9 @@ class DataPath:
             await answer.reply(await self._waiting.retrieve(result_id, asking.principal))
 
     async def _models(self, asking: Asking, answer: Answering) -> None:
-        await answer.whole(HTTPStatus.OK, _JSON, self._pipeline.models(asking.principal))
+        answer.watch()
+        listed = await self._pipeline.models(asking.principal)
+        await answer.whole(HTTPStatus.OK, _JSON, listed)
 
     async def _body(self, headers: Mapping[bytes, bytes], answer: Answering) -> bytes:
         """Read the body within its limits; its bytes count against the worker's total."""

@@ -9,6 +9,7 @@ import time
 from sekisho.adapters.aiohttp_backend import AiohttpBackend
 from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
 from sekisho.adapters.measured_ledger import MeasuredLedger
+from sekisho.adapters.offered_models import OfferedModels
 from sekisho.adapters.opa_embedded import EmbeddedOPA
 from sekisho.adapters.policy_memo import MemoizedEngine
 from sekisho.adapters.redis_holds import RedisHoldStore, connect
@@ -57,6 +58,7 @@ def build(settings: Settings) -> Worker:
     engine = EmbeddedOPA(policy.bundle, engines=policy.engines, deadline_ms=policy.deadline_ms)
     limiter = _limiter(settings, ledger, engine)
     backend = AiohttpBackend(endpoints(settings))
+    models = catalog(settings)
     unsettled = Unsettled(ledger)
     people = build_people(settings, pepper, ledger, clock, metrics=metrics, unsettled=unsettled)
     filing = Filing(holds, ledger, clock, limits, hmac.digest(pepper, _JOIN_KEY, hashlib.sha256))
@@ -67,10 +69,11 @@ def build(settings: Settings) -> Worker:
             limiter=limiter,
             engine=MemoizedEngine(engine, settings.policy.memo_max),
             scanner=engine.scanner,
-            catalog=catalog(settings),
+            catalog=models,
             ledger=ledger,
             backend=backend,
             path_of=backend.path,
+            lists=OfferedModels(models, backend.listed_models),
             holds=holds,
             filing=filing,
             lease_s=settings.holds.lease_s,

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 
-from sekisho.adapters.aiohttp_backend import AiohttpBackend, Endpoint
+from sekisho.adapters.aiohttp_backend import LIST_BYTES_MAX, AiohttpBackend, Endpoint
 from sekisho.backends.profile import Profile, load
 from sekisho.errors import BackendFailed, BackendTimedOut
 from support.loopback_backend import LoopbackBackend
@@ -182,3 +183,51 @@ async def test_closing_cancels_the_backend(
         while not scripted.seen[0].cancelled:
             await asyncio.sleep(0.01)
     assert scripted.seen[0].cancelled
+
+
+async def test_a_backends_own_list_is_read(
+    backend: AiohttpBackend, scripted: LoopbackBackend
+) -> None:
+    """With our credential, and without anything of a client's."""
+    scripted.models = web.json_response({"data": [{"id": "m"}]})
+
+    assert b'{"data": [{"id": "m"}]}' == await backend.listed_models("b")
+    (seen,) = scripted.listed
+    headers = {name.lower(): value for name, value in seen.headers.items()}
+    assert ("/v1/models", b"") == (seen.path, seen.body)
+    assert "Bearer backend-key" == headers["authorization"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        web.Response(status=302, headers={"location": "/elsewhere"}),
+        web.Response(status=500),
+        web.Response(body=b"x", headers={"content-encoding": "gzip"}),
+        web.Response(body=b" " * (LIST_BYTES_MAX + 1)),
+    ],
+)
+async def test_what_is_no_list_of_bounded_size_is_a_failure(
+    backend: AiohttpBackend, scripted: LoopbackBackend, answer: web.Response | None
+) -> None:
+    """None there, sent elsewhere, broken, compressed, endless."""
+    scripted.models = answer
+    with pytest.raises(BackendFailed):
+        await backend.listed_models("b")
+
+
+async def test_a_profile_without_a_list_is_not_asked(scripted: LoopbackBackend) -> None:
+    """Nor a backend that is not there."""
+    profile = Profile("x", "bearer", {"chat.completions": PATH})
+    made = AiohttpBackend({"b": _endpoint(scripted.url, profile)})
+    await made.open()
+    with pytest.raises(BackendFailed, match="no list"):
+        await made.listed_models("b")
+    await made.close()
+    gone = AiohttpBackend({"b": _endpoint("http://127.0.0.1:9/v1")})
+    await gone.open()
+    with pytest.raises(BackendFailed, match="could not be reached"):
+        await gone.listed_models("b")
+    await gone.close()
+    assert not scripted.listed

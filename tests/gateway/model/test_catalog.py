@@ -32,3 +32,26 @@ def test_a_name_that_looks_like_a_pattern() -> None:
     found = CATALOG.backend_for("[odd]")
     assert found is not None
     assert "pattern" == found.id
+
+
+def test_a_name_is_listed_under_the_backend_that_serves_it() -> None:
+    """Names as written, then what backends list, if a request for it would go there; once each."""
+    heard = {
+        "pattern": ["gpt-4o", "gpt-5", "o1", "gpt-5"],
+        "rest": ["gpt-6", "local/a"],
+        "exact": ["gpt-7"],
+    }
+
+    assert {
+        "gpt-4o": "exact",
+        "gpt-5": "pattern",
+        "[odd]": "pattern",
+        "local/a": "rest",
+    } == CATALOG.listed(heard)
+    assert ["gpt-4o", "[odd]"] == list(CATALOG.listed({}))
+
+
+def test_a_name_behind_another_backends_pattern_is_listed_as_served() -> None:
+    """The first that offers it gets the request, so it is not the second's."""
+    both = Catalog((Backend("all", ("*",), "external"), Backend("own", ("mine",), "onprem")))
+    assert {"mine": "all"} == both.listed({"own": ["mine", "more"]})

@@ -48,7 +48,7 @@ class FakePipeline:
         self.asked.append(raw)
         return await self.handler(raw)
 
-    def models(self, _: Principal) -> bytes:
+    async def models(self, _: Principal) -> bytes:
         return orjson.dumps({"object": "list"})
 
 

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.checkpoint import NOTE_BYTES_MAX, BadNote, VerifierKey
+from sekisho_audit.events import TYPES
 from sekisho_audit.proof import Proof
 from sekisho_audit.prove import NotProvable, prove
 from sekisho_audit.receipt import BadReceipt, Receipt
@@ -222,16 +223,34 @@ def _show(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"sekisho-audit: there is no ledger in {arguments.directory}\n")
         return int(Verdict.CANNOT_TELL)
     found = (leaf for leaf in _leaves(ledger) if _wanted(leaf, arguments))
-    chosen = found if arguments.last is None else iter(deque(found, maxlen=max(arguments.last, 0)))
-    code = Verdict.SOUND
+    shown = 0
     try:
+        chosen = found if arguments.last is None else deque(found, maxlen=max(arguments.last, 0))
         for leaf in chosen:
             text = json.dumps(leaf, sort_keys=True) + "\n" if arguments.json else _line(leaf)
             sys.stdout.write(text)
+            shown += 1
     except (BrokenSegment, NotCanonical) as error:
         sys.stderr.write(f"sekisho-audit: {error}; run `sekisho-audit verify`\n")
-        code = Verdict.CANNOT_TELL
-    return int(code)
+        return int(Verdict.CANNOT_TELL)
+    return int(Verdict.SOUND) if shown else _nothing(arguments)
+
+
+def _nothing(arguments: argparse.Namespace) -> int:
+    """Say that nothing was shown, and whether it can be a slip.
+
+    Known types are looked at only now: a ledger of a newer version may have more.
+    """
+    kind = arguments.type
+    if kind is None or any(name.startswith(kind) for name in TYPES):
+        sys.stderr.write("sekisho-audit: there is no such event in this ledger\n")
+        return int(Verdict.SOUND)
+    known = "\n".join(f"  {name}" for name in sorted(TYPES))
+    sys.stderr.write(
+        f"sekisho-audit: no event is of a type {_plain(kind)!r}, here or elsewhere. There are:\n"
+        f"{known}\n"
+    )
+    return int(Verdict.CANNOT_TELL)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -92,6 +92,28 @@ def test_show_filters(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [leaf["type"] for leaf in last] == ["backend.outcome", "hold.delivered"]
 
 
+def test_a_type_that_does_not_exist_is_told_with_those_that_do(
+    ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A slip must not look like a ledger in which nothing happened."""
+    assert main(["show", str(ledger), "--type", "bogus"]) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert "'bogus'" in said.err
+    assert {"hold.filed", "key.revoked"} <= set(said.err.split())
+
+
+@pytest.mark.parametrize("words", [("--type", "principal."), ("--exchange", "none")])
+def test_finding_nothing_is_told(
+    ledger: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """No slip and no error: there is no such event yet."""
+    assert main(["show", str(ledger), *words]) == 0
+    said = capsys.readouterr()
+    assert not said.out
+    assert "no such event" in said.err
+
+
 def test_show_is_safe_on_a_terminal(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Lines are plain ASCII: no event can move the reader's cursor."""
     assert main(["show", str(ledger)]) == 0
@@ -114,8 +136,9 @@ def test_names_of_foreign_files_are_made_harmless(
 def test_show_of_a_damaged_ledger_says_so(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What cannot be trusted is not shown in silence."""
     damage(ledger)
-    assert main(["show", str(ledger)]) == 2
-    assert "verify" in capsys.readouterr().err
+    for words in ((), ("--last", "1000")):
+        assert main(["show", str(ledger), *words]) == 2
+        assert "verify" in capsys.readouterr().err
 
 
 def test_show_of_nothing(tmp_path: Path) -> None:

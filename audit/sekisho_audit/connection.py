@@ -54,6 +54,8 @@ class Connection(asyncio.Protocol):
             "used": self._used,
             "exchanges": self._exchanges,
             "exchange": self._exchange,
+            "appealed": self._appealed,
+            "appeal_reasons": self._appeal_reasons,
             "log": self._log,
             "proofs": self._proofs,
             "status": self._status,
@@ -222,6 +224,25 @@ class Connection(asyncio.Protocol):
         if type(principal) is not str or type(exchange) is not str:
             raise Malformed("exchange needs principal and exchange")
         self._ask(req, lambda a: {"exchange": a.one(principal, exchange), **_how_far(a)})
+
+    def _appealed(self, req: int, message: dict[str, Any], _blobs: list[bytes]) -> None:
+        exchange = message.get("exchange")
+        if type(exchange) is not str:
+            raise Malformed("appealed needs exchange")
+        self._ask(req, lambda a: {"exchange": a.appealed(exchange)})
+
+    def _appeal_reasons(self, req: int, message: dict[str, Any], _blobs: list[bytes]) -> None:
+        exchange, read = message.get("exchange"), message.get("read")
+        if type(exchange) is not str or type(read) is not int:
+            raise Malformed("appeal_reasons needs exchange, and the index of what is on record")
+
+        def ask(archive: Archive) -> dict[str, Any]:
+            try:
+                return {"reasons": archive.reasons(exchange, read)}
+            except Refused as error:
+                return _failure(req, error)
+
+        self._ask(req, ask)
 
     def _ask(self, req: int, ask: Callable[[Archive], dict[str, Any]]) -> None:
         """Ask the history, which answers from its own thread."""

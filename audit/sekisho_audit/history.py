@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from sekisho_audit.appeals import open_reasons
 from sekisho_audit.errors import LedgerError, Refused
 from sekisho_audit.exchanges import named
 from sekisho_audit.history_file import Document, HistoryFile, remove
@@ -54,6 +55,8 @@ class Source(Protocol):
     def pseudonym_of(self, principal: str) -> str | None: ...
 
     def principal_of(self, pseudonym: str) -> str | None: ...
+
+    def secret_of(self, pseudonym: str, month: str) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,20 @@ class Archive:
         pseudonym = self._source.pseudonym_of(principal)
         found = None if pseudonym is None else self._file.one(pseudonym, exchange)
         return None if found is None else self._named(found)
+
+    def appealed(self, exchange: str) -> Document | None:
+        """An exchange that somebody objected to, whoever asked it, or None."""
+        found = self._file.appealed(exchange)
+        return None if found is None else self._named(found)
+
+    def reasons(self, exchange: str, read: int) -> list[dict[str, Any]]:
+        """The reasons of its appeals, for a reading that is on record. Raises Refused."""
+        found = self._file.appealed(exchange)
+        if found is None:
+            return []
+        source = self._source
+        now_us = time.time_ns() // 1000
+        return open_reasons(source.directory, found, read, source.secret_of, now_us)
 
     def forget(self, pseudonym: str) -> int:
         """Delete what is kept of a principal whose keys were destroyed before; returns how much."""

@@ -252,6 +252,12 @@ class HistoryFile:
         row = self._find(exchange, principal)
         return None if row is None else orjson.loads(row[1])
 
+    def appealed(self, exchange: str) -> Document | None:
+        """The document of an exchange with appeals, whoever's it is, or None."""
+        rows = self._db.execute("SELECT document FROM exchanges WHERE exchange = ?", (exchange,))
+        documents = (orjson.loads(row[0]) for row in rows)
+        return next((document for document in documents if document["appeals"]), None)
+
     def close(self) -> None:
         """Let go of file and segment."""
         self._tail.close()

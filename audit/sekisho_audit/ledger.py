@@ -378,6 +378,10 @@ class Ledger:
         """Who is behind a pseudonym; None after erasure. From any thread."""
         return self._keyring.principal_of(pseudonym)
 
+    def secret_of(self, pseudonym: str, month: str) -> bytes | None:
+        """The key of a principal and month; None after erasure. From any thread."""
+        return self._keyring.key_of(self._keyring.principal_of(pseudonym) or "", month)
+
     def root(self) -> bytes:
         """Root hash over all events."""
         return self._state.edge.root()

@@ -18,7 +18,7 @@ from sekisho import __version__
 from sekisho.config.faults import in_words
 from sekisho.errors import BadRequest, InternalFault, SekishoError
 from sekisho.telemetry import Metrics
-from sekisho.web import approvals, audit, exchanges, health, home, pages
+from sekisho.web import appeals, approvals, audit, exchanges, health, home, pages
 from sekisho.web import sign_in as sign_in_routes
 from sekisho.web.answering import ASGIApp
 from sekisho.web.health import Check
@@ -33,6 +33,13 @@ FAULTS_TOLD_MAX = 8
 _FORMS = {
     ("query", "after"): "must be what the page before said in `after`, digits as in after=4711",
 }
+_CONTROL = (
+    approvals.router,
+    exchanges.router,
+    audit.router,
+    appeals.router,
+    sign_in_routes.me_router,
+)
 _log = structlog.get_logger("sekisho.app")
 
 
@@ -56,7 +63,7 @@ def create_app(
     app.state.checks = checks
     app.state.metrics = metrics
     app.state.sign_in = sign_in
-    for router in (approvals.router, exchanges.router, audit.router, sign_in_routes.me_router):
+    for router in _CONTROL:
         app.include_router(router, responses=errors())
     for router in (health.router, pages.router, home.router, sign_in_routes.router):
         app.include_router(router)

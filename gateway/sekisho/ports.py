@@ -210,6 +210,21 @@ class Ledger(Protocol):
         """
         ...
 
+    async def appealed(self, exchange: str) -> Mapping[str, Any] | None:
+        """An exchange that has appeals, whoever's it is, or None. For auditors; no content.
+
+        Raises LedgerUnavailable.
+        """
+        ...
+
+    async def appeal_reasons(self, exchange: str, read: int) -> Mapping[str, str | None]:
+        """The reasons of its appeals by their ids; None where the key is destroyed.
+
+        `read` is the index of a fresh `record.read` of the exchange (part `appeal`): without it
+        LedgerRefused (`unread`). Raises LedgerUnavailable.
+        """
+        ...
+
 
 class Log(Protocol):
     """The ledger as outsiders may follow it: signed checkpoints, tiles, proofs."""

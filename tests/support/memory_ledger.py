@@ -122,6 +122,26 @@ class MemoryLedger:
         size = len(self.events)
         return {**found[1], "indexed": size - self.behind, "size": size} if found else None
 
+    async def appealed(self, exchange: str) -> Mapping[str, Any] | None:
+        documents = self._documents().items()
+        return next((d for (x, _), (_, d) in documents if x == exchange and d["appeals"]), None)
+
+    async def appeal_reasons(self, exchange: str, read: int) -> Mapping[str, str | None]:
+        if self.down:
+            raise LedgerUnavailable("the ledger is away")
+        noted = self.events[read]
+        if (noted.type, noted.exchange, noted.data.get("part")) != (
+            "record.read",
+            exchange,
+            "appeal",
+        ):
+            raise LedgerRefused("this reading is not on record", code="unread")
+        return {
+            event.id: event.payloads[0].exact.decode()
+            for event in self.events
+            if event.type == "exchange.appealed" and event.exchange == exchange
+        }
+
     def _documents(self) -> dict[tuple[str, str], tuple[int, dict[str, Any]]]:
         """Documents by exchange and principal, in the order in which they began."""
         if self.down:

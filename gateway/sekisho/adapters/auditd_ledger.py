@@ -215,6 +215,17 @@ class AuditdLedger:
         how_far = {"indexed": reply["indexed"], "size": reply["size"]}
         return None if found is None else {**found, **how_far}
 
+    async def appealed(self, exchange: str) -> Mapping[str, Any] | None:
+        """See the port."""
+        reply, _ = await self._ask({"op": "appealed", "exchange": exchange})
+        found: Mapping[str, Any] | None = reply["exchange"]
+        return found
+
+    async def appeal_reasons(self, exchange: str, read: int) -> Mapping[str, str | None]:
+        """See the port."""
+        reply, _ = await self._ask({"op": "appeal_reasons", "exchange": exchange, "read": read})
+        return {line["id"]: line["reason"] for line in reply["reasons"]}
+
     async def file(self, path: str) -> bytes:
         """See the port `Log`."""
         try:

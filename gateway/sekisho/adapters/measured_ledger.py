@@ -58,3 +58,11 @@ class MeasuredLedger:
     async def exchange(self, principal: str, exchange: str) -> Mapping[str, Any] | None:
         """See the port."""
         return await self._ledger.exchange(principal, exchange)
+
+    async def appealed(self, exchange: str) -> Mapping[str, Any] | None:
+        """See the port."""
+        return await self._ledger.appealed(exchange)
+
+    async def appeal_reasons(self, exchange: str, read: int) -> Mapping[str, str | None]:
+        """See the port."""
+        return await self._ledger.appeal_reasons(exchange, read)

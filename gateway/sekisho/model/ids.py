@@ -13,9 +13,16 @@ _VARIANT_RFC = 0b10 << 62
 _RAND_A_MASK = 0xFFF << 64
 _RAND_B_MASK = (1 << 62) - 1
 
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
 # Lower case only: "Staff-7" and "staff-7" must not be two people who approve one another.
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,127}")
 _NAMES = re.compile(r"[a-z0-9*?][a-z0-9._@+*?-]{0,127}")
+
+
+def is_exchange(text: str) -> bool:
+    """Whether `text` has the form of an exchange's id, a uuid7."""
+    return _UUID7.fullmatch(text) is not None
 
 
 def is_id(text: str) -> bool:

@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
-from sekisho.errors import Forbidden, NotFound
+from sekisho.errors import NotFound
 from sekisho.model import evidence
-from sekisho.model.principal import Principal, Role, Scope
-from sekisho.web.callers import Caller, Parts, ProblemRoute, needs
+from sekisho.model.principal import Scope
+from sekisho.web.callers import Caller, Parts, ProblemRoute, needs, needs_auditor
 from sekisho.web.exchanges import find_exchange
 
 # A tile never changes, a checkpoint does at any moment; neither is for a shared cache.
@@ -60,7 +60,7 @@ class ReceiptOut(BaseModel):
 )
 async def show_checkpoint(parts: Parts, principal: Caller) -> Response:
     """The ledger's last signed checkpoint, a C2SP signed note."""
-    _needs_auditor(principal)
+    needs_auditor(principal)
     note = await parts.log.file("checkpoint")
     headers = {"cache-control": CHECKPOINT_CACHE}
     return Response(note, media_type="text/plain; charset=utf-8", headers=headers)
@@ -75,7 +75,7 @@ async def show_tile(
     path: Annotated[str, Path(max_length=64)], parts: Parts, principal: Caller
 ) -> Response:
     """A tile of hashes (`0/x001/234`, `1/000.p/17`) or a bundle of entries (`entries/000`)."""
-    _needs_auditor(principal)
+    needs_auditor(principal)
     found = await parts.log.file(f"tile/{path}")
     bundle = _BUNDLE.fullmatch(path)
     if bundle is not None:
@@ -116,10 +116,3 @@ def _receipts(found: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
             yield "outcome", send["outcome"]["receipt"]
     for appeal in found["appeals"]:
         yield "appeal", appeal["receipt"]
-
-
-def _needs_auditor(principal: Principal) -> None:
-    needs(principal, Scope.AUDIT)
-    if Role.AUDITOR not in principal.roles:
-        message = "The log is for auditors. Ask an operator for the role, or for a key that has it."
-        raise Forbidden(message, code="role_missing")

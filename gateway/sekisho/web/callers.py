@@ -16,7 +16,7 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from sekisho.errors import Forbidden, SekishoError
-from sekisho.model.principal import Principal, Scope
+from sekisho.model.principal import Principal, Role, Scope
 from sekisho.web.problems import problem
 from sekisho.web.services import Services
 
@@ -71,3 +71,11 @@ def needs(principal: Principal, *scopes: Scope) -> None:
         names = " or ".join(scope.value for scope in scopes)
         message = f"{principal.key_said} was not made for that (scope {names}). Use another one."
         raise Forbidden(message, code="scope_missing")
+
+
+def needs_auditor(principal: Principal) -> None:
+    """Raises Forbidden (`scope_missing`, `role_missing`) unless an auditor asks."""
+    needs(principal, Scope.AUDIT)
+    if Role.AUDITOR not in principal.roles:
+        message = "This is for auditors. Ask an operator for the role, or use a key that has it."
+        raise Forbidden(message, code="role_missing")

@@ -8,7 +8,6 @@ it is acknowledged, and its reason is sealed like a prompt.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from fastapi import APIRouter, Query, Request
 
 from sekisho.errors import Conflict, LedgerRefused, NotFound
 from sekisho.model import evidence
+from sekisho.model.ids import is_exchange
 from sekisho.model.limits import MICROS
 from sekisho.model.principal import Principal, Scope
 from sekisho.ports import Ledger
@@ -40,7 +40,6 @@ LISTED_MAX = 100  # auditd tells no more at once
 APPEALS_MAX = 5  # the ledger's rules say the same
 BODY_BYTES_MAX = 16_384  # a reason is a paragraph, in any script
 BODY_DEPTH_MAX = 1
-_EXCHANGE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 
 router = APIRouter(prefix="/v1/exchanges", tags=["exchanges"], route_class=ProblemRoute)
 
@@ -106,7 +105,7 @@ async def find_exchange(
     ledger: Ledger, principal: Principal, exchange_id: str
 ) -> Mapping[str, Any]:
     """One of the principal's own exchanges. Raises NotFound, LedgerUnavailable."""
-    known = _EXCHANGE.match(exchange_id) is not None
+    known = is_exchange(exchange_id)
     found = await ledger.exchange(principal.id, exchange_id) if known else None
     if found is None:
         raise NotFound("There is no such exchange, or it is not yours to see.")

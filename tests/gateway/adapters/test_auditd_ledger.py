@@ -15,6 +15,7 @@ import uvloop
 
 from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
 from sekisho.errors import LedgerRefused, LedgerUnavailable
+from sekisho.model import evidence
 from sekisho.model.ids import uuid7
 from sekisho.ports import ExchangePage
 from sekisho_audit.canon import decode
@@ -503,10 +504,30 @@ async def test_one_exchange_is_its_own_principals(client: AuditdLedger) -> None:
     assert await client.exchange(STAFF, uuid7()) is None
 
 
+async def test_a_reason_is_opened_only_for_a_reading_on_record(client: AuditdLedger) -> None:
+    """Auditd looks for itself; another event of the exchange will not do."""
+    exchange = await charged_exchange(client)
+    assert await client.appealed(exchange) is None
+    appeal = evidence.appealed(exchange, STAFF, STAFF, "Not so.", b"k" * 32)
+    [place] = await client.append([appeal])
+    await known(client)
+    found = await client.appealed(exchange)
+    assert found is not None
+    assert (found["principal"], [line["id"] for line in found["appeals"]]) == (STAFF, [appeal.id])
+    with pytest.raises(LedgerRefused) as caught:
+        await client.appeal_reasons(exchange, place.index)
+    assert caught.value.code == "unread"
+    noted = evidence.read(exchange, STAFF, REVIEWER, purpose="audit", part="appeal")
+    [place] = await client.append([noted])
+    assert await client.appeal_reasons(exchange, place.index) == {appeal.id: "Not so."}
+
+
 QUESTIONS: dict[str, Callable[[AuditdLedger], Awaitable[object]]] = {
     "used": lambda ours: ours.used([("principal", STAFF, windows()[0])]),
     "exchanges": lambda ours: ours.exchanges(STAFF, "", 10),
     "exchange": lambda ours: ours.exchange(STAFF, uuid7()),
+    "appealed": lambda ours: ours.appealed(uuid7()),
+    "appeal_reasons": lambda ours: ours.appeal_reasons(uuid7(), 0),
 }
 
 

@@ -43,3 +43,8 @@ async def test_everything_else_is_the_ledgers_own() -> None:
     assert page == await inner.exchanges("staff-7", "", 10)
     assert await ledger.exchange("staff-7", "x1") == {**page.data[0], "indexed": 1, "size": 1}
     assert await ledger.exchange("staff-8", "x1") is None
+    await ledger.append([evidence.appealed("x1", "staff-7", "staff-7", "No.", b"k" * 32)])
+    noted = evidence.read("x1", "staff-7", "auditor-1", purpose="audit", part="appeal")
+    [place] = await ledger.append([noted])
+    assert await ledger.appealed("x1") == await inner.appealed("x1")
+    assert list((await ledger.appeal_reasons("x1", place.index)).values()) == ["No."]

@@ -11,7 +11,7 @@ OFFERED = (
     "GET /v1/models",
     "GET /v1/exchanges",
     "GET /v1/approvals",
-    "GET /v1/audit/receipts",
+    "GET /v1/audit/log/checkpoint",
     "GET /v1/me",
     "GET /login",
     "GET /openapi.json",

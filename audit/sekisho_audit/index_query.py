@@ -10,10 +10,10 @@ neither by the phrase nor by its negation; it is counted.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sekisho_audit.bits import BLOCK_BITS, ascending, descending, mask_of
+from sekisho_audit.bits import BLOCK_BITS, ascending, descending, mask_of, shared
 from sekisho_audit.blocks import MARKS, POSTINGS, ids_of
 from sekisho_audit.index import CLOSED, SPAN_TRAILS, TRAIL
 from sekisho_audit.index_file import Rows
@@ -21,8 +21,10 @@ from sekisho_audit.query import Query, Term
 from sekisho_audit.tokens import Blind, Wanted, contains
 
 PATTERN_WORDS_MAX = 20_000  # a second for each block
-# Reading a trail's words takes about as long as reading a word's trails.
-_SIEVED_PER_WORD = 1
+# So many trails of a block are looked up one by one sooner than all of them are made a mask.
+_FEW = 256
+# Reading a trail's words takes as long as looking a few trails up among those of two words.
+_READ_PER_WORD = 0.5
 _TIME_END_US = 2**62
 _SPAN_MASK = (1 << SPAN_TRAILS) - 1
 _ALL_EVENTS = 2**62
@@ -136,25 +138,29 @@ class Plan:
         if mask and self._timed:
             mask &= self._within_time(block)
         for done, words in enumerate(self._words):
-            if not mask:
-                return 0
-            left = self._words[done:]
-            if mask.bit_count() < _SIEVED_PER_WORD * sum(len(it.ids) for it in left):
-                return self._sieved(mask, block, left)
+            if mask.bit_count() <= _FEW:
+                return _mask(self._among(set(ascending(mask)), block, self._words[done:]), 0)
             there = 0
             for word in words.ids:
                 there |= self._marked(word, block)
             mask &= ~there if words.negated else there
         return mask
 
-    def _sieved(self, mask: int, block: int, conditions: Iterable[_Words]) -> int:
-        """Those trails of a mask whose words meet all conditions."""
-        start, left = block * BLOCK_BITS, mask
-        for place in ascending(mask):
-            said = words_then(self._rows, start + place)
-            if not all(said.isdisjoint(it.ids) == it.negated for it in conditions):
-                left &= ~(1 << place)
-        return left
+    def _among(self, places: set[int], block: int, conditions: Sequence[_Words]) -> set[int]:
+        """Those of a few trails of a block whose words meet all conditions."""
+        for done, words in enumerate(conditions):
+            left = conditions[done:]
+            if len(places) < _READ_PER_WORD * sum(len(it.ids) for it in left):
+                return {place for place in places if self._says(block * BLOCK_BITS + place, left)}
+            there: set[int] = set()
+            for word in words.ids:
+                there |= shared(MARKS.stored(self._rows, (word, block)), places)
+            places = places - there if words.negated else there
+        return places
+
+    def _says(self, trail: int, conditions: Iterable[_Words]) -> bool:
+        said = words_then(self._rows, trail)
+        return all(said.isdisjoint(it.ids) == it.negated for it in conditions)
 
     def _marked(self, word: int, block: int) -> int:
         return mask_of(MARKS.stored(self._rows, (word, block)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sekisho_audit.bits import (
@@ -17,6 +17,7 @@ from sekisho_audit.bits import (
     mask_of,
     members_of,
     packed,
+    shared,
     without,
 )
 
@@ -32,6 +33,7 @@ _SETS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(_SETS, _SETS)
 def test_every_step_is_that_of_sets(first: set[int], second: set[int]) -> None:
     """Packing, joining, taking away, masks, order and counts."""
@@ -47,6 +49,7 @@ def test_every_step_is_that_of_sets(first: set[int], second: set[int]) -> None:
     other = mask_of(packed(second))
     assert count_in(stored, other, bitmap_of(other)) == len(first & second)
     assert set(ascending(mask & other)) == first & second
+    assert shared(stored, second) == first & second
 
 
 @pytest.mark.parametrize("members", [[0], [65_535], [7, 8], []])

@@ -48,6 +48,7 @@ def opened(world: World, knows: Callable[[str], bool] = knows_all) -> Iterator[t
         rows.close()
 
 
+@settings(deadline=None)
 @given(worlds(), st.lists(st.integers(0, 14), max_size=4), queries())
 def test_steps_of_any_size_and_repetitions_build_the_same(
     world: World, steps: list[int], asked: Query
@@ -80,7 +81,7 @@ class Killed(BaseException):
     """As if the process ended here."""
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(worlds(events_max=8), st.integers(0, 60), queries())
 def test_ended_at_any_statement_the_index_goes_on_as_if_built_anew(
     world: World, statements: int, asked: Query
@@ -175,6 +176,7 @@ def test_killed_for_good_it_goes_on_where_it_was(tmp_path: Path) -> None:
 # -- forgetting
 
 
+@settings(deadline=None)
 @given(worlds(), st.sampled_from(PEOPLE), queries(), st.integers(0, 14))
 def test_after_forgetting_it_answers_as_if_the_person_had_never_been(
     world: World, who: str, asked: Query, before: int

@@ -32,15 +32,21 @@ from support.searches import (
 ALL = 2**62
 
 
-@settings(max_examples=200)
-@given(worlds(), queries(), st.integers(0, 14), st.sampled_from([0, 1, 1_000]))
+@settings(max_examples=200, deadline=None)
+@given(
+    worlds(),
+    queries(),
+    st.integers(0, 14),
+    st.sampled_from([(-1, 0), (99, 0), (99, 0.5), (99, 99)]),
+)
 def test_the_set_the_walk_and_the_past_agree_with_reading_everything(
-    world: World, asked: Query, size: int, sieved: int
+    world: World, asked: Query, size: int, looked_up: tuple[int, float]
 ) -> None:
     """For fields, times and phrases, negated or not, by sets of trails or trail by trail."""
     size = min(size, len(world.leaves))
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index_query, "_SIEVED_PER_WORD", sieved)
+        patch.setattr(index_query, "_FEW", looked_up[0])
+        patch.setattr(index_query, "_READ_PER_WORD", looked_up[1])
         rows, built, _ = open_index(Path(folder) / "search.db", world)
         built.take(world.numbered())
         plan = Plan(rows, built._blind, resolved(asked, NAMES.get))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sekisho_audit.query import (
@@ -130,6 +130,7 @@ _PHRASES = st.builds(Phrase, _VALUES.filter(units_of), st.booleans())
 _MOMENTS = st.integers(0, 253_402_300_800_000_000 - 1)
 
 
+@settings(deadline=None)
 @given(
     st.lists(_TERMS, max_size=5, unique=True),
     st.lists(_PHRASES, max_size=3, unique=True),
@@ -148,6 +149,7 @@ def test_what_is_printed_reads_back_the_same(
     assert parse(text_of(asked)) == asked
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from('ab:*-" \\“”：effectdny123T身'), max_size=30))
 def test_any_text_is_a_query_or_an_error_within_it(text: str) -> None:
     """Nothing else is raised, and positions lie in the text."""

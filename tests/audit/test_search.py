@@ -38,7 +38,7 @@ from support.searches import (
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(worlds(), queries(), st.integers(1, 4))
 def test_a_search_finds_what_a_scan_of_everything_finds(
     world: World, asked: Query, limit: int
@@ -56,6 +56,7 @@ def test_a_search_finds_what_a_scan_of_everything_finds(
         rows.close()
 
 
+@settings(deadline=None)
 @given(worlds(), queries(), st.sampled_from([0, 10_000]))
 def test_counts_are_those_of_a_scan(world: World, asked: Query, few: int) -> None:
     """On both ways of counting: trail by trail, and word by word."""
@@ -73,7 +74,7 @@ def test_counts_are_those_of_a_scan(world: World, asked: Query, few: int) -> Non
         rows.close()
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(worlds(), queries(), st.integers(1, 3), st.lists(st.integers(0, 14), max_size=5))
 def test_pages_tell_the_state_of_the_first_while_events_are_appended(
     world: World, asked: Query, limit: int, sizes: list[int]

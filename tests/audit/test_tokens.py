@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 from cryptography.exceptions import InvalidTag
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from sekisho_audit.tokens import LABEL_BYTES, UNIT_BYTES, Blind, contains, matches, units_of
@@ -82,6 +82,7 @@ def test_what_a_phrase_matches(text: str, phrase: str, there: bool) -> None:
         assert found(text, phrase) is there
 
 
+@settings(deadline=None)
 @given(
     st.text("身份证契約한국어かな", max_size=20),
     st.text("身份证契約한국어かな", min_size=1, max_size=4),
@@ -91,6 +92,7 @@ def test_in_unspaced_scripts_a_match_is_a_part_of_the_text(text: str, phrase: st
     assert matches(text, phrase) is (phrase in text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["alpha", "beta", "alphabet", "x1"]), max_size=8), st.data())
 def test_in_spaced_scripts_a_match_is_a_run_of_words(words: list[str], data: st.DataObject) -> None:
     """Whole words, next to each other."""
@@ -99,6 +101,7 @@ def test_in_spaced_scripts_a_match_is_a_run_of_words(words: list[str], data: st.
     assert matches(" ".join(words), ", ".join(asked).upper()) is (asked in runs)
 
 
+@settings(deadline=None)
 @given(_TEXT, _TEXT)
 @example("身份份证", "身份证")
 @example("ab身", "b身")
@@ -109,6 +112,7 @@ def test_labels_and_sequences_say_what_the_predicate_says(text: str, phrase: str
     assert found(text, phrase) is matches(text, phrase)
 
 
+@settings(deadline=None)
 @given(_TEXT, st.integers(0, 23), st.integers(1, 6))
 def test_any_run_of_units_is_found_in_its_own_text(text: str, start: int, count: int) -> None:
     """Also across the borders of scripts, and with the breaks that were there."""
@@ -122,6 +126,7 @@ def test_any_run_of_units_is_found_in_its_own_text(text: str, start: int, count:
     assert found(text, phrase)
 
 
+@settings(deadline=None)
 @given(_ANY, _ANY)
 def test_any_text_in_any_script_agrees(text: str, phrase: str) -> None:
     """Whatever Unicode has, lone surrogates left aside."""
@@ -129,6 +134,7 @@ def test_any_text_in_any_script_agrees(text: str, phrase: str) -> None:
     assert found(text, phrase) is matches(text, phrase)
 
 
+@settings(deadline=None)
 @given(_ANY)
 def test_all_spellings_of_a_text_are_one(text: str) -> None:
     """Composed, decomposed, compatible, in small letters or not."""

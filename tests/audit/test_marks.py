@@ -35,7 +35,7 @@ def test_the_words_that_queries_may_ask_for_are_those_that_events_may_say() -> N
         ("hold.settled", "state", STATES),
         ("backend.outcome", "status", STATUSES),
     ):
-        fits = TYPES[kind].required[member]
+        fits = TYPES[kind].required[member].kind.fits
         assert all(fits(word) or word in said for word in words)
 
 

@@ -94,8 +94,7 @@ def _print_proofs(report: Report, out: TextIO) -> None:
     out.write(_OF_PROOFS[report.verdict] + "\n")
     if report.size:
         out.write(f"\nLedger      {report.origin}\n")
-        events = ", ".join(f"{kind} ({count})" for kind, count in report.types.items())
-        out.write(f"Proved      {_plain(events)}\n")
+        out.writelines(f"Proved      {_plain(line)}\n" for line in report.proved)
         out.write(f"Signed at   {report.signed_size:,} events\n")
     _print_findings(report, out)
 

@@ -51,6 +51,7 @@ class Report:
     payloads: int = 0
     payloads_unnamed: int = 0
     types: dict[str, int] = field(default_factory=dict)
+    proved: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     doubts: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

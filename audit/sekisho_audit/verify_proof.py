@@ -26,6 +26,13 @@ _NO_KEY = (
     "No key was given. Get the ledger's public key from somewhere else than this file, and give it "
     "with --key."
 )
+_EVENTS = {
+    "request.received": "received",
+    "backend.intent": "intent",
+    "backend.outcome": "outcome",
+    "outcome.late": "outcome",
+    "exchange.appealed": "appeal",
+}
 _SCOPE = (
     "Proved is that this event was in the ledger when the checkpoint was signed. Whether the "
     "ledger still has it, and keeps its rules, is shown by verifying the ledger itself."
@@ -48,21 +55,51 @@ def read_proofs(path: Path) -> list[Proof]:
         raise NoProof("the file is not UTF-8") from error
     if text.startswith(MAGIC):
         return [Proof.parse(text)]
-    return [Proof.parse(item) for item in _texts(text)]
+    return list(_listed(text))
 
 
-def _texts(text: str) -> Iterator[str]:
+def _listed(text: str) -> Iterator[Proof]:
+    """The proofs of an answer of the gateway. What it says beside them must be what they prove."""
     try:
-        document: Any = json.loads(text)
-        found = document["proofs"]
-        texts = [item["proof"] for item in found]
+        document: Any = json.loads(text, object_pairs_hook=_once)
+        listed = [(item["proof"], item) for item in document["proofs"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise NoProof(
             "neither a tlog-proof nor the answer of /v1/audit/receipts/ with proofs in it"
         ) from error
-    if not 0 < len(texts) <= PROOFS_MAX or not all(isinstance(item, str) for item in texts):
+    if not all(isinstance(proof, str) for proof, _ in listed) or len(listed) > PROOFS_MAX:
+        raise NoProof("a proof in it is not a text, or there are too many")
+    if not listed:
         raise NoProof("there is no proof in it yet: ask for the receipts again in a second")
-    yield from texts
+    for proof, item in listed:
+        parsed = Proof.parse(proof)
+        _agree(document, item, parsed)
+        yield parsed
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member stands twice")
+    return found
+
+
+def _agree(document: dict[str, Any], item: dict[str, Any], proof: Proof) -> None:
+    """Raises BadProof where the words around a proof say something else than its event."""
+    try:
+        leaf = decode(proof.leaf)
+        said = {
+            "index": proof.index,
+            "leaf": leaf_hash(proof.leaf).hex(),
+            "event": _EVENTS.get(leaf["type"]),
+        }
+        about = {"object": "exchange.receipt", "exchange": leaf["exchange"], "origin": leaf["log"]}
+    except (NotCanonical, KeyError, TypeError) as error:
+        raise BadProof(f"what is proved is no event of an exchange: {error}") from error
+    for where, wanted, free in ((item, said, {"proof"}), (document, about, {"proofs", "pending"})):
+        for name in where.keys() - free:
+            if name not in wanted or where[name] != wanted[name]:
+                raise BadProof(f"event {proof.index}: {name!r} says what the event does not say")
 
 
 def verify_file(path: Path, *, key: VerifierKey | None, receipt: Receipt | None = None) -> Report:
@@ -103,6 +140,7 @@ def _check(proof: Proof, key: VerifierKey, report: Report) -> None:
     report.origin, report.root = checkpoint.origin, checkpoint.root.hex()
     report.signed_size = max(report.signed_size, checkpoint.size)
     report.size += 1
+    report.proved.append(f"{proof.index}  {leaf['type']}  {leaf['exchange'] or '-'}")
     report.types[leaf["type"]] = report.types.get(leaf["type"], 0) + 1
 
 

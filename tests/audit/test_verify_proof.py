@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from sekisho_audit.checkpoint import Checkpoint, Signer, VerifierKey
 from sekisho_audit.proof import Proof
 from sekisho_audit.prove import prove
 from sekisho_audit.receipt import Receipt
-from sekisho_audit.report import Verdict
+from sekisho_audit.report import Report, Verdict
 from sekisho_audit.tree import leaf_hash
 from sekisho_audit.verify_proof import verify_file
 from support.ledgers import ORIGIN, small_ledger
@@ -83,3 +85,69 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, key: VerifierKey) -> None:
     assert missing.verdict is Verdict.CANNOT_TELL
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     assert "not UTF-8" in str(verify_file(tmp_path / "binary", key=key).doubts[0])
+
+
+# -- what an answer of the gateway says around its proofs
+
+
+@pytest.fixture(scope="module")
+def answer(proofs: list[Proof]) -> dict[str, Any]:
+    """As the gateway gives it out."""
+    listed = []
+    for proof in proofs:
+        leaf = json.loads(proof.leaf)
+        event = {"backend.intent": "intent", "backend.outcome": "outcome"}.get(leaf["type"])
+        if event:
+            hash_ = leaf_hash(proof.leaf).hex()
+            listed.append({"event": event, "index": proof.index, "leaf": hash_, "x": leaf})
+    exchange = listed[-1]["x"]["exchange"]
+    own = [item for item in listed if item.pop("x")["exchange"] == exchange]
+    for item in own:
+        item["proof"] = proofs[item["index"]].text()
+    around = {"object": "exchange.receipt", "exchange": exchange, "origin": ORIGIN, "pending": 0}
+    return {**around, "proofs": own}
+
+
+def judged(tmp_path: Path, document: Any, key: VerifierKey) -> Report:
+    file = tmp_path / "answer.json"
+    file.write_text(document if isinstance(document, str) else json.dumps(document))
+    return verify_file(file, key=key)
+
+
+def test_a_whole_answer_is_sound_and_told_event_by_event(
+    tmp_path: Path, answer: dict[str, Any], key: VerifierKey
+) -> None:
+    report = judged(tmp_path, answer, key)
+    assert report.verdict is Verdict.SOUND
+    assert [line.split()[2] for line in report.proved] == [answer["exchange"]] * len(report.proved)
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value"),
+    [
+        ("document", "exchange", "01890a5d-ac96-774b-bcce-b302099a8057"),
+        ("document", "origin", "elsewhere.example"),
+        ("document", "object", "list"),
+        ("document", "note", "approved by somebody"),
+        ("item", "index", 0),
+        ("item", "leaf", "00" * 32),
+        ("item", "event", "received"),
+        ("item", "note", "approved by somebody"),
+    ],
+)
+def test_words_around_a_proof_that_it_does_not_prove(  # noqa: PLR0917 - a table of three columns
+    tmp_path: Path, answer: dict[str, Any], key: VerifierKey, where: str, name: str, value: Any
+) -> None:
+    """Whoever reads the file must not be told by it what nobody signed."""
+    changed = deepcopy(answer)
+    (changed if where == "document" else changed["proofs"][0])[name] = value
+    report = judged(tmp_path, changed, key)
+    assert report.verdict is Verdict.TAMPERED
+    assert repr(name) in str(report.faults[0])
+
+
+def test_members_that_stand_twice_are_refused(
+    tmp_path: Path, answer: dict[str, Any], key: VerifierKey
+) -> None:
+    text = json.dumps(answer).replace('"pending": 0', '"pending": 0, "pending": 1')
+    assert judged(tmp_path, text, key).verdict is Verdict.CANNOT_TELL

@@ -7,7 +7,8 @@ must see what the engine sees. policies/schema/data.json is generated from here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Self
 
 import yaml
@@ -22,6 +23,7 @@ from sekisho.adapters.decision_wire import (
     Wire,
 )
 from sekisho.adapters.policy_words import faults
+from sekisho.content.entities import KINDS as ENTITIES
 from sekisho.model.ids import is_id, is_id_pattern
 from sekisho.model.limits import DIMENSIONS, LimitTable, Metric, Row, Unit, micros
 from sekisho.model.prices import FREE, Price, PriceTable, UsageRules
@@ -121,11 +123,28 @@ class LabelsData(Wire):
     onprem_only: list[Name] = Field(default=[])
 
 
+def _can_be_found(name: str) -> str:
+    """Raises ValueError for what no scan finds: the line would do nothing."""
+    if name not in ENTITIES:
+        raise ValueError(f"is nothing a scan finds{_meant(name, ENTITIES)}")
+    return name
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    return (
+        f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(known)) or 'none'}"
+    )
+
+
+Entity = Annotated[Name, AfterValidator(_can_be_found)]
+
+
 class EntitiesData(Wire):
     """What a found entity leads to. Credentials are always denied, by rule."""
 
-    denied: list[Name] = Field(default=[])
-    held: list[Name] = Field(default=[])
+    denied: list[Entity] = Field(default=[])
+    held: list[Entity] = Field(default=[])
 
 
 class HoldData(Wire):
@@ -254,6 +273,19 @@ class PolicyData(Wire):
         return self
 
 
+def _idle_labels(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Labels that something should follow from and that no word gives: a slip of the pen would let
+    through, in silence, what it was to hold.
+    """
+    known = document.get("words") or {}
+    for name, labels in document["labels"].items():
+        for place, label in enumerate(labels):
+            if label not in known:
+                at = label if isinstance(labels, dict) else place
+                text = f"no line of words gives the label {label!r}{_meant(label, known)}"
+                yield ("labels", name, at), f"labels.{name}: {text}"
+
+
 def usage_rules(document: Mapping[str, Any]) -> UsageRules:
     """Limits and prices of a document that `read_data` gave."""
     rows = [
@@ -328,6 +360,8 @@ def read_data(source: bytes) -> dict[str, Any]:
         # What concerns the whole is said of limits alone: they are what needs prices.
         told = [(_line_of(tree, place or ("limits",)), text) for place, text in found]
         raise NotPolicyData(told) from error
+    if idle := [(_line_of(tree, place), text) for place, text in _idle_labels(parsed)]:
+        raise NotPolicyData(idle)
     document: dict[str, Any] = parsed
     return document
 

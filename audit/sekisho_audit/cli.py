@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -256,7 +257,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (argparse itself ends with 2)."""
     arguments = _parser().parse_args(argv)
     run = {"verify": _verify, "prove": _prove, "show": _show}[arguments.command]
-    return run(arguments)
+    try:
+        return run(arguments)
+    except BrokenPipeError:
+        # Whoever reads has enough (`| head`); what is left in the buffer must not be tried again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(Verdict.CANNOT_TELL)
 
 
 if __name__ == "__main__":

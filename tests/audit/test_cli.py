@@ -278,3 +278,13 @@ def test_a_proof_of_bytes_that_are_no_event(
     assert main(["verify", str(file), "--key", signer.key.line()]) == 1
     assert "has not the fields of an event" in capsys.readouterr().out
     assert main(["verify", str(file), "--key", signer.key.line(), "--pinned", str(file)]) == 2
+
+
+def test_a_reader_that_has_enough_gets_no_traceback(ledger: Path) -> None:
+    """`show … | head -1`"""
+    command = [sys.executable, "-m", "sekisho_audit.cli", "show", str(ledger), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""

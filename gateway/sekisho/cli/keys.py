@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--scopes",
         type=names,
         metavar="A,B",
-        help="what it is for: ask, review, self, admin (otherwise these four), or scim alone",
+        help="what for: ask, review, self, audit, admin (otherwise these five), or scim alone",
     )
     create.add_argument(
         "--models",

@@ -57,7 +57,11 @@ def _configure_grant(grant: argparse.ArgumentParser) -> argparse.ArgumentParser:
     _named(grant)
     grant.add_argument("--roles", type=names, metavar="A,B", help='"" takes all away')
     grant.add_argument("--groups", type=names, metavar="A,B", help='"" takes all away')
-    grant.add_argument("--owner", metavar="ID", help="who answers for a service account from now")
+    grant.add_argument(
+        "--owner",
+        metavar="ID",
+        help="who answers for a service account from now; its keys end",
+    )
     grant.add_argument(
         "--training-until", type=day, metavar="YYYY-MM-DD", help="until when training counts"
     )

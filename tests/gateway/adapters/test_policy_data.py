@@ -168,3 +168,31 @@ def test_a_budget_without_prices_would_never_end() -> None:
     """So it is a fault."""
     lines = 'limits:\n  - {for: "group:a", spend_per_day: 1}\n'
     assert any("need prices" in fault for _, fault in faults(LEAST + lines))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            'words: {review: ["x"]}\nlabels: {held: ["reveiw"]}',
+            "labels.held: no line of words gives the label 'reveiw'; did you mean review?",
+        ),
+        (
+            'words: {secret: ["x"]}\nlabels: {denied: {secrt: "Take it out."}}',
+            "labels.denied: no line of words gives the label 'secrt'; did you mean secret?",
+        ),
+        (
+            'labels: {onprem_only: ["house"]}',
+            "labels.onprem_only: no line of words gives the label 'house'; known: none",
+        ),
+        ('entities: {denied: ["emial"]}', "is nothing a scan finds; did you mean email?"),
+        ('entities: {held: ["residnt_id"]}', "is nothing a scan finds; did you mean resident_id?"),
+    ],
+)
+def test_what_nothing_can_lead_to_is_a_fault(lines: str, said: str) -> None:
+    """Such a line would let through in silence what it was written to hold."""
+    name = lines.rpartition("\n")[2].partition(":")[0]
+    [(line, text)] = faults(LEAST.replace(f"{name}: {{}}", lines))
+
+    assert said in text
+    assert line > 1

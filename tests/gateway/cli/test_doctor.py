@@ -7,13 +7,14 @@ import pytest
 
 from sekisho.cli import main
 from support.authority import Authority
+from support.installation import free_port
 
 
 def test_a_fresh_installation_has_nothing_to_mend(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What serve will make by itself is no fault; every line says ok."""
-    monkeypatch.setenv("SEKISHO_SERVER__PORT", "39171")
+    monkeypatch.setenv("SEKISHO_SERVER__PORT", str(free_port()))
     assert main(["doctor", "--config", str(config)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith("ok ") for line in lines)
@@ -25,7 +26,7 @@ def test_what_has_time_is_a_warning(
 ) -> None:
     """A certificate that ends soon: said with what to do, and the installation is still sound."""
     pair = Authority(config.parent).server()
-    monkeypatch.setenv("SEKISHO_SERVER__PORT", "39172")
+    monkeypatch.setenv("SEKISHO_SERVER__PORT", str(free_port()))
     monkeypatch.setenv("SEKISHO_SERVER__TLS_CERTIFICATE", str(pair.certificate))
     monkeypatch.setenv("SEKISHO_SERVER__TLS_KEY", str(pair.key))
     assert main(["doctor", "--config", str(config)]) == 0

@@ -21,7 +21,7 @@ import orjson
 
 from sekisho_audit import exchanges
 from sekisho_audit.durable import KEY_MODE, make_directory
-from sekisho_audit.scan import EVENTS, HEAD_BYTES, LENGTH, BrokenSegment, read_frame
+from sekisho_audit.scan import EVENTS, HEAD_BYTES, LENGTH, BrokenSegment, read_frame, segment_path
 
 FORMAT = 1
 # Exchanges under way; each document is a kilobyte or two.
@@ -69,7 +69,7 @@ class Tail:
         self._file = self._open(cursor.segment, cursor.offset)
 
     def _open(self, first: int, offset: int) -> BinaryIO:
-        file = _segment(self._ledger, first).open("rb")
+        file = segment_path(self._ledger, EVENTS, first).open("rb")
         self.cursor.offset = offset or len(EVENTS.header(first))
         file.seek(self.cursor.offset)
         return file
@@ -264,16 +264,12 @@ class HistoryFile:
         self._db.close()
 
 
-def _segment(ledger: Path, first: int) -> Path:
-    return ledger / EVENTS.directory / f"{first:012d}.seg"
-
-
 def _fits(ledger: Path, cursor: Cursor) -> bool:
     """Whether the last leaf that was read still stands where the cursor says."""
     if cursor.indexed == 0:
         return True
     try:
-        frame = read_frame(_segment(ledger, cursor.segment), cursor.last, EVENTS)
+        frame = read_frame(segment_path(ledger, EVENTS, cursor.segment), cursor.last, EVENTS)
     except (OSError, BrokenSegment):
         return False
     there = HEAD_BYTES + len(frame.body) == cursor.offset - cursor.last

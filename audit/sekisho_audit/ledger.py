@@ -30,7 +30,7 @@ from sekisho_audit.leaves import Built, LeafBuilder
 from sekisho_audit.open_holds import HoldRecord, OpenHolds
 from sekisho_audit.recover import HOLD_PAYLOADS, State, recover
 from sekisho_audit.rules import MEMORY_EVENTS, RuleBroken
-from sekisho_audit.scan import EVENTS, PAYLOADS, read_frame
+from sekisho_audit.scan import EVENTS, PAYLOADS, read_frame, segment_path
 from sekisho_audit.store import DirectoryLock, SegmentWriter, frame
 from sekisho_audit.usage import Asked, NotKept, Sum
 
@@ -269,7 +269,7 @@ class Ledger:
     def _stored(self, index: int) -> tuple[dict[str, Any], Appended]:
         firsts = self._state.firsts
         first = firsts[bisect_right(firsts, index) - 1]
-        path = self.directory / EVENTS.directory / f"{first:012d}.seg"
+        path = segment_path(self.directory, EVENTS, first)
         stored = read_frame(path, self._state.recent.offset(index), EVENTS)
         leaf = orjson.loads(stored.body)
         commits = {entry["name"]: entry["commit"] for entry in leaf["pl"]}

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sekisho_audit.durable import KEY_MODE, make_directory, write_all
-from sekisho_audit.scan import EVENTS, HEAD_BYTES, LENGTH, BrokenSegment
+from sekisho_audit.scan import EVENTS, HEAD_BYTES, LENGTH, BrokenSegment, segment_path
 from sekisho_audit.tiles import LEVELS_MAX, WIDTH, NoTile, tile_root
 from sekisho_audit.tree import HASH_BYTES
 
@@ -141,12 +141,12 @@ class LevelFiles:
         found: list[Stored] = []
         for segment, offset, digest, body in self._walk(first, bodies=True):
             if EVENTS.digest(body) != digest:
-                path = _segment(self._ledger, segment)
+                path = segment_path(self._ledger, EVENTS, segment)
                 raise BrokenSegment(path, offset, "the record does not fit its hash")
             found.append(Stored(digest, body))
             if len(found) == count:
                 return found
-        path = _segment(self._ledger, first)
+        path = segment_path(self._ledger, EVENTS, first)
         raise BrokenSegment(path, 0, f"{count} events from {first} on are not all there")
 
     def _walk(self, index: int, *, bodies: bool) -> Iterator[tuple[int, int, bytes, bytes]]:
@@ -161,7 +161,7 @@ class LevelFiles:
                 raise Damaged("the place of an event is missing")
             segment, offset = _PLACE.unpack(raw)
         while True:
-            with _segment(self._ledger, segment).open("rb") as file:
+            with segment_path(self._ledger, EVENTS, segment).open("rb") as file:
                 file.seek(offset)
                 while head := file.read(HEAD_BYTES):
                     if len(head) < HEAD_BYTES:
@@ -174,17 +174,13 @@ class LevelFiles:
                         file.seek(offset + HEAD_BYTES + length)
                     offset += HEAD_BYTES + length
                     at += 1
-            if at == segment or not _segment(self._ledger, at).exists():
+            if at == segment or not segment_path(self._ledger, EVENTS, at).exists():
                 return
             segment, offset = at, len(EVENTS.header(at))
 
 
 def _length(file: int, item: int) -> int:
     return os.fstat(file).st_size // item
-
-
-def _segment(ledger: Path, first: int) -> Path:
-    return ledger / EVENTS.directory / f"{first:012d}.seg"
 
 
 def remove(directory: Path) -> None:

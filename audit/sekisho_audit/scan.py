@@ -79,6 +79,11 @@ class Segment:
     first: int
 
 
+def segment_path(ledger: Path, family: Family, first: int) -> Path:
+    """Where the segment is whose first frame has ordinal `first`."""
+    return ledger / family.directory / f"{first:012d}.seg"
+
+
 def segments(ledger: Path, family: Family) -> list[Segment]:
     """All segments of a family in order. A file that is none of ours is refused."""
     found = []

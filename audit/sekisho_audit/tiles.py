@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from sekisho_audit.tree import EMPTY_ROOT, HASH_BYTES, node_hash
+from sekisho_audit.tree import EMPTY_ROOT, HASH_BYTES, half_below, node_hash
 
 WIDTH = 256
 _BITS = 8  # of WIDTH: the height of a tile
@@ -155,7 +155,7 @@ class Tree:
             raise ValueError(f"index {index} is outside a tree of {size}")
         low, high, path = 0, size, []
         while high - low > 1:
-            middle = low + _half(high - low)
+            middle = low + half_below(high - low)
             if index < middle:
                 path.append(self._range(middle, high, size))
                 high = middle
@@ -173,7 +173,7 @@ class Tree:
             raise ValueError(f"size {old_size} is no prefix of a tree of {size}")
         low, high, path, whole = 0, size, [], True
         while old_size != high:
-            middle = low + _half(high - low)
+            middle = low + half_below(high - low)
             if old_size <= middle:
                 path.append(self._range(middle, high, size))
                 high = middle
@@ -189,7 +189,7 @@ class Tree:
         count = high - low
         if count & (count - 1) == 0:
             return self._node(low, count.bit_length() - 1, size)
-        middle = low + _half(count)
+        middle = low + half_below(count)
         left = self._node(low, (middle - low).bit_length() - 1, size)
         return node_hash(left, self._range(middle, high, size))
 
@@ -213,8 +213,3 @@ class Tree:
         else:
             self._kept.move_to_end(place)
         return known
-
-
-def _half(size: int) -> int:
-    """The largest power of two below `size` (size > 1)."""
-    return 1 << ((size - 1).bit_length() - 1)

@@ -56,7 +56,7 @@ class CompactRange:
         return result
 
 
-def _split(size: int) -> int:
+def half_below(size: int) -> int:
     """The largest power of two below `size` (size > 1)."""
     return 1 << ((size - 1).bit_length() - 1)
 
@@ -75,7 +75,7 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
         raise ValueError(f"index {index} is outside a tree of {len(leaves)}")
     if len(leaves) == 1:
         return []
-    middle = _split(len(leaves))
+    middle = half_below(len(leaves))
     if index < middle:
         return [*inclusion_proof(leaves[:middle], index), root_of(leaves[middle:])]
     return [*inclusion_proof(leaves[middle:], index - middle), root_of(leaves[:middle])]
@@ -91,7 +91,7 @@ def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
 def _subproof(leaves: Sequence[bytes], old_size: int, *, whole: bool) -> list[bytes]:
     if old_size == len(leaves):
         return [] if whole else [root_of(leaves)]
-    middle = _split(len(leaves))
+    middle = half_below(len(leaves))
     if old_size <= middle:
         return [*_subproof(leaves[:middle], old_size, whole=whole), root_of(leaves[middle:])]
     rest = _subproof(leaves[middle:], old_size - middle, whole=False)

@@ -8,7 +8,6 @@ all of it needs the role auditor, and each bundle that was given out is recorded
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -20,12 +19,11 @@ from sekisho.model import evidence
 from sekisho.model.principal import Scope
 from sekisho.web.callers import Caller, Parts, ProblemRoute, needs, needs_auditor
 from sekisho.web.exchanges import find_exchange
+from sekisho_audit.tiles import WIDTH, TilePath
 
 # A tile never changes, a checkpoint does at any moment; neither is for a shared cache.
 TILE_CACHE = "private, max-age=86400, immutable"
 CHECKPOINT_CACHE = "private, no-cache"
-_BUNDLE = re.compile(r"entries/(?P<index>(?:x[0-9]{3}/)*[0-9]{3})(?:\.p/(?P<width>[0-9]{1,3}))?")
-_WIDTH = 256  # of a whole bundle, as C2SP tlog-tiles has it
 
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=ProblemRoute)
@@ -77,10 +75,9 @@ async def show_tile(
     """A tile of hashes (`0/x001/234`, `1/000.p/17`) or a bundle of entries (`entries/000`)."""
     needs_auditor(principal)
     found = await parts.log.file(f"tile/{path}")
-    bundle = _BUNDLE.fullmatch(path)
-    if bundle is not None:
-        first = int(bundle["index"].replace("/", "").replace("x", "")) * _WIDTH
-        read = evidence.log_read(principal.id, first, int(bundle["width"] or _WIDTH))
+    tile = TilePath.parse(path)
+    if tile.level is None:
+        read = evidence.log_read(principal.id, tile.index * WIDTH, tile.width)
         await parts.ledger.append([read])
     headers = {"cache-control": TILE_CACHE}
     return Response(found, media_type="application/octet-stream", headers=headers)

@@ -1,0 +1,1 @@
+"""The commands of `sekisho-audit`, one module each: its arguments, and what it does with them."""

@@ -1,0 +1,34 @@
+"""What commands print: text of a ledger nobody has vouched for must not steer a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from sekisho_audit.report import Report, Verdict
+from sekisho_audit.verify import find_ledger
+
+
+def plain(text: str) -> str:
+    """Text as it can be shown: what is not printable is spelled out."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def complain(what: object) -> int:
+    """Say on stderr what is wrong; returns the exit code for it."""
+    sys.stderr.write(f"sekisho-audit: {what}\n")
+    return int(Verdict.CANNOT_TELL)
+
+
+def ledger_in(directory: Path) -> Path | None:
+    """The ledger in a directory or data directory; None, and a complaint, if there is none."""
+    ledger = find_ledger(directory)
+    if ledger is None:
+        complain(f"there is no ledger in {directory}")
+    return ledger
+
+
+def print_json(report: Report) -> None:
+    """A report for machines."""
+    sys.stdout.write(json.dumps(report.as_dict(), indent=2) + "\n")

@@ -1,0 +1,129 @@
+"""`sekisho-audit verify`: is the ledger, the proof or the receipt what was signed?
+
+Reads only; needs no network and no keys but the public one. Exit codes: 0 sound, 1 tampered,
+2 cannot tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from sekisho_audit.checkpoint import NOTE_BYTES_MAX, BadNote, VerifierKey
+from sekisho_audit.commands.printing import complain, plain, print_json
+from sekisho_audit.receipt import BadReceipt, Receipt
+from sekisho_audit.report import Report, Verdict
+from sekisho_audit.verify import verify
+from sekisho_audit.verify_proof import verify_file
+
+_HEADLINES = {
+    Verdict.SOUND: "SOUND: this ledger is what was signed, and within its rules.",
+    Verdict.TAMPERED: "TAMPERED: this ledger is not what it claims to be.",
+    Verdict.CANNOT_TELL: "CANNOT TELL: nothing can be said about this ledger.",
+}
+
+_OF_PROOFS = {
+    Verdict.SOUND: "SOUND: the ledger's key signed a tree with exactly these events in it.",
+    Verdict.TAMPERED: "TAMPERED: this file does not prove what it claims.",
+    Verdict.CANNOT_TELL: "CANNOT TELL: nothing can be said about this file.",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument(
+        "path",
+        type=Path,
+        help="the ledger, or the data directory around it, or a file of proofs or receipts",
+    )
+    parser.add_argument("--key", help="the ledger's public key: a file or the line itself")
+    parser.add_argument("--pinned", type=Path, help="a checkpoint you kept from earlier")
+    parser.add_argument(
+        "--receipt", help="what came with an answer as x-sekisho-receipt: the value or a file"
+    )
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def _read_key(text: str | None) -> VerifierKey | None:
+    if text is None:
+        return None
+    path = Path(text)
+    if "+" not in text or path.is_file():
+        text = path.read_text(encoding="utf-8")[:NOTE_BYTES_MAX]
+    return VerifierKey.parse(text.strip())
+
+
+def _progress(size: int) -> None:
+    sys.stderr.write(f"\r{size:,} events")
+    sys.stderr.flush()
+
+
+def _print_proofs(report: Report, out: TextIO) -> None:
+    out.write(_OF_PROOFS[report.verdict] + "\n")
+    if report.size:
+        out.write(f"\nLedger      {report.origin}\n")
+        out.writelines(f"Proved      {plain(line)}\n" for line in report.proved)
+        out.write(f"Signed at   {report.signed_size:,} events\n")
+    _print_findings(report, out)
+
+
+def _print_findings(report: Report, out: TextIO) -> None:
+    for title, found in (("What is wrong", report.faults), ("Why", report.doubts)):
+        if found:
+            out.write(f"\n{title}:\n")
+            out.writelines(f"  - {plain(str(fault))}\n" for fault in found)
+    if report.notes:
+        out.write("\nWhat this verdict does not say:\n")
+        out.writelines(f"  - {note}\n" for note in report.notes)
+
+
+def _print_report(report: Report, out: TextIO) -> None:
+    out.write(_HEADLINES[report.verdict] + "\n")
+    if report.origin:
+        out.write(f"\nLedger      {report.origin}\n")
+        out.write(f"Events      {report.size:,}, of which {report.signed_size:,} are signed\n")
+        out.write(f"Root hash   {report.root}\n")
+        out.write(f"Content     {report.payloads:,} sealed payloads, all hashes recomputed\n")
+    _print_findings(report, out)
+
+
+def _read_receipt(text: str | None) -> Receipt | None:
+    if text is None:
+        return None
+    if "index=" not in text:
+        text = Path(text).read_text(encoding="utf-8")
+    return Receipt.parse(text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Verify and print; returns the exit code."""
+    try:
+        key = _read_key(arguments.key)
+        pinned = arguments.pinned.read_bytes() if arguments.pinned else None
+        receipt = _read_receipt(arguments.receipt)
+    except (OSError, UnicodeDecodeError, BadNote, BadReceipt) as error:
+        return complain(error)
+    if arguments.path.is_file():
+        if pinned is not None:
+            return complain("--pinned is for a ledger, not for a file of proofs")
+        report = verify_file(arguments.path, key=key, receipt=receipt)
+        _print(report, arguments, _print_proofs)
+        return int(report.verdict)
+    options: dict[str, Any] = {"progress": _progress} if sys.stderr.isatty() else {}
+    report = verify(arguments.path, key=key, pinned=pinned, receipt=receipt, **options)
+    if options:
+        sys.stderr.write("\r\033[K")
+    _print(report, arguments, _print_report)
+    return int(report.verdict)
+
+
+def _print(
+    report: Report, arguments: argparse.Namespace, plainly: Callable[[Report, TextIO], None]
+) -> None:
+    if arguments.json:
+        print_json(report)
+    else:
+        plainly(report, sys.stdout)

@@ -1,0 +1,165 @@
+"""`sekisho-audit verify` as an auditor uses it: words, exit codes, JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sekisho_audit.checkpoint import Checkpoint, Signer
+from sekisho_audit.cli import main
+from sekisho_audit.proof import Proof
+from sekisho_audit.prove import prove
+from sekisho_audit.receipt import Receipt
+from sekisho_audit.tree import leaf_hash
+from support.ledgers import ORIGIN, small_ledger
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return small_ledger(tmp_path)
+
+
+def damage(ledger: Path) -> None:
+    path = ledger / "events" / "000000000000.seg"
+    body = bytearray(path.read_bytes())
+    body[500] ^= 1
+    path.write_bytes(body)
+
+
+def test_sound(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sound ledger: exit 0, and plainly what the verdict does not say."""
+    assert main(["verify", str(ledger)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("SOUND")
+    assert "key found in the directory was trusted" in said
+
+
+def test_tampered(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A changed byte: exit 1, with file and byte."""
+    damage(ledger)
+    assert main(["verify", str(ledger)]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("TAMPERED")
+    assert "events/000000000000.seg, byte" in said
+
+
+@pytest.mark.parametrize("arguments", [["/nowhere"], ["."]])
+def test_cannot_tell(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """No ledger: exit 2, and why."""
+    assert main(["verify", *arguments]) == 2
+    assert "there is no ledger" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [["--key", "nonsense"], ["--key", "a+b+c"], ["--pinned", "/x"]])
+def test_wrong_arguments(ledger: Path, option: list[str]) -> None:
+    """A key or checkpoint that cannot be read is no verdict."""
+    assert main(["verify", str(ledger), *option]) == 2
+
+
+def test_key_and_pinned_from_files(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given key and checkpoint, nothing is left unsaid."""
+    line = (ledger / "vkey").read_text().strip()
+    pinned = ["--pinned", str(ledger / "checkpoint")]
+    for key in (str(ledger / "vkey"), line):
+        assert main(["verify", str(ledger), "--key", key, *pinned]) == 0
+        assert "What this verdict does not say" not in capsys.readouterr().out
+
+
+def test_json(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Machines get the same verdict with its facts."""
+    assert main(["verify", str(ledger), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["verdict"], report["says"]) == (0, "sound")
+    assert report["types"]["hold.review"] == 1
+    damage(ledger)
+    assert main(["verify", str(ledger), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["faults"][0]["offset"] > 0
+
+
+def test_names_of_foreign_files_are_made_harmless(
+    ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file name with escape codes is printed as text."""
+    (ledger / "x\x1b[2Jy").write_text("x")
+    assert main(["verify", str(ledger)]) == 1
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "x\\x1b[2Jy" in said
+
+
+def test_verifier_needs_no_writer(ledger: Path) -> None:
+    """The command runs without the writer's modules and without their dependencies."""
+    script = (
+        "import sys; sys.modules['orjson'] = None; from sekisho_audit.cli import main; "
+        "code = main(sys.argv[1:]); "
+        "writer = {'ledger', 'store', 'keyring', 'seal', 'auditd', 'writer', 'server', 'recover', "
+        "'leaves', 'wire'}; "
+        "loaded = {name.removeprefix('sekisho_audit.') for name in sys.modules}; "
+        "sys.exit(99 if loaded & writer or 'sekisho' in loaded else code)"
+    )
+    command = [sys.executable, "-c", script, "verify", str(ledger)]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+# -- proofs and receipts
+
+
+def exchange_of(ledger: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    main(["show", str(ledger), "--json", "--type", "backend.intent", "--last", "1"])
+    return str(json.loads(capsys.readouterr().out)["exchange"])
+
+
+def test_receipts_as_the_gateway_answers_them(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The JSON of /v1/audit/receipts/, with the receipt that came with the answer beside it."""
+    key = (ledger / "vkey").read_text().strip()
+    proofs = list(prove(ledger, lambda leaf: leaf["type"] == "backend.intent"))
+    file = tmp_path / "receipts.json"
+    file.write_text(json.dumps({"proofs": [{"proof": proof.text()} for proof in proofs]}))
+    receipt = Receipt(proofs[0].index, leaf_hash(proofs[0].leaf), proofs[0].note)
+    assert main(["verify", str(file), "--key", key, "--receipt", receipt.header()]) == 0
+    header = tmp_path / "header"
+    header.write_text(f"x-sekisho-receipt: {receipt.header()}\n")
+    assert main(["verify", str(file), "--key", key, "--receipt", str(header)]) == 0
+    other = Receipt(receipt.index, leaf_hash(b"other"), receipt.note)
+    assert main(["verify", str(file), "--key", key, "--receipt", other.header()]) == 1
+    elsewhere = Receipt(0, receipt.leaf, receipt.note)
+    assert main(["verify", str(file), "--key", key, "--receipt", elsewhere.header()]) == 2
+    assert main(["verify", str(ledger), "--key", key, "--receipt", receipt.header()]) == 0
+    assert main(["verify", str(ledger), "--key", key, "--receipt", other.header()]) == 1
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[1]", '{"proofs": []}', '{"proofs": [{"proof": 1}]}', "\x00", "[" * 100_000],
+)
+def test_files_that_are_none_of_ours(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    """No verdict, and what is expected."""
+    key = (ledger / "vkey").read_text().strip()
+    file = tmp_path / "something"
+    file.write_text(content)
+    assert main(["verify", str(file), "--key", key]) == 2
+    said = capsys.readouterr().out
+    assert said.startswith("CANNOT TELL: nothing can be said about this file")
+    assert "proof" in said
+
+
+def test_a_proof_of_bytes_that_are_no_event(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Well proved, but not what a ledger of ours can hold: not called sound."""
+    signer = Signer(ORIGIN, bytes(32))
+    note = signer.sign(Checkpoint(ORIGIN, 1, leaf_hash(b"{}")))
+    file = tmp_path / "odd.tlog-proof"
+    file.write_text(Proof(b"{}", 0, [], note).text())
+    assert main(["verify", str(file), "--key", signer.key.line()]) == 1
+    assert "has not the fields of an event" in capsys.readouterr().out
+    assert main(["verify", str(file), "--key", signer.key.line(), "--pinned", str(file)]) == 2

@@ -17,7 +17,9 @@ from sekisho_audit.errors import LedgerError, Poisoned
 from sekisho_audit.history import History
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.log_desk import LogDesk
+from sekisho_audit.reading_operations import READING_OPERATIONS
 from sekisho_audit.wire import Malformed, encode
+from sekisho_audit.worker_operations import WORKER_OPERATIONS
 from sekisho_audit.writer import Call, Writer
 
 # One worker has one connection; a host has tens of workers and a few command-line tools.
@@ -67,8 +69,8 @@ class Server:
             self._give_up_later(session)
 
     def connect(self) -> Connection:
-        """Protocol factory."""
-        return Connection(self)
+        """Protocol factory of the workers' socket."""
+        return Connection(self, WORKER_OPERATIONS | READING_OPERATIONS)
 
     # -- connections and sessions
 

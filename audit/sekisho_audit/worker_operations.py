@@ -1,0 +1,156 @@
+"""What a worker asks of the writer: its session, appends, keys, holds, sums, the checkpoint."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sekisho_audit.errand import Errand, Operation
+from sekisho_audit.errors import LedgerError, Refused
+from sekisho_audit.ledger import Ledger, Request
+from sekisho_audit.open_holds import HoldRecord
+from sekisho_audit.usage import ASKED_MAX
+from sekisho_audit.wire import BLOBS_MAX, FRAME_BYTES_MAX, Malformed, unpack_events
+from sekisho_audit.writer import Append, AppendAnswer
+
+# One page of holds; each carries its request body as one blob of the message.
+HOLDS_PAGE_BYTES = 16 * 1024 * 1024
+_SESSION_CHARS_MAX = 128
+
+
+def _append(errand: Errand) -> None:
+    events = unpack_events(errand.message.get("events"), errand.blobs)
+    size = sum(len(blob) for blob in errand.blobs)
+    receipt = any(event.type == "backend.intent" for event in events)
+    server = errand.server
+
+    def answered(result: AppendAnswer) -> None:
+        if isinstance(result, LedgerError):
+            errand.fail(result)
+            return
+        places = [(p.index, p.leaf, p.commits, p.duplicate) for p in result]
+        told: dict[str, Any] = {"places": places}
+        if receipt:
+            told["note"] = server.ledger.note().decode()
+        errand.answer(told)
+
+    server.writer.submit(Append(Request(events, errand.connection.session), size, answered))
+
+
+def _hello(errand: Errand) -> None:
+    session, pid = errand.text("session"), errand.whole("pid")
+    if not 0 < len(session) <= _SESSION_CHARS_MAX:
+        raise Malformed("a session is a short text")
+    if errand.connection.session:
+        raise Malformed("hello comes once")
+    errand.connection.session = session
+    errand.server.resume(session)
+
+    def run(ledger: Ledger) -> None:
+        ledger.open_session(session, pid)
+        about = {"origin": ledger.origin, "boot": ledger.boot, "vkey": ledger.key.line()}
+        errand.answer(about)
+
+    errand.call(run, ordered=True)
+
+
+def _bye(errand: Errand) -> None:
+    session, errand.connection.session = errand.connection.session, ""
+    if session:
+        errand.server.give_up(session, "ended")
+    errand.call(lambda _ledger: errand.answer({}), ordered=True)
+
+
+def _exchange_keys(errand: Errand) -> None:
+    principal, exchange = errand.text("principal"), errand.text("exchange")
+    errand.call(lambda ledger: errand.answer({}, *ledger.exchange_keys(principal, exchange)))
+
+
+def _open_holds(errand: Errand) -> None:
+    after = errand.text("after", "")
+
+    def run(ledger: Ledger) -> None:
+        page, more = _page(ledger, after)
+        holds = [_hold_fields(item) for item in page]
+        errand.answer({"holds": holds, "more": more}, *(item.record for item in page))
+
+    errand.call(run)
+
+
+def _used(errand: Errand) -> None:
+    asked = errand.message.get("asked")
+    if type(asked) is not list or not all(map(_is_question, asked)):
+        raise Malformed("`asked` is a list of [dimension, name, window]")
+    if len(asked) > ASKED_MAX:
+        raise Refused("bad_request", f"at most {ASKED_MAX} sums are told at once")
+    errand.call(lambda ledger: errand.answer({"size": ledger.size, "sums": ledger.used(asked)}))
+
+
+def _status(errand: Errand) -> None:
+    writer, sessions = errand.server.writer, errand.server.session_count
+
+    def run(ledger: Ledger) -> None:
+        status = {
+            "origin": ledger.origin,
+            "size": ledger.size,
+            "root": ledger.root().hex(),
+            "boot": ledger.boot,
+            "poisoned": ledger.poisoned,
+            "queue_events": writer.queued_events,
+            "queue_bytes": writer.queued_bytes,
+            "sessions": sessions,
+            "disk_free_bytes": writer.disk_free_bytes,
+            "pid": os.getpid(),
+        }
+        errand.answer({"status": status})
+
+    errand.call(run)
+
+
+def _checkpoint(errand: Errand) -> None:
+    def run(ledger: Ledger) -> None:
+        ledger.write_checkpoint()
+        note = (ledger.directory / "checkpoint").read_bytes()
+        errand.answer({"note": note.decode()})
+
+    errand.call(run)
+
+
+WORKER_OPERATIONS: dict[str, Operation] = {
+    "append": _append,
+    "hello": _hello,
+    "bye": _bye,
+    "exchange_keys": _exchange_keys,
+    "open_holds": _open_holds,
+    "used": _used,
+    "status": _status,
+    "checkpoint": _checkpoint,
+}
+
+
+def _is_question(item: object) -> bool:
+    return type(item) is list and [type(part) for part in item] == [str, str, str]
+
+
+def _page(ledger: Ledger, after: str) -> tuple[list[HoldRecord], bool]:
+    page: list[HoldRecord] = []
+    size = 0
+    for item in ledger.open_holds(after):
+        size += len(item.record)
+        full = len(page) == BLOBS_MAX or size > min(HOLDS_PAGE_BYTES, FRAME_BYTES_MAX // 2)
+        if page and full:
+            return page, True
+        page.append(item)
+    return page, False
+
+
+def _hold_fields(item: HoldRecord) -> dict[str, Any]:
+    return {
+        "hold": item.hold,
+        "filed_index": item.filed_index,
+        "reviews": item.reviews,
+        "settled": item.settled,
+        "settled_index": item.settled_index,
+        "intent": item.intent,
+        "outcome": item.outcome,
+    }

@@ -16,17 +16,21 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sekisho_audit.checkpoint import BadNote
+from sekisho_audit.connection import Connection
+from sekisho_audit.desks import Desks
 from sekisho_audit.durable import make_directory
 from sekisho_audit.errors import Locked, Unusable
 from sekisho_audit.history import History
+from sekisho_audit.keyring import load_search_key
 from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.log_desk import LogDesk
 from sekisho_audit.published import Published
+from sekisho_audit.search_desk import SearchDesk
 from sekisho_audit.server import Server
 from sekisho_audit.wire import Malformed, check_socket_path
 from sekisho_audit.writer import Writer, WriterLimits
@@ -34,6 +38,8 @@ from sekisho_audit.writer import Writer, WriterLimits
 EXIT_USAGE, EXIT_DATA, EXIT_IO, EXIT_LOCKED = 64, 65, 74, 75
 SOCKET_MODE = 0o600
 _GC_OBJECTS = 100_000
+# Threads that read long texts must not keep those waiting who make a batch durable.
+_SWITCH_S = 0.0005
 _PARENT_POLL_S = 1.0
 _FAREWELL_S = 1.0  # for last answers to clients that still read
 _MEND = (
@@ -59,6 +65,7 @@ class Options:
     parent_pid: int | None
     history: Path
     tiles: Path
+    search: Path
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
@@ -80,6 +87,9 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--tiles", type=Path, help="hashes of the tree; default: <data_dir>/index/tiles"
     )
+    parser.add_argument(
+        "--search", type=Path, help="index of searches; default: <data_dir>/index/search.db"
+    )
     found = parser.parse_args(argv)
     return Options(
         ledger=found.ledger,
@@ -92,12 +102,22 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         parent_pid=found.parent_pid,
         history=found.history or found.ledger.parent / "index" / "history.db",
         tiles=found.tiles or found.ledger.parent / "index" / "tiles",
+        search=found.search or found.ledger.parent / "index" / "search.db",
     )
 
 
 async def _parent_gone(pid: int) -> None:
     while os.getppid() == pid:  # noqa: ASYNC110 - there is no event for this
         await asyncio.sleep(_PARENT_POLL_S)
+
+
+async def _listen(connected: Callable[[], Connection], socket: Path) -> asyncio.Server:
+    before = os.umask(0o777 & ~SOCKET_MODE)
+    try:
+        loop = asyncio.get_running_loop()
+        return await loop.create_unix_server(connected, str(socket), backlog=256)
+    finally:
+        os.umask(before)
 
 
 async def serve(options: Options, ledger: Ledger) -> str | None:
@@ -108,22 +128,20 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     def ended(why: str | None) -> None:
         loop.call_soon_threadsafe(over.set_result, why)
 
-    history = History(options.history, ledger)
-    log = LogDesk(Published(options.tiles, ledger.directory, lambda: ledger.signed))
-    server = Server(ledger, session_grace_s=options.session_grace_s, history=history, log=log)
+    desks = Desks(
+        History(options.history, ledger),
+        SearchDesk(options.search, ledger, load_search_key(options.keys)),
+        LogDesk(Published(options.tiles, ledger.directory, lambda: ledger.signed)),
+    )
+    server = Server(ledger, session_grace_s=options.session_grace_s, desks=desks)
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)
     server.start(writer)
     options.socket.unlink(missing_ok=True)
-    before = os.umask(0o777 & ~SOCKET_MODE)
-    try:
-        listening = await loop.create_unix_server(server.connect, str(options.socket), backlog=256)
-    finally:
-        os.umask(before)
+    listening = await _listen(server.connect, options.socket)
     # The mask is of the whole process: no thread may make a folder while it is narrowed.
     writer.start()
-    history.start()
-    log.start()
+    desks.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, writer.stop)
     watch = None
@@ -134,9 +152,7 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     sys.stdout.flush()
     why = await over
     listening.close()
-    history.stop()
-    await asyncio.to_thread(history.join, _FAREWELL_S)
-    await log.stop()
+    await desks.stop()
     server.close()
     if watch is not None:
         watch.cancel()
@@ -166,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Messages come and go by the thousand and hold no cycles; what was loaded stays for good.
     gc.freeze()
     gc.set_threshold(_GC_OBJECTS)
+    sys.setswitchinterval(_SWITCH_S)
     why = asyncio.run(serve(options, ledger))
     if why is not None:
         sys.stderr.write(_MEND.format(why=why))

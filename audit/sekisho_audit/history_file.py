@@ -13,15 +13,14 @@ import os
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
 from sekisho_audit import exchanges
 from sekisho_audit.durable import KEY_MODE, make_directory
-from sekisho_audit.scan import EVENTS, HEAD_BYTES, LENGTH, BrokenSegment, read_frame, segment_path
+from sekisho_audit.tail import Cursor, Tail
 
 FORMAT = 1
 # Exchanges under way; each document is a kilobyte or two.
@@ -37,74 +36,6 @@ CREATE INDEX by_exchange ON exchanges (exchange);
 """
 
 Document = exchanges.Document
-
-
-@dataclass(slots=True)
-class Cursor:
-    """How far the ledger was read: `indexed` events, the last of them at `last` in the segment that
-    begins with event `segment`, with this digest; the next one is to come at `offset`.
-    """
-
-    indexed: int = 0
-    segment: int = 0
-    last: int = 0
-    offset: int = 0
-    digest: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One leaf as it stands in the ledger."""
-
-    leaf: Mapping[str, Any]
-    digest: bytes
-
-
-class Tail:
-    """Reads leaves on from a cursor. Only what is durable is asked for, so it is there whole."""
-
-    def __init__(self, ledger: Path, cursor: Cursor) -> None:
-        self._ledger = ledger
-        self.cursor = cursor
-        self._file = self._open(cursor.segment, cursor.offset)
-
-    def _open(self, first: int, offset: int) -> BinaryIO:
-        file = segment_path(self._ledger, EVENTS, first).open("rb")
-        self.cursor.offset = offset or len(EVENTS.header(first))
-        file.seek(self.cursor.offset)
-        return file
-
-    def take(self, size: int, count: int) -> list[Read]:
-        """The next leaves, at most `count`, of a ledger of `size` events. Raises BrokenSegment."""
-        cursor = self.cursor
-        taken: list[Read] = []
-        while cursor.indexed < size and len(taken) < count:
-            head = self._file.read(HEAD_BYTES)
-            if not head:
-                self._next_segment()
-                continue
-            (length,) = LENGTH.unpack_from(head) if len(head) == HEAD_BYTES else (0,)
-            body = self._file.read(length)
-            if not length or len(body) < length:
-                path = Path(self._file.name)
-                raise BrokenSegment(path, cursor.offset, "a durable record is not there")
-            taken.append(Read(orjson.loads(body), head[LENGTH.size :]))
-            cursor.indexed += 1
-            cursor.last, cursor.offset = cursor.offset, cursor.offset + HEAD_BYTES + length
-            cursor.digest = head[LENGTH.size :]
-        return taken
-
-    def _next_segment(self) -> None:
-        cursor = self.cursor
-        if cursor.segment == cursor.indexed:
-            raise BrokenSegment(Path(self._file.name), cursor.offset, "events are missing")
-        file = self._open(cursor.indexed, 0)
-        self._file.close()
-        self._file, cursor.segment = file, cursor.indexed
-
-    def close(self) -> None:
-        """Let go of the segment."""
-        self._file.close()
 
 
 class HistoryFile:
@@ -147,7 +78,7 @@ class HistoryFile:
             return cursor
         made, origin, *rest = row
         cursor = Cursor(*rest)
-        if (made, origin) != (FORMAT, self._origin) or not _fits(ledger, cursor):
+        if (made, origin) != (FORMAT, self._origin) or not cursor.fits(ledger):
             raise sqlite3.DatabaseError("the index is not of this ledger, or of another format")
         return cursor
 
@@ -262,18 +193,6 @@ class HistoryFile:
         """Let go of file and segment."""
         self._tail.close()
         self._db.close()
-
-
-def _fits(ledger: Path, cursor: Cursor) -> bool:
-    """Whether the last leaf that was read still stands where the cursor says."""
-    if cursor.indexed == 0:
-        return True
-    try:
-        frame = read_frame(segment_path(ledger, EVENTS, cursor.segment), cursor.last, EVENTS)
-    except (OSError, BrokenSegment):
-        return False
-    there = HEAD_BYTES + len(frame.body) == cursor.offset - cursor.last
-    return there and frame.digest == cursor.digest
 
 
 def remove(path: Path) -> None:

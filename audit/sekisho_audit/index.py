@@ -79,10 +79,11 @@ class Index:
         """What the last `take` was told of where the next event stands."""
         return bytes(self._place)
 
-    def take(self, leaves: Iterable[tuple[int, Leaf]], place: bytes = b"") -> None:
+    def take(self, leaves: Iterable[tuple[int, Leaf]], place: Callable[[], bytes] = bytes) -> None:
         """Add leaves in order; those known already are passed over. Raises Gap.
 
-        `place` is kept in the same transaction, for whoever reads on after a restart.
+        What `place` says when they are read is kept in the same transaction, for whoever reads on
+        after a restart.
         """
         step = _Step()
         with self._rows.transaction():
@@ -93,7 +94,7 @@ class Index:
                     raise Gap(f"the index wants event {self._indexed}, not {n}")
                 self._add(step, n, leaf)
                 self._indexed += 1
-            self._place = place
+            self._place = place()
             self._write(step)
 
     def _add(self, step: _Step, n: int, leaf: Leaf) -> None:

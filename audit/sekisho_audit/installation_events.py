@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sekisho_audit.kinds import FLAG, NUMBER, PERSON, TEXT, TEXTS, EventType, Field
+from sekisho_audit.kinds import FLAG, NUMBER, PERSON, TEXT, TEXTS, EventType, Field, one_of
 
 _TIME = "microseconds since 1970, UTC"
 _BOOT = Field(TEXT, "Id of the writer's start.")
@@ -132,6 +132,17 @@ _LEDGER: Mapping[str, EventType] = {
             "first": Field(NUMBER, "Index of the first entry.", "index"),
             "count": Field(NUMBER, "How many entries.", "entries"),
         },
+        exchange=False,
+        actor=True,
+    ),
+    "audit.search": EventType(
+        "`actor` searched the ledger; recorded before the answer was told.",
+        {
+            "kind": Field(one_of("page", "facets"), "Whether a page was asked for, or counts."),
+            "found": Field(NUMBER, "How many were told, or (`facets`) counted.", "trails"),
+            "indexed": Field(NUMBER, "How far the index had read the ledger.", "events"),
+        },
+        payloads={"query": "what was asked"},
         exchange=False,
         actor=True,
     ),

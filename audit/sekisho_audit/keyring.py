@@ -39,6 +39,7 @@ _KEY_BYTES = 32
 # A record holds an id, a month and a key.
 _RECORD_BYTES_MAX = 16_384
 _SECRETS = ("signing.key", "kek", "pepper")
+_SEARCH_KEY = "search.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +74,24 @@ def load_secrets(keys_dir: Path, *, create_missing: bool) -> Secrets:
     if not keys_dir.is_dir():
         raise Unusable(f"there is no directory of keys at {keys_dir}")
     _check_mode(keys_dir, DIRECTORY_MODE)
-    found = []
-    for name in _SECRETS:
-        path = keys_dir / name
-        if not path.exists():
-            if not create_missing:
-                raise Unusable(f"{path} is missing; restore it from its backup")
-            create(path, secrets.token_bytes(_KEY_BYTES))
-        _check_mode(path, KEY_MODE)
-        key = path.read_bytes()
-        if len(key) != _KEY_BYTES:
-            raise Unusable(f"{path} is not {_KEY_BYTES} bytes; restore it from its backup")
-        found.append(key)
-    return Secrets(*found)
+    return Secrets(*(_key(keys_dir / name, create_missing=create_missing) for name in _SECRETS))
+
+
+def load_search_key(keys_dir: Path) -> bytes:
+    """The key of the search index; made if it is not there, and then the index is built anew."""
+    return _key(keys_dir / _SEARCH_KEY, create_missing=True)
+
+
+def _key(path: Path, *, create_missing: bool) -> bytes:
+    if not path.exists():
+        if not create_missing:
+            raise Unusable(f"{path} is missing; restore it from its backup")
+        create(path, secrets.token_bytes(_KEY_BYTES))
+    _check_mode(path, KEY_MODE)
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise Unusable(f"{path} is not {_KEY_BYTES} bytes; restore it from its backup")
+    return key
 
 
 class Keyring:

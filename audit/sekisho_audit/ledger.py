@@ -24,7 +24,8 @@ import orjson
 from sekisho_audit.checkpoint import Checkpoint, Signer, check_name
 from sekisho_audit.durable import create, make_directory, replace_file
 from sekisho_audit.errors import Poisoned, Refused, Unusable
-from sekisho_audit.events import RESERVED, Appended, Event
+from sekisho_audit.events import RESERVED, Appended, Event, Payload
+from sekisho_audit.ids import uuid7
 from sekisho_audit.keyring import Keyring, check_apart, load_secrets
 from sekisho_audit.leaves import Built, LeafBuilder
 from sekisho_audit.open_holds import HoldRecord, OpenHolds
@@ -320,6 +321,21 @@ class Ledger:
         [result] = self.append_many([Request(events, _OWN)])
         if isinstance(result, Refused):
             raise Unusable(f"the ledger refused its own event: {result}") from result
+
+    def record(
+        self,
+        kind: str,
+        data: Mapping[str, Any],
+        *,
+        actor: str | None = None,
+        payloads: tuple[Payload, ...] = (),
+    ) -> Appended:
+        """Write an event of the ledger itself. Raises Refused for an actor without a name."""
+        event = Event(uuid7(), kind, None, None, data, actor, payloads)
+        [result] = self.append_many([Request([event], _OWN)])
+        if isinstance(result, Refused):
+            raise result
+        return result[0]
 
     @property
     def sessions(self) -> frozenset[str]:

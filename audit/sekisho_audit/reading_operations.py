@@ -6,9 +6,11 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from sekisho_audit.desks import kept
 from sekisho_audit.errand import Errand, Operation, failure
 from sekisho_audit.errors import LedgerError, Refused
-from sekisho_audit.history import PAGE_MAX, Archive, Question
+from sekisho_audit.following import Question
+from sekisho_audit.history import PAGE_MAX, Archive
 from sekisho_audit.log_desk import PROOFS_MAX, LogDesk
 from sekisho_audit.wire import Malformed, encode
 
@@ -45,17 +47,8 @@ def _appeal_reasons(errand: Errand) -> None:
 
 def _ask(errand: Errand, ask: Callable[[Archive], dict[str, Any]]) -> None:
     """Ask the history, which answers from its own thread."""
-    history = errand.server.history
-    if history is None:
-        raise Refused("busy", "this auditd keeps no index of exchanges")
-
-    def guarded(archive: Archive) -> dict[str, Any]:
-        try:
-            return ask(archive)
-        except Refused as error:
-            return failure(errand.req, error)
-
-    history.submit(Question(guarded, errand.answer_now, errand.fail_now))
+    history = kept(errand.server.desks.history, "index of exchanges")
+    history.submit(Question(ask, errand.answer_now, errand.fail_now))
 
 
 def _how_far(archive: Archive) -> dict[str, int]:
@@ -86,9 +79,7 @@ def _proofs(errand: Errand) -> None:
 
 def _ask_log(errand: Errand, ask: Callable[[LogDesk], Awaitable[bytes]]) -> None:
     """Ask for something of the published log, which answers from its own thread."""
-    log = errand.server.log
-    if log is None:
-        raise Refused("busy", "this auditd publishes no log")
+    log = kept(errand.server.desks.log, "published log")
 
     async def run() -> None:
         try:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sekisho_audit.connection import Connection
+from sekisho_audit.desks import Desks
 from sekisho_audit.errors import LedgerError, Poisoned
-from sekisho_audit.history import History
 from sekisho_audit.ledger import Ledger
-from sekisho_audit.log_desk import LogDesk
 from sekisho_audit.reading_operations import READING_OPERATIONS
+from sekisho_audit.search_operations import SEARCH_OPERATIONS
 from sekisho_audit.wire import Malformed, encode
 from sekisho_audit.worker_operations import WORKER_OPERATIONS
 from sekisho_audit.writer import Call, Writer
@@ -44,12 +44,10 @@ class Server:
         ledger: Ledger,
         *,
         session_grace_s: float,
-        history: History | None = None,
-        log: LogDesk | None = None,
+        desks: Desks | None = None,
     ) -> None:
         self.ledger = ledger
-        self.history = history
-        self.log = log
+        self.desks = desks or Desks()
         self.writer: Writer
         self._loop = asyncio.get_running_loop()
         self._grace_s = session_grace_s
@@ -70,7 +68,7 @@ class Server:
 
     def connect(self) -> Connection:
         """Protocol factory of the workers' socket."""
-        return Connection(self, WORKER_OPERATIONS | READING_OPERATIONS)
+        return Connection(self, WORKER_OPERATIONS | READING_OPERATIONS | SEARCH_OPERATIONS)
 
     # -- connections and sessions
 

@@ -244,6 +244,24 @@ class Log(Protocol):
         ...
 
 
+class Searches(Protocol):
+    """The ledger's index, asked by auditors. Each answer was recorded before it is told.
+
+    Both raise BadRequest (`bad_query`, `bad_cursor`) and LedgerUnavailable.
+    """
+
+    async def search(self, actor: str, query: str, after: str, limit: int) -> Mapping[str, Any]:
+        """Trails that meet `query`, newest first, at most `limit` (1 to 200), for `actor`.
+
+        `after` is the cursor of the page before, "" for the first.
+        """
+        ...
+
+    async def facets(self, actor: str, query: str) -> Mapping[str, Any]:
+        """How many trails meet `query`, and how many of them have which words, for `actor`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """Whose hold a join pointer names. `mine`: file it. `joined`: it is filed, wait for it.

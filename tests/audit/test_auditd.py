@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
+from sekisho.adapters.auditd_ledger import AuditdLedger
+from sekisho.adapters.auditd_socket import LedgerLimits
 from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.model.ids import uuid7
 from sekisho_audit.auditd import EXIT_DATA, EXIT_IO, EXIT_LOCKED, EXIT_USAGE, parse, serve
@@ -25,6 +26,7 @@ from sekisho_audit.keyring import SYSTEM
 from sekisho_audit.report import Verdict
 from sekisho_audit.scan import EVENTS, PAYLOADS, frames, segments
 from sekisho_audit.seal import unseal
+from sekisho_audit.search_desk import SearchDesk
 from sekisho_audit.verify import verify
 from sekisho_audit.wire import Splitter, encode, pack_events
 from sekisho_audit.writer import Writer
@@ -104,13 +106,20 @@ async def test_threads_start_after_the_socket(
     thread could not be entered by an account other than root.
     """
     ledger = open_ledger(tmp_path)
-    keys = ("--ledger", str(ledger.directory), "--keys", "unused", "--origin", ledger.origin)
+    keys = (
+        "--ledger",
+        str(ledger.directory),
+        "--keys",
+        str(tmp_path / "keys"),
+        "--origin",
+        ledger.origin,
+    )
     # It is not its own parent, so it stops by itself.
     options = parse([*keys, "--socket", str(tmp_path / "s"), "--parent-pid", str(os.getpid())])
     listening: list[bool] = []
-    for thread in (Writer, History):
+    for thread in (Writer, History, SearchDesk):
 
-        def start(self: Writer | History, begin: Any = thread.start) -> None:
+        def start(self: Writer | History | SearchDesk, begin: Any = thread.start) -> None:
             listening.append(options.socket.exists())
             begin(self)
 
@@ -118,7 +127,7 @@ async def test_threads_start_after_the_socket(
 
     assert await serve(options, ledger) is None
 
-    assert listening == [True, True]
+    assert listening == [True, True, True]
     assert options.history.parent.stat().st_mode & 0o777 == 0o700
 
 

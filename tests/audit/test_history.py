@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import Any
 import pytest
 
 from sekisho.model.ids import uuid7
+from sekisho_audit import following
 from sekisho_audit import history as module
-from sekisho_audit.errors import LedgerError, Refused
-from sekisho_audit.history import Archive, History, Page, Question
+from sekisho_audit.errors import LedgerError
+from sekisho_audit.following import Question
+from sekisho_audit.history import Archive, History, Page
 from sekisho_audit.ledger import Ledger
-from support.ledgers import REVIEWER, STAFF, open_ledger, received, run_exchange, run_held_exchange
+from support.ledgers import REVIEWER, STAFF, open_ledger, received, run_held_exchange
 
 LIMIT_S = 20.0
 
@@ -35,8 +36,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def history(path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[History]:
-    monkeypatch.setattr(module, "_RETRY_S", 0.05)
-    monkeypatch.setattr(module, "DISK_FREE_MIN_BYTES", 0)
+    monkeypatch.setattr(following, "_RETRY_S", 0.05)
+    monkeypatch.setattr(following, "DISK_FREE_MIN_BYTES", 0)
     running = History(path, ledger)
     running.start()
     yield running
@@ -129,64 +130,6 @@ def test_page_is_bounded(history: History, ledger: Ledger, monkeypatch: pytest.M
     assert (len(page.data), page.after != "") == (3, True)
 
 
-def _delete(path: Path) -> None:
-    for part in list(path.parent.iterdir()):
-        part.unlink()
-
-
-def _scribble(path: Path) -> None:
-    for part in list(path.parent.iterdir()):
-        part.write_bytes(b"\xff" * part.stat().st_size)
-
-
-def _drop_table(path: Path) -> None:
-    db = sqlite3.connect(path)
-    db.execute("DROP TABLE exchanges")
-    db.commit()
-    db.close()
-
-
-@pytest.mark.parametrize("damage", [_delete, _scribble, _drop_table])
-def test_damaged_file_is_built_again_while_running(
-    history: History,
-    ledger: Ledger,
-    path: Path,
-    damage: Callable[[Path], None],
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    """It says so, and soon everything is there again; the ledger goes on meanwhile."""
-    for _ in range(3):
-        run_exchange(ledger, "s-1")
-    complete(history)
-    damage(path)
-    run_exchange(ledger, "s-1")
-    found: list[dict[str, Any]] = []
-    for _ in range(100):
-        found = complete(history)
-        if len(found) == 4:
-            break
-    assert len(found) == 4
-    assert ledger.poisoned is None
-    assert "opened anew" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize("damage", [_delete, _scribble, _drop_table, None])
-def test_next_start_goes_on_or_builds_again(
-    path: Path, ledger: Ledger, damage: Callable[[Path], None] | None
-) -> None:
-    """A whole file is gone on with; any other is built from the segments."""
-    run_exchange(ledger, "s-1")
-    for place in (damage, None):
-        running = History(path, ledger)
-        running.start()
-        found = complete(running)
-        running.stop()
-        running.join(LIMIT_S)
-        assert len(found) == 1
-        if place is not None:
-            place(path)
-
-
 def test_erased_principal_is_forgotten(history: History, ledger: Ledger) -> None:
     """Keys first, then the rows; also what comes later of them is left out."""
     run_held_exchange(ledger, "s-1")
@@ -197,96 +140,3 @@ def test_erased_principal_is_forgotten(history: History, ledger: Ledger) -> None
     assert ask(history, lambda archive: archive.forget(gone)) == 1
     [found] = complete(history)
     assert found["hold"]["reviews"][0]["by"] == "erased"
-
-
-def test_questions_are_bounded(path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Too many at once are refused at once; those queued at the end are told that it ended."""
-    monkeypatch.setattr(module, "QUESTIONS_MAX", 2)
-    idle = History(path, ledger)
-    errors: list[LedgerError] = []
-    question = Question(lambda archive: archive.size, lambda _: None, errors.append)
-    idle.submit(question)
-    idle.submit(question)
-    with pytest.raises(Refused, match="too many"):
-        idle.submit(question)
-    idle.stop()
-    idle.start()
-    idle.join(LIMIT_S)
-    assert [isinstance(error, Refused) for error in errors] == [True, True]
-    with pytest.raises(Refused):
-        idle.submit(question)
-
-
-def test_full_disk_stops_the_index_not_the_answers(
-    path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It reads no further and says how far it came; the space left is for evidence."""
-    monkeypatch.setattr(module, "DISK_FREE_MIN_BYTES", 2**62)
-    run_exchange(ledger, "s-1")
-    running = History(path, ledger)
-    running.start()
-    indexed, size = until(running, lambda archive: (archive.indexed, archive.size))
-    assert (indexed, size) == (0, ledger.size)
-    running.stop()
-    running.join(LIMIT_S)
-
-
-def test_busy_ledger_is_left_alone(
-    path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While the ledger grows fast, the index rests many times as long as it worked."""
-    idle = History(path, ledger)
-    seen_s, seen = idle._seen
-    assert not idle._is_busy(seen + 10**6, seen_s + 0.01)
-    assert idle._is_busy(seen + 10**6, seen_s + 1.0)
-    assert not idle._is_busy(seen + 10**6 + 100, seen_s + 2.0)
-    idle.stop()
-    idle.start()
-    idle.join(LIMIT_S)
-
-
-def test_faulty_question_harms_nobody_else(history: History, ledger: Ledger) -> None:
-    """An error while answering is told to whoever asked; the next one is answered."""
-    run_exchange(ledger, "s-1")
-    complete(history)
-
-    def broken(_archive: Archive) -> Any:
-        raise sqlite3.DatabaseError("malformed")
-
-    assert isinstance(ask(history, broken), Refused)
-    assert len(complete(history)) == 1
-
-
-class Claims:
-    """A ledger that says it has more events than its segments hold."""
-
-    def __init__(self, ledger: Ledger, more: int) -> None:
-        self.directory, self.origin = ledger.directory, ledger.origin
-        self.pseudonym_of, self.principal_of = ledger.pseudonym_of, ledger.principal_of
-        self._ledger = ledger
-        self.more = more
-
-    @property
-    def size(self) -> int:
-        return self._ledger.size + self.more
-
-
-def test_missing_events_do_not_cost_the_index(
-    path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """The ledger's trouble is said, and what was read before is still answered, as incomplete."""
-    monkeypatch.setattr(module, "_RETRY_S", 0.02)
-    run_exchange(ledger, "s-1")
-    source = Claims(ledger, 0)
-    running = History(path, source)
-    running.start()
-    assert len(complete(running)) == 1
-    source.more = 5
-    threading.Event().wait(0.3)
-    page, indexed, size = until(
-        running, lambda archive: (archive.page(STAFF, None, 10), archive.indexed, archive.size)
-    )
-    assert (len(page.data), indexed, size) == (1, ledger.size, ledger.size + 5)
-    running.stop()
-    running.join(LIMIT_S)
-    assert "opened anew" in capfd.readouterr().err

@@ -12,9 +12,8 @@ import pytest
 
 from sekisho.model.ids import uuid7
 from sekisho_audit import history_file
-from sekisho_audit.history_file import Cursor, HistoryFile, Tail, remove
+from sekisho_audit.history_file import HistoryFile, remove
 from sekisho_audit.ledger import Ledger
-from sekisho_audit.scan import BrokenSegment
 from support.ledgers import CANARY, ORIGIN, STAFF, open_ledger, received, run_exchange
 
 
@@ -224,15 +223,6 @@ def test_pages_follow_the_ledger_backwards(path: Path, ledger: Ledger) -> None:
     assert found["id"] == made[0]
     assert file.one("p-0000000000000000", made[0]) is None
     file.close()
-
-
-def test_tail_says_when_durable_events_are_missing(ledger: Ledger) -> None:
-    """A segment that ends before the ledger does is the ledger's trouble, said as such."""
-    run_exchange(ledger, "s-1")
-    tail = Tail(ledger.directory, Cursor())
-    with pytest.raises((BrokenSegment, OSError)):
-        tail.take(ledger.size + 1, 1_000)
-    tail.close()
 
 
 def test_rows_are_json(path: Path, ledger: Ledger) -> None:

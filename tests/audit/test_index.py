@@ -66,13 +66,13 @@ def test_a_gap_is_refused_and_nothing_of_the_step_is_kept(tmp_path: Path) -> Non
     """An index with a hole would answer as if it were whole."""
     world = World(tuple(leaf_of(n, "hold.review") for n in range(4)), {})
     rows, index, _ = open_index(tmp_path / "search.db", world)
-    index.take(world.numbered(0, 1), b"one")
+    index.take(world.numbered(0, 1), lambda: b"one")
     with pytest.raises(Gap, match="wants event 2, not 3"):
-        index.take([*world.numbered(1, 2), *world.numbered(3)], b"bad")
+        index.take([*world.numbered(1, 2), *world.numbered(3)], lambda: b"bad")
     rows.close()
     rows, index, _ = open_index(tmp_path / "search.db", world)
     assert (index.indexed, index.place) == (1, b"one")
-    index.take(world.numbered(1), b"all")
+    index.take(world.numbered(1), lambda: b"all")
     assert (index.indexed, index.place) == (4, b"all")
     rows.close()
 

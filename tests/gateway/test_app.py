@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from sekisho.app import create_app
 from sekisho.errors import Overloaded
 from sekisho.model.hold import HoldLimits
-from sekisho.ports import Log
+from sekisho.ports import Log, Searches
 from sekisho.telemetry import Metrics
 from sekisho.web.answering import Receive, Scope, Send
 from sekisho.web.services import Services
@@ -33,6 +33,7 @@ def app(desk: Desk) -> FastAPI:
         holds=desk.store,
         ledger=desk.ledger,
         log=cast("Log", None),
+        searches=cast("Searches", None),
         directory=People(),
         entrance=entrance(desk.ledger),
         hold_limits=HoldLimits(),

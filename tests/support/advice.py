@@ -23,6 +23,8 @@ WHAT_TO_DO = {
     "backend_redirected": "Operators: write the address it redirects to into `base_url`.",
     "backend_timeout": "Try again with less text; operators: `timeout_read_s` of the backend.",
     "backend_unreachable": "Try again later; operators: `base_url`, network, backend.",
+    "bad_cursor": "Begin again without `after`: it is not what a page before said.",
+    "bad_query": "Correct it where the message says; docs/howto/search.md has the language.",
     "binding_mismatch": "What you saw has changed. Look at the hold again before you review it.",
     "budget_exhausted": "Wait until the day or month is over (UTC), or ask an operator for more.",
     "cannot_serve": "Operators: the message names what is in the way of `sekisho serve`.",

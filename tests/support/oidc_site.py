@@ -173,6 +173,7 @@ async def oidc_site(
             cast("Any", None),
             ledger,
             cast("Any", None),
+            cast("Any", None),
             directory,
             Entrance(reader, refusals),
             HoldLimits(),

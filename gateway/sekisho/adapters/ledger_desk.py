@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
+from sekisho.adapters.auditd_ledger import AuditdLedger
+from sekisho.adapters.auditd_socket import LedgerLimits
 from sekisho.config import Settings
 from sekisho.errors import LedgerUnavailable
 from sekisho.model.ids import uuid7

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sekisho.model.hold import HoldLimits
-from sekisho.ports import Directory, HoldStore, Ledger, Log
+from sekisho.ports import Directory, HoldStore, Ledger, Log, Searches
 from sekisho.web.entrance import Entrance
 
 
@@ -17,6 +17,7 @@ class Services:
     holds: HoldStore
     ledger: Ledger
     log: Log
+    searches: Searches
     directory: Directory
     entrance: Entrance
     hold_limits: HoldLimits

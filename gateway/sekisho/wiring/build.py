@@ -7,7 +7,8 @@ import hmac
 import time
 
 from sekisho.adapters.aiohttp_backend import AiohttpBackend
-from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
+from sekisho.adapters.auditd_ledger import AuditdLedger
+from sekisho.adapters.auditd_socket import LedgerLimits
 from sekisho.adapters.measured_ledger import MeasuredLedger
 from sekisho.adapters.offered_models import OfferedModels
 from sekisho.adapters.opa_embedded import EmbeddedOPA
@@ -88,7 +89,7 @@ def build(settings: Settings) -> Worker:
     waiting = Waiting(holds, ledger, clock, limits=limits, public_url=url, launch=sweep.start)
     checks = every_check(auditd, holds, people.keys, engine, unsettled)
     services = Services(
-        *(holds, ledger, auditd, people.directory, people.entrance, limits),
+        *(holds, ledger, auditd, auditd, people.directory, people.entrance, limits),
         currency=lambda: engine.usage.prices.currency,
     )
     rest = create_app(services, people.sign_in, people.scim, checks, metrics)

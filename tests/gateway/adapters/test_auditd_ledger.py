@@ -1,9 +1,8 @@
-"""The ledger port over the socket: real auditd, lost replies in both forms, deadlines, bounds."""
+"""The ledger's ports over the socket of a real auditd."""
 
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -11,16 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import uvloop
 
-from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
+from sekisho.adapters.auditd_ledger import AuditdLedger
+from sekisho.adapters.auditd_socket import LedgerLimits
 from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.model import evidence
 from sekisho.model.ids import uuid7
 from sekisho.ports import ExchangePage
 from sekisho_audit.canon import decode
 from sekisho_audit.scan import EVENTS, frames, segments
-from sekisho_audit.wire import BLOBS_MAX, Malformed
+from sekisho_audit.wire import BLOBS_MAX
 from support.ledgers import (
     CANARY,
     ORIGIN,
@@ -33,6 +32,7 @@ from support.ledgers import (
     outcome,
     received,
 )
+from support.relay import Relay
 
 LIMIT_S = 20.0
 
@@ -61,59 +61,6 @@ def types_of(ledger: Path) -> list[str]:
     ]
 
 
-class Relay:
-    """Stands between worker and auditd, and loses what it is told to lose."""
-
-    def __init__(self, target: str, path: str) -> None:
-        self._target = target
-        self.path = path
-        self.drop_requests = False
-        self.drop_replies = False
-        self.requests = 0
-        self._server: asyncio.Server | None = None
-        self._writers: list[asyncio.StreamWriter] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(self._serve, self.path)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            upstream, target = await asyncio.open_unix_connection(self._target)
-        except OSError:
-            writer.close()
-            return
-        self._writers += [writer, target]
-        for pump in (self._up(reader, target), self._back(upstream, writer)):
-            task = asyncio.create_task(pump)
-            self._tasks.add(task)
-
-    async def _up(self, reader: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            self.requests += 1
-            if not self.drop_requests:
-                target.write(data)
-        target.close()
-
-    async def _back(self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await upstream.read(65_536):
-            if not self.drop_replies:
-                writer.write(data)
-        writer.close()
-
-    def cut(self) -> None:
-        """Break every connection now."""
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-
-    async def stop(self) -> None:
-        self.cut()
-        if self._server is not None:
-            self._server.close()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
 @pytest.fixture
 async def relay(auditd: Auditd, tmp_path: Path) -> AsyncIterator[Relay]:
     made = Relay(auditd.socket, str(tmp_path / "r.sock"))
@@ -128,42 +75,12 @@ async def through(relay: Relay, **limits: float) -> AuditdLedger:
     return ledger
 
 
-# -- the ordinary way
-
-
 async def test_places_and_origin(client: AuditdLedger) -> None:
     """Indices are dense and the origin is auditd's."""
     exchange = uuid7()
     places = await client.append([received(exchange), decision(exchange)])
     assert [place.index for place in places] == [2, 3]
     assert (client.origin, client.connected) == (ORIGIN, True)
-
-
-def test_it_works_on_uvloop(tmp_path: Path) -> None:
-    """The loop that the gateway runs on is another one than the tests'."""
-
-    async def run() -> int:
-        auditd = Auditd(tmp_path)
-        await auditd.start()
-        client = AuditdLedger(auditd.socket)
-        await client.start()
-        [place] = await client.append([received(uuid7())])
-        await client.close()
-        await auditd.end()
-        return place.index
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        assert runner.run(run()) == 2
-
-
-async def test_calls_of_one_turn_go_out_in_one_write(client: AuditdLedger, relay: Relay) -> None:
-    """Many callers cost one system call."""
-    ours = await through(relay)
-    before = relay.requests
-    small = [received(uuid7(), b"x") for _ in range(20)]
-    await asyncio.gather(*(ours.append([event]) for event in small))
-    assert relay.requests == before + 1
-    await ours.close()
 
 
 async def test_repeated_append_is_marked(client: AuditdLedger) -> None:
@@ -225,174 +142,11 @@ async def test_status_and_checkpoint(client: AuditdLedger) -> None:
     assert (await client.checkpoint()).startswith(f"{ORIGIN}\n2\n")
 
 
-async def test_closing_ends_the_session_at_once(auditd: Auditd) -> None:
-    """A worker that says goodbye leaves nothing to wait for."""
-    client = AuditdLedger(auditd.socket)
-    await client.start()
-    exchange = uuid7()
-    await client.append([received(exchange), decision(exchange), intent(exchange, client.session)])
-    await client.close()
-    assert types_of(auditd.ledger)[-2:] == ["backend.outcome", "session.closed"]
-
-
-# -- when something is lost
-
-
-async def test_request_lost_with_the_connection_is_sent_again(auditd: Auditd, relay: Relay) -> None:
-    """Failed before it took effect: after the reconnect the same call succeeds."""
-    ours = await through(relay)
-    relay.drop_requests = True
-    event = received(uuid7())
-    call = asyncio.create_task(ours.append([event]))
-    await asyncio.sleep(0.05)
-    relay.drop_requests = False
-    relay.cut()
-    [place] = await asyncio.wait_for(call, LIMIT_S)
-    assert not place.duplicate
-    assert types_of(auditd.ledger).count("request.received") == 1
-    await ours.close()
-
-
-async def test_reply_lost_with_the_connection_is_asked_again(auditd: Auditd, relay: Relay) -> None:
-    """Took effect but the reply was lost: written once, and not called a duplicate."""
-    ours = await through(relay)
-    relay.drop_replies = True
-    event = received(uuid7())
-    call = asyncio.create_task(ours.append([event]))
-    while "request.received" not in types_of(auditd.ledger):
-        await asyncio.sleep(0.01)
-    relay.drop_replies = False
-    relay.cut()
-    [place] = await asyncio.wait_for(call, LIMIT_S)
-    assert not place.duplicate
-    assert types_of(auditd.ledger).count("request.received") == 1
-    await ours.close()
-
-
-@pytest.mark.parametrize("lost", ["drop_requests", "drop_replies"])
-async def test_silence_fails_within_the_deadline(relay: Relay, lost: str) -> None:
-    """No answer is LedgerUnavailable, in both forms, and a late answer harms nobody."""
-    ours = await through(relay, append_deadline_s=0.2)
-    setattr(relay, lost, True)
-    calls = [ours.append([received(uuid7())]) for _ in range(5)]
-    async with asyncio.timeout(LIMIT_S):
-        results = await asyncio.gather(*calls, return_exceptions=True)
-    assert all(isinstance(item, LedgerUnavailable) for item in results)
-    setattr(relay, lost, False)
-    assert await ours.append([received(uuid7())])
-    await ours.close()
-
-
-async def test_absent_auditd_fails_at_once_after_a_while_and_recovers(auditd: Auditd) -> None:
-    """Gone longer than its limit: no call waits any more; back again: calls pass."""
-    ours = AuditdLedger(auditd.socket, limits=LedgerLimits(append_deadline_s=60, down_max_s=0.1))
-    await ours.start()
-    await auditd.end(kill=True)
-    async with asyncio.timeout(LIMIT_S):
-        for _ in range(2):
-            with pytest.raises(LedgerUnavailable):
-                await ours.append([received(uuid7())])
-        await auditd.start()
-        while not ours.connected:
-            await asyncio.sleep(0.02)
-        assert await ours.append([received(uuid7())])
-    await ours.close()
-
-
-async def test_start_without_auditd_fails(tmp_path: Path) -> None:
-    """A worker does not begin without a ledger."""
-    ours = AuditdLedger(str(tmp_path / "none.sock"))
-    with pytest.raises(LedgerUnavailable):
-        await ours.start(wait_s=0.1)
-    with pytest.raises(LedgerUnavailable):
-        _ = ours.origin
-    await ours.close()
-
-
-async def test_calls_in_flight_are_bounded(relay: Relay) -> None:
-    """A stuck auditd does not fill the worker's memory: beyond the bound calls fail at once."""
-    ours = await through(relay, in_flight_max=3, append_deadline_s=60)
-    relay.drop_requests = True
-    waiting = [asyncio.create_task(ours.append([received(uuid7())])) for _ in range(3)]
-    await asyncio.sleep(0.05)
-    with pytest.raises(LedgerUnavailable):
-        await ours.append([received(uuid7())])
-    await ours.close()
-    results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert all(isinstance(item, LedgerUnavailable) for item in results)
-
-
-async def test_bytes_in_flight_are_bounded(relay: Relay) -> None:
-    """Large bodies count by their size."""
-    ours = await through(relay, in_flight_bytes_max=10_000)
-    with pytest.raises(LedgerUnavailable):
-        await ours.append([received(uuid7(), bytes(10_000))])
-    assert await ours.append([received(uuid7(), bytes(1_000))])
-    await ours.close()
-
-
-async def test_cancelled_call_does_not_disturb_others(client: AuditdLedger) -> None:
-    """A caller that goes away leaves the connection as it was."""
-    gone = asyncio.create_task(client.append([received(uuid7())]))
-    await asyncio.sleep(0)
-    gone.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await gone
-    assert await client.append([received(uuid7())])
-
-
-async def test_refusal_is_told_from_absence(client: AuditdLedger) -> None:
-    """Auditd's reason is an error of its own with its code; the next call is fine."""
-    exchange = uuid7()
-    with pytest.raises(LedgerRefused) as caught:
-        await client.append([decision(exchange, "deny"), intent(exchange, client.session)])
-    assert caught.value.code == "denied_intent"
-    assert await client.append([received(exchange)])
-
-
 async def test_event_too_large_for_a_message_is_the_callers_fault(client: AuditdLedger) -> None:
     """What cannot be sent fails in the caller and leaves the connection alone."""
     with pytest.raises(LedgerUnavailable):
         await client.append([received(uuid7(), bytes(50 * 1024 * 1024))])
     assert await client.append([received(uuid7())])
-
-
-async def _garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(struct.pack(">II", 2**32 - 1, 0))
-    await reader.read()
-    writer.close()
-
-
-async def _hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.close()
-
-
-@pytest.mark.parametrize("answer", [_garbage, _hang_up])
-async def test_stranger_on_the_socket_is_no_ledger(
-    tmp_path: Path, answer: Callable[..., Awaitable[None]]
-) -> None:
-    """Whoever answers nonsense or hangs up is not connected to, and not called without a pause."""
-    path = str(tmp_path / "x.sock")
-    calls = 0
-
-    async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal calls
-        calls += 1
-        await answer(reader, writer)
-
-    server = await asyncio.start_unix_server(counted, path)
-    ours = AuditdLedger(path)
-    with pytest.raises(LedgerUnavailable):
-        await ours.start(wait_s=0.2)
-    await ours.close()
-    server.close()
-    assert 1 <= calls < 10
-
-
-def test_long_socket_path_is_refused() -> None:
-    """The kernel would cut it."""
-    with pytest.raises(Malformed, match="shorter"):
-        AuditdLedger("/" + "x" * 200)
 
 
 async def test_outcome_of_another_worker_is_taken(auditd: Auditd, client: AuditdLedger) -> None:
@@ -406,8 +160,6 @@ async def test_outcome_of_another_worker_is_taken(auditd: Auditd, client: Auditd
     await other.close()
     assert types_of(auditd.ledger).count("backend.outcome") == 1
 
-
-# -- sums and history
 
 ASIDE = {"tokens": 500, "spend_micros": 90, "prices": "sha256:1", "groups": ["employees"]}
 

@@ -1,25 +1,35 @@
-"""uuid7 as RFC 9562 has it."""
+"""What may be an id, of an exchange or of somebody."""
 
 from __future__ import annotations
 
-import uuid
+import pytest
 
-from sekisho.model.ids import uuid7
-
-
-def test_version_variant_and_time_are_where_the_rfc_puts_them() -> None:
-    """The standard library reads back what we wrote."""
-    value = uuid.UUID(uuid7(1_700_000_000_123))
-
-    assert (7, uuid.RFC_4122) == (value.version, value.variant)
-    assert 1_700_000_000_123 == value.int >> 80
+from sekisho.model.ids import is_exchange, is_id, is_id_pattern, uuid7
 
 
-def test_later_is_greater() -> None:
-    """Ids given at different milliseconds sort by time as text."""
-    assert uuid7(1_000) < uuid7(1_001) < uuid7(2**47)
+def test_an_exchange_is_a_uuid7_in_lower_case() -> None:
+    """Other versions, other letters and other lengths are none."""
+    fresh = uuid7()
+    assert is_exchange(fresh)
+    for other in (fresh.upper() + "A", fresh[:-1], f"{fresh} ", "x", ""):
+        assert not is_exchange(other)
+    assert not is_exchange("00000000-0000-4000-8000-000000000000")
 
 
-def test_no_two_are_equal() -> None:
-    """74 random bits keep ids of one millisecond apart."""
-    assert 10_000 == len({uuid7(5) for _ in range(10_000)})
+@pytest.mark.parametrize("name", ["staff-7@bank.example", "a", "team.x+y", "9"])
+def test_names(name: str) -> None:
+    """Lower case, and a letter or digit first."""
+    assert is_id(name)
+    assert is_id_pattern(name)
+
+
+@pytest.mark.parametrize("name", ["Staff", "-a", "", "a b", "a" * 129, "身份"])
+def test_what_is_no_name(name: str) -> None:
+    """Two spellings must not be two people."""
+    assert not is_id(name)
+
+
+def test_patterns_may_be_wild() -> None:
+    """A name may not."""
+    assert is_id_pattern("team-*")
+    assert not is_id("team-*")

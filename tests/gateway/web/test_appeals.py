@@ -17,7 +17,7 @@ from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.model import evidence
 from sekisho.model.ids import uuid7
 from sekisho.model.principal import Role, Scope
-from sekisho.ports import Ledger, Log
+from sekisho.ports import Ledger, Log, Searches
 from sekisho.web.appeals import router
 from sekisho.web.services import Services
 from sekisho_audit.verify import Verdict, verify
@@ -45,6 +45,7 @@ async def served(desk: Desk, ledger: Ledger) -> AsyncIterator[httpx.AsyncClient]
         desk.store,
         ledger,
         cast("Log", None),
+        cast("Searches", None),
         StaticDirectory(PEOPLE),
         entrance(ledger),
         desk.limits,

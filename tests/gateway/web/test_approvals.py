@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from sekisho.model.decision import Threshold
 from sekisho.model.principal import Principal, Role, Scope
-from sekisho.ports import Log
+from sekisho.ports import Log, Searches
 from sekisho.web.approvals import BODY_BYTES_MAX, router
 from sekisho.web.services import Services
 from support.entrances import StaticDirectory, entrance
@@ -77,7 +77,13 @@ async def client(desk: Desk) -> AsyncIterator[Client]:
     app.include_router(router)
     doors = entrance(desk.ledger)
     app.state.services = Services(
-        desk.store, desk.ledger, cast("Log", None), StaticDirectory(PEOPLE), doors, desk.limits
+        desk.store,
+        desk.ledger,
+        cast("Log", None),
+        cast("Searches", None),
+        StaticDirectory(PEOPLE),
+        doors,
+        desk.limits,
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:

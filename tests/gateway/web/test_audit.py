@@ -94,7 +94,7 @@ async def site(desk: Desk, tmp_path: Path) -> AsyncIterator[Site]:
     app.include_router(router)
     doors = entrance(ledger)
     directory = StaticDirectory(PEOPLE)
-    app.state.services = Services(desk.store, ledger, ledger, directory, doors, desk.limits)
+    app.state.services = Services(desk.store, ledger, ledger, ledger, directory, doors, desk.limits)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         yield Site(auditd, ledger, http)

@@ -41,7 +41,7 @@ async def ask(path: str, key: str = "", book: Notebook | None = None) -> httpx.R
     nothing: Any = None
     directory = StaticDirectory({"k1": STAFF})
     app.state.services = Services(
-        nothing, nothing, nothing, directory, entrance(book), HoldLimits()
+        nothing, nothing, nothing, nothing, directory, entrance(book), HoldLimits()
     )
     headers = {"authorization": f"Bearer {key}"} if key else {}
     transport = httpx.ASGITransport(app)

@@ -18,7 +18,7 @@ from sekisho.model import evidence
 from sekisho.model.decision import Effect, Obligations
 from sekisho.model.ids import uuid7
 from sekisho.model.principal import Principal, Scope
-from sekisho.ports import Ledger, Log
+from sekisho.ports import Ledger, Log, Searches
 from sekisho.web import bodies as module
 from sekisho.web.callers import now_us
 from sekisho.web.exchanges import APPEALS_MAX, BODY_BYTES_MAX, router
@@ -79,7 +79,8 @@ async def served(desk: Desk, ledger: Ledger, clock: Callable[[], int]) -> AsyncI
     app.dependency_overrides[now_us] = clock
     doors = entrance(ledger)
     app.state.services = Services(
-        *(desk.store, ledger, cast("Log", None), StaticDirectory(PEOPLE), doors, desk.limits),
+        *(desk.store, ledger, cast("Log", None), cast("Searches", None)),
+        *(StaticDirectory(PEOPLE), doors, desk.limits),
         currency=lambda: "USD",
     )
     transport = httpx.ASGITransport(app)

@@ -129,6 +129,7 @@ async def site(valkey: Valkey, ledger: MemoryLedger) -> AsyncIterator[Site]:
             holds=None,  # type: ignore[arg-type]
             ledger=ledger,
             log=None,  # type: ignore[arg-type]
+            searches=None,  # type: ignore[arg-type]
             directory=one.directory,
             entrance=Entrance(reader, refusals),
             hold_limits=HoldLimits(),

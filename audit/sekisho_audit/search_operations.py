@@ -1,0 +1,82 @@
+"""Searches as they are asked on a socket: found first, recorded next, told last.
+
+The record is `audit.search`, written by the ledger itself: whoever stands at the socket, nothing
+found is told before it is durable who asked what. Its query is a payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sekisho_audit.desks import kept
+from sekisho_audit.errand import Errand, Operation
+from sekisho_audit.errors import LedgerError, Refused
+from sekisho_audit.events import Payload
+from sekisho_audit.following import Question
+from sekisho_audit.ledger import Ledger
+from sekisho_audit.query import QUERY_CHARS_MAX
+from sekisho_audit.search_desk import Searched
+from sekisho_audit.wire import Malformed
+
+
+def search(errand: Errand, actor: str) -> None:
+    """One page of what meets a query, for `actor`."""
+    query, after = _query(errand), errand.text("after", "")
+    limit = errand.whole("limit")
+
+    def told(found: dict[str, Any]) -> dict[str, Any]:
+        return {"kind": "page", "found": len(found["data"]), "indexed": found["indexed"]}
+
+    _answer(errand, actor, query, lambda searched: searched.page(query, after, limit), told)
+
+
+def facets(errand: Errand, actor: str) -> None:
+    """How much meets a query, and of what kinds, for `actor`."""
+    query = _query(errand)
+
+    def told(found: dict[str, Any]) -> dict[str, Any]:
+        return {"kind": "facets", "found": found["total"], "indexed": found["indexed"]}
+
+    _answer(errand, actor, query, lambda searched: searched.facets(query), told)
+
+
+def _query(errand: Errand) -> str:
+    query = errand.text("query")
+    if len(query) > QUERY_CHARS_MAX:
+        raise Refused("bad_query", f"a query has at most {QUERY_CHARS_MAX} characters")
+    try:
+        query.encode()
+    except UnicodeEncodeError as error:
+        raise Malformed("a query is Unicode text") from error
+    return query
+
+
+def _answer(
+    errand: Errand,
+    actor: str,
+    query: str,
+    ask: Callable[[Searched], dict[str, Any]],
+    told: Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
+    desk = kept(errand.server.desks.search, "search index")
+
+    def answered(found: dict[str, Any]) -> None:
+        def record(ledger: Ledger) -> None:
+            asked = Payload("query", query.encode(), query.encode())
+            place = ledger.record("audit.search", told(found), actor=actor, payloads=(asked,))
+            errand.answer({**found, "recorded": {"index": place.index, "leaf": place.leaf}})
+
+        try:
+            errand.call(record)
+        except LedgerError as error:
+            errand.fail_now(error)
+
+    desk.submit(Question(ask, answered, errand.fail_now))
+
+
+SEARCH_OPERATIONS: dict[str, Operation] = {
+    "search": lambda errand: search(errand, errand.text("actor")),
+    "facets": lambda errand: facets(errand, errand.text("actor")),
+}
+"""For workers, who have authenticated the actor."""

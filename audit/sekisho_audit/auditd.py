@@ -16,16 +16,18 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sekisho_audit.checkpoint import BadNote
+from sekisho_audit.connection import Connection
 from sekisho_audit.durable import make_directory
 from sekisho_audit.errors import Locked, Unusable
 from sekisho_audit.history import History
 from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.log_desk import LogDesk
+from sekisho_audit.officer_desk import OfficerDesk
 from sekisho_audit.published import Published
 from sekisho_audit.server import Server
 from sekisho_audit.wire import Malformed, check_socket_path
@@ -59,6 +61,7 @@ class Options:
     parent_pid: int | None
     history: Path
     tiles: Path
+    officers: Path
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
@@ -80,11 +83,15 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--tiles", type=Path, help="hashes of the tree; default: <data_dir>/index/tiles"
     )
+    parser.add_argument(
+        "--officers", type=Path, help="socket of officers; default: officers.sock beside --socket"
+    )
     found = parser.parse_args(argv)
+    socket = found.socket or found.ledger.parent / "run" / "auditd.sock"
     return Options(
         ledger=found.ledger,
         keys=found.keys,
-        socket=found.socket or found.ledger.parent / "run" / "auditd.sock",
+        socket=socket,
         origin=found.origin,
         session_grace_s=found.session_grace_s,
         segment_bytes=found.segment_bytes,
@@ -92,12 +99,23 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         parent_pid=found.parent_pid,
         history=found.history or found.ledger.parent / "index" / "history.db",
         tiles=found.tiles or found.ledger.parent / "index" / "tiles",
+        officers=found.officers or socket.with_name("officers.sock"),
     )
 
 
 async def _parent_gone(pid: int) -> None:
     while os.getppid() == pid:  # noqa: ASYNC110 - there is no event for this
         await asyncio.sleep(_PARENT_POLL_S)
+
+
+async def _listen(path: Path, connect: Callable[[], Connection]) -> asyncio.Server:
+    """A private socket at `path`, where there is none."""
+    before = os.umask(0o777 & ~SOCKET_MODE)
+    try:
+        loop = asyncio.get_running_loop()
+        return await loop.create_unix_server(connect, str(path), backlog=256)
+    finally:
+        os.umask(before)
 
 
 async def serve(options: Options, ledger: Ledger) -> str | None:
@@ -110,16 +128,22 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
 
     history = History(options.history, ledger)
     log = LogDesk(Published(options.tiles, ledger.directory, lambda: ledger.signed))
-    server = Server(ledger, session_grace_s=options.session_grace_s, history=history, log=log)
+    server = Server(
+        ledger,
+        session_grace_s=options.session_grace_s,
+        history=history,
+        log=log,
+        officers=OfficerDesk(options.keys),
+    )
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)
     server.start(writer)
-    options.socket.unlink(missing_ok=True)
-    before = os.umask(0o777 & ~SOCKET_MODE)
-    try:
-        listening = await loop.create_unix_server(server.connect, str(options.socket), backlog=256)
-    finally:
-        os.umask(before)
+    for path in (options.socket, options.officers):
+        path.unlink(missing_ok=True)
+    listening = [
+        await _listen(options.socket, server.connect),
+        await _listen(options.officers, server.connect_officer),
+    ]
     # The mask is of the whole process: no thread may make a folder while it is narrowed.
     writer.start()
     history.start()
@@ -133,7 +157,8 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     why = await over
-    listening.close()
+    for entrance in listening:
+        entrance.close()
     history.stop()
     await asyncio.to_thread(history.join, _FAREWELL_S)
     await log.stop()
@@ -142,7 +167,8 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
         watch.cancel()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(server.empty.wait(), _FAREWELL_S)
-    options.socket.unlink(missing_ok=True)
+    for path in (options.socket, options.officers):
+        path.unlink(missing_ok=True)
     return why
 
 
@@ -150,8 +176,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run auditd."""
     options = parse(argv)
     try:
-        check_socket_path(str(options.socket))
-        make_directory(options.socket.parent)
+        for path in (options.socket, options.officers):
+            check_socket_path(str(path))
+            make_directory(path.parent)
         limits = Limits(segment_bytes=options.segment_bytes)
         ledger = Ledger.open(options.ledger, options.keys, options.origin, limits=limits)
     except (Malformed, BadNote) as error:

@@ -83,6 +83,8 @@ RESERVED = frozenset(
         "audit.boot",
         "audit.recovered",
         "audit.shutdown",
+        "officer.changed",
+        "officer.paired",
     }
 )
 

@@ -125,6 +125,24 @@ _POLICY: Mapping[str, EventType] = {
     ),
 }
 
+_OFFICERS: Mapping[str, EventType] = {
+    "officer.changed": EventType(
+        "Who may use payload keys changed, in the directory of keys: `principal` has these duties "
+        "from now on, or (`removed`) none. Recorded before anybody can use them.",
+        {
+            "credential": Field(TEXT, "Public name of the secret; a new secret has another one."),
+            "duties": Field(TEXTS, "What the officer may do, e.g. `disclose`, `erase`."),
+            "removed": Field(FLAG, "Whether the office ended."),
+        },
+        exchange=False,
+    ),
+    "officer.paired": EventType(
+        "From now on these duties, and no others, need two officers at once.",
+        {"duties": Field(TEXTS, "All of them.")},
+        exchange=False,
+    ),
+}
+
 _LEDGER: Mapping[str, EventType] = {
     "log.read": EventType(
         "`actor` was given entries of the published log: `count` of them from `first` on.",
@@ -167,4 +185,4 @@ _LEDGER: Mapping[str, EventType] = {
     ),
 }
 
-INSTALLATION_EVENTS: Mapping[str, EventType] = {**_PEOPLE, **_POLICY, **_LEDGER}
+INSTALLATION_EVENTS: Mapping[str, EventType] = {**_PEOPLE, **_POLICY, **_OFFICERS, **_LEDGER}

@@ -22,6 +22,7 @@ from typing import Any
 import orjson
 
 from sekisho_audit.checkpoint import Checkpoint, Signer, check_name
+from sekisho_audit.custody import Custody
 from sekisho_audit.durable import create, make_directory, replace_file
 from sekisho_audit.errors import Poisoned, Refused, Unusable
 from sekisho_audit.events import RESERVED, Appended, Event
@@ -297,6 +298,7 @@ class Ledger:
             state.recent.add(built.leaf["id"], built.leaf["n"], offset)
             state.edge.append(built.digest)
             state.sums.apply(built.leaf)
+            state.custody.apply(built.leaf)
             held = HOLD_PAYLOADS.get(built.leaf["type"])
             if held:
                 state.hold_payloads.update(
@@ -317,9 +319,22 @@ class Ledger:
         return Event(str(uuid.uuid4()), kind, exchange, None, data)
 
     def _append_own(self, events: Sequence[Event]) -> None:
+        try:
+            self.record_all(events)
+        except Refused as error:
+            raise Unusable(f"the ledger refused its own event: {error}") from error
+
+    def record_all(self, events: Sequence[Event]) -> list[Appended]:
+        """Write events that nobody may ask for, as one batch. Raises Refused, Poisoned."""
         [result] = self.append_many([Request(events, _OWN)])
         if isinstance(result, Refused):
-            raise Unusable(f"the ledger refused its own event: {result}") from result
+            raise result
+        return result
+
+    @property
+    def custody(self) -> Custody:
+        """What the events say about officers. For the writer's thread."""
+        return self._state.custody
 
     @property
     def sessions(self) -> frozenset[str]:

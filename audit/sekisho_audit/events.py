@@ -83,6 +83,7 @@ RESERVED = frozenset(
         "audit.boot",
         "audit.recovered",
         "audit.shutdown",
+        "audit.disclosed",
         "officer.changed",
         "officer.paired",
     }

@@ -16,6 +16,7 @@ _ISSUER = Field(TEXT, "Name of the issuer in the settings.")
 _KEY = Field(TEXT, "Public id of the key; never the secret.")
 _REVISION = Field(TEXT, "The policy revision.")
 _ROLES = Field(TEXTS, "The roles of the principal, from all sources.")
+_SECOND = Field(PERSON, "The second officer, who agreed.")
 _SESSION = Field(TEXT, "Id of the worker's session.")
 _SOURCE = {"source": "the network address"}
 
@@ -135,6 +136,21 @@ _OFFICERS: Mapping[str, EventType] = {
             "removed": Field(FLAG, "Whether the office ended."),
         },
         exchange=False,
+    ),
+    "audit.disclosed": EventType(
+        "The officer `actor` was given content of exchanges, or of one event; recorded before it "
+        "was opened. Beside it stands a `record.read` for each exchange of whose content it is.",
+        {
+            "first": Field(NUMBER, "The first event of which content was given.", "index"),
+            "last": Field(NUMBER, "The last one.", "index"),
+            "payloads": Field(NUMBER, "How many payloads were asked for.", "payloads"),
+            "exchanges": Field(NUMBER, "Of how many exchanges.", "exchanges"),
+            "keys": Field(FLAG, "Whether keys were given instead of texts."),
+        },
+        {"second": _SECOND},
+        payloads={"purpose": "what for", "ticket": "by whose order, e.g. a case number"},
+        exchange=False,
+        actor=True,
     ),
     "officer.paired": EventType(
         "From now on these duties, and no others, need two officers at once.",

@@ -1,6 +1,6 @@
 """What an officer asks of auditd: first of all to be let in.
 
-    OFFICER_OPERATIONS = {"present": …, "disclose": needs("disclose", …), …}
+    DISCLOSE_OPERATIONS = {"disclose": needs("disclose", …)}
 
 A connection begins with `present` {name, secret}; a second `present` by another officer makes two.
 Wrong ones end the connection. Every other operation is made by `needs`, which looks at the duties
@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from sekisho_audit.errand import Errand, Operation
 from sekisho_audit.errors import Refused
+from sekisho_audit.events import Payload
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.officer_desk import OfficerDesk
 
 PRESENT_MAX = 2
+WORDS_CHARS_MAX = 2_000
 
 
 def needs(duty: str, operation: Operation) -> Operation:
@@ -32,6 +34,18 @@ def _desk(errand: Errand) -> OfficerDesk:
     if desk is None:
         raise Refused("busy", "this auditd serves no officers")
     return desk
+
+
+def words(errand: Errand, name: str) -> Payload:
+    """Something an officer says, e.g. the purpose, as content of an event. Raises Refused."""
+    said = errand.text(name).strip()
+    if not 0 < len(said) <= WORDS_CHARS_MAX:
+        raise Refused("bad_request", f"`{name}` is 1 to {WORDS_CHARS_MAX} characters")
+    try:
+        content = said.encode()
+    except UnicodeEncodeError as error:
+        raise Refused("bad_request", f"`{name}` is not Unicode text") from error
+    return Payload(name, content, content)
 
 
 def _present(errand: Errand) -> None:
@@ -53,6 +67,4 @@ def _present(errand: Errand) -> None:
     errand.call(run, ordered=True)
 
 
-OFFICER_OPERATIONS: dict[str, Operation] = {
-    "present": _present,
-}
+PRESENT_OPERATIONS: dict[str, Operation] = {"present": _present}

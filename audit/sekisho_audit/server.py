@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sekisho_audit.connection import Connection
+from sekisho_audit.disclose_operations import DISCLOSE_OPERATIONS
+from sekisho_audit.errand import Operation
 from sekisho_audit.errors import LedgerError, Poisoned, Refused
 from sekisho_audit.history import History
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.log_desk import LogDesk
 from sekisho_audit.officer_desk import OfficerDesk
-from sekisho_audit.officer_operations import OFFICER_OPERATIONS
+from sekisho_audit.officer_operations import PRESENT_OPERATIONS
 from sekisho_audit.reading_operations import READING_OPERATIONS
 from sekisho_audit.wire import Malformed, encode
 from sekisho_audit.worker_operations import WORKER_OPERATIONS
@@ -30,6 +32,8 @@ CONNECTIONS_MAX = 256
 # Incomplete messages of all connections together.
 BUFFERED_BYTES_MAX = 256 * 1024 * 1024
 OFFICERS_POLL_S = 1.0
+
+OFFICER_OPERATIONS: dict[str, Operation] = {**PRESENT_OPERATIONS, **DISCLOSE_OPERATIONS}
 
 
 @dataclass(slots=True)

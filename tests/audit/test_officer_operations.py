@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sekisho_audit.officer_client import OfficerClient, OfficerError
-from sekisho_audit.officer_operations import OFFICER_OPERATIONS
+from sekisho_audit.server import OFFICER_OPERATIONS
 from sekisho_audit.worker_operations import WORKER_OPERATIONS
 from support.ledgers import Auditd
 from support.officers import OFFICER, SECOND, appoint, socket_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,19 @@ async def ask(auditd: Auditd, secret: str, *questions: dict[str, Any]) -> list[A
     """Answers to one officer's questions on a connection of their own: a message with its blobs,
     or the OfficerError.
     """
+    return await ask_as(auditd, {OFFICER: secret}, *questions)
+
+
+async def ask_as(
+    auditd: Auditd, officers: Mapping[str, str], *questions: dict[str, Any]
+) -> list[Any]:
+    """As `ask`, for these officers with their secrets."""
 
     def asked() -> list[Any]:
         answers: list[Any] = []
         with OfficerClient(socket_of(auditd), answer_s=60) as client:
-            client.present(OFFICER, secret)
+            for name, secret in officers.items():
+                client.present(name, secret)
             for question in questions:
                 try:
                     answers.append(client.ask(question))

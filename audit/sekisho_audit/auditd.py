@@ -29,6 +29,7 @@ from sekisho_audit.history import History
 from sekisho_audit.keyring import load_search_key
 from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.log_desk import LogDesk
+from sekisho_audit.officer_desk import OfficerDesk
 from sekisho_audit.published import Published
 from sekisho_audit.search_desk import SearchDesk
 from sekisho_audit.server import Server
@@ -66,6 +67,7 @@ class Options:
     history: Path
     tiles: Path
     search: Path
+    officers: Path
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
@@ -90,11 +92,15 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--search", type=Path, help="index of searches; default: <data_dir>/index/search.db"
     )
+    parser.add_argument(
+        "--officers", type=Path, help="socket of officers; default: officers.sock beside --socket"
+    )
     found = parser.parse_args(argv)
+    socket = found.socket or found.ledger.parent / "run" / "auditd.sock"
     return Options(
         ledger=found.ledger,
         keys=found.keys,
-        socket=found.socket or found.ledger.parent / "run" / "auditd.sock",
+        socket=socket,
         origin=found.origin,
         session_grace_s=found.session_grace_s,
         segment_bytes=found.segment_bytes,
@@ -103,6 +109,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         history=found.history or found.ledger.parent / "index" / "history.db",
         tiles=found.tiles or found.ledger.parent / "index" / "tiles",
         search=found.search or found.ledger.parent / "index" / "search.db",
+        officers=found.officers or socket.with_name("officers.sock"),
     )
 
 
@@ -111,11 +118,12 @@ async def _parent_gone(pid: int) -> None:
         await asyncio.sleep(_PARENT_POLL_S)
 
 
-async def _listen(connected: Callable[[], Connection], socket: Path) -> asyncio.Server:
+async def _listen(path: Path, connect: Callable[[], Connection]) -> asyncio.Server:
+    """A private socket at `path`, where there is none."""
     before = os.umask(0o777 & ~SOCKET_MODE)
     try:
         loop = asyncio.get_running_loop()
-        return await loop.create_unix_server(connected, str(socket), backlog=256)
+        return await loop.create_unix_server(connect, str(path), backlog=256)
     finally:
         os.umask(before)
 
@@ -133,12 +141,21 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
         SearchDesk(options.search, ledger, load_search_key(options.keys)),
         LogDesk(Published(options.tiles, ledger.directory, lambda: ledger.signed)),
     )
-    server = Server(ledger, session_grace_s=options.session_grace_s, desks=desks)
+    server = Server(
+        ledger,
+        session_grace_s=options.session_grace_s,
+        desks=desks,
+        officers=OfficerDesk(options.keys),
+    )
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)
     server.start(writer)
-    options.socket.unlink(missing_ok=True)
-    listening = await _listen(server.connect, options.socket)
+    for path in (options.socket, options.officers):
+        path.unlink(missing_ok=True)
+    listening = [
+        await _listen(options.socket, server.connect),
+        await _listen(options.officers, server.connect_officer),
+    ]
     # The mask is of the whole process: no thread may make a folder while it is narrowed.
     writer.start()
     desks.start()
@@ -151,14 +168,16 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     why = await over
-    listening.close()
+    for entrance in listening:
+        entrance.close()
     await desks.stop()
     server.close()
     if watch is not None:
         watch.cancel()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(server.empty.wait(), _FAREWELL_S)
-    options.socket.unlink(missing_ok=True)
+    for path in (options.socket, options.officers):
+        path.unlink(missing_ok=True)
     return why
 
 
@@ -166,8 +185,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run auditd."""
     options = parse(argv)
     try:
-        check_socket_path(str(options.socket))
-        make_directory(options.socket.parent)
+        for path in (options.socket, options.officers):
+            check_socket_path(str(path))
+            make_directory(path.parent)
         limits = Limits(segment_bytes=options.segment_bytes)
         ledger = Ledger.open(options.ledger, options.keys, options.origin, limits=limits)
     except (Malformed, BadNote) as error:

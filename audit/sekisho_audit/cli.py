@@ -4,6 +4,8 @@ sekisho-audit verify DIR [--key VKEY] [--pinned CHECKPOINT] [--receipt RECEIPT] 
 sekisho-audit verify FILE --key VKEY [--receipt RECEIPT] [--json]
 sekisho-audit prove DIR (--index N | --exchange ID) [--out FOLDER]
 sekisho-audit show DIR [--exchange ID] [--type T] [--last N] [--json]
+sekisho-audit disclose DATA --officer NAME (--exchange ID | --index N) --purpose P --ticket T
+sekisho-audit officers (add | remove | list | two) KEYS [NAME] [--duty DUTY]…
 """
 
 from __future__ import annotations
@@ -39,6 +41,10 @@ COMMANDS = {
     "verify": _Known("verify", "is the ledger what was signed?"),
     "prove": _Known("prove", "proofs of events for somebody without the ledger"),
     "show": _Known("show", "print events; content is sealed and not shown"),
+    "search": _Known("search", "exchanges by what happened and what was said; recorded first"),
+    "index": _Known("index", "how far the indexes have read the ledger; build them anew"),
+    "disclose": _Known("disclose", "content, or keys to it, for an officer; recorded first"),
+    "officers": _Known("officers", "who may use payload keys: add, remove, list, two"),
 }
 
 

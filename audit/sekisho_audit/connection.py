@@ -7,6 +7,8 @@ socket gives its connections; whoever is asked answers by way of the errand.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from sekisho_audit.server import Server
 
 
+_CREDENTIALS = struct.Struct("iII")  # pid, uid, gid: unix(7), SO_PEERCRED
+
+
 class Connection(asyncio.Protocol):
     """One client. Requests are answered in the order their batches become durable."""
 
@@ -27,6 +32,7 @@ class Connection(asyncio.Protocol):
         self._splitter = Splitter()
         self._transport: asyncio.Transport | None = None
         self.session = ""
+        self.officers: list[str] = []  # who was let in on this connection
 
     # -- asyncio
 
@@ -69,6 +75,21 @@ class Connection(asyncio.Protocol):
         """Send answers, if the client is still there."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frames)
+
+    @property
+    def peer(self) -> str:
+        """The account and the process at the other end, as the kernel knows them."""
+        end = None if self._transport is None else self._transport.get_extra_info("socket")
+        if end is None:
+            return "gone"
+        raw = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid, uid, _ = _CREDENTIALS.unpack(raw)
+        return f"uid {uid}, pid {pid}"
+
+    def refuse(self, req: int, error: LedgerError) -> None:
+        """Say no, and hang up."""
+        self.send(encode(failure(req, error)))
+        self.end()
 
     def end(self) -> None:
         """Close after what was sent."""

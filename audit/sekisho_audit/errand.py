@@ -7,9 +7,10 @@ Malformed for what no client of ours sends, and LedgerError for what may not be.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sekisho_audit.errors import LedgerError, Refused
 from sekisho_audit.ledger import Ledger
@@ -19,6 +20,8 @@ from sekisho_audit.writer import Call
 if TYPE_CHECKING:
     from sekisho_audit.connection import Connection
     from sekisho_audit.server import Server
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,35 @@ class Errand:
                 self.fail(error)
 
         self.server.writer.submit(Call(guarded, self.fail, ordered=ordered))
+
+    async def written(self, run: Callable[[Ledger], T]) -> T:
+        """Let something run in the writer's thread, and wait for what it returns; for tasks of the
+        event loop. Raises LedgerError.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def settle(found: T | None, error: LedgerError | None) -> None:
+            if done.cancelled():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(cast("T", found))
+
+        def guarded(ledger: Ledger) -> None:
+            try:
+                found = run(ledger)
+            except Refused as error:
+                failed(error)
+            else:
+                loop.call_soon_threadsafe(settle, found, None)
+
+        def failed(error: LedgerError) -> None:
+            loop.call_soon_threadsafe(settle, None, error)
+
+        self.server.writer.submit(Call(guarded, failed, ordered=True))
+        return await done
 
     def answer(self, fields: Mapping[str, Any], *blobs: bytes) -> None:
         """Answer when the round is over. In the writer's thread."""

@@ -84,6 +84,9 @@ RESERVED = frozenset(
         "audit.recovered",
         "audit.shutdown",
         "audit.search",
+        "audit.disclosed",
+        "officer.changed",
+        "officer.paired",
     }
 )
 

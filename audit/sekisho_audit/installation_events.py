@@ -16,6 +16,7 @@ _ISSUER = Field(TEXT, "Name of the issuer in the settings.")
 _KEY = Field(TEXT, "Public id of the key; never the secret.")
 _REVISION = Field(TEXT, "The policy revision.")
 _ROLES = Field(TEXTS, "The roles of the principal, from all sources.")
+_SECOND = Field(PERSON, "The second officer, who agreed.")
 _SESSION = Field(TEXT, "Id of the worker's session.")
 _SOURCE = {"source": "the network address"}
 
@@ -125,6 +126,39 @@ _POLICY: Mapping[str, EventType] = {
     ),
 }
 
+_OFFICERS: Mapping[str, EventType] = {
+    "officer.changed": EventType(
+        "Who may use payload keys changed, in the directory of keys: `principal` has these duties "
+        "from now on, or (`removed`) none. Recorded before anybody can use them.",
+        {
+            "credential": Field(TEXT, "Public name of the secret; a new secret has another one."),
+            "duties": Field(TEXTS, "What the officer may do, e.g. `disclose`, `erase`."),
+            "removed": Field(FLAG, "Whether the office ended."),
+        },
+        exchange=False,
+    ),
+    "audit.disclosed": EventType(
+        "The officer `actor` was given content of exchanges, or of one event; recorded before it "
+        "was opened. Beside it stands a `record.read` for each exchange of whose content it is.",
+        {
+            "first": Field(NUMBER, "The first event of which content was given.", "index"),
+            "last": Field(NUMBER, "The last one.", "index"),
+            "payloads": Field(NUMBER, "How many payloads were asked for.", "payloads"),
+            "exchanges": Field(NUMBER, "Of how many exchanges.", "exchanges"),
+            "keys": Field(FLAG, "Whether keys were given instead of texts."),
+        },
+        {"second": _SECOND},
+        payloads={"purpose": "what for", "ticket": "by whose order, e.g. a case number"},
+        exchange=False,
+        actor=True,
+    ),
+    "officer.paired": EventType(
+        "From now on these duties, and no others, need two officers at once.",
+        {"duties": Field(TEXTS, "All of them.")},
+        exchange=False,
+    ),
+}
+
 _LEDGER: Mapping[str, EventType] = {
     "log.read": EventType(
         "`actor` was given entries of the published log: `count` of them from `first` on.",
@@ -178,4 +212,4 @@ _LEDGER: Mapping[str, EventType] = {
     ),
 }
 
-INSTALLATION_EVENTS: Mapping[str, EventType] = {**_PEOPLE, **_POLICY, **_LEDGER}
+INSTALLATION_EVENTS: Mapping[str, EventType] = {**_PEOPLE, **_POLICY, **_OFFICERS, **_LEDGER}

@@ -22,6 +22,7 @@ from typing import Any
 import orjson
 
 from sekisho_audit.checkpoint import Checkpoint, Signer, check_name
+from sekisho_audit.custody import Custody
 from sekisho_audit.durable import create, make_directory, replace_file
 from sekisho_audit.errors import Poisoned, Refused, Unusable
 from sekisho_audit.events import RESERVED, Appended, Event, Payload
@@ -298,6 +299,7 @@ class Ledger:
             state.recent.add(built.leaf["id"], built.leaf["n"], offset)
             state.edge.append(built.digest)
             state.sums.apply(built.leaf)
+            state.custody.apply(built.leaf)
             held = HOLD_PAYLOADS.get(built.leaf["type"])
             if held:
                 state.hold_payloads.update(
@@ -318,9 +320,22 @@ class Ledger:
         return Event(str(uuid.uuid4()), kind, exchange, None, data)
 
     def _append_own(self, events: Sequence[Event]) -> None:
+        try:
+            self.record_all(events)
+        except Refused as error:
+            raise Unusable(f"the ledger refused its own event: {error}") from error
+
+    def record_all(self, events: Sequence[Event]) -> list[Appended]:
+        """Write events that nobody may ask for, as one batch. Raises Refused, Poisoned."""
         [result] = self.append_many([Request(events, _OWN)])
         if isinstance(result, Refused):
-            raise Unusable(f"the ledger refused its own event: {result}") from result
+            raise result
+        return result
+
+    @property
+    def custody(self) -> Custody:
+        """What the events say about officers. For the writer's thread."""
+        return self._state.custody
 
     def record(
         self,
@@ -330,12 +345,9 @@ class Ledger:
         actor: str | None = None,
         payloads: tuple[Payload, ...] = (),
     ) -> Appended:
-        """Write an event of the ledger itself. Raises Refused for an actor without a name."""
-        event = Event(uuid7(), kind, None, None, data, actor, payloads)
-        [result] = self.append_many([Request([event], _OWN)])
-        if isinstance(result, Refused):
-            raise result
-        return result[0]
+        """Write an event of the ledger itself. Raises Refused, Poisoned."""
+        [place] = self.record_all([Event(uuid7(), kind, None, None, data, actor, payloads)])
+        return place
 
     @property
     def sessions(self) -> frozenset[str]:

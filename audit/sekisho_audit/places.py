@@ -1,4 +1,4 @@
-"""Finds one event or one stored payload of a ledger on the disk, for the few who ask seldom.
+"""Finds events and stored payloads of a ledger on the disk, for the few who ask seldom.
 
 Heads are read and bodies skipped, so a whole ledger is passed in seconds; what is found is checked
 against its hash. It only reads, from any thread, what is durable already.
@@ -6,7 +6,8 @@ against its hash. It only reads, from any thread, what is durable already.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from sekisho_audit.scan import (
     segments,
 )
 
+_BUFFER_BYTES = 1_048_576
+_EXCHANGE = re.compile(rb'"exchange":"([0-9a-f-]{36})"')
+
 
 def event_at(ledger: Path, index: int) -> dict[str, Any]:
     """The leaf with this index. Raises BrokenSegment, OSError, and LookupError if there is none."""
@@ -38,20 +42,66 @@ def event_at(ledger: Path, index: int) -> dict[str, Any]:
     raise LookupError(f"no event {index}")
 
 
+def events_of(ledger: Path, exchanges: Collection[str], size: int) -> list[dict[str, Any]]:
+    """The leaves of exchanges among the first `size` events, in order. Every event is looked at:
+    clocks may have stood wrong, and an appeal may come months later. Raises BrokenSegment, OSError.
+    """
+    wanted = {exchange.encode() for exchange in exchanges}
+    found = []
+    for segment in segments(ledger, EVENTS):
+        for body in _bodies(segment):
+            # Members of `data` stand before it and may have the same name.
+            if any(named in wanted for named in _EXCHANGE.findall(body)):
+                leaf = orjson.loads(body)
+                if leaf["exchange"] in exchanges and leaf["n"] < size:
+                    found.append(leaf)
+    return found
+
+
+def payloads_of(
+    ledger: Path, digests: Collection[str], written_us: int
+) -> Iterator[tuple[str, bytes]]:
+    """The stored payloads with these hashes, in one pass; those not there do not come.
+
+    `written_us` as for `payload_of`. Raises BrokenSegment, OSError.
+    """
+    wanted = {bytes.fromhex(digest) for digest in digests}
+    for segment in _likely(ledger, written_us):
+        if not wanted:
+            return
+        for offset, known in _heads(segment, PAYLOADS):
+            if known in wanted:
+                wanted.discard(known)
+                yield known.hex(), read_frame(segment.path, offset, PAYLOADS).body
+
+
 def payload_of(ledger: Path, digest: str, written_us: int) -> bytes:
     """The stored payload with this hash. Raises BrokenSegment, OSError, LookupError.
 
     `written_us` says where to begin: a segment that was last written before cannot have it, unless
     the files were copied since, so those are looked into at the end.
     """
-    wanted = bytes.fromhex(digest)
+    for _, stored in payloads_of(ledger, [digest], written_us):
+        return stored
+    raise LookupError(f"no payload {digest}")
+
+
+def _likely(ledger: Path, written_us: int) -> list[Segment]:
     every = segments(ledger, PAYLOADS)
     late = [one for one in every if one.path.stat().st_mtime_ns // 1000 >= written_us]
-    for segment in (*late, *(one for one in every if one not in late)):
-        for offset, known in _heads(segment, PAYLOADS):
-            if known == wanted:
-                return read_frame(segment.path, offset, PAYLOADS).body
-    raise LookupError(f"no payload {digest}")
+    return [*late, *(one for one in every if one not in late)]
+
+
+def _bodies(segment: Segment) -> Iterator[bytes]:
+    """Every whole body, unchecked; the live segment may end in one being written."""
+    with segment.path.open("rb", buffering=_BUFFER_BYTES) as file:
+        file.seek(len(EVENTS.header(segment.first)))
+        while len(head := file.read(HEAD_BYTES)) == HEAD_BYTES:
+            (length,) = LENGTH.unpack_from(head)
+            body = file.read(length)
+            if len(body) < length:
+                return
+            yield body
 
 
 def _heads(segment: Segment, family: Family) -> Iterator[tuple[int, bytes]]:

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_note
+from sekisho_audit.custody import Custody
 from sekisho_audit.durable import sync_directory
 from sekisho_audit.errors import Unusable
 from sekisho_audit.rules import Book, RuleBroken
@@ -93,6 +94,7 @@ class State:
     hold_payloads: dict[str, tuple[Path, int]] = field(default_factory=dict)
     cut: list[tuple[str, int]] = field(default_factory=list)
     sums: Sums = field(default_factory=Sums)
+    custody: Custody = field(default_factory=Custody)
 
 
 def read_checkpoint(ledger: Path, origin: str, key: VerifierKey) -> Checkpoint | None:
@@ -191,6 +193,7 @@ class _Reader:
             raise Unusable(f"event {index}: {error}; {_MEND}") from error
         state.book.commit()
         state.sums.apply(leaf)
+        state.custody.apply(leaf)
         state.edge.append(frame.digest)
         state.recent.add(leaf["id"], index, frame.offset)
         self._want(leaf)

@@ -91,8 +91,17 @@ def _place(event: str, name: str) -> bytes:
     return f"{event}|{name}".encode()
 
 
+def payload_key(secret: bytes, event: str, name: str, salt: bytes) -> bytes:
+    """The AES key of one stored payload, which opens nothing else."""
+    return _payload_key(secret, salt, _place(event, name))
+
+
+def _payload_key(secret: bytes, salt: bytes, place: bytes) -> bytes:
+    return _expand(secret).derive(b"sekisho-payload-v1|" + place + b"|" + salt)
+
+
 def _cipher(secret: bytes, salt: bytes, place: bytes) -> AESGCM:
-    return AESGCM(_expand(secret).derive(b"sekisho-payload-v1|" + place + b"|" + salt))
+    return AESGCM(_payload_key(secret, salt, place))
 
 
 def seal(secret: bytes, event: str, name: str, plain: bytes) -> bytes:

@@ -15,6 +15,7 @@ from sekisho_audit.errors import LedgerError, Refused
 from sekisho_audit.events import Payload
 from sekisho_audit.following import Question
 from sekisho_audit.ledger import Ledger
+from sekisho_audit.officer_operations import needs
 from sekisho_audit.query import QUERY_CHARS_MAX
 from sekisho_audit.search_desk import Searched
 from sekisho_audit.wire import Malformed
@@ -80,3 +81,9 @@ SEARCH_OPERATIONS: dict[str, Operation] = {
     "facets": lambda errand: facets(errand, errand.text("actor")),
 }
 """For workers, who have authenticated the actor."""
+
+OFFICER_SEARCH_OPERATIONS: dict[str, Operation] = {
+    "search": needs("search", lambda errand: search(errand, errand.connection.officers[0])),
+    "facets": needs("search", lambda errand: facets(errand, errand.connection.officers[0])),
+}
+"""For officers, who are present by their own credential."""

@@ -8,16 +8,21 @@ its open intents are closed as `unknown`.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from sekisho_audit.connection import Connection
 from sekisho_audit.desks import Desks
-from sekisho_audit.errors import LedgerError, Poisoned
+from sekisho_audit.disclose_operations import DISCLOSE_OPERATIONS
+from sekisho_audit.errand import Operation
+from sekisho_audit.errors import LedgerError, Poisoned, Refused
 from sekisho_audit.ledger import Ledger
+from sekisho_audit.officer_desk import OfficerDesk
+from sekisho_audit.officer_operations import PRESENT_OPERATIONS
 from sekisho_audit.reading_operations import READING_OPERATIONS
-from sekisho_audit.search_operations import SEARCH_OPERATIONS
+from sekisho_audit.search_operations import OFFICER_SEARCH_OPERATIONS, SEARCH_OPERATIONS
 from sekisho_audit.wire import Malformed, encode
 from sekisho_audit.worker_operations import WORKER_OPERATIONS
 from sekisho_audit.writer import Call, Writer
@@ -26,6 +31,13 @@ from sekisho_audit.writer import Call, Writer
 CONNECTIONS_MAX = 256
 # Incomplete messages of all connections together.
 BUFFERED_BYTES_MAX = 256 * 1024 * 1024
+OFFICERS_POLL_S = 1.0
+
+OFFICER_OPERATIONS: dict[str, Operation] = {
+    **PRESENT_OPERATIONS,
+    **DISCLOSE_OPERATIONS,
+    **OFFICER_SEARCH_OPERATIONS,
+}
 
 
 @dataclass(slots=True)
@@ -45,9 +57,11 @@ class Server:
         *,
         session_grace_s: float,
         desks: Desks | None = None,
+        officers: OfficerDesk | None = None,
     ) -> None:
         self.ledger = ledger
         self.desks = desks or Desks()
+        self.officers = officers
         self.writer: Writer
         self._loop = asyncio.get_running_loop()
         self._grace_s = session_grace_s
@@ -58,10 +72,14 @@ class Server:
         self.buffered = 0
         self.empty = asyncio.Event()
         self._closing = False
+        self._complaint = ""
 
     def start(self, writer: Writer) -> None:
         """Begin to wait for the sessions that a former auditd left open."""
         self.writer = writer
+        if self.officers is not None:
+            self.officers.start(writer)
+            self._look_at_officers(self.officers)
         for session in self.ledger.sessions:
             self._sessions[session] = _Presence()
             self._give_up_later(session)
@@ -69,6 +87,10 @@ class Server:
     def connect(self) -> Connection:
         """Protocol factory of the workers' socket."""
         return Connection(self, WORKER_OPERATIONS | READING_OPERATIONS | SEARCH_OPERATIONS)
+
+    def connect_officer(self) -> Connection:
+        """Protocol factory of the officers' socket."""
+        return Connection(self, OFFICER_OPERATIONS)
 
     # -- connections and sessions
 
@@ -119,6 +141,18 @@ class Server:
             )
         except Poisoned:
             return  # the process is about to end; the next one starts with this session
+
+    def _look_at_officers(self, desk: OfficerDesk) -> None:
+        """Have changes of the file of officers recorded, whether or not anybody comes."""
+        try:
+            desk.tick()
+        except Poisoned:
+            return  # the process is about to end
+        except Refused as error:
+            if self._complaint != str(error):
+                self._complaint = str(error)
+                sys.stderr.write(f"auditd: nobody is let in as an officer: {error}\n")
+        self._loop.call_later(OFFICERS_POLL_S, self._look_at_officers, desk)
 
     @property
     def session_count(self) -> int:

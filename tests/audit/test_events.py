@@ -56,6 +56,7 @@ def test_fields_that_name_persons_are_known() -> None:
     assert named == {
         "hold.filed": ("person",),
         "hold.review": ("person",),
+        "audit.disclosed": ("second",),
         "delegation.changed": ("delegate",),
         "principal.changed": ("owner",),
     }

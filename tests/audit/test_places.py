@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from sekisho_audit.places import event_at, payload_of
+from sekisho_audit.places import event_at, events_of, payload_of, payloads_of
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, frames, segments
 from support.ledgers import open_ledger, run_exchange
 
@@ -68,3 +68,23 @@ def test_a_changed_byte_is_told(ledger: Path) -> None:
         file.write(b"\xff" * 4)
     with pytest.raises(BrokenSegment, match="impossible"):
         event_at(ledger, 0)
+
+
+def test_all_events_of_exchanges_are_found(ledger: Path) -> None:
+    """Wherever they stand, in order; none that is not durable yet."""
+    every = [orjson.loads(f.body) for s in segments(ledger, EVENTS) for f in frames(s, EVENTS)]
+    named = list(dict.fromkeys(leaf["exchange"] for leaf in every if leaf["exchange"]))
+    wanted = {named[0], named[-1]}
+    expected = [leaf for leaf in every if leaf["exchange"] in wanted]
+    assert events_of(ledger, wanted, len(every)) == expected
+    assert events_of(ledger, wanted, expected[-1]["n"]) == expected[:-1]
+    assert events_of(ledger, [], len(every)) == []
+
+
+def test_many_payloads_are_found_in_one_pass(ledger: Path) -> None:
+    """Those that are there; the others do not come."""
+    every = {
+        f.digest.hex(): f.body for s in segments(ledger, PAYLOADS) for f in frames(s, PAYLOADS)
+    }
+    assert dict(payloads_of(ledger, [*every, "00" * 32], 0)) == every
+    assert list(payloads_of(ledger, [], 0)) == []

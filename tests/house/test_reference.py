@@ -11,13 +11,8 @@ from sekisho_audit.schemas import document
 from support import event_reference, reference
 from support.advice import WHAT_TO_DO
 
-MAKERS = {
-    "Event",
-    "event",
-    "_own",
-    "record",
-    "replace",
-}  # what makes an event, or one of another type
+# What makes an event, or one of another type.
+MAKERS = {"Event", "event", "_own", "record", "replace"}
 HOW = "run `python -m support.reference` in tests/ with the project's interpreter"
 
 

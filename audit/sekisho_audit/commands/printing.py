@@ -15,6 +15,11 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
+def plain_lines(text: str) -> str:
+    """As `plain`, but lines stay lines."""
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
 def complain(what: object) -> int:
     """Say on stderr what is wrong; returns the exit code for it."""
     sys.stderr.write(f"sekisho-audit: {what}\n")

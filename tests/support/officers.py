@@ -1,0 +1,52 @@
+"""Officers for tests: named in a ledger's directory of keys, let in on auditd's socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sekisho_audit.officer_client import OfficerClient, OfficerError
+from sekisho_audit.officers import DUTIES, add
+from support.ledgers import Auditd
+
+OFFICER = "officer-1@ledger.example"
+SECOND = "officer-2@ledger.example"
+
+
+def appoint(home: Path, name: str = OFFICER, duties: Sequence[str] = DUTIES) -> str:
+    """Make an officer of the ledger in `home`; returns the secret."""
+    return add(home / "keys", name, tuple(duties))
+
+
+def socket_of(auditd: Auditd) -> Path:
+    """Where this auditd hears officers."""
+    return Path(auditd.socket).with_name("officers.sock")
+
+
+async def ask(auditd: Auditd, secret: str, *questions: dict[str, Any]) -> list[Any]:
+    """Answers to one officer's questions on a connection of their own: a message with its blobs,
+    or the OfficerError.
+    """
+    return await ask_as(auditd, {OFFICER: secret}, *questions)
+
+
+async def ask_as(
+    auditd: Auditd, officers: Mapping[str, str], *questions: dict[str, Any]
+) -> list[Any]:
+    """As `ask`, for these officers with their secrets."""
+
+    def asked() -> list[Any]:
+        answers: list[Any] = []
+        with OfficerClient(socket_of(auditd), answer_s=60) as client:
+            for name, secret in officers.items():
+                client.present(name, secret)
+            for question in questions:
+                try:
+                    answers.append(client.ask(question))
+                except OfficerError as error:
+                    answers.append(error)
+        return answers
+
+    return await asyncio.to_thread(asked)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from sekisho_audit.checkpoint import BadNote
 from sekisho_audit.durable import make_directory
-from sekisho_audit.errors import Locked, Unusable
+from sekisho_audit.errors import Locked, Poisoned, Unusable
 from sekisho_audit.history import History
 from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.log_desk import LogDesk
@@ -163,10 +163,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Unusable as error:
         sys.stderr.write(f"auditd: {error}\n")
         return EXIT_DATA
+    except (Poisoned, OSError) as error:
+        sys.stderr.write(_MEND.format(why=error))
+        return EXIT_IO
     # Messages come and go by the thousand and hold no cycles; what was loaded stays for good.
     gc.freeze()
     gc.set_threshold(_GC_OBJECTS)
-    why = asyncio.run(serve(options, ledger))
+    try:
+        why = asyncio.run(serve(options, ledger))
+    except OSError as error:
+        why = f"it could not begin to serve: {error}"
     if why is not None:
         sys.stderr.write(_MEND.format(why=why))
         return EXIT_IO

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
+import resource
 import signal
 import socket
 import struct
@@ -143,6 +144,33 @@ async def test_damaged_ledger_is_not_served(tmp_path: Path, auditd: Auditd) -> N
     with pytest.raises(RuntimeError, match="byte"):
         await again.start()
     assert again.process.returncode == EXIT_DATA
+
+
+@pytest.mark.parametrize("file_bytes_max", [0, 40, 250])
+async def test_start_on_a_full_disk_is_explained(tmp_path: Path, file_bytes_max: int) -> None:
+    """Also when it cannot even begin: the status that says look at the disk, and what to do."""
+    auditd = Auditd(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, before[1]))
+    try:
+        with pytest.raises(RuntimeError, match="What to do"):
+            await auditd.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert auditd.process.returncode == EXIT_IO
+    await auditd.start()
+    await auditd.end()
+    assert verify(auditd.ledger).verdict is Verdict.SOUND
+
+
+async def test_folder_of_the_socket_that_is_gone_is_explained(tmp_path: Path) -> None:
+    """A socket that cannot be made is no traceback either."""
+    auditd = Auditd(tmp_path)
+    auditd.socket = str(tmp_path / "s")
+    Path(auditd.socket).mkdir()
+    with pytest.raises(RuntimeError, match="could not begin to serve"):
+        await auditd.start()
+    assert auditd.process.returncode == EXIT_IO
 
 
 async def test_long_socket_path_is_explained(tmp_path: Path) -> None:

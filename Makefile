@@ -53,8 +53,9 @@ bench: env
 	$(bin)/python tests/bench/bench_ledger.py
 	$(bin)/python tests/bench/bench_policy.py
 
-soak: env
-	SEKISHO_CRASH_CYCLES=100 SEKISHO_KILL_ROUNDS=100 $(bin)/python -m pytest tests/faults tests/audit --timeout=7200
+soak: env strace
+	SEKISHO_CRASH_CYCLES=10000 SEKISHO_KILL_ROUNDS=100 SEKISHO_STRIKES=all \
+		$(bin)/python -m pytest tests/faults tests/audit --timeout=7200 --verbose
 
 fmt: env
 	$(bin)/ruff format .

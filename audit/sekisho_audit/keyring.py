@@ -41,6 +41,9 @@ _NONCE_BYTES = 12
 _KEY_BYTES = 32
 # A record holds an id, a month and a key.
 _RECORD_BYTES_MAX = 16_384
+# A file system that had the new size but not yet the data shows zeros; records end in 16 bytes of
+# authentication code.
+_UNWRITTEN = bytes(4)
 _SECRETS = ("signing.key", "kek", "pepper")
 
 
@@ -149,8 +152,8 @@ class Keyring:
 
     def _cut_tail(self, raw: bytes, offset: int) -> None:
         """Cut what a crash left unfinished; nothing was ever built on it. Keep a copy."""
-        end, _ = self._open(raw, offset, self._records)
-        if end < len(raw) or self._whole(raw, offset) or self._resumes(raw, offset):
+        written = raw.rstrip(b"\0") if raw.endswith(_UNWRITTEN) else raw
+        if self._whole(written, offset) or self._resumes(written, offset):
             raise Unusable(
                 f"{self._path}, byte {offset}: a damaged record, or another key-encryption key; "
                 "restore the file or the key from its backup"
@@ -159,14 +162,16 @@ class Keyring:
         replace_file(self._path, raw[:offset])
         self.cut_bytes = len(raw) - offset
 
-    @staticmethod
-    def _whole(raw: bytes, offset: int) -> bool:
-        """Whether there is a record of its full length: a killed writer leaves only parts."""
+    def _whole(self, raw: bytes, offset: int) -> bool:
+        """Whether there is a record of its full length: a killed writer leaves only parts.
+
+        Also one whose length is damaged and which opens as what it is.
+        """
         start = offset + _LENGTH.size
-        if start > len(raw):
-            return False
         length = int.from_bytes(raw[offset:start], "big")
-        return _NONCE_BYTES < length <= _RECORD_BYTES_MAX and start + length <= len(raw)
+        full = _NONCE_BYTES < length <= _RECORD_BYTES_MAX and start + length <= len(raw)
+        rest = _LENGTH.pack(max(0, len(raw) - start)) + raw[start:]
+        return full or self._open(rest, 0, self._records)[1] is not None
 
     def _resumes(self, raw: bytes, offset: int) -> bool:
         """Whether the next record stands somewhere behind: then this one was damaged, not torn."""

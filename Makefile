@@ -8,7 +8,7 @@ bin := .venv/bin
 unexport PYTHONHOME
 unexport PYTHONPATH
 
-.PHONY: help env demo test check policy journeys bench soak fmt clean
+.PHONY: help env demo test check policy strace journeys bench soak fmt clean
 
 help:
 	@echo "make demo      the gateway with rules, people, ledger and a real model, in the foreground"
@@ -41,7 +41,10 @@ policy: env
 journeys: env
 	$(bin)/python -m pytest tests/journeys
 
-test: check policy
+strace:
+	@deploy/strace.sh
+
+test: check policy strace
 	$(bin)/python -m pytest tests --ignore=tests/journeys --ignore=tests/bench -n 2 --dist loadfile
 	$(bin)/python -m pytest tests/journeys
 
@@ -50,8 +53,9 @@ bench: env
 	$(bin)/python tests/bench/bench_ledger.py
 	$(bin)/python tests/bench/bench_policy.py
 
-soak: env
-	SEKISHO_CRASH_CYCLES=100 SEKISHO_KILL_ROUNDS=100 $(bin)/python -m pytest tests/faults tests/audit --timeout=7200
+soak: env strace
+	SEKISHO_CRASH_CYCLES=10000 SEKISHO_KILL_ROUNDS=100 SEKISHO_STRIKES=all \
+		$(bin)/python -m pytest tests/faults tests/audit --timeout=7200 --verbose
 
 fmt: env
 	$(bin)/ruff format .

@@ -24,7 +24,7 @@ from sekisho_audit.checkpoint import BadNote
 from sekisho_audit.connection import Connection
 from sekisho_audit.desks import Desks
 from sekisho_audit.durable import make_directory
-from sekisho_audit.errors import Locked, Unusable
+from sekisho_audit.errors import Locked, Poisoned, Unusable
 from sekisho_audit.history import History
 from sekisho_audit.keyring import load_search_key
 from sekisho_audit.ledger import Ledger, Limits
@@ -199,11 +199,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Unusable as error:
         sys.stderr.write(f"auditd: {error}\n")
         return EXIT_DATA
+    except (Poisoned, OSError) as error:
+        sys.stderr.write(_MEND.format(why=error))
+        return EXIT_IO
     # Messages come and go by the thousand and hold no cycles; what was loaded stays for good.
     gc.freeze()
     gc.set_threshold(_GC_OBJECTS)
     sys.setswitchinterval(_SWITCH_S)
-    why = asyncio.run(serve(options, ledger))
+    try:
+        why = asyncio.run(serve(options, ledger))
+    except OSError as error:
+        why = f"it could not begin to serve: {error}"
     if why is not None:
         sys.stderr.write(_MEND.format(why=why))
         return EXIT_IO

@@ -40,14 +40,13 @@ def make_directory(path: Path) -> None:
 
 
 def create(path: Path, body: bytes) -> None:
-    """Create a file that must not exist yet, durably, name and content."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, KEY_MODE)
-    try:
-        write_all(fd, body)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    sync_directory(path.parent)
+    """Create a file that must not exist yet, durably: it has its whole content or is not there.
+
+    Two at a time must not create the same file; who creates holds a lock.
+    """
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, "it is there already", str(path))
+    replace_file(path, body)
 
 
 def replace_file(path: Path, body: bytes) -> None:

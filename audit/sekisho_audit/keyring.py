@@ -10,10 +10,13 @@ rewrites the file without them; what was sealed for them cannot be opened again.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +41,9 @@ _NONCE_BYTES = 12
 _KEY_BYTES = 32
 # A record holds an id, a month and a key.
 _RECORD_BYTES_MAX = 16_384
+# A file system that had the new size but not yet the data shows zeros; records end in 16 bytes of
+# authentication code.
+_UNWRITTEN = bytes(4)
 _SECRETS = ("signing.key", "kek", "pepper")
 _SEARCH_KEY = "search.key"
 
@@ -97,24 +103,29 @@ def _key(path: Path, *, create_missing: bool) -> bytes:
 class Keyring:
     """Pseudonyms and monthly keys of principals. Used by one thread."""
 
-    def __init__(self, path: Path, kek: bytes) -> None:
+    def __init__(self, path: Path, kek: bytes, *, create_missing: bool = True) -> None:
         self._path = path
+        self._cut_copy = path.with_name(path.name + ".cut")
         self._kek = AESGCM(kek)
         self._records = 0
         self._new: list[bytes] = []
         self._pseudonyms: dict[str, str] = {}
         self._principals: dict[str, str] = {}
         self._keys: dict[tuple[str, str], bytes] = {}
+        self._broken = False
         self.cut_bytes = 0
         if not path.exists():
+            if not create_missing:
+                raise Unusable(f"{path} is missing; restore it from its backup")
             create(path, _MAGIC)
         _check_mode(path, KEY_MODE)
-        self._load()
+        self._size = self._load()
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     # -- reading
 
-    def _load(self) -> None:
+    def _load(self) -> int:
+        """Read the file; returns its size."""
         raw = self._path.read_bytes()
         if not raw.startswith(_MAGIC):
             raise Unusable(f"{self._path} is not a file of principal keys")
@@ -123,10 +134,11 @@ class Keyring:
             end, record = self._open(raw, offset, self._records)
             if record is None:
                 self._cut_tail(raw, offset)
-                return
+                break
             self._take(record)
             self._records += 1
             offset = end
+        return offset
 
     def _open(self, raw: bytes, offset: int, ordinal: int) -> tuple[int, dict[str, str] | None]:
         start = offset + _LENGTH.size
@@ -146,24 +158,26 @@ class Keyring:
 
     def _cut_tail(self, raw: bytes, offset: int) -> None:
         """Cut what a crash left unfinished; nothing was ever built on it. Keep a copy."""
-        end, _ = self._open(raw, offset, self._records)
-        if end < len(raw) or self._whole(raw, offset) or self._resumes(raw, offset):
+        written = raw.rstrip(b"\0") if raw.endswith(_UNWRITTEN) else raw
+        if self._whole(written, offset) or self._resumes(written, offset):
             raise Unusable(
                 f"{self._path}, byte {offset}: a damaged record, or another key-encryption key; "
                 "restore the file or the key from its backup"
             )
-        replace_file(self._path.with_name(self._path.name + ".cut"), raw[offset:])
+        replace_file(self._cut_copy, raw[offset:])
         replace_file(self._path, raw[:offset])
         self.cut_bytes = len(raw) - offset
 
-    @staticmethod
-    def _whole(raw: bytes, offset: int) -> bool:
-        """Whether there is a record of its full length: a killed writer leaves only parts."""
+    def _whole(self, raw: bytes, offset: int) -> bool:
+        """Whether there is a record of its full length: a killed writer leaves only parts.
+
+        Also one whose length is damaged and which opens as what it is.
+        """
         start = offset + _LENGTH.size
-        if start > len(raw):
-            return False
         length = int.from_bytes(raw[offset:start], "big")
-        return _NONCE_BYTES < length <= _RECORD_BYTES_MAX and start + length <= len(raw)
+        full = _NONCE_BYTES < length <= _RECORD_BYTES_MAX and start + length <= len(raw)
+        rest = _LENGTH.pack(max(0, len(raw) - start)) + raw[start:]
+        return full or self._open(rest, 0, self._records)[1] is not None
 
     def _resumes(self, raw: bytes, offset: int) -> bool:
         """Whether the next record stands somewhere behind: then this one was damaged, not torn."""
@@ -224,14 +238,39 @@ class Keyring:
         return _LENGTH.pack(len(sealed)) + sealed
 
     def sync(self) -> None:
-        """Make new records durable. Nothing may depend on them before this returns."""
-        if self._new:
-            write_all(self._fd, b"".join(self._new))
-            self._new.clear()
-            os.fdatasync(self._fd)
+        """Make new records durable. Nothing may depend on them before this returns.
+
+        Raises OSError; after the first one always, since what is on the disk is not known then.
+        """
+        with self._writing():
+            if self._new:
+                fresh = b"".join(self._new)
+                write_all(self._fd, fresh)
+                self._new.clear()
+                os.fdatasync(self._fd)
+                self._size += len(fresh)
+            self._compare()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        if self._broken:
+            raise OSError(errno.EIO, "an earlier write failed", str(self._path))
+        self._broken = True
+        yield
+        self._broken = False
+
+    def _compare(self) -> None:
+        """Keys in a file that nobody will find would be lost with all that they sealed."""
+        ours, named = os.fstat(self._fd), self._path.stat()
+        same = (ours.st_dev, ours.st_ino) == (named.st_dev, named.st_ino)
+        if not same or ours.st_size != self._size:
+            raise OSError(errno.EIO, "somebody removed, replaced or changed it", str(self._path))
 
     def erase(self, principal: str) -> int:
-        """Destroy pseudonym and keys of a principal; returns how many keys there were."""
+        """Destroy pseudonym and keys of a principal; returns how many keys there were.
+
+        Raises OSError; then a restart shows whether they are destroyed.
+        """
         months = [month for owner, month in self._keys if owner == principal]
         for month in months:
             del self._keys[principal, month]
@@ -244,12 +283,16 @@ class Keyring:
             for (p, month), key in self._keys.items()
         ]
         sealed = [self._seal(record, ordinal) for ordinal, record in enumerate(records)]
-        self._new.clear()
         forget_keys()
-        replace_file(self._path, _MAGIC + b"".join(sealed))
-        self._records = len(records)
-        os.close(self._fd)
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        fresh = _MAGIC + b"".join(sealed)
+        with self._writing():
+            self._cut_copy.unlink(missing_ok=True)  # part of a record may be of this principal
+            replace_file(self._path, fresh)
+            # Before the old one is closed: its number must not become that of another file.
+            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            os.close(self._fd)
+        self._new.clear()
+        self._fd, self._records, self._size = fd, len(records), len(fresh)
         return len(months)
 
     def close(self) -> None:

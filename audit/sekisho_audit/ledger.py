@@ -32,7 +32,7 @@ from sekisho_audit.leaves import Built, LeafBuilder
 from sekisho_audit.open_holds import HoldRecord, OpenHolds
 from sekisho_audit.recover import HOLD_PAYLOADS, State, recover
 from sekisho_audit.rules import MEMORY_EVENTS, RuleBroken
-from sekisho_audit.scan import EVENTS, PAYLOADS, read_frame, segment_path
+from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, read_frame, segment_path
 from sekisho_audit.store import DirectoryLock, SegmentWriter, frame
 from sekisho_audit.usage import Asked, NotKept, Sum
 
@@ -124,11 +124,15 @@ class Ledger:
             make_directory(ledger_dir / part)
         lock = DirectoryLock(ledger_dir)
         try:
-            known = (ledger_dir / "vkey").exists()
+            known = _is_known(ledger_dir)
             keys = load_secrets(keys_dir, create_missing=not known)
             signer = Signer(check_name(origin), keys.signing)
-            _check_key(ledger_dir / "vkey", signer)
-            keyring = Keyring(keys_dir / "principals.keys", keys.kek)
+            if known:
+                _check_key(ledger_dir / "vkey", signer)
+            path = keys_dir / "principals.keys"
+            keyring = Keyring(path, keys.kek, create_missing=not known)
+            if not known:
+                create(ledger_dir / "vkey", _line(signer))
             state = recover(ledger_dir, origin, signer.key, memory=limits.memory_events)
             ledger = cls(ledger_dir, lock, signer, keyring, state, limits, now_us)
             ledger._start()
@@ -272,7 +276,10 @@ class Ledger:
         firsts = self._state.firsts
         first = firsts[bisect_right(firsts, index) - 1]
         path = segment_path(self.directory, EVENTS, first)
-        stored = read_frame(path, self._state.recent.offset(index), EVENTS)
+        try:
+            stored = read_frame(path, self._state.recent.offset(index), EVENTS)
+        except (OSError, BrokenSegment) as error:
+            raise self._poison(error) from error
         leaf = orjson.loads(stored.body)
         commits = {entry["name"]: entry["commit"] for entry in leaf["pl"]}
         return leaf, Appended(index, stored.digest.hex(), commits, duplicate=True)
@@ -306,7 +313,7 @@ class Ledger:
                     (ct, located[ct]) for name, ct, _ in built.stored if name == held
                 )
 
-    def _poison(self, error: OSError) -> Poisoned:
+    def _poison(self, error: Exception) -> Poisoned:
         self.poisoned = f"writing failed and is over for this process: {error}"
         return Poisoned(self.poisoned)
 
@@ -481,11 +488,20 @@ def _check_reserved(event: Event, session: str | None) -> None:
         raise Refused("reserved_type", f"{event.type} is written by the ledger alone")
 
 
+def _is_known(ledger: Path) -> bool:
+    """Whether this is a ledger already: its key is written last of all keys, before any segment."""
+    begun = (any((ledger / family.directory).iterdir()) for family in (EVENTS, PAYLOADS))
+    return (ledger / "vkey").exists() or any(begun)
+
+
+def _line(signer: Signer) -> bytes:
+    return f"{signer.key.line()}\n".encode()
+
+
 def _check_key(path: Path, signer: Signer) -> None:
-    line = f"{signer.key.line()}\n".encode()
     if not path.exists():
-        create(path, line)
-    elif path.read_bytes() != line:
+        raise Unusable(f"{path} is missing; restore it from its backup")
+    if path.read_bytes() != _line(signer):
         raise Unusable(
             f"{path} names another key or origin than signing.key and the settings; "
             "restore the keys, or use the origin the ledger was made with"

@@ -6,14 +6,18 @@ removed, replaced or cut under us must not go on taking evidence that nobody wil
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from sekisho_audit.durable import KEY_MODE, create, sync_directory, write_all
+from sekisho_audit.durable import KEY_MODE, sync_directory, write_all
 from sekisho_audit.errors import Locked
 from sekisho_audit.scan import LENGTH, Family
+
+# What file systems say that cannot lock a directory, NFS among them; the file is locked there.
+_NOT_LOCKABLE = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP})
 
 
 class SegmentReplaced(OSError):
@@ -100,21 +104,37 @@ class SegmentWriter:
 
 
 class DirectoryLock:
-    """One writer for a ledger: an flock that the kernel releases when the process dies."""
+    """One writer for a ledger: an flock that the kernel releases when the process dies.
+
+    The directory is locked beside the file `lock`: removing that file lets nobody in.
+    """
 
     def __init__(self, ledger: Path) -> None:
-        path = ledger / "lock"
-        if not path.exists():
-            create(path, b"")
-        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._fds = [
+            os.open(ledger / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, KEY_MODE),
+            os.open(ledger, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC),
+        ]
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._fd)
+            fcntl.flock(self._fds[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_directory(self._fds[1])
+        except BlockingIOError as error:
+            self.release()
             raise Locked(
                 f"another process writes this ledger ({ledger}); use its socket or stop it"
             ) from error
+        except OSError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let another writer in."""
-        os.close(self._fd)
+        while self._fds:
+            os.close(self._fds.pop())
+
+
+def _lock_directory(fd: int) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NOT_LOCKABLE:
+            raise

@@ -33,6 +33,25 @@ def test_created_file_is_private_and_never_replaces(tmp_path: Path) -> None:
     assert path.read_bytes() == b"one"
 
 
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_file_whose_creation_failed_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A killed or failed creation leaves no part of a key that a later start would refuse."""
+    path = tmp_path / "signing.key"
+
+    def broken(*_arguments: Any) -> int:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, broken)
+        with pytest.raises(OSError, match="broken"):
+            create(path, b"key")
+    assert not path.exists()
+    create(path, b"key")
+    assert [item.name for item in tmp_path.iterdir()] == ["signing.key"]
+
+
 @pytest.mark.parametrize("call", ["write", "fsync", "open"])
 def test_failed_replacement_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str

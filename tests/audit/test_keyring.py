@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,18 +97,12 @@ def test_torn_tail_at_every_offset(path: Path) -> None:
 
 
 def test_damaged_record_is_refused(path: Path) -> None:
-    """A changed byte is refused and never cut away: that would lose keys.
-
-    The length of the last record is the one place where damage looks like an unfinished write.
-    """
+    """A changed byte is refused and never cut away: that would lose keys."""
     filled(path)
     whole = path.read_bytes()
-    start = last = whole.index(b"\n") + 1
-    while start < len(whole):
-        last, start = start, start + 4 + int.from_bytes(whole[start : start + 4], "big")
-    for offset in sorted({*range(0, len(whole), 3)} - {*range(last, last + 4)}):
+    for offset in range(len(whole)):
         changed = bytearray(whole)
-        changed[offset] ^= 1
+        changed[offset] ^= 1 << (offset % 8)
         path.write_bytes(changed)
         with pytest.raises(Unusable):
             Keyring(path, KEK)
@@ -129,6 +126,111 @@ def test_erased_principal_is_gone(path: Path) -> None:
     assert again.pseudonym(STAFF) != pseudonym
     assert again.key(STAFF, "2026-11") != key
     again.close()
+
+
+def test_erasure_takes_the_copy_of_a_torn_end_along(path: Path) -> None:
+    """What a crash left of a record may be of the erased: no part of it stays."""
+    filled(path)
+    with path.open("ab") as file:
+        file.write(b"\x00\x00\x00\x60" + bytes(40))
+    ring = Keyring(path, KEK)
+    copy = path.with_name("principals.keys.cut")
+    assert copy.exists()
+    ring.erase(STAFF)
+    ring.close()
+    assert not copy.exists()
+
+
+BREAKS = ["write", "fsync", "open", "close"]
+
+
+@pytest.mark.parametrize("call", BREAKS)
+def test_failed_erasure_ends_writing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Whether the old file or the new one is there is not known, so no key is added to either."""
+    filled(path)
+    ring = Keyring(path, KEK)
+
+    def broken(*_arguments: Any) -> int:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, broken)
+        with pytest.raises(OSError, match="broken"):
+            ring.erase(STAFF)
+    ring.key("staff-9", "2026-11")
+    with pytest.raises(OSError, match="an earlier write failed"):
+        ring.sync()
+    with pytest.raises(OSError, match="an earlier write failed"):
+        ring.erase("staff-8")
+    ring.close()
+    again = Keyring(path, KEK)
+    assert again.key_of("staff-9", "2026-11") is None
+    assert again.key_of("staff-8", "2026-11") is not None
+    again.close()
+
+
+@pytest.mark.parametrize("call", ["write", "fdatasync"])
+def test_failed_write_ends_writing(path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """A key whose record failed once is never taken for durable."""
+    ring = Keyring(path, KEK)
+
+    def broken(*_arguments: Any) -> int:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, broken)
+        ring.key(STAFF, "2026-11")
+        with pytest.raises(OSError, match="broken"):
+            ring.sync()
+    for _ in range(2):
+        with pytest.raises(OSError, match="an earlier write failed"):
+            ring.sync()
+    ring.close()
+
+
+def _replaced(path: Path) -> None:
+    body = path.read_bytes()
+    path.unlink()
+    path.write_bytes(body)
+
+
+def _grown(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"x")
+
+
+MISCHIEF = {
+    "removed": Path.unlink,
+    "moved": lambda path: path.rename(path.with_suffix(".old")),
+    "replaced": _replaced,
+    "cut": lambda path: os.truncate(path, path.stat().st_size - 1),
+    "grown": _grown,
+}
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("story", MISCHIEF)
+def test_file_changed_under_us_is_noticed(path: Path, story: str, *, fresh: bool) -> None:
+    """A new key in a file that nobody finds again would take all it sealed with it; and who seals
+    with an old key should hear at once that it is gone.
+    """
+    filled(path)
+    ring = Keyring(path, KEK)
+    if fresh:
+        ring.key("staff-9", "2026-11")
+    MISCHIEF[story](path)
+    with pytest.raises(OSError, match=r"changed it|No such file"):
+        ring.sync()
+    ring.close()
+
+
+def test_lost_file_is_not_made_anew(path: Path) -> None:
+    """Where keys must be, an empty file would pass for nobody ever having had one."""
+    with pytest.raises(Unusable, match="missing"):
+        Keyring(path, KEK, create_missing=False)
+    assert not path.exists()
 
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:

@@ -444,13 +444,28 @@ def test_other_signing_key_is_refused(tmp_path: Path, ledger: Ledger) -> None:
         open_ledger(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["signing.key", "kek", "pepper"])
+@pytest.mark.parametrize("name", ["signing.key", "kek", "pepper", "principals.keys"])
 def test_lost_key_is_not_made_anew(tmp_path: Path, ledger: Ledger, name: str) -> None:
     """A ledger whose keys are gone does not get new ones behind everybody's back."""
     ledger.close()
     (tmp_path / "keys" / name).unlink()
     with pytest.raises(Unusable, match="missing"):
         open_ledger(tmp_path)
+
+
+@pytest.mark.parametrize("lost", [[], ["kek"], ["signing.key", "kek", "pepper"]])
+def test_ledger_without_its_public_key_is_not_begun_again(
+    tmp_path: Path, ledger: Ledger, lost: list[str]
+) -> None:
+    """Events are enough to know that there was a key: none is made, whatever else is missing."""
+    ledger.close()
+    (ledger.directory / "vkey").unlink()
+    for name in lost:
+        (tmp_path / "keys" / name).unlink()
+    with pytest.raises(Unusable, match="missing"):
+        open_ledger(tmp_path)
+    assert not any((tmp_path / "keys" / name).exists() for name in lost)
+    assert not (ledger.directory / "vkey").exists()
 
 
 # -- when the disk fails
@@ -559,6 +574,18 @@ def test_live_segment_changed_under_us_ends_writing(
     """Evidence is not written into a file that nobody will find, or that somebody changed."""
     ledger.append_batch([received(uuid7())])
     tamper(ledger.directory / family / "000000000000.seg")
+    with pytest.raises(Poisoned):
+        ledger.append_batch([received(uuid7())])
+
+
+def test_sealed_segment_that_is_gone_ends_writing(tmp_path: Path) -> None:
+    """A repeated append that looks for its first place and finds nothing there stops everything."""
+    ledger = open_ledger(tmp_path, segment_bytes=200)
+    ledger.append_batch([kept := received(uuid7())])
+    ledger.append_batch([received(uuid7())])
+    (ledger.directory / "events" / "000000000001.seg").unlink()
+    with pytest.raises(Poisoned, match="No such file"):
+        ledger.append_batch([kept])
     with pytest.raises(Poisoned):
         ledger.append_batch([received(uuid7())])
 

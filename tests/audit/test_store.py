@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +97,48 @@ def test_lock_keeps_one_writer(tmp_path: Path) -> None:
         DirectoryLock(tmp_path)
     lock.release()
     DirectoryLock(tmp_path).release()
+
+
+def test_removed_lock_lets_nobody_in(tmp_path: Path) -> None:
+    """`rm lock` beside a running writer must not make two: the second would cut the first's end."""
+    lock = DirectoryLock(tmp_path)
+    (tmp_path / "lock").unlink()
+    with pytest.raises(Locked):
+        DirectoryLock(tmp_path)
+    lock.release()
+    DirectoryLock(tmp_path).release()
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EIO])
+def test_lock_that_cannot_be_taken_is_not_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """A disk that fails is told as that, so that nobody looks for a process that is not there."""
+
+    def broken(_fd: int, _how: int) -> None:
+        raise OSError(code, "no lock for you")
+
+    monkeypatch.setattr(fcntl, "flock", broken)
+    with pytest.raises(OSError, match="no lock for you"):
+        DirectoryLock(tmp_path)
+
+
+def test_file_system_that_locks_no_directory_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS locks files that are open for writing, and no directory: the file is locked."""
+    real = fcntl.flock
+
+    def files_only(fd: int, how: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EBADF, "bad file descriptor")
+        real(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", files_only)
+    lock = DirectoryLock(tmp_path)
+    with pytest.raises(Locked):
+        DirectoryLock(tmp_path)
+    lock.release()
 
 
 def test_lock_ends_with_its_process(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ bench: env
 	$(bin)/python tests/bench/bench_policy.py
 
 soak: env
-	SEKISHO_CRASH_CYCLES=100 SEKISHO_KILL_ROUNDS=100 $(bin)/python -m pytest tests/faults tests/audit --timeout=7200
+	SEKISHO_CRASH_CYCLES=100 SEKISHO_KILL_ROUNDS=100 SEKISHO_EVERY_PROOF_TO=1024 $(bin)/python -m pytest tests/faults tests/audit --timeout=7200
 
 fmt: env
 	$(bin)/ruff format .

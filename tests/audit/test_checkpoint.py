@@ -49,6 +49,37 @@ def test_signature_of_a_witness_is_ignored() -> None:
     assert open_note(NOTE + witness, SIGNER.key) == CHECKPOINT
 
 
+def stranger(name: str, count: int) -> bytes:
+    """A signature line by a key nobody here knows, of `count` bytes behind its id."""
+    blob = base64.b64encode(b"\x01\x02\x03\x04" + bytes(count)).decode()
+    return f"— {name} {blob}\n".encode()
+
+
+def test_sixteen_large_signatures_of_strangers_are_ignored() -> None:
+    """C2SP signed-note: at least sixteen are taken, and a post-quantum one has nearly 5 KB."""
+    lines = b"".join(stranger(f"witness-{number}.example/証人", 4_996) for number in range(16))
+    assert open_note(NOTE + lines, SIGNER.key) == CHECKPOINT
+
+
+@pytest.mark.parametrize("name", ["", "a+b", "a\u00a0b", "a\u3000b"])
+def test_signature_line_without_a_name_is_refused(name: str) -> None:
+    """No name, a plus sign or a blank of Unicode: not a line of a note."""
+    with pytest.raises(BadNote, match="name"):
+        open_note(NOTE + stranger(name, 64), SIGNER.key)
+
+
+def test_same_name_with_another_id_is_ignored() -> None:
+    """Only name and id together name a key."""
+    assert open_note(NOTE + stranger(SIGNER.key.name, 64), SIGNER.key) == CHECKPOINT
+
+
+def test_one_bad_signature_of_the_known_key_spoils_the_note() -> None:
+    """Whoever adds a line in our name that does not fit is not merely ignored."""
+    blob = base64.b64encode(SIGNER.key.key_id + bytes(64)).decode()
+    with pytest.raises(BadNote, match="does not fit"):
+        open_note(NOTE + f"— {SIGNER.key.name} {blob}\n".encode(), SIGNER.key)
+
+
 def test_other_key_of_the_same_name_is_refused() -> None:
     """A name is not a key."""
     with pytest.raises(BadNote, match="no signature"):

@@ -20,8 +20,9 @@ from sekisho_audit.events import BadEvent
 from sekisho_audit.form import check_leaf
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.report import Fault, Report, Verdict
-from sekisho_audit.rules import Book, RuleBroken
+from sekisho_audit.rules import Book
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, Family, Segment, frames, segments
+from sekisho_audit.standing import RuleBroken
 from sekisho_audit.tree import CompactRange
 
 # Files a ledger directory may hold beside its segments; the last one is left by a crash.

@@ -17,7 +17,7 @@ from typing import Any
 from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_note, read_unverified
 from sekisho_audit.events import BadEvent
-from sekisho_audit.form import check_leaf
+from sekisho_audit.form import check_keys, check_leaf
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.report import Fault, Report, Verdict
 from sekisho_audit.rules import Book
@@ -254,6 +254,7 @@ class _Verification:
         try:
             leaf = decode(body)
             check_leaf(leaf, index, self._origin)
+            check_keys(leaf)
             for entry in leaf["pl"]:
                 if "ct" in entry:
                     named = replace(place, name=entry["name"])

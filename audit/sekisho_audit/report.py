@@ -48,6 +48,7 @@ class Report:
     signed_size: int = 0
     unsigned_events: int = 0
     open_intents: int = 0
+    clock_steps_back: int = 0
     payloads: int = 0
     payloads_unnamed: int = 0
     types: dict[str, int] = field(default_factory=dict)

@@ -10,6 +10,7 @@ A request is accepted whole or not at all: `begin`, several `apply`, then `commi
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from sekisho_audit import hold_rules
@@ -20,6 +21,17 @@ MEMORY_EVENTS = 200_000
 # Somebody who was not heard after five appeals will not be by a sixth; bounds what is kept.
 APPEALS_MAX = 5
 _ABSENT = object()
+
+
+def forget_oldest(where: dict[str, Any], memory: int) -> None:
+    """Forget the oldest entries when a quarter more than `memory` are kept.
+
+    Many at once: the first key of a dict is found by walking over all that were removed before it.
+    """
+    excess = len(where) - memory
+    if excess > memory // 4:
+        for key in list(islice(where, excess)):
+            del where[key]
 
 
 class Book:
@@ -59,8 +71,7 @@ class Book:
         self._undo.clear()
         if self._memory is not None:
             for where in (self.closed, self.decided, self.answers, self.appeals):
-                while len(where) > self._memory:
-                    del where[next(iter(where))]
+                forget_oldest(where, self._memory)
 
     def roll_back(self) -> None:
         """Undo what was applied since `begin`."""

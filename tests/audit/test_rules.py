@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sekisho_audit.rules import APPEALS_MAX, Book
+from sekisho_audit.rules import APPEALS_MAX, Book, forget_oldest
 from sekisho_audit.standing import RuleBroken
 from support.scribe import BOOT, Scribe, broken, decide, opened, state
 
@@ -196,6 +196,18 @@ def test_several_events_are_undone_together(scribe: Scribe) -> None:
     assert state(scribe.book) != before
     scribe.book.roll_back()
     assert state(scribe.book) == before
+
+
+def test_oldest_are_forgotten_a_quarter_at_a_time() -> None:
+    """What is needed is never forgotten, and forgetting costs little each time."""
+    kept: dict[str, int] = {}
+    lengths = set()
+    for number in range(100):
+        kept[str(number)] = number
+        forget_oldest(kept, 8)
+        lengths.add(len(kept))
+        assert list(kept.values()) == list(range(number + 1))[-len(kept) :]
+    assert lengths == set(range(1, 11))
 
 
 def test_memory_of_finished_exchanges_is_bounded() -> None:

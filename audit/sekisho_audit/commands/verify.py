@@ -40,7 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the ledger, or the data directory around it, or a file of proofs or receipts",
     )
     parser.add_argument("--key", help="the ledger's public key: a file or the line itself")
-    parser.add_argument("--pinned", type=Path, help="a checkpoint you kept from earlier")
+    parser.add_argument(
+        "--pinned",
+        type=Path,
+        action="append",
+        default=[],
+        help="a checkpoint you kept from earlier; may be given several times",
+    )
     parser.add_argument(
         "--receipt", help="what came with an answer as x-sekisho-receipt: the value or a file"
     )
@@ -102,12 +108,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Verify and print; returns the exit code."""
     try:
         key = _read_key(arguments.key)
-        pinned = arguments.pinned.read_bytes() if arguments.pinned else None
+        pinned = [path.read_bytes() for path in arguments.pinned]
         receipt = _read_receipt(arguments.receipt)
     except (OSError, UnicodeDecodeError, BadNote, BadReceipt) as error:
         return complain(error)
     if arguments.path.is_file():
-        if pinned is not None:
+        if pinned:
             return complain("--pinned is for a ledger, not for a file of proofs")
         report = verify_file(arguments.path, key=key, receipt=receipt)
         _print(report, arguments, _print_proofs)

@@ -49,6 +49,7 @@ class Report:
     unsigned_events: int = 0
     open_intents: int = 0
     clock_steps_back: int = 0
+    content_read: bool = True
     payloads: int = 0
     payloads_unnamed: int = 0
     types: dict[str, int] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from typing import Any
 
 from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.checkpoint import Checkpoint
+from sekisho_audit.disclosed import CLOSED, COPY, MISSING, OTHER, Opening
 from sekisho_audit.events import BadEvent
 from sekisho_audit.form import check_keys, check_leaf
 from sekisho_audit.report import Fault, Report, Verdict
@@ -24,6 +25,14 @@ FAULTS_MAX = 50
 _PROGRESS_EVENTS = 10_000
 # A clock that is set right by less than this is no reason to look into anything.
 STEP_BACK_US = 1_000_000
+
+# What says nothing for certain about a disclosed payload: the ledger may be right and the keys not.
+_DOUBTS = {
+    OTHER: "what the disclosed key opens is not what was committed to, though as long: a redacted "
+    "copy, or another text",
+    CLOSED: "the disclosed key does not open what is stored",
+    MISSING: "the disclosed payload is not in this ledger, or its key is not disclosed",
+}
 
 Progress = Callable[[int], None]
 
@@ -63,6 +72,7 @@ class Findings:
         # The hash of the event that is watched, once it was read.
         self.watched: bytes | None = None
         self._watch = -1
+        self.opening: Opening | None = None
         self._progress = progress
         self._untold = 0
         self._wanted: set[int] = set()
@@ -131,6 +141,8 @@ class Findings:
             self.fault(str(error), **place.where())
             return
         self._clock.read(leaf)
+        if self.opening is not None:
+            self.opening.see(leaf)
         kind = leaf["type"]
         self.report.types[kind] = self.report.types.get(kind, 0) + 1
 
@@ -203,6 +215,9 @@ class Findings:
             )
         if self._clock.steps:
             self.note(self._clock.said())
+        if self.opening is not None:
+            report.disclosed = self.opening.told
+            self._judge_disclosed(self.opening)
         if self._untold:
             self.note(f"{self._untold} more faults were found than are told here.")
         if report.faults:
@@ -210,6 +225,20 @@ class Findings:
         elif report.doubts:
             report.verdict = Verdict.CANNOT_TELL
         return report
+
+    def _judge_disclosed(self, opening: Opening) -> None:
+        if opening.ledger != self.origin:
+            self.doubt(f"what is disclosed is of the ledger {opening.ledger!r}")
+        copies = 0
+        for told in opening.told:
+            copies += told.state == COPY
+            if told.state in _DOUBTS:
+                self.doubt(f"{told.name!r}: {_DOUBTS[told.state]}", index=told.index)
+        if copies:
+            self.note(
+                f"{copies} of the disclosed texts are copies of another length (redacted): the "
+                "ledger commits to what they were made of, so they cannot be compared."
+            )
 
 
 class _Clock:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_note
+from sekisho_audit.disclosed import Opening
 from sekisho_audit.kept import Kept, Unreadable
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.report import Fault, Report, Verdict
@@ -35,9 +36,11 @@ class _Doubt(Exception):
 class _Directory:
     """One pass over one ledger directory."""
 
-    def __init__(self, ledger: Path, progress: Progress) -> None:
+    def __init__(self, ledger: Path, progress: Progress, opening: Opening | None) -> None:
         self._ledger = ledger
+        self._opening = opening
         self._findings = Findings(progress)
+        self._findings.opening = opening
         self._torn: list[BrokenSegment] = []
 
     def run(self, key: VerifierKey | None, kept: Kept) -> Report:
@@ -149,6 +152,8 @@ class _Directory:
                 for frame in frames(segment, PAYLOADS):
                     count += 1
                     missing.pop(frame.digest, None)
+                    if self._opening is not None:
+                        self._opening.stored(frame.digest, frame.body)
                     findings.report.payloads += 1
             except BrokenSegment as error:
                 broken = error
@@ -191,19 +196,20 @@ def verify(
     key: VerifierKey | None = None,
     pinned: bytes | Sequence[bytes] | None = None,
     receipt: Receipt | None = None,
+    opening: Opening | None = None,
     progress: Progress = _nothing,
 ) -> Report:
     """Verify the ledger in `directory`. Never raises for what it finds there.
 
     `pinned` is a checkpoint that was kept, or several, `receipt` what a client was given with an
-    answer.
+    answer, `opening` opens payloads whose keys were disclosed.
     """
     ledger = find_ledger(directory)
     if ledger is None:
         return _cannot_tell(f"there is no ledger in {directory}")
     notes = [pinned] if isinstance(pinned, bytes) else list(pinned or ())
     try:
-        return _Directory(ledger, progress).run(key, Kept(notes, receipt))
+        return _Directory(ledger, progress, opening).run(key, Kept(notes, receipt))
     except (_Doubt, Unreadable) as error:
         return _cannot_tell(str(error))
     except OSError as error:

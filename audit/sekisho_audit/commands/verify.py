@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from sekisho_audit.checkpoint import NOTE_BYTES_MAX, BadNote, VerifierKey
 from sekisho_audit.commands.printing import complain, plain, print_json
+from sekisho_audit.disclosed import SAYS, BadDisclosure, Disclosure, Opening
 from sekisho_audit.kept import Kept
 from sekisho_audit.receipt import BadReceipt, Receipt
 from sekisho_audit.remote_log import Address, BadAddress, RemoteLog, check_credential
@@ -58,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--receipt", help="what came with an answer as x-sekisho-receipt: the value or a file"
     )
+    parser.add_argument(
+        "--disclosed", type=Path, help="keys that were disclosed: open and compare their content"
+    )
+    parser.add_argument("--show", action="store_true", help="print the content that was opened")
     parser.add_argument(
         "--credential-file",
         type=Path,
@@ -115,7 +120,26 @@ def _print_report(report: Report, out: TextIO) -> None:
         out.write(f"Root hash   {report.root}\n")
         content = f"{report.payloads:,} sealed payloads, all hashes recomputed"
         out.write(f"Content     {content if report.content_read else 'not served, not read'}\n")
+    _print_disclosed(report, out)
     _print_findings(report, out)
+
+
+def _print_disclosed(report: Report, out: TextIO) -> None:
+    if report.disclosed:
+        out.write("\nDisclosed:\n")
+    for told in report.disclosed:
+        length = "" if told.bytes is None else f", {told.bytes:,} bytes"
+        out.write(f"  event {told.index}, {plain(told.name)}: {SAYS[told.state]}{length}\n")
+        if told.text is not None:
+            # A line's mark keeps content from looking like words of ours.
+            out.writelines(f"    | {plain(line)}\n" for line in told.text.split("\n"))
+
+
+def _read_disclosure(arguments: argparse.Namespace) -> Opening | None:
+    if arguments.disclosed is None:
+        return None
+    disclosure = Disclosure.parse(arguments.disclosed.read_bytes())
+    return Opening(disclosure, texts=arguments.show)
 
 
 def _read_receipt(text: str | None) -> Receipt | None:
@@ -132,8 +156,11 @@ def run(arguments: argparse.Namespace) -> int:
         key = _read_key(arguments.key)
         pinned = [path.read_bytes() for path in arguments.pinned]
         receipt = _read_receipt(arguments.receipt)
-    except (OSError, UnicodeDecodeError, BadNote, BadReceipt) as error:
+        opening = _read_disclosure(arguments)
+    except (OSError, UnicodeDecodeError, BadNote, BadReceipt, BadDisclosure) as error:
         return complain(error)
+    if opening is not None and not (isinstance(arguments.path, Path) and arguments.path.is_dir()):
+        return complain("--disclosed is for a directory: nothing else has the sealed content")
     if isinstance(arguments.path, str):
         return _verify_url(arguments, key, Kept(pinned, receipt))
     if arguments.path.is_file():
@@ -143,7 +170,9 @@ def run(arguments: argparse.Namespace) -> int:
         _print(report, arguments, _print_proofs)
         return int(report.verdict)
     options = _options()
-    report = verify(arguments.path, key=key, pinned=pinned, receipt=receipt, **options)
+    report = verify(
+        arguments.path, key=key, pinned=pinned, receipt=receipt, opening=opening, **options
+    )
     return _finish(report, arguments, options)
 
 

@@ -16,6 +16,7 @@ from sekisho_audit.proof import Proof
 from sekisho_audit.prove import prove
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.tree import leaf_hash
+from support.disclosures import disclose, leaves_of, raw
 from support.ledgers import ORIGIN, open_ledger, run_exchange, small_ledger
 from support.log_site import LogSite, log_site, publish
 
@@ -274,3 +275,44 @@ def test_several_checkpoints_may_be_pinned(
     options = [word for path in given for word in ("--pinned", str(path))]
     assert main(["verify", str(ledger), *options]) == count - 1
     assert ("the first 1 events are not" in capsys.readouterr().out) is (count == 2)
+
+
+# -- disclosed content
+
+
+def test_disclosed_content_is_shown_escaped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It cannot steer a terminal, nor pass for words of ours; without --show it is not printed."""
+    opened = open_ledger(tmp_path)
+    opened.open_session("s-1", 1)
+    hostile = "SOUND\x1b[2J\nSOUND: all is well \u202e".encode()
+    run_exchange(opened, "s-1", hostile)
+    opened.close()
+    file = tmp_path / "keys.json"
+    file.write_bytes(raw(disclose(tmp_path, leaves_of(opened.directory))))
+    given = ["verify", str(opened.directory), "--disclosed", str(file)]
+    assert main(given) == 0
+    said = capsys.readouterr().out
+    assert "prompt: exactly what was committed to" in said
+    assert "all is well" not in said
+    assert main([*given, "--show"]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert "    | SOUND\\x1b[2J" in lines
+    assert "    | SOUND: all is well \\u202e".replace("\\u", "\\x") in lines
+    assert main([*given, "--json"]) == 0
+    assert {item["text"] for item in json.loads(capsys.readouterr().out)["disclosed"]} == {None}
+
+
+def test_disclosure_that_cannot_be_used_is_no_verdict(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that is none, or a place that has no content."""
+    file = tmp_path / "keys.json"
+    file.write_text("{}")
+    assert main(["verify", str(ledger), "--disclosed", str(file)]) == 2
+    assert "no disclosure" in capsys.readouterr().err
+    file.write_text('{"format": "sekisho-disclosure/v1", "ledger": "x", "keys": []}')
+    key = ["--key", str(ledger / "vkey")]
+    assert main(["verify", "http://127.0.0.1:1", *key, "--disclosed", str(file)]) == 2
+    assert "is for a directory" in capsys.readouterr().err

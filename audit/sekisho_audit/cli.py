@@ -1,6 +1,8 @@
 """`sekisho-audit`: the command line of those who check a ledger and those who search it.
 
-sekisho-audit verify DIR [--key VKEY] [--pinned CHECKPOINT] [--receipt RECEIPT] [--json]
+sekisho-audit verify DIR [--key VKEY] [--pinned CHECKPOINT]... [--receipt RECEIPT] [--json]
+sekisho-audit verify DIR --disclosed FILE [--show] …
+sekisho-audit verify URL --key VKEY [--credential-file FILE] [--pinned CHECKPOINT]... [--json]
 sekisho-audit verify FILE --key VKEY [--receipt RECEIPT] [--json]
 sekisho-audit prove DIR (--index N | --exchange ID) [--out FOLDER]
 sekisho-audit show DIR [--exchange ID] [--type T] [--last N] [--json]

@@ -5,10 +5,12 @@ writer makes leaves of events that were checked by the same table.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from sekisho_audit.events import PERSONS, BadEvent, check_data, check_payload_names
+from sekisho_audit.kinds import TEXT
 
 _ENVELOPE = frozenset(
     ["v", "id", "log", "n", "boot", "ts", "type", "exchange", "principal", "actor", "data", "pl"]
@@ -19,23 +21,28 @@ _COMMITTED = frozenset({"name", "len", "commit", "kref"})
 _HASH = re.compile(r"[0-9a-f]{64}")
 _PSEUDONYM = re.compile(r"p-[0-9a-f]{16}")
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# Version 7: its first 48 bits are milliseconds since 1970.
+_DATED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_KEY_NAME = re.compile(r"(p-[0-9a-f]{16})/([0-9]{4}-[0-9]{2})")
 
 
 def check_leaf(leaf: Any, index: int, origin: str) -> None:
     """Raises BadEvent unless `leaf` is the event with this index of the ledger `origin`."""
-    if not isinstance(leaf, dict) or leaf.keys() != _ENVELOPE or leaf["v"] != _LEAF_VERSION:
+    if not isinstance(leaf, dict) or leaf.keys() != _ENVELOPE or not _is(leaf["v"], _LEAF_VERSION):
         raise BadEvent("the event has not the fields of an event")
-    if leaf["n"] != index or leaf["log"] != origin:
+    if not _is(leaf["n"], index) or leaf["log"] != origin:
         raise BadEvent(f"the event says it is number {leaf['n']!r} of {leaf['log']!r}")
-    if type(leaf["ts"]) is not int or not _is_text(leaf["boot"]) or not _is_text(leaf["type"]):
-        raise BadEvent("time, boot or type is not what it must be")
-    if not _matches(_ID, leaf["id"]):
-        raise BadEvent("the id is not a UUID")
-    known = check_data(leaf["type"], leaf["data"] if isinstance(leaf["data"], dict) else {})
+    if type(leaf["ts"]) is not int or not isinstance(leaf["type"], str):
+        raise BadEvent("time or type is not what it must be")
+    if not _matches(_ID, leaf["id"]) or not _matches(_ID, leaf["boot"]):
+        raise BadEvent("the id of the event or of its boot is not a UUID")
+    if not isinstance(leaf["data"], dict):
+        raise BadEvent("the data of the event are no object")
+    known = check_data(leaf["type"], leaf["data"])
     if (leaf["exchange"] is None and known.exchange) or (
-        leaf["exchange"] is not None and not _matches(_ID, leaf["exchange"])
+        leaf["exchange"] is not None and not _matches(_DATED, leaf["exchange"])
     ):
-        raise BadEvent("the exchange is missing or not a UUID")
+        raise BadEvent("the exchange is missing or not a UUID of version 7")
     if known.actor and leaf["actor"] is None:
         raise BadEvent("the event must name who acted")
     persons = [leaf["principal"], leaf["actor"]]
@@ -53,23 +60,45 @@ def _check_payloads(leaf: Mapping[str, Any], known: Any) -> None:
         if entry.keys() not in (_SEALED, _COMMITTED):
             raise BadEvent("a payload has not the fields of one")
         whole = (
-            _is_text(entry["name"])
+            isinstance(entry["name"], str)
             and type(entry["len"]) is int
             and entry["len"] >= 0
             and _matches(_HASH, entry["commit"])
-            and _is_text(entry["kref"])
+            and _matches(_KEY_NAME, entry["kref"])
         )
         if not whole:
             raise BadEvent("a payload is malformed")
         if not (
-            _matches(_HASH, entry.get("ct", entry["commit"])) and _is_text(entry.get("alg", ""))
+            _matches(_HASH, entry.get("ct", entry["commit"])) and TEXT.fits(entry.get("alg", ""))
         ):
             raise BadEvent("what is stored of a payload is malformed")
     check_payload_names(leaf["type"], known, [entry["name"] for entry in entries])
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def check_keys(leaf: Mapping[str, Any]) -> None:
+    """Raises BadEvent unless the payloads of a well-formed leaf name the key that seals them.
+
+    It is the key of the principal, else of who acted, and of the month in which the exchange began;
+    whoever moves a payload to somebody else's key, or out of an erased month, shows here.
+    """
+    owner, dated = leaf["principal"] or leaf["actor"], leaf["exchange"] or leaf["id"]
+    for entry in leaf["pl"]:
+        found = _KEY_NAME.fullmatch(entry["kref"])
+        if found is None or found[1] != (owner or found[1]) or found[2] != month_of(dated):
+            raise BadEvent(
+                f"the payload {entry['name']!r} names a key of somebody or somewhen else"
+            )
+
+
+def month_of(identifier: str) -> str:
+    """The UTC month in a UUID of version 7, as `2026-11`."""
+    date = time.gmtime(int(identifier[:8] + identifier[9:13], 16) // 1000)
+    return f"{date.tm_year:04d}-{date.tm_mon:02d}"
+
+
+def _is(value: object, number: int) -> bool:
+    """Whether it is this number: in Python `True` equals 1."""
+    return type(value) is int and value == number
 
 
 def _matches(pattern: re.Pattern[str], value: object) -> bool:

@@ -31,8 +31,9 @@ from sekisho_audit.keyring import Keyring, check_apart, load_secrets
 from sekisho_audit.leaves import Built, LeafBuilder
 from sekisho_audit.open_holds import HoldRecord, OpenHolds
 from sekisho_audit.recover import HOLD_PAYLOADS, State, recover
-from sekisho_audit.rules import MEMORY_EVENTS, RuleBroken
+from sekisho_audit.rules import MEMORY_EVENTS
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, read_frame, segment_path
+from sekisho_audit.standing import RuleBroken
 from sekisho_audit.store import DirectoryLock, SegmentWriter, frame
 from sekisho_audit.usage import Asked, NotKept, Sum
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from sekisho_audit.keyring import Keyring
-from sekisho_audit.rules import Book, Filed, reviewer
+from sekisho_audit.rules import Book
 from sekisho_audit.scan import PAYLOADS, BrokenSegment, read_frame
 from sekisho_audit.seal import Unreadable, unseal
+from sekisho_audit.standing import Filed, reviewer
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_note
 from sekisho_audit.custody import Custody
 from sekisho_audit.durable import sync_directory
 from sekisho_audit.errors import Unusable
-from sekisho_audit.rules import Book, RuleBroken
+from sekisho_audit.rules import Book
 from sekisho_audit.scan import (
     EVENTS,
     PAYLOADS,
@@ -31,6 +31,7 @@ from sekisho_audit.scan import (
     frames,
     segments,
 )
+from sekisho_audit.standing import RuleBroken
 from sekisho_audit.tree import CompactRange
 from sekisho_audit.usage import Sums
 

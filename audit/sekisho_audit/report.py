@@ -37,6 +37,20 @@ class Fault:
         return f"{', '.join(place)}: {self.what}" if place else self.what
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of a payload whose keys were disclosed; `state` is one of disclosed.py. `bytes`
+    were opened; `text` is there only if it is to be shown.
+    """
+
+    index: int
+    event: str
+    name: str
+    state: str
+    bytes: int | None = None
+    text: str | None = None
+
+
 @dataclass(slots=True)
 class Report:
     """What was found. `notes` limit what the verdict says; they are part of it."""
@@ -48,10 +62,13 @@ class Report:
     signed_size: int = 0
     unsigned_events: int = 0
     open_intents: int = 0
+    clock_steps_back: int = 0
+    content_read: bool = True
     payloads: int = 0
     payloads_unnamed: int = 0
     types: dict[str, int] = field(default_factory=dict)
     proved: list[str] = field(default_factory=list)
+    disclosed: list[Told] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     doubts: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -9,95 +9,29 @@ A request is accepted whole or not at all: `begin`, several `apply`, then `commi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
-from sekisho_audit import thresholds
+from sekisho_audit import hold_rules
+from sekisho_audit.standing import Decided, Filed, Intent, Leaf, RuleBroken, hold_asked
 
-Leaf = Mapping[str, Any]
 # How many finished exchanges the writer remembers (about 150 bytes each); the verifier keeps all.
 MEMORY_EVENTS = 200_000
-# A decision taken in time may reach the ledger a little late: the store's clock is not ours, and a
-# worker that dies is followed by another one. What comes later still counts as silence.
-APPROVAL_LATE_US = 60 * 1_000_000
 # Somebody who was not heard after five appeals will not be by a sixth; bounds what is kept.
 APPEALS_MAX = 5
 _ABSENT = object()
 
 
-class RuleBroken(ValueError):
-    """An event that may not stand where it stands; `code` is stable."""
+def forget_oldest(where: dict[str, Any], memory: int) -> None:
+    """Forget the oldest entries when a quarter more than `memory` are kept.
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What policy last said about an exchange at the stage `request`, and whether it ever asked for
-    people there: a later word of policy does not take that back.
+    Many at once: the first key of a dict is found by walking over all that were removed before it.
     """
-
-    effect: str
-    must_hold: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """An intent without an outcome."""
-
-    session: str
-    exchange: str
-    hold: str | None
-    principal: str | None
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Filed:
-    """A hold in its latest version, with everything that happened to it."""
-
-    hold: str
-    leaf: Leaf
-    reviews: tuple[Leaf, ...] = ()
-    settled: Leaf | None = None
-    intent: str | None = None
-    outcome: str | None = None
-
-    @property
-    def data(self) -> Leaf:
-        """The data of the filing event."""
-        return self.leaf["data"]  # type: ignore[no-any-return]
-
-    @property
-    def approved(self) -> bool:
-        """Whether people have let it pass."""
-        return self.settled is not None and self.settled["data"]["state"] == "approved"
-
-    def touched_us(self) -> int:
-        """When its time ends or last something happened, whichever is later."""
-        settled = self.settled["ts"] if self.settled else 0
-        return max(int(self.data["expires_us"]), int(settled))
-
-
-def commit_of(leaf: Leaf, name: str) -> str | None:
-    """The commitment to payload `name` of a leaf."""
-    for entry in leaf["pl"]:
-        if entry["name"] == name:
-            return str(entry["commit"])
-    return None
-
-
-def requesters(leaf: Leaf) -> frozenset[str]:
-    """The pseudonyms that stand for whoever asked: principal, and the person behind it."""
-    return frozenset(filter(None, (leaf["principal"], leaf["data"].get("person"))))
-
-
-def reviewer(leaf: Leaf) -> str:
-    """The pseudonym of the person who reviewed."""
-    return str(leaf["data"].get("person") or leaf["actor"])
+    excess = len(where) - memory
+    if excess > memory // 4:
+        for key in list(islice(where, excess)):
+            del where[key]
 
 
 class Book:
@@ -106,13 +40,17 @@ class Book:
     def __init__(self, memory: int | None = None) -> None:
         self._memory = memory
         self._undo: list[tuple[dict[str, Any], str, Any]] = []
-        self.writer: dict[str, Any] = {"boot": None, "down": False}
+        # `cut`: bytes that the boot just before says were cut, and nobody has named yet.
+        self.writer: dict[str, Any] = {"boot": None, "down": False, "cut": None}
+        self.boots: dict[str, int] = {}
         self.sessions: dict[str, bool] = {}
         self.intents: dict[str, Intent] = {}
         self.closed: dict[str, str] = {}
         self.decided: dict[str, Decided] = {}
+        self.answers: dict[str, Decided] = {}
         self.holds: dict[str, Filed] = {}
         self.held: dict[str, str] = {}
+        self.held_answers: dict[str, str] = {}
         self.appeals: dict[str, int] = {}
 
     # -- changing, with a way back
@@ -132,9 +70,8 @@ class Book:
         """Keep what was applied since `begin`, and forget the oldest beyond the memory."""
         self._undo.clear()
         if self._memory is not None:
-            for where in (self.closed, self.decided, self.appeals):
-                while len(where) > self._memory:
-                    del where[next(iter(where))]
+            for where in (self.closed, self.decided, self.answers, self.appeals):
+                forget_oldest(where, self._memory)
 
     def roll_back(self) -> None:
         """Undo what was applied since `begin`."""
@@ -154,8 +91,9 @@ class Book:
         ]
         for key in old:
             filed = self.holds.pop(key)
-            if self.held.get(filed.leaf["exchange"]) == key:
-                del self.held[filed.leaf["exchange"]]
+            for where in (self.held, self.held_answers):
+                if where.get(filed.leaf["exchange"]) == key:
+                    del where[filed.leaf["exchange"]]
 
     # -- one event after the other
 
@@ -172,18 +110,33 @@ class Book:
         rule = _RULES.get(kind)
         if rule is not None:
             rule(self, leaf)
+        if self.writer["cut"] is not None and kind != "audit.recovered":
+            self._put(self.writer, "cut", None)
 
     def _boot(self, leaf: Leaf) -> None:
-        if leaf["data"]["boot"] != leaf["boot"] or leaf["boot"] == self.writer["boot"]:
+        data = leaf["data"]
+        if data["boot"] != leaf["boot"] or leaf["boot"] in self.boots:
             raise RuleBroken("wrong_boot", "a boot must announce itself, with a new name")
-        if leaf["data"]["last"] != leaf["n"] - 1:
+        if data["last"] != leaf["n"] - 1:
             raise RuleBroken("wrong_boot", "the boot names another last index than there is")
+        self._put(self.boots, leaf["boot"], leaf["n"])
         self._put(self.writer, "boot", leaf["boot"])
         self._put(self.writer, "down", value=False)
+        self._put(self.writer, "cut", data["cut"])
 
-    def _shutdown(self, _leaf: Leaf) -> None:
+    def _recovered(self, leaf: Leaf) -> None:
+        left, taken = self.writer["cut"], leaf["data"]["bytes"]
+        if left is None or not 0 < taken <= left:
+            raise RuleBroken("wrong_boot", "the boot before tells of no such cut")
+        self._put(self.writer, "cut", left - taken)
+
+    def _shutdown(self, leaf: Leaf) -> None:
+        if leaf["data"]["boot"] != leaf["boot"]:
+            raise RuleBroken("wrong_boot", "a stop names its own boot")
         if self.intents:
             raise RuleBroken("open_intents", f"a clean stop with {len(self.intents)} open intents")
+        if self.sessions:
+            raise RuleBroken("open_sessions", f"a clean stop with {len(self.sessions)} sessions")
         self._put(self.writer, "down", value=True)
 
     def _session_opened(self, leaf: Leaf) -> None:
@@ -206,15 +159,16 @@ class Book:
         return {key: item for key, item in self.intents.items() if item.session == session}
 
     def _decision(self, leaf: Leaf) -> None:
-        data = leaf["data"]
-        if data["stage"] == "request":
-            asked = data["obligations"].get("hold") or {}
-            stage = asked.get("stage", "request") if isinstance(asked, dict) else "request"
-            before = self.decided.get(leaf["exchange"])
-            must_hold = (data["effect"] == "hold" and stage == "request") or (
-                before is not None and before.must_hold
-            )
-            self._put(self.decided, leaf["exchange"], Decided(data["effect"], must_hold))
+        data, exchange = leaf["data"], leaf["exchange"]
+        stage = data["stage"]
+        held = hold_asked(data).get("stage", stage) if data["effect"] == "hold" else None
+        if stage == "request":
+            before = self.decided.get(exchange)
+            now = Decided.after(before, data, held=held == "request")
+            self._put(self.decided, exchange, now)
+        if stage == "response" or held == "response":
+            before = self.answers.get(exchange)
+            self._put(self.answers, exchange, Decided.after(before, data, held=held is not None))
 
     def _intent(self, leaf: Leaf) -> None:
         data = leaf["data"]
@@ -223,14 +177,10 @@ class Book:
         if leaf["id"] in self.intents or leaf["id"] in self.closed:
             raise RuleBroken("duplicate_intent", "two intents with one id")
         decided = self.decided.get(leaf["exchange"])
-        filed = self._approved_hold(leaf) if "hold" in data else None
-        if decided is None and filed is None:
-            raise RuleBroken("undecided_intent", "no policy decision precedes the intent")
-        if decided is not None and decided.effect == "deny":
-            raise RuleBroken("denied_intent", "policy had denied this exchange")
-        must_hold = leaf["exchange"] in self.held or (decided is not None and decided.must_hold)
-        if must_hold and filed is None:
-            raise RuleBroken("unapproved_intent", "policy asked for a hold; the intent names none")
+        filed = None
+        if "hold" in data:
+            filed = hold_rules.check_use(leaf, self.holds.get(data["hold"]), decided)
+        self._check_decided(leaf, decided, filed)
         if filed is not None:
             self._put(self.holds, filed.hold, replace(filed, intent=leaf["id"]))
         intent = Intent(
@@ -238,27 +188,17 @@ class Book:
         )
         self._put(self.intents, leaf["id"], intent)
 
-    def _approved_hold(self, leaf: Leaf) -> Filed:
-        data = leaf["data"]
-        filed = self.holds.get(data["hold"])
-        if filed is None:
-            raise RuleBroken("unapproved_intent", "the intent names a hold that was not filed")
-        if filed.intent is not None:
-            raise RuleBroken("duplicate_intent", "this approval was used before")
-        same = (
-            filed.approved
-            and filed.data["stage"] == "request"
-            and filed.leaf["exchange"] == leaf["exchange"]
-            and filed.leaf["principal"] == leaf["principal"]
-            and all(filed.data[k] == data.get(k) for k in ("version", "binding", "backend"))
-            and commit_of(filed.leaf, "outgoing") == commit_of(leaf, "outgoing")
-        )
-        if not same:
-            raise RuleBroken(
-                "unapproved_intent",
-                "the hold is not approved for exactly this exchange, backend, version and bytes",
-            )
-        return filed
+    def _check_decided(self, leaf: Leaf, decided: Decided | None, filed: Filed | None) -> None:
+        if decided is None:
+            if filed is None:
+                raise RuleBroken("undecided_intent", "no policy decision precedes the intent")
+        elif decided.effect == "deny":
+            raise RuleBroken("denied_intent", "policy had denied this exchange")
+        elif decided.revision != leaf["data"].get("revision"):
+            raise RuleBroken("undecided_intent", "the intent names another policy than decided it")
+        must_hold = leaf["exchange"] in self.held or (decided is not None and decided.must_hold)
+        if must_hold and filed is None:
+            raise RuleBroken("unapproved_intent", "policy asked for a hold; the intent names none")
 
     def _outcome(self, leaf: Leaf) -> None:
         key = leaf["data"]["intent"]
@@ -269,6 +209,10 @@ class Book:
             raise RuleBroken("unknown_intent", "the outcome belongs to no intent")
         if intent.exchange != leaf["exchange"]:
             raise RuleBroken("unknown_intent", "intent and outcome are of different exchanges")
+        if leaf["data"]["status"] == "released":
+            exchange = intent.exchange
+            held = self.holds.get(self.held_answers.get(exchange, ""))
+            hold_rules.check_release(self.answers.get(exchange), held)
         self._drop(self.intents, key)
         self._put(self.closed, key, intent.exchange)
         filed = self.holds.get(intent.hold) if intent.hold else None
@@ -287,52 +231,32 @@ class Book:
             raise RuleBroken("unknown_intent", "the event names an intent that is not there")
 
     def _filed(self, leaf: Leaf) -> None:
-        data = leaf["data"]
-        before = self.holds.get(data["hold"])
-        if before is not None:
-            if before.leaf["exchange"] != leaf["exchange"] or before.intent:
-                raise RuleBroken("hold_taken", "the hold belongs to another exchange or was used")
-            if data["version"] <= before.data["version"]:
-                raise RuleBroken("stale_hold", "a hold is filed again only with a higher version")
-        if leaf["exchange"] not in self.decided:
+        data, exchange = leaf["data"], leaf["exchange"]
+        if exchange not in self.decided:
             raise RuleBroken("undecided_hold", "no policy decision precedes the hold")
+        stages = {"request": self.decided, "response": self.answers}
+        decided = stages.get(data["stage"], {}).get(exchange)
+        hold_rules.check_filing(leaf, self.holds.get(data["hold"]), decided)
         self._put(self.holds, data["hold"], Filed(data["hold"], leaf))
-        if data["stage"] == "request":
-            self._put(self.held, leaf["exchange"], data["hold"])
+        held = {"request": self.held, "response": self.held_answers}.get(data["stage"])
+        if held is not None:
+            self._put(held, exchange, data["hold"])
 
     def _current(self, leaf: Leaf) -> Filed:
-        data = leaf["data"]
-        filed = self.holds.get(data["hold"])
-        if filed is None or filed.leaf["exchange"] != leaf["exchange"]:
-            raise RuleBroken("unknown_hold", "no such hold was filed for this exchange")
-        if any(filed.data[key] != data[key] for key in ("version", "binding")):
-            raise RuleBroken("stale_review", "the hold has another version or binding")
-        if filed.settled is not None:
-            raise RuleBroken("hold_settled", "the hold has its outcome already")
-        return filed
+        return hold_rules.current(leaf, self.holds.get(leaf["data"]["hold"]))
 
     def _review(self, leaf: Leaf) -> None:
         filed = self._current(leaf)
-        people = thresholds.people(leaf)
-        if people & requesters(filed.leaf):
-            raise RuleBroken("self_review", "nobody reviews their own request")
-        if any(people & thresholds.people(other) for other in filed.reviews):
-            raise RuleBroken("second_review", "this person has reviewed this version already")
+        hold_rules.check_review(leaf, filed)
         self._put(self.holds, filed.hold, replace(filed, reviews=(*filed.reviews, leaf)))
 
     def _settled(self, leaf: Leaf) -> None:
         filed = self._current(leaf)
-        counted = frozenset(leaf["data"]["reviews"])
-        if not counted <= {item["id"] for item in filed.reviews}:
-            raise RuleBroken("unknown_review", "the outcome cites a review that is not there")
-        if leaf["data"]["state"] == "approved":
-            _check_approval(filed, leaf, counted)
+        hold_rules.check_settlement(leaf, filed)
         self._put(self.holds, filed.hold, replace(filed, settled=leaf))
 
     def _delivered(self, leaf: Leaf) -> None:
-        filed = self.holds.get(leaf["data"]["hold"])
-        if filed is None or filed.leaf["exchange"] != leaf["exchange"]:
-            raise RuleBroken("unknown_hold", "no such hold was filed for this exchange")
+        hold_rules.check_delivery(leaf, self.holds.get(leaf["data"]["hold"]))
 
     def _appealed(self, leaf: Leaf) -> None:
         count = self.appeals.get(leaf["exchange"], 0)
@@ -341,19 +265,8 @@ class Book:
         self._put(self.appeals, leaf["exchange"], count + 1)
 
 
-def _check_approval(filed: Filed, leaf: Leaf, counted: frozenset[str]) -> None:
-    asked = filed.data["thresholds"]
-    denied = thresholds.objection(asked, filed.reviews)
-    if denied:
-        raise RuleBroken("denied_approval", denied)
-    missing = thresholds.missing(asked, [item for item in filed.reviews if item["id"] in counted])
-    if missing:
-        raise RuleBroken("unreviewed_approval", missing)
-    if leaf["ts"] > filed.data["expires_us"] + APPROVAL_LATE_US:
-        raise RuleBroken("late_approval", "the time to approve this hold was over")
-
-
 _RULES = {
+    "audit.recovered": Book._recovered,  # noqa: SLF001
     "audit.shutdown": Book._shutdown,  # noqa: SLF001 - the table belongs to the class
     "session.opened": Book._session_opened,  # noqa: SLF001
     "session.closed": Book._session_closed,  # noqa: SLF001

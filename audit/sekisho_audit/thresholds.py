@@ -49,6 +49,22 @@ def missing(thresholds: Sequence[Leaf], cited: Sequence[Leaf]) -> str | None:
     return None
 
 
+def covered(asked: object, given: Sequence[Leaf]) -> bool:
+    """Whether reviews collected for `given` are enough for what is asked now: the same groups with
+    as many approvals or fewer. What does not read as thresholds is never covered.
+    """
+    if not isinstance(asked, (list, tuple)):
+        return False
+    had = {threshold["reviewers"]: threshold["approve"] for threshold in given}
+    for threshold in asked:
+        if not isinstance(threshold, dict):
+            return False
+        group, need = threshold.get("reviewers"), threshold.get("approve")
+        if not isinstance(group, str) or type(need) is not int or need > had.get(group, 0):
+            return False
+    return True
+
+
 def _counts_for(review: Leaf, group: str) -> bool:
     """A review that names no groups counts for any."""
     return group in review["data"].get("counts_for", (group,))

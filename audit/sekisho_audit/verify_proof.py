@@ -15,7 +15,7 @@ from typing import Any
 from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.checkpoint import BadNote, VerifierKey, open_note
 from sekisho_audit.events import BadEvent
-from sekisho_audit.form import check_leaf
+from sekisho_audit.form import check_keys, check_leaf
 from sekisho_audit.proof import MAGIC, PROOF_BYTES_MAX, Proof
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.report import Fault, Report, Verdict
@@ -134,6 +134,7 @@ def _check(proof: Proof, key: VerifierKey, report: Report) -> None:
         checkpoint = proof.check(key)
         leaf = decode(proof.leaf)
         check_leaf(leaf, proof.index, checkpoint.origin)
+        check_keys(leaf)
     except (BadProof, BadNote, NotCanonical, BadEvent) as error:
         report.faults.append(Fault(str(error), index=proof.index))
         return

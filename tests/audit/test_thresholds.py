@@ -10,7 +10,7 @@ import pytest
 from sekisho.holding.tally import tally
 from sekisho.model.decision import Threshold
 from sekisho.model.hold import HoldState, Review
-from sekisho_audit.thresholds import missing, objection, people
+from sekisho_audit.thresholds import covered, missing, objection, people
 
 TWO = [
     {"reviewers": "reviewer", "approve": 1, "deny": 1},
@@ -32,6 +32,26 @@ def test_one_person_in_two_groups_is_one_person() -> None:
     both = said("p-1", "approve", "reviewer", "security")
     assert missing(TWO, [both]) == "2 people are required, each for one threshold; 1 can be counted"
     assert missing(TWO, [both, said("p-2", "approve", "reviewer")]) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "enough"),
+    [
+        ([], True),
+        (TWO, True),
+        (TWO[:1], True),
+        ([{**TWO[0], "approve": 2}], False),
+        ([{**TWO[0], "reviewers": "legal"}], False),
+        ([{**TWO[0], "approve": True}], False),
+        ([{"reviewers": "reviewer"}], False),
+        ([{"approve": 1}], False),
+        ([[]], False),
+        (None, False),
+    ],
+)
+def test_reviews_cover_what_is_asked_later(asked: Any, enough: bool) -> None:
+    """The same groups, no more approvals; what does not read is covered by nothing."""
+    assert covered(asked, TWO) is enough
 
 
 def test_people_are_seated_where_all_find_a_place() -> None:

@@ -126,6 +126,24 @@ def test_removed_events_are_found(auditor: Path, copied: Path) -> None:
     assert 1 == status, report
 
 
+def test_the_running_log_is_verified_over_http(
+    auditor: Path, gateway: Installation, copied: Path, tmp_path: Path
+) -> None:
+    """With an auditor's key and a checkpoint from before; an employee's key opens nothing."""
+    key, secret = str(copied / "vkey"), tmp_path / "secret"
+    options = ["--key", key, "--pinned", str(copied / "checkpoint")]
+    options += ["--credential-file", str(secret)]
+    secret.write_text(gateway.key("auditor-1", roles="auditor"))
+
+    status, report = _verify(auditor, gateway.url, *options)
+
+    assert 0 == status, report
+    assert int(str(report["size"])) >= int((copied / "checkpoint").read_text().splitlines()[1])
+    secret.write_text(gateway.key("staff-10"))
+    status, report = _verify(auditor, gateway.url, *options)
+    assert (2, True) == (status, "role auditor" in str(report["doubts"]))
+
+
 def test_an_employees_receipt_is_checked_by_an_outsider(
     auditor: Path,
     gateway: Installation,

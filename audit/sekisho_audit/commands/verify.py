@@ -1,12 +1,13 @@
 """`sekisho-audit verify`: is the ledger, the proof or the receipt what was signed?
 
-Reads only; needs no network and no keys but the public one. Exit codes: 0 sound, 1 tampered,
-2 cannot tell.
+Reads only; needs no keys but the public one, and no network unless a URL is given. Exit codes:
+0 sound, 1 tampered, 2 cannot tell.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,13 @@ from typing import Any, TextIO
 
 from sekisho_audit.checkpoint import NOTE_BYTES_MAX, BadNote, VerifierKey
 from sekisho_audit.commands.printing import complain, plain, print_json
+from sekisho_audit.disclosed import SAYS, BadDisclosure, Disclosure, Opening
+from sekisho_audit.kept import Kept
 from sekisho_audit.receipt import BadReceipt, Receipt
+from sekisho_audit.remote_log import Address, BadAddress, RemoteLog, check_credential
 from sekisho_audit.report import Report, Verdict
 from sekisho_audit.verify import verify
+from sekisho_audit.verify_log import verify_log
 from sekisho_audit.verify_proof import verify_file
 
 _HEADLINES = {
@@ -24,6 +29,9 @@ _HEADLINES = {
     Verdict.TAMPERED: "TAMPERED: this ledger is not what it claims to be.",
     Verdict.CANNOT_TELL: "CANNOT TELL: nothing can be said about this ledger.",
 }
+
+# Not on the command line: everybody on the machine can read that.
+CREDENTIAL_VARIABLE = "SEKISHO_AUDIT_CREDENTIAL"
 
 _OF_PROOFS = {
     Verdict.SOUND: "SOUND: the ledger's key signed a tree with exactly these events in it.",
@@ -36,15 +44,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument(
         "path",
-        type=Path,
-        help="the ledger, or the data directory around it, or a file of proofs or receipts",
+        type=_place,
+        help="the ledger, or the data directory around it, or a file of proofs or receipts, or "
+        "the https URL of a gateway or of a published log",
     )
     parser.add_argument("--key", help="the ledger's public key: a file or the line itself")
-    parser.add_argument("--pinned", type=Path, help="a checkpoint you kept from earlier")
+    parser.add_argument(
+        "--pinned",
+        type=Path,
+        action="append",
+        default=[],
+        help="a checkpoint you kept from earlier; may be given several times",
+    )
     parser.add_argument(
         "--receipt", help="what came with an answer as x-sekisho-receipt: the value or a file"
     )
+    parser.add_argument(
+        "--disclosed", type=Path, help="keys that were disclosed: open and compare their content"
+    )
+    parser.add_argument("--show", action="store_true", help="print the content that was opened")
+    parser.add_argument(
+        "--credential-file",
+        type=Path,
+        help=f"the key shown to a URL; without it, that in ${CREDENTIAL_VARIABLE}",
+    )
+    parser.add_argument(
+        "--in-clear", action="store_true", help="http to another machine, readable on the way"
+    )
     parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def _place(text: str) -> Path | str:
+    """A path, or a URL."""
+    return text if "://" in text else Path(text)
 
 
 def _read_key(text: str | None) -> VerifierKey | None:
@@ -86,8 +118,28 @@ def _print_report(report: Report, out: TextIO) -> None:
         out.write(f"\nLedger      {report.origin}\n")
         out.write(f"Events      {report.size:,}, of which {report.signed_size:,} are signed\n")
         out.write(f"Root hash   {report.root}\n")
-        out.write(f"Content     {report.payloads:,} sealed payloads, all hashes recomputed\n")
+        content = f"{report.payloads:,} sealed payloads, all hashes recomputed"
+        out.write(f"Content     {content if report.content_read else 'not served, not read'}\n")
+    _print_disclosed(report, out)
     _print_findings(report, out)
+
+
+def _print_disclosed(report: Report, out: TextIO) -> None:
+    if report.disclosed:
+        out.write("\nDisclosed:\n")
+    for told in report.disclosed:
+        length = "" if told.bytes is None else f", {told.bytes:,} bytes"
+        out.write(f"  event {told.index}, {plain(told.name)}: {SAYS[told.state]}{length}\n")
+        if told.text is not None:
+            # A line's mark keeps content from looking like words of ours.
+            out.writelines(f"    | {plain(line)}\n" for line in told.text.split("\n"))
+
+
+def _read_disclosure(arguments: argparse.Namespace) -> Opening | None:
+    if arguments.disclosed is None:
+        return None
+    disclosure = Disclosure.parse(arguments.disclosed.read_bytes())
+    return Opening(disclosure, texts=arguments.show)
 
 
 def _read_receipt(text: str | None) -> Receipt | None:
@@ -102,18 +154,54 @@ def run(arguments: argparse.Namespace) -> int:
     """Verify and print; returns the exit code."""
     try:
         key = _read_key(arguments.key)
-        pinned = arguments.pinned.read_bytes() if arguments.pinned else None
+        pinned = [path.read_bytes() for path in arguments.pinned]
         receipt = _read_receipt(arguments.receipt)
-    except (OSError, UnicodeDecodeError, BadNote, BadReceipt) as error:
+        opening = _read_disclosure(arguments)
+    except (OSError, UnicodeDecodeError, BadNote, BadReceipt, BadDisclosure) as error:
         return complain(error)
+    if opening is not None and not (isinstance(arguments.path, Path) and arguments.path.is_dir()):
+        return complain("--disclosed is for a directory: nothing else has the sealed content")
+    if isinstance(arguments.path, str):
+        return _verify_url(arguments, key, Kept(pinned, receipt))
     if arguments.path.is_file():
-        if pinned is not None:
+        if pinned:
             return complain("--pinned is for a ledger, not for a file of proofs")
         report = verify_file(arguments.path, key=key, receipt=receipt)
         _print(report, arguments, _print_proofs)
         return int(report.verdict)
-    options: dict[str, Any] = {"progress": _progress} if sys.stderr.isatty() else {}
-    report = verify(arguments.path, key=key, pinned=pinned, receipt=receipt, **options)
+    options = _options()
+    report = verify(
+        arguments.path, key=key, pinned=pinned, receipt=receipt, opening=opening, **options
+    )
+    return _finish(report, arguments, options)
+
+
+def _verify_url(arguments: argparse.Namespace, key: VerifierKey | None, kept: Kept) -> int:
+    if key is None:
+        return complain("a URL needs --key: whoever serves the log must not also say who signs it")
+    try:
+        address = Address.parse(arguments.path, in_clear=arguments.in_clear)
+        credential = _credential(arguments.credential_file)
+    except (OSError, UnicodeDecodeError, BadAddress) as error:
+        return complain(error)
+    options = _options()
+    with RemoteLog(address, credential) as log:
+        report = verify_log(log, key=key, kept=kept, **options)
+    return _finish(report, arguments, options)
+
+
+def _credential(path: Path | None) -> str | None:
+    if path is not None:
+        return check_credential(path.read_text(encoding="utf-8")[:NOTE_BYTES_MAX])
+    found = os.environ.get(CREDENTIAL_VARIABLE)
+    return None if found is None else check_credential(found)
+
+
+def _options() -> dict[str, Any]:
+    return {"progress": _progress} if sys.stderr.isatty() else {}
+
+
+def _finish(report: Report, arguments: argparse.Namespace, options: dict[str, Any]) -> int:
     if options:
         sys.stderr.write("\r\033[K")
     _print(report, arguments, _print_report)

@@ -88,6 +88,10 @@ def obligations_asked(obligations: Obligations) -> dict[str, Any]:
             "stage": obligations.hold.stage,
             "ttl_s": obligations.hold.ttl_s,
             "risk": obligations.hold.risk,
+            "thresholds": [
+                {"reviewers": t.reviewers, "approve": t.approve, "deny": t.deny}
+                for t in obligations.hold.thresholds
+            ],
         }
     return asked
 

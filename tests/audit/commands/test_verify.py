@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from sekisho_audit.proof import Proof
 from sekisho_audit.prove import prove
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.tree import leaf_hash
-from support.ledgers import ORIGIN, small_ledger
+from support.disclosures import disclose, leaves_of, raw
+from support.ledgers import ORIGIN, open_ledger, run_exchange, small_ledger
+from support.log_site import LogSite, log_site, publish
 
 
 @pytest.fixture
@@ -163,3 +166,153 @@ def test_a_proof_of_bytes_that_are_no_event(
     assert main(["verify", str(file), "--key", signer.key.line()]) == 1
     assert "has not the fields of an event" in capsys.readouterr().out
     assert main(["verify", str(file), "--key", signer.key.line(), "--pinned", str(file)]) == 2
+
+
+# -- a log at a URL
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[LogSite]:
+    ledger = open_ledger(tmp_path)
+    ledger.open_session("s-1", 1)
+    run_exchange(ledger, "s-1")
+    published = publish(tmp_path / "tiles", ledger)
+    with log_site(published) as made:
+        yield made
+    published.close()
+    ledger.close()
+
+
+@pytest.fixture
+def key(site: LogSite, tmp_path: Path) -> list[str]:
+    return ["--key", str(tmp_path / "data" / "ledger" / "vkey")]
+
+
+def test_url_is_verified(
+    site: LogSite, key: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In words and for machines; the credential is read from a file."""
+    secret = tmp_path / "secret"
+    secret.write_text("key-7\n")
+    given = ["verify", site.url, *key, "--credential-file", str(secret)]
+    assert main(given) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("SOUND")
+    assert "Content     not served, not read" in said
+    assert "can be seen in the directory only" in said
+    assert main([*given, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["content_read"], report["signed_size"]) == (False, report["size"])
+    assert site.credentials == {"Bearer key-7"}
+
+
+def test_credential_is_taken_from_the_environment(
+    site: LogSite, key: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEKISHO_AUDIT_CREDENTIAL", "key-8")
+    assert main(["verify", f"{site.url}/v1/audit/log/", *key]) == 0
+    assert site.credentials == {"Bearer key-8"}
+
+
+def test_lying_url_is_tampered(
+    site: LogSite, key: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 1, and the path of what lies."""
+    site.files["tile/0/000.p/6"] = bytes(6 * 32)
+    assert main(["verify", site.url, *key]) == 1
+    assert "tile/0/000.p/6: the hashes of this tile" in capsys.readouterr().out
+
+
+def test_url_that_does_not_answer_is_no_verdict(
+    key: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "http://127.0.0.1:1", *key]) == 2
+    assert "checkpoint cannot be read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["http://127.0.0.1:1"], "a URL needs --key"),
+        (["http://gw.example", "--key", "VKEY"], "use https"),
+        (["ftp://gw.example", "--key", "VKEY"], "URL like"),
+        (["http://127.0.0.1:1", "--key", "VKEY", "--credential-file", "/x/y"], "No such file"),
+    ],
+)
+def test_url_that_is_not_used(
+    given: list[str], said: str, ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing was sent, and that is no verdict."""
+    key = str(ledger / "vkey")
+    assert main(["verify", *(key if word == "VKEY" else word for word in given)]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_credential_of_two_words_is_not_sent(
+    site: LogSite,
+    key: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It would begin another header; it is not shown either."""
+    monkeypatch.setenv("SEKISHO_AUDIT_CREDENTIAL", "secret\r\nx: y")
+    assert main(["verify", site.url, *key]) == 2
+    assert "secret" not in "".join(capsys.readouterr())
+    assert site.asked == []
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_several_checkpoints_may_be_pinned(
+    ledger: Path, tmp_path: Path, count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of them must fit."""
+    pinned = tmp_path / "pinned"
+    pinned.write_bytes((ledger / "checkpoint").read_bytes())
+    empty = tmp_path / "empty"
+    signer = Signer(ORIGIN, (tmp_path / "keys" / "signing.key").read_bytes())
+    empty.write_bytes(signer.sign(Checkpoint(ORIGIN, 1, bytes(32))))
+    given = [pinned, empty][:count]
+    options = [word for path in given for word in ("--pinned", str(path))]
+    assert main(["verify", str(ledger), *options]) == count - 1
+    assert ("the first 1 events are not" in capsys.readouterr().out) is (count == 2)
+
+
+# -- disclosed content
+
+
+def test_disclosed_content_is_shown_escaped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It cannot steer a terminal, nor pass for words of ours; without --show it is not printed."""
+    opened = open_ledger(tmp_path)
+    opened.open_session("s-1", 1)
+    hostile = "SOUND\x1b[2J\nSOUND: all is well \u202e".encode()
+    run_exchange(opened, "s-1", hostile)
+    opened.close()
+    file = tmp_path / "keys.json"
+    file.write_bytes(raw(disclose(tmp_path, leaves_of(opened.directory))))
+    given = ["verify", str(opened.directory), "--disclosed", str(file)]
+    assert main(given) == 0
+    said = capsys.readouterr().out
+    assert "prompt: exactly what was committed to" in said
+    assert "all is well" not in said
+    assert main([*given, "--show"]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert "    | SOUND\\x1b[2J" in lines
+    assert "    | SOUND: all is well \\u202e".replace("\\u", "\\x") in lines
+    assert main([*given, "--json"]) == 0
+    assert {item["text"] for item in json.loads(capsys.readouterr().out)["disclosed"]} == {None}
+
+
+def test_disclosure_that_cannot_be_used_is_no_verdict(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that is none, or a place that has no content."""
+    file = tmp_path / "keys.json"
+    file.write_text("{}")
+    assert main(["verify", str(ledger), "--disclosed", str(file)]) == 2
+    assert "no disclosure" in capsys.readouterr().err
+    file.write_text('{"format": "sekisho-disclosure/v1", "ledger": "x", "keys": []}')
+    key = ["--key", str(ledger / "vkey")]
+    assert main(["verify", "http://127.0.0.1:1", *key, "--disclosed", str(file)]) == 2
+    assert "is for a directory" in capsys.readouterr().err

@@ -92,6 +92,14 @@ def test_only_what_policy_asked_is_written_down() -> None:
     assert {"log_level", "max_tokens", "hold", "justify"} == set(asked)
 
 
+def test_reviews_that_policy_asked_for_are_written_with_the_decision() -> None:
+    """As the hold says them: the verifier compares the two."""
+    hold = evidence.obligations_asked(Obligations(hold=TERMS))["hold"]
+
+    assert [{"reviewers": "reviewer", "approve": 1, "deny": 1}] == hold["thresholds"]
+    assert {"stage", "ttl_s", "risk", "thresholds"} == set(hold)
+
+
 def test_rules_that_say_too_much_fit_into_a_leaf() -> None:
     """A thousand reasons of a page each are cut, not refused: the deny must be recorded."""
     reasons = tuple(Reason(f"c{n}", "w" * 5000, f"rule.{n}") for n in range(1000))

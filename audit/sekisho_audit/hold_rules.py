@@ -1,0 +1,128 @@
+"""What a hold must be so that it may be filed, reviewed, settled, used and delivered.
+
+Pure: each function compares one leaf with what is known and raises RuleBroken; `rules.py` asks them
+in the order of the ledger and keeps the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sekisho_audit import thresholds
+from sekisho_audit.standing import Decided, Filed, Leaf, RuleBroken, commit_of, requesters
+
+# A decision taken in time may reach the ledger a little late: the store's clock is not ours, and a
+# worker that dies is followed by another one. What comes later still counts as silence.
+APPROVAL_LATE_US = 60 * 1_000_000
+
+
+def check_filing(leaf: Leaf, before: Filed | None, decided: Decided | None) -> None:
+    """A hold is new, or the same one in a higher version, and asks for what policy asked for.
+
+    `decided` is what policy said at the hold's stage, as far as it is known.
+    """
+    data = leaf["data"]
+    if before is not None:
+        if before.leaf["exchange"] != leaf["exchange"] or before.intent:
+            raise RuleBroken("hold_taken", "the hold belongs to another exchange or was used")
+        if data["version"] <= before.data["version"]:
+            raise RuleBroken("stale_hold", "a hold is filed again only with a higher version")
+    asked = decided.thresholds if decided else None
+    if asked is not None and list(asked) != list(data["thresholds"]):
+        raise RuleBroken("undecided_hold", "the hold asks for other reviews than policy did")
+
+
+def current(leaf: Leaf, filed: Filed | None) -> Filed:
+    """The hold that a review or a settlement is about: this version, and still open."""
+    filed = of_exchange(leaf, filed)
+    if any(filed.data[key] != leaf["data"][key] for key in ("version", "binding")):
+        raise RuleBroken("stale_review", "the hold has another version or binding")
+    if filed.settled is not None:
+        raise RuleBroken("hold_settled", "the hold has its outcome already")
+    return filed
+
+
+def of_exchange(leaf: Leaf, filed: Filed | None) -> Filed:
+    """The hold, if it was filed for the exchange of the leaf."""
+    if filed is None or filed.leaf["exchange"] != leaf["exchange"]:
+        raise RuleBroken("unknown_hold", "no such hold was filed for this exchange")
+    return filed
+
+
+def check_review(leaf: Leaf, filed: Filed) -> None:
+    """Nobody reviews their own request, and nobody is heard twice, under whatever name."""
+    people = thresholds.people(leaf)
+    if people & requesters(filed.leaf):
+        raise RuleBroken("self_review", "nobody reviews their own request")
+    if any(people & thresholds.people(other) for other in filed.reviews):
+        raise RuleBroken("second_review", "this person has reviewed this version already")
+
+
+def check_settlement(leaf: Leaf, filed: Filed) -> None:
+    """It cites reviews that are there; an approval has all that were asked for, and in time."""
+    cited = frozenset(leaf["data"]["reviews"])
+    if not cited <= {item["id"] for item in filed.reviews}:
+        raise RuleBroken("unknown_review", "the outcome cites a review that is not there")
+    if leaf["data"]["state"] == "approved":
+        _check_approval(leaf, filed, cited)
+
+
+def _check_approval(leaf: Leaf, filed: Filed, cited: Collection[str]) -> None:
+    asked = filed.data["thresholds"]
+    denied = thresholds.objection(asked, filed.reviews)
+    if denied:
+        raise RuleBroken("denied_approval", denied)
+    missing = thresholds.missing(asked, [item for item in filed.reviews if item["id"] in cited])
+    if missing:
+        raise RuleBroken("unreviewed_approval", missing)
+    if leaf["ts"] > filed.data["expires_us"] + APPROVAL_LATE_US:
+        raise RuleBroken("late_approval", "the time to approve this hold was over")
+
+
+def check_use(leaf: Leaf, filed: Filed | None, decided: Decided | None) -> Filed:
+    """The hold that an intent names: approved for exactly what leaves, and not used before.
+
+    Policy may have been asked again since; it may want no more reviews than the hold had.
+    """
+    if filed is None:
+        raise RuleBroken("unapproved_intent", "the intent names a hold that was not filed")
+    if filed.intent is not None:
+        raise RuleBroken("duplicate_intent", "this approval was used before")
+    same = (
+        filed.approved
+        and filed.data["stage"] == "request"
+        and filed.leaf["exchange"] == leaf["exchange"]
+        and filed.leaf["principal"] == leaf["principal"]
+        and all(filed.data[k] == leaf["data"].get(k) for k in ("version", "binding", "backend"))
+        and commit_of(filed.leaf, "outgoing") == commit_of(leaf, "outgoing")
+    )
+    if not same:
+        raise RuleBroken(
+            "unapproved_intent",
+            "the hold is not approved for exactly this exchange, backend, version and bytes",
+        )
+    asked = decided.thresholds if decided and decided.effect == "hold" else None
+    if asked is not None and not thresholds.covered(asked, filed.data["thresholds"]):
+        raise RuleBroken("unapproved_intent", "policy asked for more reviews than the hold had")
+    return filed
+
+
+def check_delivery(leaf: Leaf, filed: Filed | None) -> None:
+    """Only what people approved, and what came back from a backend, can reach its requester."""
+    filed = of_exchange(leaf, filed)
+    if not filed.approved:
+        raise RuleBroken("unapproved_delivery", "the answer of a hold that was not approved")
+    if filed.data["stage"] == "request" and filed.outcome is None:
+        raise RuleBroken("unapproved_delivery", "the answer of a hold that has no outcome")
+
+
+def check_release(answers: Decided | None, filed: Filed | None) -> None:
+    """An answer is released if policy did not deny it, and people approved it where they must.
+
+    `answers` is what policy said about the answer of the exchange, `filed` the hold of that answer.
+    """
+    if answers is not None and answers.effect == "deny":
+        raise RuleBroken("denied_release", "policy had denied this answer")
+    must_hold = filed is not None or (answers is not None and answers.must_hold)
+    if must_hold and (filed is None or not filed.approved):
+        raise RuleBroken("unapproved_release", "the answer needs an approval that is not there")

@@ -1,0 +1,183 @@
+"""The verifier over a network: is the log at this URL what was signed, and within its rules?
+
+All entries are read, so the root is computed from the events themselves and every rule is checked
+as for a directory; all hash tiles are read too and must be those of the entries. What a server does
+not say is no proof of anything: a log that does not answer, or that shows an older checkpoint than
+one that was kept, is `cannot tell`, never `sound`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from sekisho_audit.checkpoint import NOTE_BYTES_MAX, BadNote, VerifierKey, open_note
+from sekisho_audit.kept import Kept, Unreadable
+from sekisho_audit.remote_log import NotThere, RemoteLog, TooLong, Unreachable
+from sekisho_audit.report import Report
+from sekisho_audit.tiles import WIDTH, TilePath, tile_root
+from sekisho_audit.tree import HASH_BYTES, leaf_hash
+from sekisho_audit.verdict import Findings, Place, Progress, Signed
+
+_BEFORE = struct.Struct(">H")
+ENTRY_BYTES_MAX = _BEFORE.size + 0xFFFF
+CONTENT_NOT_SERVED = (
+    "Sealed content is not served over a network: whether what events commit to is still there "
+    "can be seen in the directory only."
+)
+
+
+class _Broken(Exception):
+    """The log does not show what it signs."""
+
+    def __init__(self, what: str, file: str) -> None:
+        super().__init__(what)
+        self.file = file
+
+
+class _Tiles:
+    """Compares each tile with the hashes of the entries, as soon as it is whole."""
+
+    def __init__(self, get: Callable[[TilePath], bytes]) -> None:
+        self._get = get
+        self._levels: list[tuple[int, bytearray]] = [(0, bytearray())]
+
+    def append(self, hashes: bytes) -> None:
+        """The next hashes of entries: those of one bundle."""
+        self._add(0, hashes)
+
+    def _add(self, level: int, hashes: bytes) -> None:
+        if level == len(self._levels):
+            self._levels.append((0, bytearray()))
+        index, tile = self._levels[level]
+        tile += hashes
+        if len(tile) == WIDTH * HASH_BYTES:
+            self._compare(TilePath(level, index), bytes(tile))
+            self._levels[level] = (index + 1, bytearray())
+            self._add(level + 1, tile_root(bytes(tile)))
+
+    def finish(self) -> None:
+        """Compare what is not whole."""
+        for level, (index, tile) in enumerate(self._levels):
+            if tile:
+                width = len(tile) // HASH_BYTES
+                self._compare(TilePath(level, index, width), bytes(tile))
+
+    def _compare(self, path: TilePath, hashes: bytes) -> None:
+        if self._get(path) != hashes:
+            raise _Broken("the hashes of this tile are not those of the entries", f"tile/{path}")
+
+
+class _Reading:
+    """One pass over one log."""
+
+    def __init__(self, log: RemoteLog, progress: Progress) -> None:
+        self._log = log
+        self._findings = Findings(progress)
+
+    def run(self, key: VerifierKey, kept: Kept) -> Report:
+        """Read everything that the checkpoint covers."""
+        findings = self._findings
+        findings.report.content_read = False
+        findings.note(CONTENT_NOT_SERVED)
+        try:
+            self._read(key, kept)
+        except _Broken as error:
+            findings.fault(str(error), file=error.file)
+        except (Unreachable, Unreadable) as error:
+            findings.doubt(str(error))
+        return findings.conclude()
+
+    def _read(self, key: VerifierKey, kept: Kept) -> None:
+        findings = self._findings
+        try:
+            note = self._log.get("checkpoint", NOTE_BYTES_MAX)
+            checkpoint = open_note(note, key)
+        except (TooLong, BadNote) as error:
+            raise _Broken(f"the checkpoint does not hold: {error}", "checkpoint") from error
+        findings.origin = checkpoint.origin
+        if checkpoint.origin != key.name:
+            findings.fault("the checkpoint names another ledger than its key", file="checkpoint")
+        signed = [Signed(checkpoint, "checkpoint")]
+        older = False
+        for one in kept.open(key, findings):
+            if one.checkpoint.size <= checkpoint.size:
+                signed.append(one)
+                continue
+            older = True
+            findings.doubt(
+                f"the log shows {checkpoint.size} events, the {one.name} says "
+                f"{one.checkpoint.size}: it is behind, or events were removed. Ask again in a "
+                "minute; if it stays so, keep both checkpoints as evidence"
+            )
+        findings.begin({item.checkpoint.size for item in signed})
+        tiles = _Tiles(self._tile)
+        for index, width in _bundles(checkpoint.size):
+            tiles.append(self._bundle(TilePath(None, index, width)))
+        tiles.finish()
+        findings.compare(signed)
+        if not older:
+            kept.compare_leaf(key, findings)
+        findings.signed_at(checkpoint.size)
+
+    def _bundle(self, path: TilePath) -> bytes:
+        """Take the entries of a bundle; returns their hashes."""
+        (raw, wider), file, at = self._file(path, ENTRY_BYTES_MAX), f"tile/{path}", 0
+        hashes = bytearray()
+        for _ in range(path.width):
+            if len(raw) < at + _BEFORE.size:
+                raise _Broken("the bundle ends before its last entry", file)
+            (length,) = _BEFORE.unpack_from(raw, at)
+            body = raw[at + _BEFORE.size : at + _BEFORE.size + length]
+            if len(body) < length:
+                raise _Broken("the bundle ends inside an entry", file)
+            digest = leaf_hash(body)
+            self._findings.take(body, digest, Place(file, at))
+            hashes += digest
+            at += _BEFORE.size + length
+        if at != len(raw) and not wider:
+            raise _Broken("the bundle goes on behind its last entry", file)
+        return bytes(hashes)
+
+    def _tile(self, path: TilePath) -> bytes:
+        hashes, wider = self._file(path, HASH_BYTES)
+        return hashes[: path.width * HASH_BYTES] if wider else hashes
+
+    def _file(self, path: TilePath, each_bytes_max: int) -> tuple[bytes, bool]:
+        """The file, or the whole one that a log may show instead of a part that has grown."""
+        file = f"tile/{path}"
+        try:
+            try:
+                return self._log.get(file, path.width * each_bytes_max), False
+            except NotThere as missing:
+                if path.width == WIDTH:
+                    raise
+                return self._wider(path, each_bytes_max, missing), True
+        except TooLong as error:
+            raise _Broken(str(error), file) from error
+
+    def _wider(self, path: TilePath, each_bytes_max: int, missing: NotThere) -> bytes:
+        try:
+            return self._log.get(f"tile/{replace(path, width=WIDTH)}", WIDTH * each_bytes_max)
+        except NotThere:
+            raise missing from None
+
+
+def _bundles(size: int) -> Iterator[tuple[int, int]]:
+    """Index and width of each bundle of entries."""
+    whole, rest = divmod(size, WIDTH)
+    yield from ((index, WIDTH) for index in range(whole))
+    if rest:
+        yield whole, rest
+
+
+def _nothing(_size: int) -> None:
+    """Nobody watches the progress."""
+
+
+def verify_log(
+    log: RemoteLog, *, key: VerifierKey, kept: Kept, progress: Progress = _nothing
+) -> Report:
+    """Verify the log. Never raises for what it finds there."""
+    return _Reading(log, progress).run(key, kept)

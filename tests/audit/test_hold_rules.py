@@ -1,0 +1,284 @@
+"""Holds: filed as policy asked, reviewed by others, approved by enough, used and delivered once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sekisho_audit.hold_rules import APPROVAL_LATE_US
+from sekisho_audit.standing import RuleBroken
+from support.scribe import Scribe, broken, decide, opened
+
+
+@pytest.fixture
+def scribe() -> Scribe:
+    return opened()
+
+
+EXPIRES_US = 1_000_000
+TWO_GROUPS = [
+    {"reviewers": "reviewer", "approve": 1, "deny": 1},
+    {"reviewers": "security", "approve": 1, "deny": 1},
+]
+TWO_OF_ONE = [{"reviewers": "reviewer", "approve": 2, "deny": 2}]
+NAMED = {"hold": "h", "version": 1, "binding": "b"}
+
+
+class Held:
+    """A hold of p-1, and what people say about it."""
+
+    def __init__(self, scribe: Scribe, thresholds: list[dict[str, Any]], **more: Any) -> None:
+        self.scribe = scribe
+        decide(scribe, "x", "hold", hold={"stage": "request"})
+        terms = {"stage": "request", "expires_us": EXPIRES_US, "backend": "local", **more}
+        scribe.write("hold.filed", "x", **NAMED, thresholds=thresholds, **terms)
+        self.reviews: list[str] = []
+
+    def leaf(self, who: str, decision: str = "approve", **more: Any) -> dict[str, Any]:
+        leaf = self.scribe.leaf("hold.review", "x", **NAMED, decision=decision, **more)
+        return leaf | {"actor": who}
+
+    def say(self, who: str, decision: str = "approve", **more: Any) -> None:
+        leaf = self.leaf(who, decision, **more)
+        self.scribe.take(leaf)
+        self.reviews.append(leaf["id"])
+
+    def refused(self, who: str, decision: str = "approve", **more: Any) -> str:
+        with pytest.raises(RuleBroken) as caught:
+            self.scribe.book.apply(self.leaf(who, decision, **more))
+        return caught.value.code
+
+    def settled(self, *reviews: str) -> dict[str, Any]:
+        return {**NAMED, "state": "approved", "reviews": list(reviews or self.reviews)}
+
+    def approve_at(self, ts: int) -> None:
+        leaf = self.scribe.leaf("hold.settled", "x", **self.settled()) | {"ts": ts}
+        self.scribe.book.apply(leaf)
+
+
+def test_one_person_does_not_fill_two_thresholds(scribe: Scribe) -> None:
+    """Two groups asked for are two people, also if one person is in both."""
+    held = Held(scribe, TWO_GROUPS)
+    held.say("p-2", counts_for=["reviewer", "security"])
+    assert broken(scribe, "hold.settled", "x", **held.settled()) == "unreviewed_approval"
+    held.say("p-3", counts_for=["security"])
+    scribe.write("hold.settled", "x", **held.settled())
+
+
+@pytest.mark.parametrize("cited", [True, False])
+def test_enough_denials_stand_against_an_approval(scribe: Scribe, cited: bool) -> None:
+    """Also if the settlement cites only those who approve."""
+    held = Held(scribe, [{"reviewers": "reviewer", "approve": 1, "deny": 1}])
+    held.say("p-2", "deny")
+    held.say("p-3")
+    told = held.reviews if cited else held.reviews[1:]
+    assert broken(scribe, "hold.settled", "x", **held.settled(*told)) == "denied_approval"
+
+
+def test_fewer_denials_than_asked_for_do_not(scribe: Scribe) -> None:
+    """With two denials needed, one is outvoted."""
+    held = Held(scribe, TWO_OF_ONE)
+    held.say("p-2", "deny")
+    held.say("p-3")
+    held.say("p-4")
+    scribe.write("hold.settled", "x", **held.settled())
+
+
+def test_silence_never_approves(scribe: Scribe) -> None:
+    """After its time a hold is not approved; what was decided in time may be written just after."""
+    held = Held(scribe, [{"reviewers": "reviewer", "approve": 1, "deny": 1}])
+    held.say("p-2")
+    with pytest.raises(RuleBroken, match="time to approve"):
+        held.approve_at(EXPIRES_US + APPROVAL_LATE_US + 1)
+    held.approve_at(EXPIRES_US + APPROVAL_LATE_US)
+
+
+def test_late_denial_is_taken(scribe: Scribe) -> None:
+    """Only an approval can come too late: every other end lets nothing through."""
+    held = Held(scribe, [{"reviewers": "reviewer", "approve": 1, "deny": 1}])
+    settled = {**held.settled(), "state": "expired", "reviews": []}
+    leaf = scribe.leaf("hold.settled", "x", **settled) | {"ts": EXPIRES_US * 1_000}
+    scribe.book.apply(leaf)
+
+
+def test_later_allow_does_not_free_a_held_exchange(scribe: Scribe) -> None:
+    """What policy once wanted people to see is sent with their approval or not at all."""
+    decide(scribe, "x", "hold", hold={"stage": "request"})
+    decide(scribe, "x", "allow")
+    assert broken(scribe, "backend.intent", "x", session="s-1") == "unapproved_intent"
+
+
+def test_filed_hold_binds_its_exchange(scribe: Scribe) -> None:
+    """Also when the decision that led to it said allow, or was forgotten."""
+    decide(scribe, "x", "allow")
+    terms = {"stage": "request", "expires_us": 9, "backend": "local", "thresholds": TWO_OF_ONE}
+    scribe.write("hold.filed", "x", **NAMED, **terms)
+    scribe.book.decided.clear()
+    decide(scribe, "x", "allow")
+    assert broken(scribe, "backend.intent", "x", session="s-1") == "unapproved_intent"
+
+
+def test_approved_exchange_is_decided_again_and_sent(scribe: Scribe) -> None:
+    """The line as the gateway walks it: hold, approval, allow, intent that names the hold."""
+    held = Held(scribe, [{"reviewers": "reviewer", "approve": 1, "deny": 1}])
+    held.say("p-2")
+    scribe.write("hold.settled", "x", **held.settled())
+    decide(scribe, "x", "allow")
+    scribe.write("backend.intent", "x", session="s-1", backend="local", **NAMED)
+
+
+def test_forgotten_holds_leave_nothing_behind(scribe: Scribe) -> None:
+    """What is kept for a hold goes with it."""
+    Held(scribe, TWO_OF_ONE)
+    scribe.book.forget_holds(EXPIRES_US + 1)
+    assert (scribe.book.holds, scribe.book.held) == ({}, {})
+
+
+# -- delegates
+
+
+@pytest.mark.parametrize(
+    ("who", "seat"), [("p-1", "p-2"), ("p-2", "p-1"), ("p-9", "p-2"), ("p-2", "p-9")]
+)
+def test_nobody_reviews_through_a_delegate(scribe: Scribe, who: str, seat: str) -> None:
+    """Neither speaker nor seat may be the requester p-1 or the person p-9 behind it."""
+    held = Held(scribe, TWO_OF_ONE, person="p-9")
+    assert held.refused(who, person=seat) == "self_review"
+
+
+SHARED = {
+    "the seat of the first": ("p-2", None),
+    "the delegate in their own name": ("p-3", None),
+    "another delegate in that seat": ("p-4", "p-2"),
+    "the delegate in another seat": ("p-3", "p-4"),
+    "the first as delegate of somebody": ("p-2", "p-4"),
+    "somebody in the delegate's seat": ("p-4", "p-3"),
+}
+
+
+@pytest.mark.parametrize("story", SHARED)
+def test_delegate_and_seat_are_one_human(scribe: Scribe, story: str) -> None:
+    """After p-3 spoke in the seat of p-2, neither is heard again, under whatever name."""
+    held = Held(scribe, TWO_OF_ONE)
+    held.say("p-3", person="p-2")
+    who, seat = SHARED[story]
+    more = {} if seat is None else {"person": seat}
+    assert held.refused(who, **more) == "second_review"
+    assert broken(scribe, "hold.settled", "x", **held.settled()) == "unreviewed_approval"
+
+
+def test_two_delegates_in_two_seats_are_two(scribe: Scribe) -> None:
+    """Four people, two reviews, nobody in both."""
+    held = Held(scribe, TWO_OF_ONE)
+    held.say("p-3", person="p-2")
+    held.say("p-5", person="p-4")
+    scribe.write("hold.settled", "x", **held.settled())
+
+
+# -- what policy asked for
+
+
+def asked(scribe: Scribe, thresholds: Any, effect: str = "hold") -> None:
+    decide(scribe, "x", effect, hold={"stage": "request", "thresholds": thresholds})
+
+
+TERMS = {"stage": "request", "expires_us": EXPIRES_US, "backend": "local"}
+ONE = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
+
+
+@pytest.mark.parametrize("filed", [ONE, TWO_OF_ONE, [*TWO_GROUPS, *ONE], TWO_GROUPS[::-1]])
+def test_hold_asks_for_the_reviews_that_policy_asked_for(scribe: Scribe, filed: Any) -> None:
+    """Neither fewer people nor others; a later allow does not free the filing."""
+    asked(scribe, TWO_GROUPS)
+    decide(scribe, "x", "allow")
+    terms = {**NAMED, **TERMS, "thresholds": filed}
+    assert broken(scribe, "hold.filed", "x", **terms) == "undecided_hold"
+    scribe.write("hold.filed", "x", **{**terms, "thresholds": TWO_GROUPS})
+
+
+def approved(scribe: Scribe) -> None:
+    """A hold of two reviewers that both approved."""
+    held = Held(scribe, TWO_OF_ONE)
+    held.say("p-2")
+    held.say("p-3")
+    scribe.write("hold.settled", "x", **held.settled())
+
+
+MORE = {
+    "one more of them": [{"reviewers": "reviewer", "approve": 3, "deny": 1}],
+    "another group": [{"reviewers": "security", "approve": 1, "deny": 1}],
+    "nothing that reads": [{"reviewers": ["reviewer"], "approve": 1}],
+    "no number": [{"reviewers": "reviewer", "approve": True}],
+    "no list": "reviewer",
+    "no object": ["reviewer"],
+}
+
+
+@pytest.mark.parametrize("story", MORE)
+def test_approval_is_used_only_if_policy_wants_no_more(scribe: Scribe, story: str) -> None:
+    """Asked again after the approval, policy may hold again, for what people have given."""
+    approved(scribe)
+    asked(scribe, MORE[story])
+    use = {**NAMED, "session": "s-1", "backend": "local"}
+    assert broken(scribe, "backend.intent", "x", **use) == "unapproved_intent"
+    asked(scribe, ONE)
+    scribe.write("backend.intent", "x", **use)
+
+
+def test_only_an_approved_and_answered_hold_is_delivered(scribe: Scribe) -> None:
+    """Nothing reaches a requester that people did not let pass, nor before its outcome."""
+    held = Held(scribe, ONE)
+    assert broken(scribe, "hold.delivered", "x", hold="h") == "unapproved_delivery"
+    held.say("p-2")
+    scribe.write("hold.settled", "x", **held.settled())
+    assert broken(scribe, "hold.delivered", "x", hold="h") == "unapproved_delivery"
+    sent = scribe.write("backend.intent", "x", session="s-1", backend="local", **NAMED)
+    assert broken(scribe, "hold.delivered", "x", hold="h") == "unapproved_delivery"
+    scribe.write("backend.outcome", "x", intent=sent["id"], status="failed")
+    assert broken(scribe, "hold.delivered", "y", hold="h") == "unknown_hold"
+    scribe.write("hold.delivered", "x", hold="h")
+
+
+@pytest.mark.parametrize("state", ["denied", "expired", "withdrawn"])
+def test_answer_of_a_refused_hold_is_not_delivered(scribe: Scribe, state: str) -> None:
+    Held(scribe, ONE)
+    scribe.write("hold.settled", "x", **{**NAMED, "state": state, "reviews": []})
+    assert broken(scribe, "hold.delivered", "x", hold="h") == "unapproved_delivery"
+
+
+def test_approval_is_of_one_principal_backend_and_bytes(scribe: Scribe) -> None:
+    """Whoever changes any of them uses an approval that nobody gave."""
+    approved(scribe)
+    use = {**NAMED, "session": "s-1", "backend": "local"}
+    for change in ({"version": 2}, {"binding": "c"}, {"backend": "other"}):
+        assert broken(scribe, "backend.intent", "x", **{**use, **change}) == "unapproved_intent"
+    decide(scribe, "y")
+    assert broken(scribe, "backend.intent", "y", **use) == "unapproved_intent"
+    for change in ({"principal": "p-2"}, {"pl": [{"name": "outgoing", "commit": "0"}]}):
+        with pytest.raises(RuleBroken, match="exactly this exchange"):
+            scribe.book.apply(scribe.leaf("backend.intent", "x", **use) | change)
+    sent = scribe.write("backend.intent", "x", **use)
+    scribe.write("backend.outcome", "x", intent=sent["id"], status="failed")
+    assert broken(scribe, "backend.intent", "x", **use) == "duplicate_intent"
+
+
+def test_hold_is_filed_again_in_a_higher_version_until_it_is_used(scribe: Scribe) -> None:
+    """Reviews of the version before are void; a used hold, or one of others, stays as it is."""
+    held = Held(scribe, ONE)
+    held.say("p-2")
+    terms = {**NAMED, **TERMS, "thresholds": ONE}
+    assert broken(scribe, "hold.filed", "x", **terms) == "stale_hold"
+    decide(scribe, "y", "hold", hold={"stage": "request"})
+    assert broken(scribe, "hold.filed", "y", **{**terms, "version": 2}) == "hold_taken"
+    scribe.write("hold.filed", "x", **{**terms, "version": 2})
+    now = {**NAMED, "version": 2}
+    assert held.refused("p-3") == "stale_review"
+    settled = {**now, "state": "approved", "reviews": held.reviews}
+    assert broken(scribe, "hold.settled", "x", **settled) == "unknown_review"
+    said = scribe.leaf("hold.review", "x", **now, decision="approve") | {"actor": "p-2"}
+    scribe.take(said)
+    scribe.write("hold.settled", "x", **{**settled, "reviews": [said["id"]]})
+    assert broken(scribe, "hold.settled", "x", **settled) == "hold_settled"
+    scribe.write("backend.intent", "x", session="s-1", backend="local", **now)
+    assert broken(scribe, "hold.filed", "x", **{**terms, "version": 3}) == "hold_taken"

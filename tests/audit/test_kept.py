@@ -1,0 +1,91 @@
+"""What an auditor kept is compared, also if somebody else signed it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sekisho_audit.checkpoint import Checkpoint, Signer
+from sekisho_audit.kept import NO_PINNED, Kept, Unreadable
+from sekisho_audit.receipt import Receipt
+from sekisho_audit.tree import EMPTY_ROOT, leaf_hash
+from sekisho_audit.verdict import Findings, Place, Signed
+from support.ledgers import ORIGIN
+
+OURS = Signer(ORIGIN, bytes(32))
+THEIRS = Signer(ORIGIN, b"x" * 32)
+NOW = Checkpoint(ORIGIN, 7, EMPTY_ROOT)
+LEAF = leaf_hash(b"{}")
+
+
+def findings() -> Findings:
+    made = Findings(lambda _size: None)
+    made.origin = ORIGIN
+    return made
+
+
+def receipt(signer: Signer, leaf: bytes = LEAF, index: int = 0) -> Receipt:
+    return Receipt(index, leaf, signer.sign(Checkpoint(ORIGIN, 1, LEAF)))
+
+
+def test_each_pinned_checkpoint_is_compared() -> None:
+    """In the order in which they were given."""
+    found = findings()
+    notes = [OURS.sign(NOW), OURS.sign(Checkpoint(ORIGIN, 3, EMPTY_ROOT))]
+    opened = Kept(notes).open(OURS.key, found)
+    assert [(item.checkpoint.size, item.name) for item in opened] == [
+        (7, "pinned checkpoint"),
+        (3, "pinned checkpoint"),
+    ]
+    assert (found.report.doubts, found.report.notes) == ([], [])
+
+
+def test_nothing_kept_is_said() -> None:
+    """The verdict is worth less, and says so."""
+    found = findings()
+    assert Kept().open(OURS.key, found) == []
+    assert found.report.notes == [NO_PINNED]
+
+
+def test_pinned_of_another_key_is_doubt_and_compared() -> None:
+    """Perhaps the key is the wrong one; what the note claims is shown all the same."""
+    found = findings()
+    assert Kept([THEIRS.sign(NOW)]).open(OURS.key, found) == [Signed(NOW, "pinned checkpoint")]
+    assert "no signature" in found.report.doubts[0].what
+
+
+def test_pinned_that_does_not_read_is_nothing_to_go_by() -> None:
+    with pytest.raises(Unreadable, match="cannot be read"):
+        Kept([b"hello"]).open(OURS.key, findings())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (receipt(OURS), None),
+        (receipt(OURS, b"x" * 32), "another event stands"),
+        (receipt(OURS, index=1), "is not there"),
+    ],
+)
+def test_event_of_a_receipt_must_be_there(given: Receipt, said: str | None) -> None:
+    """With the hash that the client was told."""
+    found = findings()
+    kept = Kept((), given)
+    [promised] = kept.open(OURS.key, found)
+    assert promised == Signed(Checkpoint(ORIGIN, 1, LEAF), "receipt's checkpoint")
+    found.begin({1})
+    found.take(b"{}", LEAF, Place("f"))
+    found.report.faults.clear()  # that `{}` is no event
+    kept.compare_leaf(OURS.key, found)
+    assert [fault.what for fault in found.report.faults if said and said in fault.what] == [
+        fault.what for fault in found.report.faults
+    ]
+    assert bool(found.report.faults) is (said is not None)
+
+
+def test_receipt_of_another_key_is_doubt_and_accuses_nobody() -> None:
+    """Anybody can make one up."""
+    found = findings()
+    kept = Kept((), receipt(THEIRS, b"x" * 32))
+    assert kept.open(OURS.key, found) == []
+    kept.compare_leaf(OURS.key, found)
+    assert ([*found.report.faults], len(found.report.doubts)) == ([], 1)

@@ -1,0 +1,175 @@
+"""What is found while events are read one by one, and what it means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sekisho.model.ids import uuid7
+from sekisho_audit import verdict as module
+from sekisho_audit.canon import decode, encode
+from sekisho_audit.checkpoint import Checkpoint
+from sekisho_audit.report import Verdict
+from sekisho_audit.scan import EVENTS, frames, segments
+from sekisho_audit.tree import leaf_hash, root_of
+from sekisho_audit.verdict import FAULTS_MAX, STEP_BACK_US, Findings, Place, Signed
+from support.ledgers import ORIGIN, small_ledger
+
+Leaf = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def leaves(tmp_path_factory: pytest.TempPathFactory) -> list[Leaf]:
+    ledger: Path = small_ledger(tmp_path_factory.mktemp("v"))
+    return [
+        decode(frame.body) for part in segments(ledger, EVENTS) for frame in frames(part, EVENTS)
+    ]
+
+
+def read(leaves: list[Leaf], wanted: set[int] | None = None) -> Findings:
+    found = Findings(lambda _size: None)
+    found.origin = ORIGIN
+    found.begin(wanted or set())
+    for leaf in leaves:
+        body = encode(leaf)
+        found.take(body, leaf_hash(body), Place("events/0.seg", 7))
+    return found
+
+
+def renumbered(leaves: list[Leaf]) -> list[Leaf]:
+    return [{**leaf, "n": index} for index, leaf in enumerate(leaves)]
+
+
+def place_of(leaves: list[Leaf], kind: str) -> int:
+    return next(index for index, leaf in enumerate(leaves) if leaf["type"] == kind)
+
+
+def checkpoint(leaves: list[Leaf], size: int) -> Checkpoint:
+    return Checkpoint(ORIGIN, size, root_of([leaf_hash(encode(leaf)) for leaf in leaves[:size]]))
+
+
+def test_what_was_written_is_sound(leaves: list[Leaf]) -> None:
+    """The report counts types, names origin and root."""
+    report = read(leaves).conclude()
+    assert (report.verdict, report.faults, report.notes) == (Verdict.SOUND, [], [])
+    assert (report.origin, report.size) == (ORIGIN, len(leaves))
+    assert report.root == checkpoint(leaves, len(leaves)).root.hex()
+    assert sum(report.types.values()) == len(leaves)
+
+
+def test_fault_names_file_offset_and_index(leaves: list[Leaf]) -> None:
+    odd = [*leaves[:3], {**leaves[3], "x": 1}]
+    [fault] = read(odd).conclude().faults
+    assert (fault.file, fault.offset, fault.index) == ("events/0.seg", 7, 3)
+
+
+def test_event_that_breaks_a_rule_leaves_no_trace_in_the_book(leaves: list[Leaf]) -> None:
+    """What follows is judged as if it had not been there."""
+    at = place_of(leaves, "hold.review")
+    twice = {**leaves[at], "id": uuid7()}
+    odd = renumbered([*leaves[: at + 1], twice, *leaves[at + 1 :]])
+    assert [fault.index for fault in read(odd).conclude().faults] == [at + 1]
+
+
+def test_id_is_used_once(leaves: list[Leaf]) -> None:
+    """The same event a second time is a fault, whatever stands around it."""
+    at = place_of(leaves, "request.received")
+    odd = renumbered([*leaves[: at + 1], {**leaves[at + 1], "id": leaves[at]["id"]}])
+    [fault] = read(odd).conclude().faults
+    assert fault.index == at + 1
+    assert f"the id is that of event {at}" in fault.what
+
+
+def test_id_may_come_again_when_every_writer_has_forgotten_it(
+    leaves: list[Leaf], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that remembers fewer events takes it; one event nearer it does not."""
+    at = place_of(leaves, "request.received")
+    odd = [*leaves[: at + 2], {**leaves[at + 2], "id": leaves[at]["id"]}]
+    monkeypatch.setattr(module, "MEMORY_EVENTS", 2)
+    assert read(odd).conclude().verdict is Verdict.TAMPERED
+    monkeypatch.setattr(module, "MEMORY_EVENTS", 1)
+    assert read(odd).conclude().verdict is Verdict.SOUND
+
+
+def test_stored_payload_belongs_to_one_event(leaves: list[Leaf]) -> None:
+    """Whoever lets an event name the content of another shows something that was not said."""
+    first, second = (i for i, leaf in enumerate(leaves) if leaf["type"] == "request.received")
+    swapped = {**leaves[second], "pl": leaves[first]["pl"]}
+    faults = read([*leaves[:second], swapped]).conclude().faults
+    assert f"the stored payload 'prompt' is that of event {first}" in faults[0].what
+
+
+def test_payload_under_somebody_elses_key_is_found(leaves: list[Leaf]) -> None:
+    """Erasing somebody must not be made to erase the words of others."""
+    at = place_of(leaves, "request.received")
+    entry = {**leaves[at]["pl"][0], "kref": "p-0000000000000000/2026-11"}
+    [fault] = read([*leaves[:at], {**leaves[at], "pl": [entry]}]).conclude().faults
+    assert "names a key of somebody" in fault.what
+
+
+def test_only_so_many_faults_are_told_and_the_rest_counted() -> None:
+    """A ledger that is wrong everywhere is told in a page."""
+    found = Findings(lambda _size: None)
+    for number in range(FAULTS_MAX + 3):
+        found.fault(f"fault {number}")
+    report = found.conclude()
+    assert len(report.faults) == FAULTS_MAX
+    assert report.notes == ["3 more faults were found than are told here."]
+
+
+# -- checkpoints
+
+
+def test_what_fits_bounds_the_change(leaves: list[Leaf]) -> None:
+    """Between the largest checkpoint that fits and the smallest that does not."""
+    odd = [dict(leaf) for leaf in leaves]
+    odd[6]["ts"] += 1
+    sizes = [3, 5, 9]
+    found = read(odd, set(sizes))
+    found.compare([Signed(checkpoint(leaves, size), "pinned checkpoint") for size in sizes[::-1]])
+    assert [fault.what for fault in found.report.faults] == [
+        "the first 9 events are not the ones that the pinned checkpoint signs; the first 5 are"
+    ]
+
+
+def test_missing_events_are_named_by_their_index(leaves: list[Leaf]) -> None:
+    found = read(leaves[:5], {9})
+    found.compare([Signed(checkpoint(leaves, 9), "checkpoint")])
+    [fault] = found.report.faults
+    assert (fault.index, "9 events, 5 can be read" in fault.what) == (5, True)
+
+
+def test_checkpoint_of_another_ledger_is_named(leaves: list[Leaf]) -> None:
+    found = read(leaves, {3})
+    other = Checkpoint("elsewhere", 3, checkpoint(leaves, 3).root)
+    found.compare([Signed(other, "pinned checkpoint")])
+    assert "of the ledger elsewhere" in found.report.faults[0].what
+
+
+# -- time
+
+
+def steps(leaves: list[Leaf], *times: int) -> tuple[int, list[str]]:
+    timed = [{**leaf, "ts": ts} for leaf, ts in zip(leaves, times, strict=False)]
+    report = read(timed).conclude()
+    assert report.verdict is Verdict.SOUND
+    return report.clock_steps_back, report.notes
+
+
+def test_clock_that_goes_back_is_noted(leaves: list[Leaf]) -> None:
+    """How often, where first, by how much; a small correction is none."""
+    s = 1_000_000
+    assert steps(leaves, 9 * s, 9 * s, 9 * s - STEP_BACK_US + 1, 8 * s + 1) == (0, [])
+    count, said = steps(leaves, 9 * s, 8 * s, 8 * s, 10 * s, 3 * s)
+    assert count == 2
+    assert "back 2 times within a boot, first at event 1, at most by 7 s" in said[-1]
+
+
+def test_clock_of_another_boot_is_another_clock(leaves: list[Leaf]) -> None:
+    """Machines are moved and restored."""
+    data = {"boot": uuid7(), "last": 0, "cut": 0}
+    again = {**leaves[0], "n": 1, "id": uuid7(), "boot": data["boot"], "data": data}
+    assert steps([leaves[0], again], 9_000_000, 1) == (0, [])

@@ -83,6 +83,8 @@ RESERVED = frozenset(
         "audit.boot",
         "audit.recovered",
         "audit.shutdown",
+        "audit.key_rotated",
+        "audit.rolled_back",
     }
 )
 

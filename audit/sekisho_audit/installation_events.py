@@ -16,7 +16,9 @@ _ISSUER = Field(TEXT, "Name of the issuer in the settings.")
 _KEY = Field(TEXT, "Public id of the key; never the secret.")
 _REVISION = Field(TEXT, "The policy revision.")
 _ROLES = Field(TEXTS, "The roles of the principal, from all sources.")
+_ROOT = Field(TEXT, "Root hash over so many events, in hex.")
 _SESSION = Field(TEXT, "Id of the worker's session.")
+_SIZE = Field(NUMBER, "How many events a checkpoint is over.", "events")
 _SOURCE = {"source": "the network address"}
 
 _PEOPLE: Mapping[str, EventType] = {
@@ -160,6 +162,21 @@ _LEDGER: Mapping[str, EventType] = {
             "file": Field(TEXT, "The segment that was cut."),
             "bytes": Field(NUMBER, "What was removed.", "bytes"),
         },
+        exchange=False,
+    ),
+    "audit.key_rotated": EventType(
+        "From this event on checkpoints are signed by `new`; `note` is signed by both keys.",
+        {
+            "old": Field(TEXT, "The key that signed so far, as a C2SP verifier key."),
+            "new": Field(TEXT, "The key that signs from here on."),
+            "note": Field(TEXT, "What both signed: the checkpoint before this, and the new key."),
+        },
+        exchange=False,
+    ),
+    "audit.rolled_back": EventType(
+        "An old copy of the ledger was restored and somebody decided to go on with it: events up "
+        "to `size` had been signed, under `root`.",
+        {"size": _SIZE, "root": _ROOT},
         exchange=False,
     ),
     "audit.shutdown": EventType(

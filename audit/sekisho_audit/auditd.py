@@ -20,9 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sekisho_audit.anchors.desk import AnchorDesk, pinned
+from sekisho_audit.anchors.evidence import EvidenceFolder
+from sekisho_audit.anchors.options import BadAnchor, Planned, plan
 from sekisho_audit.checkpoint import BadNote
 from sekisho_audit.durable import make_directory
-from sekisho_audit.errors import Locked, Unusable
+from sekisho_audit.errors import Locked, SecondLedger, Unusable
 from sekisho_audit.history import History
 from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.log_desk import LogDesk
@@ -43,6 +46,12 @@ _MEND = (
     "it, and start auditd again. It reads the ledger from the disk, cuts an unfinished record at\n"
     "the end, and records that it did.\n"
 )
+_SECOND = (
+    "auditd stopped: {why}\n"
+    "Two ledgers sign with one key: a machine was cloned, or an old copy was restored. Nothing\n"
+    "more is written. What to do: find the other one, stop it, decide which is the ledger. See\n"
+    "docs/howto/anchors.md.\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,12 @@ class Options:
     parent_pid: int | None
     history: Path
     tiles: Path
+    anchors: Sequence[Planned] = ()
+
+    @property
+    def evidence(self) -> EvidenceFolder:
+        """What anchors gave."""
+        return EvidenceFolder(self.ledger.parent / "anchors")
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
@@ -80,7 +95,14 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--tiles", type=Path, help="hashes of the tree; default: <data_dir>/index/tiles"
     )
+    parser.add_argument(
+        "--anchor", action="append", default=[], help="a JSON object; see anchors/options.py"
+    )
     found = parser.parse_args(argv)
+    try:
+        anchors = plan(found.anchor, found.origin)
+    except BadAnchor as error:
+        parser.exit(EXIT_USAGE, f"auditd: --anchor: {error}\n")
     return Options(
         ledger=found.ledger,
         keys=found.keys,
@@ -92,6 +114,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         parent_pid=found.parent_pid,
         history=found.history or found.ledger.parent / "index" / "history.db",
         tiles=found.tiles or found.ledger.parent / "index" / "tiles",
+        anchors=anchors,
     )
 
 
@@ -110,7 +133,14 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
 
     history = History(options.history, ledger)
     log = LogDesk(Published(options.tiles, ledger.directory, lambda: ledger.signed))
-    server = Server(ledger, session_grace_s=options.session_grace_s, history=history, log=log)
+    anchors = AnchorDesk(options.anchors, options.evidence, ledger, log)
+    server = Server(
+        ledger,
+        session_grace_s=options.session_grace_s,
+        history=history,
+        log=log,
+        anchors=anchors,
+    )
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)
     server.start(writer)
@@ -124,6 +154,7 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     writer.start()
     history.start()
     log.start()
+    anchors.start(writer)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, writer.stop)
     watch = None
@@ -134,16 +165,22 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     sys.stdout.flush()
     why = await over
     listening.close()
+    if watch is not None:
+        watch.cancel()
+    anchors.end()
+    await _farewell(server, history, log)
+    options.socket.unlink(missing_ok=True)
+    return why
+
+
+async def _farewell(server: Server, history: History, log: LogDesk) -> None:
+    """End the threads; last answers to clients that still read."""
     history.stop()
     await asyncio.to_thread(history.join, _FAREWELL_S)
     await log.stop()
     server.close()
-    if watch is not None:
-        watch.cancel()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(server.empty.wait(), _FAREWELL_S)
-    options.socket.unlink(missing_ok=True)
-    return why
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -152,8 +189,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         check_socket_path(str(options.socket))
         make_directory(options.socket.parent)
-        limits = Limits(segment_bytes=options.segment_bytes)
-        ledger = Ledger.open(options.ledger, options.keys, options.origin, limits=limits)
+        stopped = options.evidence.stopped()
+        if stopped is not None:
+            raise SecondLedger(stopped)
+        ledger = Ledger.open(
+            options.ledger,
+            options.keys,
+            options.origin,
+            limits=Limits(segment_bytes=options.segment_bytes),
+            kept=lambda keys: pinned(options.anchors, keys),
+        )
     except (Malformed, BadNote) as error:
         sys.stderr.write(f"auditd: {error}\n")
         return EXIT_USAGE
@@ -167,6 +212,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.freeze()
     gc.set_threshold(_GC_OBJECTS)
     why = asyncio.run(serve(options, ledger))
+    if ledger.second_ledger:
+        sys.stderr.write(_SECOND.format(why=why))
+        return EXIT_DATA
     if why is not None:
         sys.stderr.write(_MEND.format(why=why))
         return EXIT_IO

@@ -85,6 +85,8 @@ RESERVED = frozenset(
         "audit.shutdown",
         "audit.key_rotated",
         "audit.rolled_back",
+        "anchor.made",
+        "anchor.failed",
     }
 )
 

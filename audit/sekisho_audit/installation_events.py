@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from sekisho_audit.kinds import FLAG, NUMBER, PERSON, TEXT, TEXTS, EventType, Field
 
 _TIME = "microseconds since 1970, UTC"
+_ANCHOR = Field(TEXT, "Name of the anchor in the settings.")
+_ANCHOR_KIND = Field(TEXT, "`pin`, `witness` or `rfc3161`.")
 _BOOT = Field(TEXT, "Id of the writer's start.")
 _BUNDLE = Field(TEXT, "Where the revision came from.")
 _CAUSE = Field(TEXT, "Why, as a stable code.")
@@ -177,6 +179,26 @@ _LEDGER: Mapping[str, EventType] = {
         "An old copy of the ledger was restored and somebody decided to go on with it: events up "
         "to `size` had been signed, under `root`.",
         {"size": _SIZE, "root": _ROOT},
+        exchange=False,
+    ),
+    "anchor.made": EventType(
+        "Somebody elsewhere vouches for the checkpoint over `size` events.",
+        {
+            "anchor": _ANCHOR,
+            "kind": _ANCHOR_KIND,
+            "size": _SIZE,
+            "root": _ROOT,
+            "evidence": Field(TEXT, "SHA-256 of the file of evidence, in hex."),
+        },
+        {
+            "time_us": Field(NUMBER, "The time that the evidence states.", _TIME),
+            "failed": Field(NUMBER, "Attempts that failed since the last one.", "attempts"),
+        },
+        exchange=False,
+    ),
+    "anchor.failed": EventType(
+        "An anchor could not be had; the first time of a row, later ones are counted.",
+        {"anchor": _ANCHOR, "kind": _ANCHOR_KIND, "cause": _CAUSE, "size": _SIZE},
         exchange=False,
     ),
     "audit.shutdown": EventType(

@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from sekisho_audit.anchors.desk import AnchorDesk
 from sekisho_audit.connection import Connection
 from sekisho_audit.errors import LedgerError, Poisoned
 from sekisho_audit.history import History
@@ -46,10 +47,12 @@ class Server:
         session_grace_s: float,
         history: History | None = None,
         log: LogDesk | None = None,
+        anchors: AnchorDesk | None = None,
     ) -> None:
         self.ledger = ledger
         self.history = history
         self.log = log
+        self.anchors = anchors
         self.writer: Writer
         self._loop = asyncio.get_running_loop()
         self._grace_s = session_grace_s

@@ -449,8 +449,8 @@ class Settings(Section):
         if self.server.tls_certificate and not self.public_url.startswith("https://"):
             faults.append("server.public_url must begin with https:// with tls_certificate")
         anchors = [anchor.name for anchor in self.anchors]
-        twice = {name for name in anchors if anchors.count(name) > 1}
-        faults += [f"two [[anchors]] have the name {name!r}" for name in sorted(twice)]
+        twice = sorted({name for name in anchors if anchors.count(name) > 1})
+        faults += [f"two [[anchors]] have the name {name!r}" for name in twice]
         names = [issuer.id for issuer in self.issuers]
         twice = sorted({name for name in names if names.count(name) > 1})
         faults += [f"two [[issuers]] have the id {name!r}" for name in twice]

@@ -20,11 +20,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sekisho_audit.anchors.desk import AnchorDesk, pinned
+from sekisho_audit.anchors.evidence import EvidenceFolder
+from sekisho_audit.anchors.options import BadAnchor, Planned, plan
 from sekisho_audit.checkpoint import BadNote
 from sekisho_audit.connection import Connection
 from sekisho_audit.desks import Desks
 from sekisho_audit.durable import make_directory
-from sekisho_audit.errors import Locked, Poisoned, Unusable
+from sekisho_audit.errors import Locked, Poisoned, SecondLedger, Unusable
 from sekisho_audit.history import History
 from sekisho_audit.keyring import load_search_key
 from sekisho_audit.ledger import Ledger, Limits
@@ -50,6 +53,12 @@ _MEND = (
     "it, and start auditd again. It reads the ledger from the disk, cuts an unfinished record at\n"
     "the end, and records that it did.\n"
 )
+_SECOND = (
+    "auditd stopped: {why}\n"
+    "Two ledgers sign with one key: a machine was cloned, or an old copy was restored. Nothing\n"
+    "more is written. What to do: find the other one, stop it, decide which is the ledger. See\n"
+    "docs/howto/anchors.md.\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,12 @@ class Options:
     tiles: Path
     search: Path
     officers: Path
+    anchors: Sequence[Planned] = ()
+
+    @property
+    def evidence(self) -> EvidenceFolder:
+        """What anchors gave."""
+        return EvidenceFolder(self.ledger.parent / "anchors")
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
@@ -95,7 +110,14 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--officers", type=Path, help="socket of officers; default: officers.sock beside --socket"
     )
+    parser.add_argument(
+        "--anchor", action="append", default=[], help="a JSON object; see anchors/options.py"
+    )
     found = parser.parse_args(argv)
+    try:
+        anchors = plan(found.anchor, found.origin)
+    except BadAnchor as error:
+        parser.exit(EXIT_USAGE, f"auditd: --anchor: {error}\n")
     socket = found.socket or found.ledger.parent / "run" / "auditd.sock"
     return Options(
         ledger=found.ledger,
@@ -110,6 +132,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         tiles=found.tiles or found.ledger.parent / "index" / "tiles",
         search=found.search or found.ledger.parent / "index" / "search.db",
         officers=found.officers or socket.with_name("officers.sock"),
+        anchors=anchors,
     )
 
 
@@ -136,16 +159,19 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     def ended(why: str | None) -> None:
         loop.call_soon_threadsafe(over.set_result, why)
 
+    log = LogDesk(Published(options.tiles, ledger.directory, lambda: ledger.signed))
     desks = Desks(
         History(options.history, ledger),
         SearchDesk(options.search, ledger, load_search_key(options.keys)),
-        LogDesk(Published(options.tiles, ledger.directory, lambda: ledger.signed)),
+        log,
     )
+    anchors = AnchorDesk(options.anchors, options.evidence, ledger, log)
     server = Server(
         ledger,
         session_grace_s=options.session_grace_s,
         desks=desks,
         officers=OfficerDesk(options.keys),
+        anchors=anchors,
     )
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)
@@ -159,6 +185,7 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     # The mask is of the whole process: no thread may make a folder while it is narrowed.
     writer.start()
     desks.start()
+    anchors.start(writer)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, writer.stop)
     watch = None
@@ -170,15 +197,21 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     why = await over
     for entrance in listening:
         entrance.close()
-    await desks.stop()
-    server.close()
     if watch is not None:
         watch.cancel()
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(server.empty.wait(), _FAREWELL_S)
+    anchors.end()
+    await desks.stop()
+    await _farewell(server)
     for path in (options.socket, options.officers):
         path.unlink(missing_ok=True)
     return why
+
+
+async def _farewell(server: Server) -> None:
+    """Last answers to clients that still read."""
+    server.close()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(server.empty.wait(), _FAREWELL_S)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -188,8 +221,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         for path in (options.socket, options.officers):
             check_socket_path(str(path))
             make_directory(path.parent)
-        limits = Limits(segment_bytes=options.segment_bytes)
-        ledger = Ledger.open(options.ledger, options.keys, options.origin, limits=limits)
+        stopped = options.evidence.stopped()
+        if stopped is not None:
+            raise SecondLedger(stopped)
+        ledger = Ledger.open(
+            options.ledger,
+            options.keys,
+            options.origin,
+            limits=Limits(segment_bytes=options.segment_bytes),
+            kept=lambda keys: pinned(options.anchors, keys),
+        )
     except (Malformed, BadNote) as error:
         sys.stderr.write(f"auditd: {error}\n")
         return EXIT_USAGE
@@ -210,6 +251,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         why = asyncio.run(serve(options, ledger))
     except OSError as error:
         why = f"it could not begin to serve: {error}"
+    if ledger.second_ledger:
+        sys.stderr.write(_SECOND.format(why=why))
+        return EXIT_DATA
     if why is not None:
         sys.stderr.write(_MEND.format(why=why))
         return EXIT_IO

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sekisho_audit.tree import HASH_BYTES
 
 _ED25519 = b"\x01"
-_KEY_ID_BYTES = 4
+KEY_ID_BYTES = 4
 _SIGNATURE_BYTES = 64
 # Bounds what a parser reads from a hostile file. C2SP asks to take sixteen signatures, and those of
 # a post-quantum witness have nearly 5 KB, in base64 a third more.
@@ -92,7 +93,7 @@ class VerifierKey:
     def key_id(self) -> bytes:
         """First four bytes of SHA-256(name, newline, algorithm, key), as C2SP defines."""
         material = self.name.encode() + b"\n" + _ED25519 + self.public
-        return sha256(material).digest()[:_KEY_ID_BYTES]
+        return sha256(material).digest()[:KEY_ID_BYTES]
 
     def line(self) -> str:
         """The C2SP verifier key."""
@@ -120,15 +121,30 @@ class Signer:
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
         self.key = VerifierKey(check_name(name), self._private.public_key().public_bytes_raw())
 
-    def sign(self, checkpoint: Checkpoint) -> bytes:
-        """The signed note of a checkpoint."""
-        body = checkpoint.body()
-        signature = self._private.sign(body.encode())
-        line = f"{_DASH}{self.key.name} {to_base64(self.key.key_id + signature)}\n"
-        return f"{body}\n{line}".encode()
+    def sign(self, checkpoint: Checkpoint, *others: Signer) -> bytes:
+        """The signed note of a checkpoint; each of `others` signs it too."""
+        return self.sign_text(checkpoint.body(), *others)
+
+    def sign_text(self, body: str, *others: Signer) -> bytes:
+        """The signed note of a text that ends with a newline."""
+        lines = "".join(signer.line(body) for signer in (self, *others))
+        return f"{body}\n{lines}".encode()
+
+    def line(self, body: str) -> str:
+        """The line of a note that signs its body."""
+        return signature_line(self.key.name, self.key.key_id, self._private.sign(body.encode()))
 
 
-def _split_note(raw: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+def signature_line(name: str, key_id: bytes, signature: bytes) -> str:
+    """A signature as it stands in a note, with its newline."""
+    return f"{_DASH}{name} {to_base64(key_id + signature)}\n"
+
+
+def split_note(raw: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+    """Body of a note, and of each signature the name and the bytes behind it (key id first).
+
+    Nothing is checked but the form. Raises BadNote.
+    """
     if len(raw) > NOTE_BYTES_MAX:
         raise BadNote("the note is too long")
     try:
@@ -140,7 +156,17 @@ def _split_note(raw: bytes) -> tuple[str, list[tuple[str, bytes]]]:
     body, gap, tail = text.rpartition("\n\n")
     if not gap or not tail.endswith("\n"):
         raise BadNote("the note has no signature, or does not end with a newline")
-    signatures = []
+    return body + "\n", list(_signatures(tail))
+
+
+def read_signatures(text: str) -> list[tuple[str, bytes]]:
+    """As `split_note`, of signature lines that stand alone. Raises BadNote."""
+    if len(text) > NOTE_BYTES_MAX or not text.endswith("\n"):
+        raise BadNote("the signature lines are too long, or do not end with a newline")
+    return list(_signatures(text))
+
+
+def _signatures(tail: str) -> Iterator[tuple[str, bytes]]:
     for line in tail[:-1].split("\n"):
         name, blank, encoded = line.removeprefix(_DASH).partition(" ")
         if not line.startswith(_DASH) or not blank:
@@ -149,10 +175,9 @@ def _split_note(raw: bytes) -> tuple[str, list[tuple[str, bytes]]]:
         if not name or "+" in name or any(char.isspace() for char in name):
             raise BadNote("a signature line has no name of a key")
         blob = from_base64(encoded)
-        if len(blob) <= _KEY_ID_BYTES:
+        if len(blob) <= KEY_ID_BYTES:
             raise BadNote("a signature line is too short")
-        signatures.append((name, blob))
-    return body + "\n", signatures
+        yield name, blob
 
 
 def open_note(raw: bytes, key: VerifierKey) -> Checkpoint:
@@ -160,21 +185,39 @@ def open_note(raw: bytes, key: VerifierKey) -> Checkpoint:
 
     Signatures by other keys are ignored, as C2SP asks: they may be witnesses we do not know.
     """
-    body, signatures = _split_note(raw)
-    ours = [b for n, b in signatures if n == key.name and b[:_KEY_ID_BYTES] == key.key_id]
+    return Checkpoint.parse(open_text(raw, key))
+
+
+def open_any(raw: bytes, keys: Iterable[VerifierKey]) -> Checkpoint:
+    """As `open_note`, with the first of several keys that signed it."""
+    keys = list(keys)
+    for key in keys[:-1]:
+        if _signed_by(split_note(raw)[1], key):
+            return open_note(raw, key)
+    return open_note(raw, keys[-1])
+
+
+def _signed_by(signatures: Sequence[tuple[str, bytes]], key: VerifierKey) -> list[bytes]:
+    return [b for n, b in signatures if n == key.name and b[:KEY_ID_BYTES] == key.key_id]
+
+
+def open_text(raw: bytes, key: VerifierKey) -> str:
+    """The text of a signed note, if `key` signed it; BadNote otherwise."""
+    body, signatures = split_note(raw)
+    ours = _signed_by(signatures, key)
     if not ours:
         raise BadNote(f"no signature by the key {key.name}+{key.key_id.hex()}")
     public = Ed25519PublicKey.from_public_bytes(key.public)
     for blob in ours:
-        if len(blob) != _KEY_ID_BYTES + _SIGNATURE_BYTES:
+        if len(blob) != KEY_ID_BYTES + _SIGNATURE_BYTES:
             raise BadNote("the signature has the wrong length")
         try:
-            public.verify(blob[_KEY_ID_BYTES:], body.encode())
+            public.verify(blob[KEY_ID_BYTES:], body.encode())
         except InvalidSignature as error:
             raise BadNote("the signature does not fit the text") from error
-    return Checkpoint.parse(body)
+    return body
 
 
 def read_unverified(raw: bytes) -> Checkpoint:
     """The checkpoint in a note whose signature nobody checked: only to say what it claims."""
-    return Checkpoint.parse(_split_note(raw)[0])
+    return Checkpoint.parse(split_note(raw)[0])

@@ -5,6 +5,8 @@ sekisho-audit verify DIR --disclosed FILE [--show] …
 sekisho-audit verify URL --key VKEY [--credential-file FILE] [--pinned CHECKPOINT]... [--json]
 sekisho-audit verify FILE --key VKEY [--receipt RECEIPT] [--json]
 sekisho-audit prove DIR (--index N | --exchange ID) [--out FOLDER]
+sekisho-audit rotate-key DIR --keys KEYS
+sekisho-audit accept-rollback --keys KEYS --size N
 sekisho-audit show DIR [--exchange ID] [--type T] [--last N] [--json]
 sekisho-audit disclose DATA --officer NAME (--exchange ID | --index N) --purpose P --ticket T
 sekisho-audit officers (add | remove | list | two) KEYS [NAME] [--duty DUTY]…
@@ -42,6 +44,8 @@ class _Known(NamedTuple):
 COMMANDS = {
     "verify": _Known("verify", "is the ledger what was signed?"),
     "prove": _Known("prove", "proofs of events for somebody without the ledger"),
+    "rotate-key": _Known("rotate_key", "sign with a new key from now on"),
+    "accept-rollback": _Known("accept_rollback", "go on with an old copy of the ledger"),
     "show": _Known("show", "print events; content is sealed and not shown"),
     "search": _Known("search", "exchanges by what happened and what was said; recorded first"),
     "index": _Known("index", "how far the indexes have read the ledger; build them anew"),

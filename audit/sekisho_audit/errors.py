@@ -4,7 +4,8 @@ LedgerError
 +-- Refused     this request is not written; `code` says why; the ledger is fine
 +-- Poisoned    a write failed or a file changed under us; nothing more is written, ever
 +-- Unusable    the ledger cannot be opened as it is; a person must look
-+-- Locked  another writer has it
++-- Locked      another writer has it
++-- SecondLedger  a checkpoint of ours is known elsewhere that this ledger does not lead to
 """
 
 from __future__ import annotations
@@ -32,3 +33,7 @@ class Unusable(LedgerError):
 
 class Locked(Unusable):
     """Another process holds the lock of this ledger."""
+
+
+class SecondLedger(Unusable):
+    """Our key signed another history: a machine was cloned, or an old copy was restored."""

@@ -87,6 +87,10 @@ RESERVED = frozenset(
         "audit.disclosed",
         "officer.changed",
         "officer.paired",
+        "audit.key_rotated",
+        "audit.rolled_back",
+        "anchor.made",
+        "anchor.failed",
     }
 )
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from sekisho_audit.kinds import FLAG, NUMBER, PERSON, TEXT, TEXTS, EventType, Field, one_of
 
 _TIME = "microseconds since 1970, UTC"
+_ANCHOR = Field(TEXT, "Name of the anchor in the settings.")
+_ANCHOR_KIND = Field(TEXT, "`pin`, `witness` or `rfc3161`.")
 _BOOT = Field(TEXT, "Id of the writer's start.")
 _BUNDLE = Field(TEXT, "Where the revision came from.")
 _CAUSE = Field(TEXT, "Why, as a stable code.")
@@ -16,8 +18,10 @@ _ISSUER = Field(TEXT, "Name of the issuer in the settings.")
 _KEY = Field(TEXT, "Public id of the key; never the secret.")
 _REVISION = Field(TEXT, "The policy revision.")
 _ROLES = Field(TEXTS, "The roles of the principal, from all sources.")
+_ROOT = Field(TEXT, "Root hash over so many events, in hex.")
 _SECOND = Field(PERSON, "The second officer, who agreed.")
 _SESSION = Field(TEXT, "Id of the worker's session.")
+_SIZE = Field(NUMBER, "How many events a checkpoint is over.", "events")
 _SOURCE = {"source": "the network address"}
 
 _PEOPLE: Mapping[str, EventType] = {
@@ -205,6 +209,41 @@ _LEDGER: Mapping[str, EventType] = {
             "file": Field(TEXT, "The segment that was cut."),
             "bytes": Field(NUMBER, "What was removed.", "bytes"),
         },
+        exchange=False,
+    ),
+    "audit.key_rotated": EventType(
+        "From this event on checkpoints are signed by `new`; `note` is signed by both keys.",
+        {
+            "old": Field(TEXT, "The key that signed so far, as a C2SP verifier key."),
+            "new": Field(TEXT, "The key that signs from here on."),
+            "note": Field(TEXT, "What both signed: the checkpoint before this, and the new key."),
+        },
+        exchange=False,
+    ),
+    "audit.rolled_back": EventType(
+        "An old copy of the ledger was restored and somebody decided to go on with it: events up "
+        "to `size` had been signed, under `root`.",
+        {"size": _SIZE, "root": _ROOT},
+        exchange=False,
+    ),
+    "anchor.made": EventType(
+        "Somebody elsewhere vouches for the checkpoint over `size` events.",
+        {
+            "anchor": _ANCHOR,
+            "kind": _ANCHOR_KIND,
+            "size": _SIZE,
+            "root": _ROOT,
+            "evidence": Field(TEXT, "SHA-256 of the file of evidence, in hex."),
+        },
+        {
+            "time_us": Field(NUMBER, "The time that the evidence states.", _TIME),
+            "failed": Field(NUMBER, "Attempts that failed since the last one.", "attempts"),
+        },
+        exchange=False,
+    ),
+    "anchor.failed": EventType(
+        "An anchor could not be had; the first time of a row, later ones are counted.",
+        {"anchor": _ANCHOR, "kind": _ANCHOR_KIND, "cause": _CAUSE, "size": _SIZE},
         exchange=False,
     ),
     "audit.shutdown": EventType(

@@ -15,24 +15,28 @@ import time
 import uuid
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from sekisho_audit.checkpoint import Checkpoint, Signer, check_name
+from sekisho_audit.checkpoint import Checkpoint, VerifierKey
 from sekisho_audit.custody import Custody
-from sekisho_audit.durable import create, make_directory, replace_file
+from sekisho_audit.durable import make_directory
 from sekisho_audit.errors import Poisoned, Refused, Unusable
 from sekisho_audit.events import RESERVED, Appended, Event, Payload
+from sekisho_audit.hand_over import HandOver
 from sekisho_audit.ids import uuid7
 from sekisho_audit.keyring import Keyring, check_apart, load_secrets
+from sekisho_audit.last_signed import Elsewhere, LastSigned, check_ancestors
 from sekisho_audit.leaves import Built, LeafBuilder
 from sekisho_audit.open_holds import HoldRecord, OpenHolds
 from sekisho_audit.recover import HOLD_PAYLOADS, State, recover
 from sekisho_audit.rules import MEMORY_EVENTS
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, read_frame, segment_path
+from sekisho_audit.signed_notes import SignedNotes
 from sekisho_audit.standing import RuleBroken
 from sekisho_audit.store import DirectoryLock, SegmentWriter, frame
 from sekisho_audit.usage import Asked, NotKept, Sum
@@ -78,18 +82,17 @@ class Ledger:
         self,
         directory: Path,
         lock: DirectoryLock,
-        signer: Signer,
+        notes: SignedNotes,
         keyring: Keyring,
         state: State,
         limits: Limits,
         now_us: Callable[[], int],
     ) -> None:
         self.directory = directory
-        self.origin = signer.key.name
+        self.origin = notes.key.name
         self.boot = str(uuid.uuid4())
-        self.key = signer.key
         self._lock = lock
-        self._signer = signer
+        self._notes = notes
         self._keyring = keyring
         self._state = state
         self._limits = limits
@@ -98,9 +101,8 @@ class Ledger:
         self._events = SegmentWriter(directory, EVENTS, segment_bytes=limits.segment_bytes)
         self._payloads = SegmentWriter(directory, PAYLOADS, segment_bytes=limits.segment_bytes)
         self._holds = OpenHolds(state.book, state.hold_payloads, keyring)
-        self.signed: tuple[Checkpoint, bytes] | None = None  # with its note; from any thread
-        self._noted = (-1, b"")
         self.poisoned: str | None = None
+        self.second_ledger = False  # why it is poisoned
 
     # -- opening and closing
 
@@ -113,10 +115,12 @@ class Ledger:
         *,
         limits: Limits | None = None,
         now_us: Callable[[], int] = wall_us,
+        kept: Callable[[Sequence[VerifierKey]], Sequence[Elsewhere]] = lambda _keys: (),
     ) -> Ledger:
         """Lock, recover and boot the ledger; make it, and its keys, if there is none.
 
-        Raises Locked if another process writes it, Unusable if a person must look first.
+        `kept` is asked, with the keys, for checkpoints of ours elsewhere. Raises Locked if another
+        process writes it, Unusable if a person must look first, SecondLedger among them.
         """
         data_dir = ledger_dir.parent if ledger_dir.name == "ledger" else ledger_dir
         check_apart(data_dir, keys_dir)
@@ -127,15 +131,23 @@ class Ledger:
         try:
             known = _is_known(ledger_dir)
             keys = load_secrets(keys_dir, create_missing=not known)
-            signer = Signer(check_name(origin), keys.signing)
-            if known:
-                _check_key(ledger_dir / "vkey", signer)
+            hand_over = HandOver(keys_dir, ledger_dir, origin, keys.signing, known=known)
+            last_signed = LastSigned(keys_dir)
+            elsewhere = [*last_signed.read(hand_over.candidates), *kept(hand_over.candidates)]
             path = keys_dir / "principals.keys"
             keyring = Keyring(path, keys.kek, create_missing=not known)
-            if not known:
-                create(ledger_dir / "vkey", _line(signer))
-            state = recover(ledger_dir, origin, signer.key, memory=limits.memory_events)
-            ledger = cls(ledger_dir, lock, signer, keyring, state, limits, now_us)
+            hand_over.name_key()
+            state = recover(
+                ledger_dir,
+                origin,
+                hand_over.candidates,
+                memory=limits.memory_events,
+                sizes={one.checkpoint.size for one in elsewhere},
+            )
+            check_ancestors(elsewhere, state.edge.size, state.roots)
+            hand_over.settle(state.rotations)
+            notes = SignedNotes(ledger_dir, hand_over, last_signed)
+            ledger = cls(ledger_dir, lock, notes, keyring, state, limits, now_us)
             ledger._start()
         except BaseException:
             lock.release()
@@ -157,10 +169,16 @@ class Ledger:
             state.firsts.append(0)
         if state.edge.size == 0:
             self.write_checkpoint()
+        with self._or_poisoned():
+            self._notes.finish_hand_over(self._now())
         cut = sum(count for _, count in state.cut) + self._keyring.cut_bytes
         boot = {"boot": self.boot, "last": state.edge.size - 1, "cut": cut}
         own = [self._own("audit.boot", boot)]
         own += [self._own("audit.recovered", {"file": f, "bytes": n}) for f, n in state.cut]
+        lost = self._notes.given_up
+        if lost is not None:
+            told = {"size": lost.size, "root": lost.root.hex()}
+            own.append(self._own("audit.rolled_back", told))
         self._append_own(own)
         self.write_checkpoint()
 
@@ -171,7 +189,7 @@ class Ledger:
                 for session in list(self._state.book.sessions):
                     self.close_session(session, "shutdown")
                 self._append_own([self._own("audit.shutdown", {"boot": self.boot})])
-                self.write_checkpoint()
+                self.write_checkpoint(keep=True)
         finally:
             self._events.close()
             self._payloads.close()
@@ -318,6 +336,14 @@ class Ledger:
         self.poisoned = f"writing failed and is over for this process: {error}"
         return Poisoned(self.poisoned)
 
+    @contextmanager
+    def _or_poisoned(self) -> Iterator[None]:
+        """What fails within ends this writer."""
+        try:
+            yield
+        except OSError as error:
+            raise self._poison(error) from error
+
     def _check_alive(self) -> None:
         if self.poisoned is not None:
             raise Poisoned(self.poisoned)
@@ -356,6 +382,11 @@ class Ledger:
         """Write an event of the ledger itself. Raises Refused, Poisoned."""
         [place] = self.record_all([Event(uuid7(), kind, None, None, data, actor, payloads)])
         return place
+
+    def stop_for_good(self, why: str) -> None:
+        """Write nothing more: another ledger signs with our key. Raises Poisoned."""
+        self.poisoned, self.second_ledger = why, True
+        raise Poisoned(why)
 
     @property
     def sessions(self) -> frozenset[str]:
@@ -422,62 +453,67 @@ class Ledger:
         """Root hash over all events."""
         return self._state.edge.root()
 
-    def write_checkpoint(self) -> bytes | None:
-        """Sign size and root and publish them, if they changed. Raises Poisoned."""
+    def _now(self) -> Checkpoint:
+        return Checkpoint(self.origin, self.size, self.root())
+
+    @property
+    def signed(self) -> tuple[Checkpoint, bytes] | None:
+        """The last checkpoint with its note. From any thread, as the next two."""
+        return self._notes.signed
+
+    @property
+    def key(self) -> VerifierKey:
+        """The key that signs."""
+        return self._notes.key
+
+    @property
+    def keys(self) -> Sequence[VerifierKey]:
+        """All keys that this ledger ever had, the one that signs last."""
+        return self._notes.keys
+
+    def write_checkpoint(self, *, keep: bool = False) -> bytes | None:
+        """Sign size and root and publish them, if they changed. Raises Poisoned.
+
+        `keep`: put them beside the keys at once too.
+        """
         self._check_alive()
-        now = Checkpoint(self.origin, self.size, self.root())
-        if self.signed is not None and now == self.signed[0]:
-            return None
-        note = self.note()
-        try:
-            replace_file(self.directory / "checkpoint", note)
-        except OSError as error:
-            raise self._poison(error) from error
-        self.signed = (now, note)
-        return note
+        with self._or_poisoned():
+            return self._notes.write(self._now(), keep=keep)
 
     def note(self) -> bytes:
         """A signed note over all events as they stand: the same for all who ask at one size."""
-        size, note = self._noted
-        if size != self.size:
-            note = self._signer.sign(Checkpoint(self.origin, self.size, self.root()))
-            self._noted = (self.size, note)
-        return note
+        return self._notes.known(self.size) or self._notes.note(self._now())
+
+    def rotate_key(self) -> VerifierKey:
+        """Sign with a new key from now on; the ledger says so, with both. Raises Poisoned."""
+        self._check_alive()
+        before = self._now()
+        with self._or_poisoned():
+            new, words = self._notes.new_key(before)
+            self._append_own([self._own("audit.key_rotated", words)])
+            self._notes.take_over(new, before)
+            self._notes.finish_hand_over(self._now())
+        return new.key
 
     def exchange_keys(self, principal: str, exchange: str) -> tuple[bytes, bytes]:
         """Content key and commitment key of an exchange; durable when this returns."""
         self._check_alive()
         keys = self._builder.exchange_keys(principal, exchange)
-        try:
+        with self._or_poisoned():
             self._keyring.sync()
-        except OSError as error:
-            raise self._poison(error) from error
         return keys
 
     def forget_old_holds(self) -> None:
         """Forget holds that ended long ago. Called now and then by the owner of the ledger."""
-        book = self._state.book
-        book.forget_holds(self._now_us() - self._limits.hold_known_us)
-        kept = {
-            entry["ct"]
-            for filed in book.holds.values()
-            for leaf in (filed.leaf, *filed.reviews)
-            for entry in leaf["pl"]
-            if "ct" in entry
-        }
-        places = self._state.hold_payloads
-        for name in [name for name in places if name not in kept]:
-            del places[name]
+        self._holds.forget(self._now_us() - self._limits.hold_known_us)
 
     def open_holds(self, after: str = "") -> Iterator[HoldRecord]:
         """Holds whose time, with the time answers are kept, is not over; ordered by id.
 
         A hold whose principal was erased cannot be opened and is left out.
         """
-        try:
+        with self._or_poisoned():
             yield from self._holds.open(after, self._now_us() - self._limits.hold_shown_us)
-        except OSError as error:
-            raise self._poison(error) from error
 
 
 # Marks requests of the ledger itself; no worker can have this session, its messages are JSON.
@@ -493,17 +529,3 @@ def _is_known(ledger: Path) -> bool:
     """Whether this is a ledger already: its key is written last of all keys, before any segment."""
     begun = (any((ledger / family.directory).iterdir()) for family in (EVENTS, PAYLOADS))
     return (ledger / "vkey").exists() or any(begun)
-
-
-def _line(signer: Signer) -> bytes:
-    return f"{signer.key.line()}\n".encode()
-
-
-def _check_key(path: Path, signer: Signer) -> None:
-    if not path.exists():
-        raise Unusable(f"{path} is missing; restore it from its backup")
-    if path.read_bytes() != _line(signer):
-        raise Unusable(
-            f"{path} names another key or origin than signing.key and the settings; "
-            "restore the keys, or use the origin the ledger was made with"
-        )

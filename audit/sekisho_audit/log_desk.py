@@ -13,8 +13,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from sekisho_audit.checkpoint import Checkpoint
 from sekisho_audit.errors import Refused
-from sekisho_audit.published import Published
+from sekisho_audit.published import Published, Signed
 from sekisho_audit.scan import BrokenSegment
 from sekisho_audit.tiles import NoTile, TilePath
 
@@ -65,6 +66,14 @@ class LogDesk:
     async def proofs(self, indices: list[int]) -> list[str]:
         """Proofs of events under one checkpoint. Raises Refused (`no_tile`, `busy`)."""
         return await self._ask(lambda: [self._published.proof(index).text() for index in indices])
+
+    async def shown(self) -> Signed:
+        """The last checkpoint that is shown. Raises Refused (`busy`)."""
+        return await self._ask(lambda: self._published.shown)
+
+    async def since(self, size: int, checkpoint: Checkpoint) -> tuple[bytes, list[bytes]]:
+        """As in Published. Raises Refused (`no_tile`, `busy`)."""
+        return await self._ask(lambda: self._published.since(size, checkpoint))
 
     async def _ask(self, ask: Callable[[], T]) -> T:
         if self._waiting >= WAITING_MAX:

@@ -33,14 +33,27 @@ class HoldRecord:
 
 
 class OpenHolds:
-    """Reads holds of one ledger. Used by the writer's thread; `places` is kept by the writer."""
+    """Reads holds of one ledger. Used by the writer's thread; `places` grows by
+    the writer.
+    """
 
-    def __init__(
-        self, book: Book, places: Mapping[str, tuple[Path, int]], keyring: Keyring
-    ) -> None:
+    def __init__(self, book: Book, places: dict[str, tuple[Path, int]], keyring: Keyring) -> None:
         self._book = book
         self._places = places
         self._keyring = keyring
+
+    def forget(self, before_us: int) -> None:
+        """Forget holds that ended before."""
+        self._book.forget_holds(before_us)
+        kept = {
+            entry["ct"]
+            for filed in self._book.holds.values()
+            for leaf in (filed.leaf, *filed.reviews)
+            for entry in leaf["pl"]
+            if "ct" in entry
+        }
+        for name in [name for name in self._places if name not in kept]:
+            del self._places[name]
 
     def open(self, after: str, since_us: int) -> Iterator[HoldRecord]:
         """Holds that something happened to since then, or that are under way; ordered by id.

@@ -19,7 +19,13 @@ from sekisho_audit.level_files import Damaged, LevelFiles, remove
 from sekisho_audit.proof import Proof
 from sekisho_audit.scan import BrokenSegment
 from sekisho_audit.tiles import WIDTH, NoTile, TilePath, Tree, tile_root
-from sekisho_audit.tree import HASH_BYTES, BadProof, verify_inclusion
+from sekisho_audit.tree import (
+    EMPTY_ROOT,
+    HASH_BYTES,
+    BadProof,
+    verify_consistency,
+    verify_inclusion,
+)
 
 STEP_EVENTS = 2_000  # some milliseconds of a thread beside the writer's
 _LENGTH = struct.Struct(">H")
@@ -83,6 +89,27 @@ class Published:
     def checkpoint(self) -> bytes:
         """The signed note. Raises Refused (`busy`) while there is none to show."""
         return self._ready()[0][1]
+
+    @property
+    def shown(self) -> Signed:
+        """The checkpoint and its note. Raises Refused (`busy`), here as below."""
+        return self._ready()[0]
+
+    def since(self, size: int, checkpoint: Checkpoint) -> tuple[bytes, list[bytes]]:
+        """Root of the first `size` events, and the proof that `checkpoint`, one of ours that was
+        shown, goes on from them.
+        """
+        if size == 0:
+            return EMPTY_ROOT, []
+        self._ready()
+        if self._tree is None or not size <= checkpoint.size:
+            raise NoTile("the ledger has not so many events")
+        try:
+            root, path = self._tree.root(size), self._tree.consistency(size, checkpoint.size)
+            verify_consistency(size, checkpoint.size, root, checkpoint.root, path)
+        except (Damaged, NoTile, BadProof) as error:
+            raise self._failed() from error
+        return root, path
 
     def tile(self, path: TilePath) -> bytes:
         """Hashes of a tile, or a bundle of entries. Raises NoTile, Refused (`busy`)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,10 +17,11 @@ from typing import Any
 
 import orjson
 
-from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_note
+from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_any
 from sekisho_audit.custody import Custody
 from sekisho_audit.durable import sync_directory
 from sekisho_audit.errors import Unusable
+from sekisho_audit.key_chain import ROTATED, Rotation
 from sekisho_audit.rules import Book
 from sekisho_audit.scan import (
     EVENTS,
@@ -96,15 +98,17 @@ class State:
     cut: list[tuple[str, int]] = field(default_factory=list)
     sums: Sums = field(default_factory=Sums)
     custody: Custody = field(default_factory=Custody)
+    rotations: list[Rotation] = field(default_factory=list)
+    roots: dict[int, bytes] = field(default_factory=dict)  # of the sizes that were asked for
 
 
-def read_checkpoint(ledger: Path, origin: str, key: VerifierKey) -> Checkpoint | None:
-    """The last signed checkpoint, or None if there is none yet."""
+def read_checkpoint(ledger: Path, origin: str, keys: Sequence[VerifierKey]) -> Checkpoint | None:
+    """The last checkpoint, signed by one of `keys`, or None if there is none yet."""
     path = ledger / "checkpoint"
     if not path.exists():
         return None
     try:
-        checkpoint = open_note(path.read_bytes(), key)
+        checkpoint = open_any(path.read_bytes(), keys)
     except BadNote as error:
         raise Unusable(f"{path}: {error}; {_MEND}") from error
     if checkpoint.origin != origin:
@@ -134,13 +138,19 @@ class _Reader:
     """One pass over both families."""
 
     def __init__(
-        self, ledger: Path, origin: str, checkpoint: Checkpoint | None, memory: int
+        self,
+        ledger: Path,
+        origin: str,
+        checkpoint: Checkpoint | None,
+        memory: int,
+        sizes: Collection[int],
     ) -> None:
         self._ledger = ledger
         self._origin = origin
         self._checkpoint = checkpoint
         self._signed = checkpoint.size if checkpoint else 0
         self._memory = memory
+        self._sizes = frozenset(sizes)
         self._wanted: dict[str, None] = {}
         self._hold_wanted: set[str] = set()
         self.state = State(CompactRange(), Book(memory), Recent(memory))
@@ -169,6 +179,8 @@ class _Reader:
                 state.firsts.append(segment.first)
                 state.events = Tail(segment.path, size, state.edge.size)
         state.events.count = state.edge.size
+        if state.edge.size in self._sizes:
+            state.roots[state.edge.size] = state.edge.root()
         if state.edge.size < self._signed:
             raise Unusable(
                 f"the ledger has {state.edge.size} events, its checkpoint says {self._signed}: "
@@ -185,6 +197,8 @@ class _Reader:
         state, index = self.state, self.state.edge.size
         if index == self._signed:
             self._compare_root()
+        if index in self._sizes:
+            state.roots[index] = state.edge.root()
         leaf = orjson.loads(frame.body)
         if leaf["n"] != index or leaf["log"] != self._origin:
             raise Unusable(f"event {index} is not of this ledger or not at its place; {_MEND}")
@@ -195,9 +209,20 @@ class _Reader:
         state.book.commit()
         state.sums.apply(leaf)
         state.custody.apply(leaf)
+        if leaf["type"] == ROTATED:
+            self._rotated(leaf)
         state.edge.append(frame.digest)
         state.recent.add(leaf["id"], index, frame.offset)
         self._want(leaf)
+
+    def _rotated(self, leaf: dict[str, Any]) -> None:
+        try:
+            rotation = Rotation.read(leaf)
+        except BadNote as error:
+            raise Unusable(f"event {leaf['n']}: {error}; {_MEND}") from error
+        if self.state.edge.root() != rotation.before.root:
+            raise Unusable(f"event {leaf['n']}: the keys signed other events before it; {_MEND}")
+        self.state.rotations.append(rotation)
 
     def _want(self, leaf: dict[str, Any]) -> None:
         held = HOLD_PAYLOADS.get(leaf["type"])
@@ -239,9 +264,19 @@ class _Reader:
             self.state.hold_payloads[name] = (segment.path, frame.offset)
 
 
-def recover(ledger: Path, origin: str, key: VerifierKey, *, memory: int) -> State:
-    """Read a ledger that is locked by us. Raises Unusable if a person must look first."""
-    reader = _Reader(ledger, origin, read_checkpoint(ledger, origin, key), memory)
+def recover(
+    ledger: Path,
+    origin: str,
+    keys: Sequence[VerifierKey],
+    *,
+    memory: int,
+    sizes: Collection[int] = (),
+) -> State:
+    """Read a ledger that is locked by us. Raises Unusable if a person must look first.
+
+    One of `keys` signed the checkpoint; `sizes` are those whose roots are wanted.
+    """
+    reader = _Reader(ledger, origin, read_checkpoint(ledger, origin, keys), memory, sizes)
     try:
         reader.read_events()
         reader.read_payloads()

@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from sekisho_audit.anchors.desk import AnchorDesk
 from sekisho_audit.connection import Connection
 from sekisho_audit.desks import Desks
 from sekisho_audit.disclose_operations import DISCLOSE_OPERATIONS
@@ -58,10 +59,12 @@ class Server:
         session_grace_s: float,
         desks: Desks | None = None,
         officers: OfficerDesk | None = None,
+        anchors: AnchorDesk | None = None,
     ) -> None:
         self.ledger = ledger
         self.desks = desks or Desks()
         self.officers = officers
+        self.anchors = anchors
         self.writer: Writer
         self._loop = asyncio.get_running_loop()
         self._grace_s = session_grace_s

@@ -88,6 +88,7 @@ def _used(errand: Errand) -> None:
 
 def _status(errand: Errand) -> None:
     writer, sessions = errand.server.writer, errand.server.session_count
+    anchors = errand.server.anchors
 
     def run(ledger: Ledger) -> None:
         status = {
@@ -101,6 +102,7 @@ def _status(errand: Errand) -> None:
             "sessions": sessions,
             "disk_free_bytes": writer.disk_free_bytes,
             "pid": os.getpid(),
+            "anchors": anchors.standings if anchors is not None else [],
         }
         errand.answer({"status": status})
 

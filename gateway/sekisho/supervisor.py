@@ -5,9 +5,9 @@
     worker    N of them, sharing one listening socket
 
 A process that dies is started again, with a growing pause; meanwhile the others refuse what they
-cannot do safely, and the doorkeeper answers for workers while there is none. One death is final:
-auditd exits with 74 when the disk lied to it, and starting it again without a person having looked
-would hide that. Children die with the supervisor.
+cannot do safely, and the doorkeeper answers for workers while there is none. Two deaths are final:
+auditd exits with 74 when the disk lied to it, with 65 when another ledger signs with its key, and
+starting it again without a person having looked would hide that. Children die with the supervisor.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from sekisho.telemetry import MULTIPROC_DIR, forget_worker
 from sekisho.web.tls import configured
 
 EXIT_DISK_LIED = 74  # EX_IOERR: auditd after a failed write or sync; see docs/howto/recover.md
+EXIT_SECOND_LEDGER = 65  # EX_DATAERR: auditd met another ledger of its name; docs/howto/anchors.md
 PAUSE_FIRST_S = 0.1
 PAUSE_MAX_S = 5.0
 STEADY_S = 10.0  # a process that lived this long starts again without a growing pause
@@ -63,7 +64,7 @@ class Child:
     stop_s: float
     ready_line: bytes | None = None
     pass_fds: tuple[int, ...] = ()
-    final_exit: int | None = None
+    final_exits: tuple[int, ...] = ()
     log: Path | None = None
     serves: bool = False
     counts_in: Path | None = None
@@ -126,7 +127,7 @@ class Supervisor:
                 auditd_command(settings),
                 stop_s=10.0,
                 ready_line=b"ready",
-                final_exit=EXIT_DISK_LIED,
+                final_exits=(EXIT_DISK_LIED, EXIT_SECOND_LEDGER),
             )
         ]
         if settings.redis is None:
@@ -191,7 +192,7 @@ class Supervisor:
             if child.counts_in is not None:
                 forget_worker(child.counts_in, child.process.pid)
             await self._mind_the_door()
-            if status == child.final_exit:
+            if status in child.final_exits:
                 _log.critical(
                     "stopped for good: nothing passes until a person has looked",
                     part=child.name,
@@ -315,6 +316,7 @@ def auditd_command(settings: Settings) -> list[str]:
         "--origin", settings.audit.origin,
         "--session-grace-s", str(settings.audit.session_grace_s),
         "--segment-bytes", str(settings.audit.segment_bytes),
+        *(part for one in settings.anchors for part in ("--anchor", one.argument())),
     ]  # fmt: skip
 
 

@@ -12,8 +12,11 @@ from sekisho_audit.checkpoint import (
     Signer,
     VerifierKey,
     check_name,
+    open_any,
     open_note,
+    read_signatures,
     read_unverified,
+    split_note,
 )
 
 SIGNER = Signer("ledger.example/test", bytes(range(32)))
@@ -138,3 +141,33 @@ def test_bytes_that_are_no_note_are_refused(raw: bytes) -> None:
     """Anything else is refused, also when it is very long."""
     with pytest.raises(BadNote):
         open_note(raw, SIGNER.key)
+
+
+def test_two_sign_one_note() -> None:
+    """Each of them can be asked for alone; a third is not there."""
+    second = Signer("ledger.example/test", bytes(32))
+    note = SIGNER.sign(CHECKPOINT, second)
+    assert open_note(note, SIGNER.key) == open_note(note, second.key) == CHECKPOINT
+    third = Signer("ledger.example/test", b"3" * 32)
+    with pytest.raises(BadNote, match="no signature"):
+        open_note(note, third.key)
+    assert open_any(note, [third.key, second.key]) == CHECKPOINT
+    with pytest.raises(BadNote, match="no signature"):
+        open_any(NOTE, [third.key, second.key])
+
+
+def test_a_broken_signature_is_not_excused_by_another() -> None:
+    """Whoever claims to be a key that we trust must be it, also beside one who is."""
+    second = Signer("ledger.example/test", bytes(32))
+    broken = second.line(CHECKPOINT.body().replace("42", "43")).encode()
+    with pytest.raises(BadNote, match="does not fit"):
+        open_any(NOTE + broken, [second.key, SIGNER.key])
+
+
+def test_signature_lines_may_stand_alone() -> None:
+    """As witnesses answer them."""
+    line = SIGNER.line(CHECKPOINT.body())
+    assert read_signatures(line) == split_note(NOTE)[1]
+    for wrong in ("", line[:-1], line + "\n", "x" * 70_000 + "\n", line.replace("—", "-")):
+        with pytest.raises(BadNote):
+            read_signatures(wrong)

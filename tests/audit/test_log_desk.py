@@ -17,6 +17,7 @@ from sekisho_audit.ledger import Ledger
 from sekisho_audit.log_desk import LogDesk
 from sekisho_audit.proof import Proof
 from sekisho_audit.published import Published
+from sekisho_audit.tree import verify_consistency
 from support.ledgers import open_ledger, run_exchange
 
 
@@ -63,6 +64,17 @@ async def test_it_follows_and_answers(desk: LogDesk, ledger: Ledger) -> None:
     assert len(await desk.file(f"tile/0/000.p/{ledger.size}")) == 32 * ledger.size
     proofs = await desk.proofs([0, ledger.size - 1])
     assert [Proof.parse(text).index for text in proofs] == [0, ledger.size - 1]
+
+
+async def test_it_tells_what_is_shown_and_the_way_there(desk: LogDesk, ledger: Ledger) -> None:
+    """For anchors: from any size to the checkpoint that is shown."""
+    await checkpoint_of(desk, ledger)
+    checkpoint, note = await desk.shown()
+    assert open_note(note, ledger.key) == checkpoint
+    root, path = await desk.since(2, checkpoint)
+    verify_consistency(2, checkpoint.size, root, checkpoint.root, path)
+    with pytest.raises(Refused):
+        await desk.since(checkpoint.size + 1, checkpoint)
 
 
 @pytest.mark.parametrize(

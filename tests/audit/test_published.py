@@ -17,7 +17,7 @@ from sekisho_audit.level_files import Damaged, LevelFiles, remove
 from sekisho_audit.published import Published
 from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.tiles import WIDTH, MemoryLevels, NoTile, TilePath, tile_paths
-from sekisho_audit.tree import HASH_BYTES, leaf_hash, root_of
+from sekisho_audit.tree import HASH_BYTES, consistency_proof, leaf_hash, root_of
 from support.ledgers import open_ledger, run_exchange
 
 EXCHANGES = 160  # four events each: two whole tiles and a part, in several segments
@@ -252,3 +252,33 @@ def test_a_ledger_that_was_cut_is_not_read_over_its_end(directory: Path, tmp_pat
     remove(directory)
     with pytest.raises(Damaged):
         LevelFiles(directory, cut.directory).advance(cut.size, 10_000)
+
+
+def test_the_past_leads_to_what_was_shown(directory: Path, ledger: Ledger) -> None:
+    """Any older size, with the proof that a witness asks for; the empty tree among them."""
+    log = shown(directory, ledger)
+    checkpoint, note = log.shown
+    assert open_note(note, ledger.key) == checkpoint
+    leaves = [leaf_hash(body) for body in bodies(ledger)]
+    for size in (1, 2, 255, 256, 257, checkpoint.size - 1, checkpoint.size):
+        root, path = log.since(size, checkpoint)
+        assert root == root_of(leaves[:size])
+        assert path == consistency_proof(leaves[: checkpoint.size], size)
+    assert log.since(0, checkpoint) == (root_of([]), [])
+    with pytest.raises(NoTile):
+        log.since(checkpoint.size + 1, checkpoint)
+
+
+def test_a_past_that_does_not_lead_there_is_not_told(directory: Path, ledger: Ledger) -> None:
+    """A disk that lies: the files are thrown away, and the answer is to come again."""
+    log = shown(directory, ledger)
+    checkpoint = log.shown[0]
+    path = directory / "0"
+    with path.open("r+b") as file:
+        file.seek(32)
+        file.write(bytes(32))
+    with pytest.raises(Refused):
+        log.since(3, checkpoint)
+    while log.follow():
+        pass
+    assert log.since(3, checkpoint)

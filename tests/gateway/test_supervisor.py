@@ -27,6 +27,7 @@ from sekisho.supervisor import (
 from sekisho.telemetry import MULTIPROC_DIR
 from sekisho.web.tls import TLSUnusable
 from sekisho_audit.auditd import parse
+from sekisho_audit.cosignature import Cosigner
 
 BACKEND = {"id": "local", "base_url": "https://models.example/v1", "models": ["*"]}
 
@@ -106,6 +107,19 @@ def test_auditd_is_started_as_the_settings_say(tmp_path: Path) -> None:
     assert (settings.ledger_dir, settings.audit.keys_dir) == (options.ledger, options.keys)
     assert (settings.auditd_socket, "a.example/l") == (options.socket, options.origin)
     assert (3.0, 2**21) == (options.session_grace_s, options.segment_bytes)
+    assert options.anchors == []
+
+
+def test_auditd_is_told_of_anchors(tmp_path: Path) -> None:
+    """Every kind, with what was set; its own parser reads it back."""
+    key = Cosigner("w.example/1", bytes(32)).key.line()
+    anchors = [
+        {"name": "nas", "kind": "pin", "path": "/nas", "interval_s": 60},
+        {"name": "w1", "kind": "witness", "url": "https://w.example/", "keys": [key]},
+    ]
+    options = parse(auditd_command(_settings(tmp_path, anchors=anchors))[3:])
+    found = [(one.anchor.name, one.anchor.kind, one.interval_s) for one in options.anchors]
+    assert [("nas", "pin", 60.0), ("w1", "witness", 300.0)] == found
 
 
 def test_valkey_has_no_port_and_forgets_nothing(tmp_path: Path) -> None:
@@ -177,7 +191,7 @@ async def test_a_child_that_ignores_the_signal_is_killed(tmp_path: Path) -> None
 async def test_a_final_exit_is_not_started_again(tmp_path: Path) -> None:
     """Auditd after a disk that lied: a person has to look first."""
     supervisor = Supervisor(_settings(tmp_path), tmp_path / "c.toml")
-    child = _child(tmp_path, "raise SystemExit(74)", final_exit=74)
+    child = _child(tmp_path, "raise SystemExit(74)", final_exits=(65, 74))
     await supervisor._start(child)
     first = child.process
 

@@ -56,7 +56,7 @@ def settings_page() -> str:
     top = {name: field for name, field in Settings.model_fields.items() if name not in tables}
     parts.append(_table("Top level", None, top))
     for name, model in tables.items():
-        title = f"[[{name}]]" if name in {"backends", "issuers"} else f"[{name}]"
+        title = f"[[{name}]]" if name in {"anchors", "backends", "issuers"} else f"[{name}]"
         parts.append(_table(title, model.__doc__, model.model_fields))
     return "\n".join(parts)
 

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sekisho.adapters import registry_keys
 from sekisho.adapters.auditd_ledger import AuditdLedger
+from sekisho.adapters.diagnosis_anchors import anchors
 from sekisho.adapters.diagnosis_identity import LoadTLS, certificate, issuers
 from sekisho.adapters.finding import Finding
 from sekisho.adapters.policy_check import check_bundle
@@ -52,7 +53,7 @@ def diagnose(
         _disk(settings),
         *certificate(settings.server, load_tls),
         _port(settings),
-        _auditd(settings, serve),
+        *_auditd(settings, serve),
         _valkey(settings, serve),
         *_policy(settings),
         _registry(settings, config),
@@ -177,18 +178,22 @@ def _only(certificate: Path | None) -> ssl.SSLContext | bool:
     return context
 
 
-def _auditd(settings: Settings, serve: str) -> Finding:
+def _auditd(settings: Settings, serve: str) -> Iterator[Finding]:
     if not settings.auditd_socket.exists():
-        return Finding("auditd", ok=True, said="not running; serve starts it")
+        yield Finding("auditd", ok=True, said="not running; serve starts it")
+        return
     try:
         status = asyncio.run(_status(settings))
     except (LedgerUnavailable, OSError):
         said = f"does not answer on {settings.auditd_socket}"
-        return Finding("auditd", ok=False, said=said, mend=serve)
+        yield Finding("auditd", ok=False, said=said, mend=serve)
+        return
     if status.get("poisoned"):
         said = f"stopped for good: {status['poisoned']}"
-        return Finding("auditd", ok=False, said=said, mend="see docs/howto/recover.md")
-    return Finding("auditd", ok=True, said=f"{status.get('size', '?')} events")
+        yield Finding("auditd", ok=False, said=said, mend="see docs/howto/recover.md")
+        return
+    yield Finding("auditd", ok=True, said=f"{status.get('size', '?')} events")
+    yield from anchors(status.get("anchors"))
 
 
 async def _status(settings: Settings) -> Mapping[str, object]:

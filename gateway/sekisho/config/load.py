@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from sekisho.config.anchors import AnchorSettings
 from sekisho.config.identity import IssuerSettings
 from sekisho.config.sections import BackendSettings, Settings
 from sekisho.errors import SekishoError
@@ -32,7 +33,11 @@ _PATHS = (
     ("server", "tls_key"),
     ("server", "tls_client_ca"),
 )
-_LISTS: Mapping[str, type[BaseModel]] = {"backends": BackendSettings, "issuers": IssuerSettings}
+_LISTS: Mapping[str, type[BaseModel]] = {
+    "anchors": AnchorSettings,
+    "backends": BackendSettings,
+    "issuers": IssuerSettings,
+}
 
 
 class ConfigError(SekishoError):

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from sekisho.config.anchors import AnchorSettings
 from sekisho.config.identity import (
     IdentitySettings,
     IssuerSettings,
@@ -378,6 +379,9 @@ class Settings(Section):
     )
     server: ServerSettings = Field(default_factory=ServerSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
+    anchors: tuple[AnchorSettings, ...] = Field(
+        (), max_length=16, description="Who vouches for the ledger elsewhere; see [[anchors]]."
+    )
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     issuers: tuple[IssuerSettings, ...] = Field(
         (), max_length=20, description="OpenID Connect issuers; none: keys only."
@@ -444,6 +448,9 @@ class Settings(Section):
         faults += [f"two [[backends]] have the id {name!r}" for name in twice]
         if self.server.tls_certificate and not self.public_url.startswith("https://"):
             faults.append("server.public_url must begin with https:// with tls_certificate")
+        anchors = [anchor.name for anchor in self.anchors]
+        twice = sorted({name for name in anchors if anchors.count(name) > 1})
+        faults += [f"two [[anchors]] have the name {name!r}" for name in twice]
         names = [issuer.id for issuer in self.issuers]
         twice = sorted({name for name in names if names.count(name) > 1})
         faults += [f"two [[issuers]] have the id {name!r}" for name in twice]

@@ -1,0 +1,128 @@
+"""The keys of one ledger, one after the other, as the ledger itself tells it.
+
+An `audit.key_rotated` at index n holds a signed note, by the old key and by the new one: the
+checkpoint of the n events before it with one more line that names the new key. So whoever kept the
+old key is told by it who follows, and after which events; whoever has the new one sees that it
+took over exactly that history. From index n on checkpoints are signed by the new key.
+
+Pure reading: the verifier and the writer use it alike.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sekisho_audit.canon import NotCanonical, decode
+from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_text
+from sekisho_audit.scan import EVENTS, BrokenSegment, Segment, frames, segments
+
+ROTATED = "audit.key_rotated"
+_WORDS = "sekisho key rotation v1 "
+_NEEDLE = f'"type":"{ROTATED}"'.encode()
+
+
+def statement(before: Checkpoint, new: VerifierKey) -> str:
+    """What both keys sign: the history that ends, and the key that follows."""
+    return f"{before.body()}{_WORDS}{new.line()}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """From `index` on the key is `new`; `before` is what both keys signed. Signatures hold."""
+
+    index: int
+    old: VerifierKey
+    new: VerifierKey
+    before: Checkpoint
+
+    @classmethod
+    def read(cls, leaf: Mapping[str, Any]) -> Rotation:
+        """The hand-over that a leaf records, with both signatures checked. Raises BadNote."""
+        data = leaf["data"]
+        old, new = VerifierKey.parse(data["old"]), VerifierKey.parse(data["new"])
+        note = data["note"].encode()
+        text = open_text(note, old)
+        open_text(note, new)
+        before = Checkpoint.parse(text)
+        if text != statement(before, new):
+            raise BadNote("the signed statement does not name the new key")
+        if old == new or not old.name == new.name == before.origin == leaf["log"]:
+            raise BadNote("the keys of a rotation are two, both of this ledger")
+        if before.size != leaf["n"]:
+            raise BadNote("the signed statement is of another place in the ledger")
+        return cls(leaf["n"], old, new, before)
+
+
+class KeyChain:
+    """The keys of a ledger in order, each with the sizes that it may sign."""
+
+    def __init__(self, only: VerifierKey, rotations: Sequence[Rotation] = ()) -> None:
+        """`only` is the key if it never changed. Raises BadNote if a link does not fit."""
+        self.rotations = tuple(rotations)
+        self.keys = [rotations[0].old if rotations else only]
+        for rotation in rotations:
+            if rotation.old != self.keys[-1]:
+                raise BadNote(f"event {rotation.index}: this key was not in force and rotates none")
+            self.keys.append(rotation.new)
+
+    @property
+    def current(self) -> VerifierKey:
+        """The key in force at the end."""
+        return self.keys[-1]
+
+    def at(self, size: int) -> VerifierKey:
+        """The key that must have signed a checkpoint of `size` events."""
+        return self.keys[sum(rotation.index < size for rotation in self.rotations)]
+
+    def says(self) -> list[str]:
+        """One sentence for each hand-over."""
+        return [
+            f"From event {one.index} on the key is {one.new.line()}: {one.old.line()} says so, "
+            f"over the {one.before.size} events before."
+            for one in self.rotations
+        ]
+
+
+def find_rotations(ledger: Path) -> Iterator[Mapping[str, Any]]:
+    """Leaves of a ledger that record a rotation, in order; what is broken is passed over.
+
+    A search of the bytes, not a reading: fast, and without a word on anything else.
+    """
+    for segment in _segments(ledger):
+        with segment.path.open("rb") as file:
+            if not segment.path.stat().st_size:
+                continue
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+                if raw.find(_NEEDLE) < 0:
+                    continue
+        yield from _rotations_in(segment)
+
+
+def _segments(ledger: Path) -> list[Segment]:
+    try:
+        return segments(ledger, EVENTS)
+    except BrokenSegment:
+        return []
+
+
+def _rotations_in(segment: Segment) -> Iterator[Mapping[str, Any]]:
+    try:
+        for frame in frames(segment, EVENTS):
+            if _NEEDLE in frame.body:
+                leaf = _leaf(frame.body)
+                if leaf.get("type") == ROTATED:
+                    yield leaf
+    except BrokenSegment:
+        return
+
+
+def _leaf(body: bytes) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = decode(body)
+    except NotCanonical:
+        return {}
+    return found

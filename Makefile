@@ -55,7 +55,7 @@ bench: env
 
 soak: env strace
 	SEKISHO_CRASH_CYCLES=10000 SEKISHO_KILL_ROUNDS=100 SEKISHO_STRIKES=all \
-		SEKISHO_EVERY_PROOF_TO=1024 \
+		SEKISHO_EVERY_PROOF_TO=1024 SEKISHO_HANG_S=60 \
 		$(bin)/python -m pytest tests/faults tests/audit --timeout=7200 --verbose
 
 fmt: env

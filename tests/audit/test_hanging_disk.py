@@ -90,7 +90,7 @@ async def test_queue_of_a_hanging_disk_is_bounded(auditd: Auditd, client: Auditd
         for _ in range(2 * queue_bytes // len(BODY) // 8):
             told += await refusals(client, [received(uuid7(), BODY) for _ in range(8)])
         memory = psutil.Process(auditd.process.pid).memory_info().rss
-    assert any("(busy)" in text for text in told), set(told)
+    assert any("(busy" in text for text in told), set(told)
     assert memory < queue_bytes + BESIDE_BYTES
     await client.append([received(uuid7())])
     await client.close()

@@ -126,7 +126,8 @@ class Book:
 
     def _recovered(self, leaf: Leaf) -> None:
         left, taken = self.writer["cut"], leaf["data"]["bytes"]
-        if left is None or not 0 < taken <= left:
+        # A segment of no bytes, left by a kill before its first line, is removed and told too.
+        if left is None or not 0 <= taken <= left:
             raise RuleBroken("wrong_boot", "the boot before tells of no such cut")
         self._put(self.writer, "cut", left - taken)
 

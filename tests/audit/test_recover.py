@@ -105,13 +105,14 @@ def test_lost_intent_is_closed_after_a_crash(tmp_path: Path) -> None:
     assert report.types["backend.intent"] == report.types["backend.outcome"]
 
 
+@pytest.mark.parametrize("there", [0, 9])
 @pytest.mark.parametrize("name", ["events", "payloads"])
-def test_segment_that_was_never_begun_is_no_obstacle(tmp_path: Path, name: str) -> None:
-    """A crash while a new segment is made leaves part of its first line."""
+def test_segment_that_was_never_begun_is_no_obstacle(tmp_path: Path, name: str, there: int) -> None:
+    """A crash while a new segment is made leaves part of its first line, or a file of no bytes."""
     directory, _, _ = crashed(tmp_path)
     family = {"events": EVENTS, "payloads": PAYLOADS}[name]
     count = len(list(frames(Segment(directory / name / FIRST, 0), family)))
-    (directory / name / f"{count:012d}.seg").write_bytes(family.header(count)[:9])
+    (directory / name / f"{count:012d}.seg").write_bytes(family.header(count)[:there])
     open_ledger(tmp_path).close()
     assert verify(directory).verdict is Verdict.SOUND
 

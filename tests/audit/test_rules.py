@@ -76,7 +76,8 @@ def test_cuts_stand_behind_the_boot_that_found_them(scribe: Scribe) -> None:
     boot(scribe, "boot-2", cut=10)
     scribe.write("audit.recovered", file="f", bytes=7)
     assert broken(scribe, "audit.recovered", file="f", bytes=4) == "wrong_boot"
-    assert broken(scribe, "audit.recovered", file="f", bytes=0) == "wrong_boot"
+    assert broken(scribe, "audit.recovered", file="f", bytes=-1) == "wrong_boot"
+    scribe.write("audit.recovered", file="f", bytes=0)
     scribe.write("audit.recovered", file="f", bytes=2)
     scribe.write("session.opened", session="s-2", pid=2)
     assert broken(scribe, "audit.recovered", file="f", bytes=1) == "wrong_boot"

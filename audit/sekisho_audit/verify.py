@@ -21,8 +21,8 @@ from sekisho_audit.report import Fault, Report, Verdict
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, Family, Segment, frames, segments
 from sekisho_audit.verdict import Findings, Place, Progress, Signed
 
-# Files a ledger directory may hold beside its segments; the last one is left by a crash.
-_FILES = frozenset({"checkpoint", "vkey", "lock", "checkpoint.new"})
+# Files a ledger directory may hold beside its segments; the last two are left by a crash.
+_FILES = frozenset({"checkpoint", "vkey", "lock", "checkpoint.new", "vkey.new"})
 KEY_OF_THE_LEDGER = (
     "No key was given: the key found in the directory was trusted. Whoever can replace "
     "the whole directory can replace that key; give --key to be sure who signed."

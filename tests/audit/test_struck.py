@@ -122,3 +122,13 @@ def test_start_after_a_crash_is_struck_too(
     assert any(call.name == "ftruncate" for call in calls)
     chosen = [call for call in calls if ALL or (call.matters if "EIO" in fault else call.changes)]
     assert struck(chosen, lambda call: striker.strike("again", call, fault, start), before) == {}
+
+
+@pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO"])
+def test_change_of_the_signing_key_is_struck(striker: Striker, fault: str) -> None:
+    """Wherever it ends, one of the two keys is in force, and all that was signed holds."""
+    calls = [call for call in striker.calls("new_key") if ALL or call.matters]
+    first = next(place for place, call in enumerate(calls) if "signing.key.next" in call.text)
+    chosen = calls if ALL else calls[first:]
+    assert len(chosen) > 40
+    assert struck(chosen, lambda call: striker.strike("new_key", call, fault)) == {}

@@ -197,6 +197,8 @@ def _wrong_ledger(told: Told) -> Iterator[str]:
     except (OSError, LedgerError) as error:
         yield f"it does not start again: {error!r}"
         return
+    if told.of("rotated") and again.key.line() != told.of("rotated")[0]["rotated"]:
+        yield "the new signing key is not in force"
     yield from _lost(told, again)
     yield from _erasure(told, again)
     again.append_batch([_last()])

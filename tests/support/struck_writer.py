@@ -158,10 +158,22 @@ class Story:
         ledger.close()
         self._voice.say(closed=ledger.size)
 
+    def new_key(self) -> None:
+        """Open, append, change the signing key, append, close."""
+        self._number = 2_000
+        ledger = self._open()
+        self._append(ledger, STAYS)
+        key = ledger.rotate_key()
+        self._voice.say(rotated=key.line())
+        self._append(ledger, STAYS)
+        ledger.close()
+        self._voice.say(closed=ledger.size)
+
 
 SCENARIOS: dict[str, Callable[[Story], None]] = {
     "life": Story.life,
     "again": Story.again,
+    "new_key": Story.new_key,
 }
 
 

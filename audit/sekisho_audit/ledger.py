@@ -24,21 +24,17 @@ import orjson
 
 from sekisho_audit.checkpoint import Checkpoint, VerifierKey
 from sekisho_audit.custody import Custody
-from sekisho_audit.durable import make_directory
 from sekisho_audit.errors import Poisoned, Refused, Unusable
 from sekisho_audit.events import RESERVED, Appended, Event, Payload
-from sekisho_audit.hand_over import HandOver
 from sekisho_audit.ids import uuid7
-from sekisho_audit.keyring import Keyring, check_apart, load_secrets
-from sekisho_audit.last_signed import Elsewhere, LastSigned, check_ancestors
 from sekisho_audit.leaves import Built, LeafBuilder
 from sekisho_audit.open_holds import HoldRecord, OpenHolds
-from sekisho_audit.recover import HOLD_PAYLOADS, State, recover
+from sekisho_audit.opening import Kept, Opened, open_parts
+from sekisho_audit.recover import HOLD_PAYLOADS
 from sekisho_audit.rules import MEMORY_EVENTS
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, read_frame, segment_path
-from sekisho_audit.signed_notes import SignedNotes
 from sekisho_audit.standing import RuleBroken
-from sekisho_audit.store import DirectoryLock, SegmentWriter, frame
+from sekisho_audit.store import SegmentWriter, frame
 from sekisho_audit.usage import Asked, NotKept, Sum
 
 _DAY_US = 86_400 * 1_000_000
@@ -78,21 +74,16 @@ def wall_us() -> int:
 class Ledger:
     """The only writer of a ledger directory."""
 
-    def __init__(  # noqa: PLR0917 - the parts that `open` has put together
-        self,
-        directory: Path,
-        lock: DirectoryLock,
-        notes: SignedNotes,
-        keyring: Keyring,
-        state: State,
-        limits: Limits,
-        now_us: Callable[[], int],
+    def __init__(
+        self, directory: Path, parts: Opened, limits: Limits, now_us: Callable[[], int]
     ) -> None:
+        """Not yet begun: `open` is the way to a ledger."""
+        state, keyring = parts.state, parts.keyring
         self.directory = directory
-        self.origin = notes.key.name
+        self.origin = parts.notes.key.name
         self.boot = str(uuid.uuid4())
-        self._lock = lock
-        self._notes = notes
+        self._lock = parts.lock
+        self._notes = parts.notes
         self._keyring = keyring
         self._state = state
         self._limits = limits
@@ -115,42 +106,20 @@ class Ledger:
         *,
         limits: Limits | None = None,
         now_us: Callable[[], int] = wall_us,
-        kept: Callable[[Sequence[VerifierKey]], Sequence[Elsewhere]] = lambda _keys: (),
+        kept: Kept = lambda _keys: (),
     ) -> Ledger:
         """Lock, recover and boot the ledger; make it, and its keys, if there is none.
 
         `kept` is asked, with the keys, for checkpoints of ours elsewhere. Raises Locked if another
         process writes it, Unusable if a person must look first, SecondLedger among them.
         """
-        data_dir = ledger_dir.parent if ledger_dir.name == "ledger" else ledger_dir
-        check_apart(data_dir, keys_dir)
         limits = limits or Limits()
-        for part in (EVENTS.directory, PAYLOADS.directory):
-            make_directory(ledger_dir / part)
-        lock = DirectoryLock(ledger_dir)
+        parts = open_parts(ledger_dir, keys_dir, origin, memory=limits.memory_events, kept=kept)
         try:
-            known = _is_known(ledger_dir)
-            keys = load_secrets(keys_dir, create_missing=not known)
-            hand_over = HandOver(keys_dir, ledger_dir, origin, keys.signing, known=known)
-            last_signed = LastSigned(keys_dir)
-            elsewhere = [*last_signed.read(hand_over.candidates), *kept(hand_over.candidates)]
-            path = keys_dir / "principals.keys"
-            keyring = Keyring(path, keys.kek, create_missing=not known)
-            hand_over.name_key()
-            state = recover(
-                ledger_dir,
-                origin,
-                hand_over.candidates,
-                memory=limits.memory_events,
-                sizes={one.checkpoint.size for one in elsewhere},
-            )
-            check_ancestors(elsewhere, state.edge.size, state.roots)
-            hand_over.settle(state.rotations)
-            notes = SignedNotes(ledger_dir, hand_over, last_signed)
-            ledger = cls(ledger_dir, lock, notes, keyring, state, limits, now_us)
+            ledger = cls(ledger_dir, parts, limits, now_us)
             ledger._start()
         except BaseException:
-            lock.release()
+            parts.lock.release()
             raise
         return ledger
 
@@ -523,9 +492,3 @@ _OWN = "\x00own"
 def _check_reserved(event: Event, session: str | None) -> None:
     if event.type in RESERVED and session is not _OWN:
         raise Refused("reserved_type", f"{event.type} is written by the ledger alone")
-
-
-def _is_known(ledger: Path) -> bool:
-    """Whether this is a ledger already: its key is written last of all keys, before any segment."""
-    begun = (any((ledger / family.directory).iterdir()) for family in (EVENTS, PAYLOADS))
-    return (ledger / "vkey").exists() or any(begun)

@@ -14,7 +14,7 @@ import pytest
 
 from sekisho.model.ids import uuid7
 from sekisho_audit.canon import encode
-from sekisho_audit.errors import Locked, Poisoned, Refused, Unusable
+from sekisho_audit.errors import Locked, Poisoned, Refused
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.ledger import Ledger, Request
 from sekisho_audit.report import Verdict
@@ -22,7 +22,6 @@ from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.verify import verify
 from support.ledgers import (
     CANARY,
-    ORIGIN,
     REVIEWER,
     STAFF,
     HeldExchange,
@@ -416,7 +415,7 @@ def test_forgotten_hold_cannot_be_used(ledger: Ledger) -> None:
     assert ledger._state.hold_payloads == {}
 
 
-# -- one writer, its own keys
+# -- one writer
 
 
 def test_second_writer_is_refused(tmp_path: Path, ledger: Ledger) -> None:
@@ -425,47 +424,6 @@ def test_second_writer_is_refused(tmp_path: Path, ledger: Ledger) -> None:
         open_ledger(tmp_path)
     ledger.close()
     open_ledger(tmp_path).close()
-
-
-@pytest.mark.parametrize("keys", ["data/keys", "data", "data/ledger", "."])
-def test_keys_and_data_lie_apart(tmp_path: Path, keys: str) -> None:
-    """Keys inside the data, or the reverse, are refused, also through a link."""
-    (tmp_path / "data").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path)
-    with pytest.raises(Unusable, match="inside one another"):
-        Ledger.open(tmp_path / "data" / "ledger", tmp_path / "link" / keys, ORIGIN)
-
-
-def test_other_signing_key_is_refused(tmp_path: Path, ledger: Ledger) -> None:
-    """A ledger goes on only with the key it was made with."""
-    ledger.close()
-    (tmp_path / "keys" / "signing.key").write_bytes(bytes(32))
-    with pytest.raises(Unusable, match="another key"):
-        open_ledger(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["signing.key", "kek", "pepper", "principals.keys"])
-def test_lost_key_is_not_made_anew(tmp_path: Path, ledger: Ledger, name: str) -> None:
-    """A ledger whose keys are gone does not get new ones behind everybody's back."""
-    ledger.close()
-    (tmp_path / "keys" / name).unlink()
-    with pytest.raises(Unusable, match="missing"):
-        open_ledger(tmp_path)
-
-
-@pytest.mark.parametrize("lost", [[], ["kek"], ["signing.key", "kek", "pepper"]])
-def test_ledger_without_its_public_key_is_not_begun_again(
-    tmp_path: Path, ledger: Ledger, lost: list[str]
-) -> None:
-    """Events are enough to know that there was a key: none is made, whatever else is missing."""
-    ledger.close()
-    (ledger.directory / "vkey").unlink()
-    for name in lost:
-        (tmp_path / "keys" / name).unlink()
-    with pytest.raises(Unusable, match="missing"):
-        open_ledger(tmp_path)
-    assert not any((tmp_path / "keys" / name).exists() for name in lost)
-    assert not (ledger.directory / "vkey").exists()
 
 
 # -- when the disk fails

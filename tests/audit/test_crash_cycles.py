@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from sekisho.adapters import auditd_ledger
+from sekisho.adapters import auditd_socket
 from sekisho.adapters.auditd_ledger import AuditdLedger, LedgerLimits
 from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.model.ids import uuid7
@@ -170,7 +170,7 @@ async def test_killed_at_any_moment_nothing_promised_is_lost(
     memory_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What callers were told is there, with its content, however often auditd was killed."""
-    monkeypatch.setattr(auditd_ledger, "_BACKOFF_MAX_S", RECONNECTED_WITHIN_S)
+    monkeypatch.setattr(auditd_socket, "_BACKOFF_MAX_S", RECONNECTED_WITHIN_S)
     done = promised = 0
     while done < CYCLES:
         cycles = min(CYCLES_OF_A_LEDGER, CYCLES - done)

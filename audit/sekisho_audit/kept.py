@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_note, read_unverified
+from sekisho_audit.checkpoint import BadNote, Checkpoint, read_unverified
+from sekisho_audit.key_chain import KeyChain
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.verdict import Findings, Signed
 
@@ -31,28 +32,28 @@ class Kept:
     pinned: Sequence[bytes] = ()
     receipt: Receipt | None = None
 
-    def open(self, key: VerifierKey, findings: Findings) -> list[Signed]:
+    def open(self, keys: KeyChain, findings: Findings) -> list[Signed]:
         """What is to be compared. Raises Unreadable."""
         if not self.pinned:
             findings.note(NO_PINNED)
-        found = [Signed(_pinned(raw, key, findings), "pinned checkpoint") for raw in self.pinned]
+        found = [Signed(_pinned(raw, keys, findings), "pinned checkpoint") for raw in self.pinned]
         if self.receipt is not None:
             findings.watch(self.receipt.index)
             try:
-                promised = open_note(self.receipt.note, key)
+                promised = keys.open(self.receipt.note)
             except BadNote as error:
                 findings.doubt(f"the receipt was not signed by this key: {error}")
             else:
                 found.append(Signed(promised, "receipt's checkpoint"))
         return found
 
-    def compare_leaf(self, key: VerifierKey, findings: Findings) -> None:
-        """The event of a receipt that `key` signed must be there."""
+    def compare_leaf(self, keys: KeyChain, findings: Findings) -> None:
+        """The event of a receipt that one of `keys` signed must be there."""
         receipt = self.receipt
         if receipt is None:
             return
         try:
-            open_note(receipt.note, key)
+            keys.open(receipt.note)
         except BadNote:
             return
         if findings.watched is None:
@@ -62,9 +63,9 @@ class Kept:
             findings.fault(what, index=receipt.index)
 
 
-def _pinned(raw: bytes, key: VerifierKey, findings: Findings) -> Checkpoint:
+def _pinned(raw: bytes, keys: KeyChain, findings: Findings) -> Checkpoint:
     try:
-        return open_note(raw, key)
+        return keys.open(raw)
     except BadNote as error:
         try:
             claimed = read_unverified(raw)

@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from sekisho_audit.canon import NotCanonical, decode
-from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_text
+from sekisho_audit.checkpoint import (
+    BadNote,
+    Checkpoint,
+    VerifierKey,
+    open_note,
+    open_text,
+    read_unverified,
+)
 from sekisho_audit.scan import EVENTS, BrokenSegment, Segment, frames, segments
 
 ROTATED = "audit.key_rotated"
@@ -77,6 +84,10 @@ class KeyChain:
     def at(self, size: int) -> VerifierKey:
         """The key that must have signed a checkpoint of `size` events."""
         return self.keys[sum(rotation.index < size for rotation in self.rotations)]
+
+    def open(self, raw: bytes) -> Checkpoint:
+        """The checkpoint in a note, signed by the key in force at its size. Raises BadNote."""
+        return open_note(raw, self.at(read_unverified(raw).size))
 
     def says(self) -> list[str]:
         """One sentence for each hand-over."""

@@ -51,6 +51,23 @@ class Told:
     text: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """The first `size` events existed at `time` (UTC), says `by`; what follows event `logged`, if
+    that is recorded, is younger.
+    """
+
+    by: str
+    size: int
+    time: str
+    logged: int | None = None
+
+    def __str__(self) -> str:
+        """For people."""
+        since = "" if self.logged is None else f"; events after {self.logged} are younger"
+        return f"the first {self.size} events existed at {self.time}, says {self.by}{since}"
+
+
 @dataclass(slots=True)
 class Report:
     """What was found. `notes` limit what the verdict says; they are part of it."""
@@ -67,6 +84,8 @@ class Report:
     payloads: int = 0
     payloads_unnamed: int = 0
     types: dict[str, int] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    anchors: list[Anchored] = field(default_factory=list)
     proved: list[str] = field(default_factory=list)
     disclosed: list[Told] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)

@@ -7,7 +7,7 @@ root at their size. Nothing here reads or writes a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,6 +73,7 @@ class Findings:
         self.watched: bytes | None = None
         self._watch = -1
         self.opening: Opening | None = None
+        self.see: Callable[[Mapping[str, Any]], None] | None = None  # is shown each leaf that fits
         self._progress = progress
         self._untold = 0
         self._wanted: set[int] = set()
@@ -143,6 +144,8 @@ class Findings:
         self._clock.read(leaf)
         if self.opening is not None:
             self.opening.see(leaf)
+        if self.see is not None:
+            self.see(leaf)
         kind = leaf["type"]
         self.report.types[kind] = self.report.types.get(kind, 0) + 1
 

@@ -13,13 +13,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_note
+from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey
 from sekisho_audit.disclosed import Opening
 from sekisho_audit.kept import Kept, Unreadable
+from sekisho_audit.key_chain import KeyChain
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.report import Fault, Report, Verdict
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, Family, Segment, frames, segments
 from sekisho_audit.verdict import Findings, Place, Progress, Signed
+from sekisho_audit.verify_anchors import Anchors
+from sekisho_audit.verify_keys import check_vkey, follow, hand_overs
 
 # Files a ledger directory may hold beside its segments; the last two are left by a crash.
 _FILES = frozenset({"checkpoint", "vkey", "lock", "checkpoint.new", "vkey.new"})
@@ -43,18 +46,24 @@ class _Directory:
         self._findings.opening = opening
         self._torn: list[BrokenSegment] = []
 
-    def run(self, key: VerifierKey | None, kept: Kept) -> Report:
+    def run(self, key: VerifierKey | None, kept: Kept, anchors: Anchors) -> Report:
         """Check everything; the report says what it is worth."""
         findings = self._findings
         vkey = self._ledger / "vkey"
         if not any((self._ledger / EVENTS.directory).iterdir()) and not vkey.exists():
             raise _Doubt("there is no ledger here: not one event and no key")
-        trusted = self._key(vkey, key)
+        found = self._key(vkey, key)
+        trusted = key or found
         if trusted is None:
             return findings.conclude()
-        checkpoint = self._checkpoint(trusted)
+        keys = follow(self._ledger, trusted, findings)
+        if found is not None:
+            check_vkey(found, keys, findings)
+        checkpoint = self._checkpoint(keys)
         findings.origin = checkpoint.origin if checkpoint else trusted.name
-        signed = kept.open(trusted, findings)
+        signed = [*kept.open(keys, findings), *hand_overs(keys)]
+        signed += anchors.open(keys, findings)
+        findings.see = anchors.see
         if checkpoint is not None:
             signed.append(Signed(checkpoint, "checkpoint"))
         self._list_files()
@@ -62,7 +71,8 @@ class _Directory:
         self._read_events(checkpoint.size if checkpoint else 0)
         self._read_payloads()
         findings.compare(signed)
-        kept.compare_leaf(trusted, findings)
+        kept.compare_leaf(keys, findings)
+        anchors.conclude(findings)
         if checkpoint is not None:
             findings.signed_at(checkpoint.size)
         self._say_torn()
@@ -78,22 +88,18 @@ class _Directory:
             found = None
         if found is not None and raw != f"{found.line()}\n".encode():
             fault("the file holds more than one key line", file="vkey")
-        if given is not None:
-            if found is not None and found != given:
-                fault("the key in the directory is not the one given", file="vkey")
-            return given
-        if found is not None:
+        if given is None and found is not None:
             self._findings.note(KEY_OF_THE_LEDGER)
         return found
 
-    def _checkpoint(self, key: VerifierKey) -> Checkpoint | None:
+    def _checkpoint(self, keys: KeyChain) -> Checkpoint | None:
         fault = self._findings.fault
         try:
-            checkpoint = open_note((self._ledger / "checkpoint").read_bytes(), key)
+            checkpoint = keys.open((self._ledger / "checkpoint").read_bytes())
         except (OSError, BadNote) as error:
             fault(f"the checkpoint does not hold: {error}", file="checkpoint")
             return None
-        if checkpoint.origin != key.name:
+        if checkpoint.origin != keys.current.name:
             fault("the checkpoint names another ledger than its key", file="checkpoint")
         return checkpoint
 
@@ -197,19 +203,23 @@ def verify(
     pinned: bytes | Sequence[bytes] | None = None,
     receipt: Receipt | None = None,
     opening: Opening | None = None,
+    anchors: Anchors | None = None,
     progress: Progress = _nothing,
 ) -> Report:
     """Verify the ledger in `directory`. Never raises for what it finds there.
 
     `pinned` is a checkpoint that was kept, or several, `receipt` what a client was given with an
-    answer, `opening` opens payloads whose keys were disclosed.
+    answer, `opening` opens payloads whose keys were disclosed, `anchors` has evidence from
+    elsewhere.
     """
     ledger = find_ledger(directory)
     if ledger is None:
         return _cannot_tell(f"there is no ledger in {directory}")
     notes = [pinned] if isinstance(pinned, bytes) else list(pinned or ())
     try:
-        return _Directory(ledger, progress, opening).run(key, Kept(notes, receipt))
+        return _Directory(ledger, progress, opening).run(
+            key, Kept(notes, receipt), (anchors or Anchors()).near(ledger)
+        )
     except (_Doubt, Unreadable) as error:
         return _cannot_tell(str(error))
     except OSError as error:

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from sekisho_audit.checkpoint import NOTE_BYTES_MAX, BadNote, VerifierKey, open_note
 from sekisho_audit.kept import Kept, Unreadable
+from sekisho_audit.key_chain import KeyChain
 from sekisho_audit.remote_log import NotThere, RemoteLog, TooLong, Unreachable
 from sekisho_audit.report import Report
 from sekisho_audit.tiles import WIDTH, TilePath, tile_root
@@ -101,7 +102,7 @@ class _Reading:
             findings.fault("the checkpoint names another ledger than its key", file="checkpoint")
         signed = [Signed(checkpoint, "checkpoint")]
         older = False
-        for one in kept.open(key, findings):
+        for one in kept.open(KeyChain(key), findings):
             if one.checkpoint.size <= checkpoint.size:
                 signed.append(one)
                 continue
@@ -118,7 +119,7 @@ class _Reading:
         tiles.finish()
         findings.compare(signed)
         if not older:
-            kept.compare_leaf(key, findings)
+            kept.compare_leaf(KeyChain(key), findings)
         findings.signed_at(checkpoint.size)
 
     def _bundle(self, path: TilePath) -> bytes:

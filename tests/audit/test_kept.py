@@ -6,6 +6,7 @@ import pytest
 
 from sekisho_audit.checkpoint import Checkpoint, Signer
 from sekisho_audit.kept import NO_PINNED, Kept, Unreadable
+from sekisho_audit.key_chain import KeyChain
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.tree import EMPTY_ROOT, leaf_hash
 from sekisho_audit.verdict import Findings, Place, Signed
@@ -31,7 +32,7 @@ def test_each_pinned_checkpoint_is_compared() -> None:
     """In the order in which they were given."""
     found = findings()
     notes = [OURS.sign(NOW), OURS.sign(Checkpoint(ORIGIN, 3, EMPTY_ROOT))]
-    opened = Kept(notes).open(OURS.key, found)
+    opened = Kept(notes).open(KeyChain(OURS.key), found)
     assert [(item.checkpoint.size, item.name) for item in opened] == [
         (7, "pinned checkpoint"),
         (3, "pinned checkpoint"),
@@ -42,20 +43,22 @@ def test_each_pinned_checkpoint_is_compared() -> None:
 def test_nothing_kept_is_said() -> None:
     """The verdict is worth less, and says so."""
     found = findings()
-    assert Kept().open(OURS.key, found) == []
+    assert Kept().open(KeyChain(OURS.key), found) == []
     assert found.report.notes == [NO_PINNED]
 
 
 def test_pinned_of_another_key_is_doubt_and_compared() -> None:
     """Perhaps the key is the wrong one; what the note claims is shown all the same."""
     found = findings()
-    assert Kept([THEIRS.sign(NOW)]).open(OURS.key, found) == [Signed(NOW, "pinned checkpoint")]
+    assert Kept([THEIRS.sign(NOW)]).open(KeyChain(OURS.key), found) == [
+        Signed(NOW, "pinned checkpoint")
+    ]
     assert "no signature" in found.report.doubts[0].what
 
 
 def test_pinned_that_does_not_read_is_nothing_to_go_by() -> None:
     with pytest.raises(Unreadable, match="cannot be read"):
-        Kept([b"hello"]).open(OURS.key, findings())
+        Kept([b"hello"]).open(KeyChain(OURS.key), findings())
 
 
 @pytest.mark.parametrize(
@@ -70,12 +73,12 @@ def test_event_of_a_receipt_must_be_there(given: Receipt, said: str | None) -> N
     """With the hash that the client was told."""
     found = findings()
     kept = Kept((), given)
-    [promised] = kept.open(OURS.key, found)
+    [promised] = kept.open(KeyChain(OURS.key), found)
     assert promised == Signed(Checkpoint(ORIGIN, 1, LEAF), "receipt's checkpoint")
     found.begin({1})
     found.take(b"{}", LEAF, Place("f"))
     found.report.faults.clear()  # that `{}` is no event
-    kept.compare_leaf(OURS.key, found)
+    kept.compare_leaf(KeyChain(OURS.key), found)
     assert [fault.what for fault in found.report.faults if said and said in fault.what] == [
         fault.what for fault in found.report.faults
     ]
@@ -86,6 +89,6 @@ def test_receipt_of_another_key_is_doubt_and_accuses_nobody() -> None:
     """Anybody can make one up."""
     found = findings()
     kept = Kept((), receipt(THEIRS, b"x" * 32))
-    assert kept.open(OURS.key, found) == []
-    kept.compare_leaf(OURS.key, found)
+    assert kept.open(KeyChain(OURS.key), found) == []
+    kept.compare_leaf(KeyChain(OURS.key), found)
     assert ([*found.report.faults], len(found.report.doubts)) == ([], 1)

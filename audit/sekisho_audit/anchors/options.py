@@ -19,10 +19,12 @@ from typing import Any
 
 from sekisho_audit.anchors.pin import Pin
 from sekisho_audit.anchors.port import Anchor
+from sekisho_audit.anchors.rfc3161 import TimeStamps
 from sekisho_audit.anchors.transport import Site
 from sekisho_audit.anchors.witness import Witness
 from sekisho_audit.checkpoint import BadNote
 from sekisho_audit.cosignature import WitnessKey
+from sekisho_audit.time_stamp import read_roots
 
 ANCHORS_MAX = 16
 INTERVAL_S = 300.0
@@ -59,6 +61,10 @@ def _witness(about: Mapping[str, Any], _origin: str) -> Anchor:
     return Witness(about["name"], site, keys, monitor)
 
 
+def _rfc3161(about: Mapping[str, Any], _origin: str) -> Anchor:
+    return TimeStamps(about["name"], _site(about, about["url"]), read_roots(Path(about["roots"])))
+
+
 def _site(about: Mapping[str, Any], url: str) -> Site:
     ca_file = about.get("ca_file")
     timeout_s = _number(about, "timeout_s", TIMEOUT_S, _TIMEOUTS_S)
@@ -77,6 +83,7 @@ def _number(
 _KINDS: dict[str, tuple[Callable[[Mapping[str, Any], str], Anchor], frozenset[str]]] = {
     "pin": (_pin, _COMMON | {"path"}),
     "witness": (_witness, _COMMON | _ASKED | {"keys", "monitor_url"}),
+    "rfc3161": (_rfc3161, _COMMON | _ASKED | {"roots"}),
 }
 
 

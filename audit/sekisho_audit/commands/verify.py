@@ -10,17 +10,20 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
-from sekisho_audit.checkpoint import NOTE_BYTES_MAX, BadNote, VerifierKey
+from sekisho_audit.checkpoint import NOTE_BYTES_MAX, VerifierKey
 from sekisho_audit.commands.printing import complain, plain, print_json
-from sekisho_audit.disclosed import SAYS, BadDisclosure, Disclosure, Opening
+from sekisho_audit.cosignature import WitnessKey
+from sekisho_audit.disclosed import SAYS, Disclosure, Opening
 from sekisho_audit.kept import Kept
-from sekisho_audit.receipt import BadReceipt, Receipt
+from sekisho_audit.receipt import Receipt
 from sekisho_audit.remote_log import Address, BadAddress, RemoteLog, check_credential
 from sekisho_audit.report import Report, Verdict
 from sekisho_audit.verify import verify
+from sekisho_audit.verify_anchors import Anchors, CheckStamp
 from sekisho_audit.verify_log import verify_log
 from sekisho_audit.verify_proof import verify_file
 
@@ -71,6 +74,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--in-clear", action="store_true", help="http to another machine, readable on the way"
     )
+    parser.add_argument(
+        "--anchors",
+        type=Path,
+        action="append",
+        default=[],
+        help="a folder of evidence or of pinned checkpoints; else `anchors` beside the ledger",
+    )
+    parser.add_argument(
+        "--witness",
+        action="append",
+        default=[],
+        help="verifier key of a witness you trust: a file or the line itself",
+    )
+    parser.add_argument(
+        "--tsa-roots", type=Path, help="PEM file: whom you trust for time stamps (RFC 3161)"
+    )
     parser.add_argument("--json", action="store_true", help="for machines")
 
 
@@ -79,13 +98,42 @@ def _place(text: str) -> Path | str:
     return text if "://" in text else Path(text)
 
 
-def _read_key(text: str | None) -> VerifierKey | None:
-    if text is None:
-        return None
+def _key_line(text: str) -> str:
     path = Path(text)
     if "+" not in text or path.is_file():
         text = path.read_text(encoding="utf-8")[:NOTE_BYTES_MAX]
-    return VerifierKey.parse(text.strip())
+    return text.strip()
+
+
+def _read_key(text: str | None) -> VerifierKey | None:
+    return None if text is None else VerifierKey.parse(_key_line(text))
+
+
+def _read_anchors(arguments: argparse.Namespace) -> Anchors | None:
+    """None if the auditor brings nothing for it. Raises OSError, ValueError, BadNote."""
+    folders, roots = arguments.anchors, arguments.tsa_roots
+    if not (folders or arguments.witness or roots):
+        return None
+    for folder in folders:
+        if not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is no folder of evidence")
+    witnesses = [WitnessKey.parse(_key_line(text)) for text in arguments.witness]
+    return Anchors(folders, witnesses, _stamps(roots), asked=bool(folders))
+
+
+def _stamps(roots: Path | None) -> CheckStamp | None:
+    """How time stamps are checked; needs more than the base install. Raises ValueError."""
+    if roots is None:
+        return None
+    try:
+        stamps = import_module("sekisho_audit.time_stamp")
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"--tsa-roots needs {error.name}: pip install 'sekisho-audit[server]'; or use "
+            "openssl ts -verify -in FILE.tsr -data FILE.note -CAfile roots.pem"
+        ) from error
+    trusted = stamps.read_roots(roots)
+    return lambda stamp, note: int(stamps.check(stamp, note, trusted))
 
 
 def _progress(size: int) -> None:
@@ -120,8 +168,18 @@ def _print_report(report: Report, out: TextIO) -> None:
         out.write(f"Root hash   {report.root}\n")
         content = f"{report.payloads:,} sealed payloads, all hashes recomputed"
         out.write(f"Content     {content if report.content_read else 'not served, not read'}\n")
+    _print_anchors(report, out)
     _print_disclosed(report, out)
     _print_findings(report, out)
+
+
+def _print_anchors(report: Report, out: TextIO) -> None:
+    """All changes of keys; of what is vouched for, the oldest and the newest word."""
+    out.writelines(f"Keys        {plain(line)}\n" for line in report.keys)
+    told = report.anchors
+    out.writelines(f"Anchored    {plain(str(one))}\n" for one in (*told[:1], *told[1:][-1:]))
+    if len(told) > 2:  # noqa: PLR2004 - the first and the last are shown
+        out.write(f"            and {len(told) - 2} more between; --json has all\n")
 
 
 def _print_disclosed(report: Report, out: TextIO) -> None:
@@ -157,10 +215,13 @@ def run(arguments: argparse.Namespace) -> int:
         pinned = [path.read_bytes() for path in arguments.pinned]
         receipt = _read_receipt(arguments.receipt)
         opening = _read_disclosure(arguments)
-    except (OSError, UnicodeDecodeError, BadNote, BadReceipt, BadDisclosure) as error:
+        anchors = _read_anchors(arguments)
+    except (OSError, ValueError) as error:
         return complain(error)
     if opening is not None and not (isinstance(arguments.path, Path) and arguments.path.is_dir()):
         return complain("--disclosed is for a directory: nothing else has the sealed content")
+    if anchors is not None and not (isinstance(arguments.path, Path) and arguments.path.is_dir()):
+        return complain("--anchors, --witness and --tsa-roots are for a directory")
     if isinstance(arguments.path, str):
         return _verify_url(arguments, key, Kept(pinned, receipt))
     if arguments.path.is_file():
@@ -171,7 +232,13 @@ def run(arguments: argparse.Namespace) -> int:
         return int(report.verdict)
     options = _options()
     report = verify(
-        arguments.path, key=key, pinned=pinned, receipt=receipt, opening=opening, **options
+        arguments.path,
+        key=key,
+        pinned=pinned,
+        receipt=receipt,
+        opening=opening,
+        anchors=anchors,
+        **options,
     )
     return _finish(report, arguments, options)
 

@@ -173,27 +173,27 @@ class Findings:
     def compare(self, found: Sequence[Signed]) -> None:
         """Compare the roots that checkpoints sign with those of what was read.
 
-        What fits bounds where the change begins: behind the largest checkpoint that does.
+        What fits bounds where the change begins: behind the largest checkpoint that does. What is
+        found here is told whatever else was found.
         """
-        good = 0
+        good, told = 0, self.report.faults
         for signed in sorted(found, key=lambda item: item.checkpoint.size):
             checkpoint, name = signed.checkpoint, signed.name
             root = self._roots.get(checkpoint.size)
             if root is None:
-                self.fault(
+                what = (
                     f"the {name} says {checkpoint.size} events, {self.edge.size} can be read: "
-                    "events were removed",
-                    index=self.edge.size,
+                    "events were removed"
                 )
+                told.append(Fault(what, index=self.edge.size))
             elif root != checkpoint.root:
-                self.fault(
-                    f"the first {checkpoint.size} events are not the ones that the {name} signs"
-                    + (f"; the first {good} are" if good else "")
-                )
+                what = f"the first {checkpoint.size} events are not the ones that the {name} signs"
+                told.append(Fault(what + (f"; the first {good} are" if good else "")))
             else:
                 good = checkpoint.size
             if checkpoint.origin != self.origin:
-                self.fault(f"the {name} is of the ledger {checkpoint.origin}, not {self.origin}")
+                what = f"the {name} is of the ledger {checkpoint.origin}, not {self.origin}"
+                told.append(Fault(what))
 
     # -- what it means
 

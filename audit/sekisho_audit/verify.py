@@ -163,11 +163,11 @@ class _Directory:
                     findings.report.payloads += 1
             except BrokenSegment as error:
                 broken = error
+        if broken is not None:  # first: all that stood behind it is missing, too
+            self._broken(broken, tail=not missing)
         for place in missing.values():
             what = f"the stored payload {place.name!r} is missing or changed"
             findings.fault(what, **place.where())
-        if broken is not None:
-            self._broken(broken, tail=not missing)
 
     def _broken(self, error: BrokenSegment, *, tail: bool) -> None:
         if tail and error.torn:

@@ -4,6 +4,7 @@ sekisho-audit verify DIR [--key VKEY] [--pinned CHECKPOINT]... [--receipt RECEIP
 sekisho-audit verify DIR --disclosed FILE [--show] …
 sekisho-audit verify URL --key VKEY [--credential-file FILE] [--pinned CHECKPOINT]... [--json]
 sekisho-audit verify FILE --key VKEY [--receipt RECEIPT] [--json]
+sekisho-audit verify BUNDLE --key VKEY [--pinned CHECKPOINT] [--json]
 sekisho-audit prove DIR (--index N | --exchange ID) [--out FOLDER]
 sekisho-audit rotate-key DIR --keys KEYS
 sekisho-audit accept-rollback --keys KEYS --size N

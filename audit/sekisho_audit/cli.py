@@ -11,6 +11,8 @@ sekisho-audit accept-rollback --keys KEYS --size N
 sekisho-audit show DIR [--exchange ID] [--type T] [--last N] [--json]
 sekisho-audit disclose DATA --officer NAME (--exchange ID | --index N) --purpose P --ticket T
 sekisho-audit officers (add | remove | list | two) KEYS [NAME] [--duty DUTY]…
+sekisho-audit export DIR --officer NAME --query Q --format csv|jsonl|parquet|bundle --out FILE
+    --purpose TEXT [--ticket TEXT] [--disclose] [--time-zone Asia/Tokyo] [--pinned CHECKPOINT]
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ COMMANDS = {
     "index": _Known("index", "how far the indexes have read the ledger; build them anew"),
     "disclose": _Known("disclose", "content, or keys to it, for an officer; recorded first"),
     "officers": _Known("officers", "who may use payload keys: add, remove, list, two"),
+    "export": _Known("export", "what a query finds, as a table or as evidence"),
 }
 
 

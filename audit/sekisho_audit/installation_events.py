@@ -185,6 +185,7 @@ _LEDGER: Mapping[str, EventType] = {
             "size": Field(NUMBER, "How many events the ledger had for the query.", "events"),
             "root": Field(TEXT, "RFC 6962 root over the hashes of these leaves, in hex."),
         },
+        {"second": Field(PERSON, "The second officer, who agreed.")},
         payloads={"query": "what was asked for", "purpose": "why, in the words of who asked"},
         optional_payloads={"ticket": "the number of a case elsewhere"},
         exchange=False,

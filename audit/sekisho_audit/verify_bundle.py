@@ -9,7 +9,6 @@ purpose are the recorded ones, and the commitments to texts that are disclosed.
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from sekisho_audit.checkpoint import (
     open_note,
     open_text,
 )
+from sekisho_audit.disclosed import NotOpened, commitment, open_stored
 from sekisho_audit.events import BadEvent
 from sekisho_audit.exports import bundle_form as form
 from sekisho_audit.exports.archive import Archive, BadArchive, NoBundle
@@ -33,6 +33,7 @@ from sekisho_audit.form import check_leaf
 from sekisho_audit.marks import owner_of
 from sekisho_audit.proof import HASHES_MAX
 from sekisho_audit.report import Fault, Report, Verdict
+from sekisho_audit.scan import PAYLOAD_BYTES_MAX
 from sekisho_audit.tree import (
     BadProof,
     CompactRange,
@@ -58,6 +59,7 @@ _SCOPE = [
     ),
     "Who asked is told by the one who exported; the ledger has a pseudonym.",
 ]
+_PAYLOAD = {"index": int, "name": str, "commit": str}
 _TEXT = {"index": int, "name": str, "file": str, "whole": bool}
 
 
@@ -82,7 +84,7 @@ def verify_bundle(path: Path, *, key: VerifierKey | None, pinned: bytes | None =
             _Check(archive, key, report).run(pinned)
     except (NoBundle, OSError) as error:
         report.doubts.append(Fault(str(error), file=path.name))
-    except (Tampered, BadArchive, BadNote, BadProof, NotCanonical, BadEvent) as error:
+    except (Tampered, BadArchive, BadNote, BadProof, NotCanonical, BadEvent, NotOpened) as error:
         report.faults.append(Fault(str(error)))
     if key is None and not report.faults:
         report.doubts.append(Fault(_NO_KEY))
@@ -259,7 +261,7 @@ class _Check:
             said = self._manifest.get(name)
             if (said is None) != (name not in entries):
                 raise Tampered(f"the recorded export has another {name}")
-            if said is not None and _commitment(secret, str(said).encode()) != entries[name]:
+            if said is not None and commitment(secret, str(said).encode()) != entries[name]:
                 raise Tampered(f"the recorded export has another {name}")
 
     # -- what is disclosed
@@ -271,9 +273,8 @@ class _Check:
         keys = _document(self._archive.read(form.KEYS, form.MANIFEST_BYTES_MAX), form.KEYS)
         if keys.get("ledger") != self._checkpoint.origin:
             raise Tampered("the disclosed keys are of another ledger")
-        secrets = {
-            one["exchange"]: _hex(one["commit"])
-            for one in _objects(keys.get("keys"), {"exchange": str, "content": str, "commit": str})
+        known = {
+            (one["index"], one["name"]): one for one in _objects(keys.get("payloads"), _PAYLOAD)
         }
         raw = self._archive.read(form.DISCLOSED, form.MANIFEST_BYTES_MAX)
         texts: dict[int, list[dict[str, Any]]] = {}
@@ -283,7 +284,7 @@ class _Check:
         for line in self._archive.lines(form.EVENTS):
             event, _ = read_json_line(line)
             for one in texts.pop(event.index, ()):
-                self._text(decode(event.body), one, secrets)
+                self._text(decode(event.body), one, known.get((one["index"], one["name"])))
                 whole, part = whole + one["whole"], part + (not one["whole"])
         if texts:
             raise Tampered("content is disclosed of events that are not here")
@@ -295,27 +296,25 @@ class _Check:
             )
 
     def _text(
-        self, leaf: Mapping[str, Any], one: Mapping[str, Any], secrets: Mapping[str, bytes]
+        self, leaf: Mapping[str, Any], one: Mapping[str, Any], keys: Mapping[str, Any] | None
     ) -> None:
         entry = next((item for item in leaf["pl"] if item["name"] == one["name"]), None)
-        secret = secrets.get(leaf["exchange"])
-        if entry is None or secret is None or one["file"] not in self._archive.sizes:
+        if entry is None or keys is None or one["file"] not in self._archive.sizes:
             raise Tampered(f"event {leaf['n']} has no content {one['name']!r} to disclose")
         sealed = f"payloads/{entry.get('ct', '')}"
         if sealed not in self._archive.sizes or self._archive.hashed(sealed)[1] != entry["ct"]:
             raise Tampered(f"event {leaf['n']}: the sealed content is not the recorded one")
-        text = self._archive.read(one["file"], form.BUNDLE_BYTES_MAX)
-        fits = _commitment(secret, text) == entry["commit"]
+        text = self._archive.read(one["file"], PAYLOAD_BYTES_MAX)
+        stored = self._archive.read(sealed, PAYLOAD_BYTES_MAX)
+        if open_stored(_hex(keys["key"]), leaf["id"], one["name"], stored) != text:
+            raise Tampered(f"event {leaf['n']}: {one['name']} is not what was sealed")
+        fits = commitment(_hex(keys["commit"]), text) == entry["commit"]
         if one["whole"] is not fits:
             raise Tampered(f"event {leaf['n']}: {one['name']} is not what the ledger committed to")
 
     def _fault(self, what: str, **place: Any) -> None:
         if len(self._report.faults) < FAULTS_MAX:
             self._report.faults.append(Fault(what, **place))
-
-
-def _commitment(secret: bytes, exact: bytes) -> str:
-    return hmac.digest(secret, exact, "sha256").hex()
 
 
 def _text(raw: bytes) -> str:

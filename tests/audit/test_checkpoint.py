@@ -14,8 +14,8 @@ from sekisho_audit.checkpoint import (
     check_name,
     open_any,
     open_note,
-    read_signatures,
     open_text,
+    read_signatures,
     read_unverified,
     split_note,
 )

@@ -86,7 +86,8 @@ def _place(text: str) -> Path | str:
     return text if "://" in text else Path(text)
 
 
-def _read_key(text: str | None) -> VerifierKey | None:
+def read_key(text: str | None) -> VerifierKey | None:
+    """The key in a file or in the text itself. Raises BadNote, OSError, UnicodeDecodeError."""
     if text is None:
         return None
     path = Path(text)
@@ -172,7 +173,7 @@ def _read_receipt(text: str | None) -> Receipt | None:
 def run(arguments: argparse.Namespace) -> int:
     """Verify and print; returns the exit code."""
     try:
-        key = _read_key(arguments.key)
+        key = read_key(arguments.key)
         pinned = [path.read_bytes() for path in arguments.pinned]
         receipt = _read_receipt(arguments.receipt)
         opening = _read_disclosure(arguments)

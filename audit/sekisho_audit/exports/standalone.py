@@ -517,7 +517,9 @@ class Check:
         keys = document(self.bundle.read("keys.json"))
         if keys["ledger"] != self.origin:
             raise Tampered("the disclosed keys are of another ledger")
-        secrets = {one["exchange"]: bytes.fromhex(one["commit"]) for one in keys["keys"]}
+        secrets = {
+            (one["index"], one["name"]): bytes.fromhex(one["commit"]) for one in keys["payloads"]
+        }
         texts: dict[int, list[Any]] = {}
         listed = document(self.bundle.read("disclosed.json"))
         for one in listed:
@@ -525,7 +527,7 @@ class Check:
         for line in self.bundle.lines("events.jsonl"):
             leaf = document(LINE.fullmatch(line)[3])  # type: ignore[index]  # it matched before
             for one in texts.pop(leaf["n"], ()):
-                self.text(leaf, one, secrets[leaf["exchange"]])
+                self.text(leaf, one, secrets[one["index"], one["name"]])
         if texts:
             raise Tampered("content is disclosed of events that are not here")
         parts = sum(not one["whole"] for one in listed)

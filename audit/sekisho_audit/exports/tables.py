@@ -77,16 +77,21 @@ def _row(event: Stored) -> list[Any]:
     return flat(decode(event.body), leaf_hash(event.body).hex())
 
 
-def write_parquet(out: BinaryIO, events: Iterable[Stored]) -> int:
-    """Write a Parquet table, compressed; returns how many rows. Raises NoParquet."""
+def arrow() -> tuple[Any, Any]:
+    """The two modules that write Parquet. Raises NoParquet."""
     try:
-        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ModuleNotFoundError as error:
         raise NoParquet(
             "Parquet needs pyarrow, which is not installed: pip install 'sekisho-audit[export]'"
         ) from error
-    schema = arrow.schema(
-        [(column.name, arrow.int64() if column.whole else arrow.string()) for column in COLUMNS]
+
+
+def write_parquet(out: BinaryIO, events: Iterable[Stored]) -> int:
+    """Write a Parquet table, compressed; returns how many rows. Raises NoParquet."""
+    pyarrow, parquet = arrow()
+    schema = pyarrow.schema(
+        [(column.name, pyarrow.int64() if column.whole else pyarrow.string()) for column in COLUMNS]
     )
     count = 0
     with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
@@ -94,7 +99,7 @@ def write_parquet(out: BinaryIO, events: Iterable[Stored]) -> int:
             cells: Mapping[str, list[Any]] = {
                 column.name: [row[at] for row in rows] for at, column in enumerate(COLUMNS)
             }
-            writer.write_table(arrow.Table.from_pydict(cells, schema))
+            writer.write_table(pyarrow.Table.from_pydict(cells, schema))
             count += len(rows)
     return count
 

@@ -13,6 +13,7 @@ sekisho-audit disclose DATA --officer NAME (--exchange ID | --index N) --purpose
 sekisho-audit officers (add | remove | list | two) KEYS [NAME] [--duty DUTY]…
 sekisho-audit export DIR --officer NAME --query Q --format csv|jsonl|parquet|bundle --out FILE
     --purpose TEXT [--ticket TEXT] [--disclose] [--time-zone Asia/Tokyo] [--pinned CHECKPOINT]
+sekisho-audit reconcile DIR --usage FILE [--backend NAME] [--from T] [--to T] [--json]
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ COMMANDS = {
     "disclose": _Known("disclose", "content, or keys to it, for an officer; recorded first"),
     "officers": _Known("officers", "who may use payload keys: add, remove, list, two"),
     "export": _Known("export", "what a query finds, as a table or as evidence"),
+    "reconcile": _Known("reconcile", "a backend's usage export beside the ledger"),
 }
 
 

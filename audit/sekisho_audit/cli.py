@@ -4,12 +4,16 @@ sekisho-audit verify DIR [--key VKEY] [--pinned CHECKPOINT]... [--receipt RECEIP
 sekisho-audit verify DIR --disclosed FILE [--show] …
 sekisho-audit verify URL --key VKEY [--credential-file FILE] [--pinned CHECKPOINT]... [--json]
 sekisho-audit verify FILE --key VKEY [--receipt RECEIPT] [--json]
+sekisho-audit verify BUNDLE --key VKEY [--pinned CHECKPOINT] [--json]
 sekisho-audit prove DIR (--index N | --exchange ID) [--out FOLDER]
 sekisho-audit rotate-key DIR --keys KEYS
 sekisho-audit accept-rollback --keys KEYS --size N
 sekisho-audit show DIR [--exchange ID] [--type T] [--last N] [--json]
 sekisho-audit disclose DATA --officer NAME (--exchange ID | --index N) --purpose P --ticket T
 sekisho-audit officers (add | remove | list | two) KEYS [NAME] [--duty DUTY]…
+sekisho-audit export DIR --officer NAME --query Q --format csv|jsonl|parquet|bundle --out FILE
+    --purpose TEXT [--ticket TEXT] [--disclose] [--time-zone Asia/Tokyo] [--pinned CHECKPOINT]
+sekisho-audit reconcile DIR --usage FILE [--backend NAME] [--from T] [--to T] [--json]
 """
 
 from __future__ import annotations
@@ -51,6 +55,8 @@ COMMANDS = {
     "index": _Known("index", "how far the indexes have read the ledger; build them anew"),
     "disclose": _Known("disclose", "content, or keys to it, for an officer; recorded first"),
     "officers": _Known("officers", "who may use payload keys: add, remove, list, two"),
+    "export": _Known("export", "what a query finds, as a table or as evidence"),
+    "reconcile": _Known("reconcile", "a backend's usage export beside the ledger"),
 }
 
 

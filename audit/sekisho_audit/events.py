@@ -81,6 +81,7 @@ RESERVED = frozenset(
         "session.opened",
         "session.closed",
         "audit.boot",
+        "audit.export",
         "audit.recovered",
         "audit.shutdown",
         "audit.search",

@@ -53,6 +53,9 @@ _OUTCOME = EventType(
             "Tokens as the backend counted them: `prompt_tokens`, `completion_tokens`, "
             "`total_tokens`, each only if it said so.",
         ),
+        "backend_request": Field(
+            TEXT, "The backend's own id of the request, as its usage export names it."
+        ),
         "charged": Field(CHARGED, "What it used of limits; without it, what was set aside."),
     },
     optional_payloads={"answer": "what came back, as it came"},

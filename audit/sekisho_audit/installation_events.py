@@ -173,6 +173,24 @@ _LEDGER: Mapping[str, EventType] = {
         exchange=False,
         actor=True,
     ),
+    "audit.export": EventType(
+        "`actor` was given a selection of the ledger; durable before the first event of it left. "
+        "`root` fixes which events, in their order.",
+        {
+            "format": Field(one_of("csv", "jsonl", "parquet", "bundle"), "What was made of it."),
+            "found": Field(
+                NUMBER, "What the query found: exchanges, and events that belong to none.", "trails"
+            ),
+            "events": Field(NUMBER, "How many events that are.", "events"),
+            "size": Field(NUMBER, "How many events the ledger had for the query.", "events"),
+            "root": Field(TEXT, "RFC 6962 root over the hashes of these leaves, in hex."),
+        },
+        {"second": Field(PERSON, "The second officer, who agreed.")},
+        payloads={"query": "what was asked for", "purpose": "why, in the words of who asked"},
+        optional_payloads={"ticket": "the number of a case elsewhere"},
+        exchange=False,
+        actor=True,
+    ),
     "audit.search": EventType(
         "`actor` searched the ledger; recorded before the answer was told.",
         {

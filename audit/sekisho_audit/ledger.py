@@ -449,6 +449,11 @@ class Ledger:
         with self._or_poisoned():
             return self._notes.write(self._now(), keep=keep)
 
+    def sign_text(self, body: str) -> bytes:
+        """A signed note over a text of our own making that cannot read as a checkpoint."""
+        self._check_alive()
+        return self._notes.text(body)
+
     def note(self) -> bytes:
         """A signed note over all events as they stand: the same for all who ask at one size."""
         return self._notes.known(self.size) or self._notes.note(self._now())

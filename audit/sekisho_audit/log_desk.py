@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from sekisho_audit.checkpoint import Checkpoint
 from sekisho_audit.errors import Refused
-from sekisho_audit.published import Published, Signed
+from sekisho_audit.published import Excerpt, Published, Signed
 from sekisho_audit.scan import BrokenSegment
 from sekisho_audit.tiles import NoTile, TilePath
 
@@ -74,6 +74,18 @@ class LogDesk:
     async def since(self, size: int, checkpoint: Checkpoint) -> tuple[bytes, list[bytes]]:
         """As in Published. Raises Refused (`no_tile`, `busy`)."""
         return await self._ask(lambda: self._published.since(size, checkpoint))
+
+    async def excerpt(self, signed: Signed, indices: Sequence[int]) -> list[Excerpt]:
+        """Events with paths to a checkpoint shown before. Raises Refused (`no_tile`, `busy`)."""
+        return await self._ask(lambda: self._published.excerpt(signed, indices))
+
+    async def digests(self, signed: Signed, indices: Sequence[int]) -> list[bytes]:
+        """Leaf hashes of events. Raises Refused (`no_tile`, `busy`)."""
+        return await self._ask(lambda: self._published.digests(signed, indices))
+
+    async def consistency(self, signed: Signed, size: int) -> list[bytes]:
+        """That a checkpoint continues an earlier size. Raises Refused (`no_tile`, `busy`)."""
+        return await self._ask(lambda: self._published.consistency(signed, size))
 
     async def _ask(self, ask: Callable[[], T]) -> T:
         if self._waiting >= WAITING_MAX:

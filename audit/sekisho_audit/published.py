@@ -10,12 +10,13 @@ Used by one thread at a time.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sekisho_audit.checkpoint import Checkpoint
 from sekisho_audit.errors import Refused
-from sekisho_audit.level_files import Damaged, LevelFiles, remove
+from sekisho_audit.level_files import Damaged, LevelFiles, Stored, remove
 from sekisho_audit.proof import Proof
 from sekisho_audit.scan import BrokenSegment
 from sekisho_audit.tiles import WIDTH, NoTile, TilePath, Tree, tile_root
@@ -32,6 +33,18 @@ _LENGTH = struct.Struct(">H")
 _BUILDING = "the tiles of the ledger are being built; try again in a second"
 
 Signed = tuple[Checkpoint, bytes]
+
+
+_GAP_MAX = 32  # so many events are read and dropped sooner than a file is opened again
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """An event with its path to the root of a checkpoint."""
+
+    index: int
+    body: bytes
+    path: Sequence[bytes]
 
 
 class Published:
@@ -165,6 +178,50 @@ class Published:
             raise self._failed() from error
         return Proof(event.body, index, path, note)
 
+    def excerpt(self, signed: Signed, indices: Sequence[int]) -> list[Excerpt]:
+        """Events, ascending, with their paths to a checkpoint that was shown before.
+
+        Raises NoTile if it covers one of them not, Refused (`busy`).
+        """
+        checkpoint, files = self._within(signed, indices)
+        found = []
+        try:
+            tree = Tree(files)
+            for index, event in _runs(files, indices):
+                path = tree.inclusion(index, checkpoint.size)
+                verify_inclusion(event.digest, index, checkpoint.size, path, checkpoint.root)
+                found.append(Excerpt(index, event.body, path))
+        except (Damaged, NoTile, BrokenSegment, BadProof) as error:
+            raise self._failed() from error
+        return found
+
+    def digests(self, signed: Signed, indices: Sequence[int]) -> list[bytes]:
+        """The leaf hashes of events. What they are used for is to be led to a root later."""
+        _, files = self._within(signed, indices)
+        try:
+            return [files.hashes(0, index, 1) for index in indices]
+        except NoTile as error:
+            raise self._failed() from error
+
+    def consistency(self, signed: Signed, size: int) -> list[bytes]:
+        """The proof that the checkpoint continues the ledger as it had `size` events."""
+        checkpoint, files = self._within(signed, ())
+        if not 0 < size <= checkpoint.size:
+            raise NoTile(f"the checkpoint does not continue one of {size} events")
+        try:
+            return Tree(files).consistency(size, checkpoint.size)
+        except (Damaged, NoTile) as error:
+            raise self._failed() from error
+
+    def _within(self, signed: Signed, indices: Sequence[int]) -> tuple[Checkpoint, LevelFiles]:
+        _, files = self._ready()
+        checkpoint = signed[0]
+        if files.size < checkpoint.size or any(
+            not 0 <= index < checkpoint.size for index in indices
+        ):
+            raise NoTile("an event is behind the checkpoint; try again in a second")
+        return checkpoint, files
+
     def _ready(self) -> tuple[Signed, LevelFiles]:
         if self._shown is None or self._files is None:
             raise Refused("busy", _BUILDING)
@@ -173,3 +230,16 @@ class Published:
     def _failed(self) -> Refused:
         self._rebuild()
         return Refused("busy", _BUILDING)
+
+
+def _runs(files: LevelFiles, indices: Sequence[int]) -> Iterator[tuple[int, Stored]]:
+    """The events with ascending indices; neighbours are read together."""
+    start = 0
+    while start < len(indices):
+        end = start + 1
+        while end < len(indices) and indices[end] - indices[end - 1] <= _GAP_MAX:
+            end += 1
+        first = indices[start]
+        events = files.events(first, indices[end - 1] - first + 1)
+        yield from ((index, events[index - first]) for index in indices[start:end])
+        start = end

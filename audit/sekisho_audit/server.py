@@ -19,6 +19,8 @@ from sekisho_audit.desks import Desks
 from sekisho_audit.disclose_operations import DISCLOSE_OPERATIONS
 from sekisho_audit.errand import Operation
 from sekisho_audit.errors import LedgerError, Poisoned, Refused
+from sekisho_audit.export_desk import ExportDesk
+from sekisho_audit.export_operations import EXPORT_OPERATIONS
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.officer_desk import OfficerDesk
 from sekisho_audit.officer_operations import PRESENT_OPERATIONS
@@ -38,6 +40,7 @@ OFFICER_OPERATIONS: dict[str, Operation] = {
     **PRESENT_OPERATIONS,
     **DISCLOSE_OPERATIONS,
     **OFFICER_SEARCH_OPERATIONS,
+    **EXPORT_OPERATIONS,
 }
 
 
@@ -65,6 +68,7 @@ class Server:
         self.desks = desks or Desks()
         self.officers = officers
         self.anchors = anchors
+        self.exports = ExportDesk()
         self.writer: Writer
         self._loop = asyncio.get_running_loop()
         self._grace_s = session_grace_s

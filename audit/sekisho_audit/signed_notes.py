@@ -49,6 +49,10 @@ class SignedNotes:
             self._noted = (now.size, self._hand_over.signer.sign(now))
         return self._noted[1]
 
+    def text(self, body: str) -> bytes:
+        """A signed note over a text that cannot be read as a checkpoint."""
+        return self._hand_over.signer.sign_text(body)
+
     def write(self, now: Checkpoint, *, keep: bool) -> bytes | None:
         """Publish a checkpoint if it is another than the last. Raises OSError.
 

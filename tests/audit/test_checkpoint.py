@@ -14,6 +14,7 @@ from sekisho_audit.checkpoint import (
     check_name,
     open_any,
     open_note,
+    open_text,
     read_signatures,
     read_unverified,
     split_note,
@@ -171,3 +172,14 @@ def test_signature_lines_may_stand_alone() -> None:
     for wrong in ("", line[:-1], line + "\n", "x" * 70_000 + "\n", line.replace("—", "-")):
         with pytest.raises(BadNote):
             read_signatures(wrong)
+
+
+def test_a_text_that_is_no_checkpoint_can_be_signed_and_is_not_taken_for_one() -> None:
+    """Exports sign their manifests with the same key."""
+    signer = Signer("ledger.example/test", b"s" * 32)
+    note = signer.sign_text("sekisho-evidence/v1\nexport 7 of x\n")
+    assert open_text(note, signer.key) == "sekisho-evidence/v1\nexport 7 of x\n"
+    with pytest.raises(BadNote):
+        open_note(note, signer.key)
+    with pytest.raises(BadNote):
+        open_text(note, Signer("ledger.example/test", b"t" * 32).key)

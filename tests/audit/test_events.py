@@ -57,6 +57,7 @@ def test_fields_that_name_persons_are_known() -> None:
         "hold.filed": ("person",),
         "hold.review": ("person",),
         "audit.disclosed": ("second",),
+        "audit.export": ("second",),
         "delegation.changed": ("delegate",),
         "principal.changed": ("owner",),
     }

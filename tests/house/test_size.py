@@ -7,6 +7,8 @@ from pathlib import Path
 
 MODULE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
+# One file by promise: an auditor runs it without installing anything.
+SINGLE_FILES = {"audit/sekisho_audit/exports/standalone.py": 650}
 
 
 def test_no_module_is_longer_than_a_reading(root: Path, sources: list[Path]) -> None:
@@ -14,7 +16,8 @@ def test_no_module_is_longer_than_a_reading(root: Path, sources: list[Path]) -> 
     long = {
         path.relative_to(root).as_posix(): count
         for path in sources
-        if (count := len(path.read_text().splitlines())) > MODULE_LINES_MAX
+        if (count := len(path.read_text().splitlines()))
+        > SINGLE_FILES.get(path.relative_to(root).as_posix(), MODULE_LINES_MAX)
     }
     assert not long, f"split: {long}"
 

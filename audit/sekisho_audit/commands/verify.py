@@ -1,4 +1,4 @@
-"""`sekisho-audit verify`: is the ledger, the proof or the receipt what was signed?
+"""`sekisho-audit verify`: is the ledger, bundle, proof or receipt what was signed?
 
 Reads only; needs no keys but the public one, and no network unless a URL is given. Exit codes:
 0 sound, 1 tampered, 2 cannot tell.
@@ -24,6 +24,7 @@ from sekisho_audit.remote_log import Address, BadAddress, RemoteLog, check_crede
 from sekisho_audit.report import Report, Verdict
 from sekisho_audit.verify import verify
 from sekisho_audit.verify_anchors import Anchors, CheckStamp
+from sekisho_audit.verify_bundle import is_bundle, verify_bundle
 from sekisho_audit.verify_log import verify_log
 from sekisho_audit.verify_proof import verify_file
 
@@ -35,6 +36,12 @@ _HEADLINES = {
 
 # Not on the command line: everybody on the machine can read that.
 CREDENTIAL_VARIABLE = "SEKISHO_AUDIT_CREDENTIAL"
+
+_OF_BUNDLES = {
+    Verdict.SOUND: "SOUND: this bundle is what the ledger's key signed.",
+    Verdict.TAMPERED: "TAMPERED: this bundle is not what it claims to be.",
+    Verdict.CANNOT_TELL: "CANNOT TELL: nothing can be said about this bundle.",
+}
 
 _OF_PROOFS = {
     Verdict.SOUND: "SOUND: the ledger's key signed a tree with exactly these events in it.",
@@ -48,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path",
         type=_place,
-        help="the ledger, or the data directory around it, or a file of proofs or receipts, or "
+        help="the ledger, the data directory around it, a bundle, a file of proofs or receipts, or "
         "the https URL of a gateway or of a published log",
     )
     parser.add_argument("--key", help="the ledger's public key: a file or the line itself")
@@ -105,7 +112,8 @@ def _key_line(text: str) -> str:
     return text.strip()
 
 
-def _read_key(text: str | None) -> VerifierKey | None:
+def read_key(text: str | None) -> VerifierKey | None:
+    """The key in a file or in the text itself. Raises BadNote, OSError, UnicodeDecodeError."""
     return None if text is None else VerifierKey.parse(_key_line(text))
 
 
@@ -147,6 +155,18 @@ def _print_proofs(report: Report, out: TextIO) -> None:
         out.write(f"\nLedger      {report.origin}\n")
         out.writelines(f"Proved      {plain(line)}\n" for line in report.proved)
         out.write(f"Signed at   {report.signed_size:,} events\n")
+    _print_findings(report, out)
+
+
+def _print_bundle(report: Report, out: TextIO) -> None:
+    out.write(_OF_BUNDLES[report.verdict] + "\n")
+    if report.proved:
+        out.write(f"\nLedger      {plain(report.origin)}\n")
+        out.write(f"Events      {report.size:,}\n")
+        out.writelines(f"Export      {plain(line)}\n" for line in report.proved)
+        out.write(f"Signed at   {report.signed_size:,} events\n")
+        out.write(f"Root hash   {report.root}\n")
+        out.write(f"Disclosed   {report.payloads:,} texts\n")
     _print_findings(report, out)
 
 
@@ -211,7 +231,7 @@ def _read_receipt(text: str | None) -> Receipt | None:
 def run(arguments: argparse.Namespace) -> int:
     """Verify and print; returns the exit code."""
     try:
-        key = _read_key(arguments.key)
+        key = read_key(arguments.key)
         pinned = [path.read_bytes() for path in arguments.pinned]
         receipt = _read_receipt(arguments.receipt)
         opening = _read_disclosure(arguments)
@@ -224,6 +244,15 @@ def run(arguments: argparse.Namespace) -> int:
         return complain("--anchors, --witness and --tsa-roots are for a directory")
     if isinstance(arguments.path, str):
         return _verify_url(arguments, key, Kept(pinned, receipt))
+    if is_bundle(arguments.path):
+        if receipt is not None:
+            return complain("--receipt is for a ledger or a proof, not for a bundle")
+        if len(pinned) > 1:
+            return complain("a bundle is compared with one checkpoint: give --pinned once")
+        kept = pinned[0] if pinned else None
+        report = verify_bundle(arguments.path, key=key, pinned=kept)
+        _print(report, arguments, _print_bundle)
+        return int(report.verdict)
     if arguments.path.is_file():
         if pinned:
             return complain("--pinned is for a ledger, not for a file of proofs")

@@ -11,6 +11,7 @@ event, and the bare fact (never content) is written as soon as the ledger is bac
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,8 @@ from sekisho_audit.events import Event, Payload
 DONE = b"data: [DONE]"
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "retry-after-ms", "openai-processing-ms"})
 _RELAYED_ERRORS = frozenset({400, 404, 413, 415, 422, 429})
+_REQUEST_HEADER = "x-request-id"
+_REQUEST_NAME = re.compile(r"[!-~]{1,128}")  # a backend's word, and no text of anybody's
 _CANCELLED = (asyncio.CancelledError, GeneratorExit)
 
 CLIENT_GONE = "client_gone"
@@ -89,6 +92,13 @@ class Outcome:
         self._later = later
         self._charge = charge
         self._settled = False
+        self._named: Mapping[str, str] = {}
+
+    def begun(self, reply: BackendReply) -> None:
+        """The backend began to answer: its own id of the request goes into the record."""
+        name = reply.headers.get(_REQUEST_HEADER, "")
+        if _REQUEST_NAME.fullmatch(name):
+            self._named = {"backend_request": name}
 
     @property
     def settled(self) -> bool:
@@ -117,7 +127,7 @@ class Outcome:
             return
         self._settled = True
         used = self._used(status, facts, chars)
-        told = {**facts, "charged": used}
+        told = {**facts, **self._named, "charged": used}
         event = evidence.outcome(self._outgoing, self._intent, status, answer, told)
         writing = asyncio.ensure_future(self._ledger.append([event]))
         try:
@@ -147,7 +157,7 @@ class Outcome:
         if not self._settled:
             self._settled = True
             used = self._charge.used(None, 0)
-            facts = {"cause": cause, "charged": used}
+            facts = {"cause": cause, **self._named, "charged": used}
             self._later(evidence.outcome(self._outgoing, self._intent, "failed", None, facts))
             self._charge.settle(used, None)
 
@@ -178,6 +188,7 @@ async def release(
 ) -> Whole | Stream:
     """What the client gets. Raises BackendFailed or LedgerUnavailable with the outcome settled."""
     reply, outgoing = answer.reply, answer.recorded.clearance.outgoing
+    outcome.begun(reply)
     streamed = reply.headers.get("content-type", "").startswith("text/event-stream")
     if reply.status == HTTPStatus.OK and outgoing.stream and streamed:
         headers = kept_headers(reply.headers, outgoing.exchange, outcome.headers)
@@ -192,6 +203,7 @@ async def release(
 async def gather(answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_max: int) -> Whole:
     """Read the answer to its end and record the outcome before anyone sees it."""
     reply = answer.reply
+    outcome.begun(reply)
     body = b""
     try:
         body = await _read(reply, answer_bytes_max)
@@ -357,8 +369,8 @@ def kept_headers(
     kept = {name: value for name, value in headers.items() if name in _KEPT_HEADERS}
     kept.update(ours)
     kept.setdefault("content-type", "application/json")
-    if "x-request-id" in headers:
-        kept["x-backend-request-id"] = headers["x-request-id"]
+    if _REQUEST_HEADER in headers:
+        kept["x-backend-request-id"] = headers[_REQUEST_HEADER]
     kept["x-sekisho-exchange"] = exchange
     return kept
 
@@ -380,6 +392,9 @@ def _facts(status: int, parsed: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {"http_status": status}
     if not isinstance(parsed, dict):
         return facts
+    name = parsed.get("id")
+    if isinstance(name, str) and _REQUEST_NAME.fullmatch(name):
+        facts["backend_request"] = name  # unless a header named it already
     choices = parsed.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         finish = choices[0].get("finish_reason")

@@ -376,3 +376,38 @@ async def test_an_answer_we_did_not_take_is_not_free(reply: FakeReply, most: int
         await case.run(most)
     status, tokens = outcomes(case)
     assert ("failed", True) == (status, tokens > 10)
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "named"),
+    [
+        ("req_1", "chatcmpl-9", "req_1"),
+        ("", "chatcmpl-9", "chatcmpl-9"),
+        ("a\nb", "x" * 129, None),
+        ("身份证", 7, None),
+    ],
+    ids=["header", "body", "not a name", "no text"],
+)
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_the_backends_own_id_is_in_the_record(
+    header: str, body: object, named: str | None, stream: bool
+) -> None:
+    """By it the record is compared with the backend's usage export; nothing else gets in so."""
+    said = {"id": body, "object": "chat.completion", "choices": []}
+    kind = "text/event-stream" if stream else "application/json"
+    raw = json.dumps(said).encode()
+    parts = [b"data: " + raw + b"\n\n", DONE] if stream else [raw]
+    reply = FakeReply(parts, headers={"content-type": kind, "x-request-id": header})
+    case = Case(reply, stream=stream)
+    if stream:
+        await case.pieces()
+    else:
+        await case.run()
+    [event] = case.ledger.events
+    assert event.data.get("backend_request") == named
+
+
+async def test_an_outcome_nobody_waits_for_names_the_request_too() -> None:
+    case = Case(FakeReply([BackendFailed("gone", code="backend_failed")]))
+    await case.pieces()
+    assert [event.data["backend_request"] for event in case.ledger.events] == ["r1"]

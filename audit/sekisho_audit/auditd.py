@@ -24,6 +24,7 @@ from sekisho_audit.checkpoint import BadNote
 from sekisho_audit.connection import Connection
 from sekisho_audit.desks import Desks
 from sekisho_audit.durable import make_directory
+from sekisho_audit.erasure_desk import ErasureDesk, derived_index
 from sekisho_audit.errors import Locked, Poisoned, Unusable
 from sekisho_audit.history import History
 from sekisho_audit.keyring import load_search_key
@@ -136,16 +137,23 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     def ended(why: str | None) -> None:
         loop.call_soon_threadsafe(over.set_result, why)
 
+    history = History(options.history, ledger)
+    search = SearchDesk(options.search, ledger, load_search_key(options.keys))
     desks = Desks(
-        History(options.history, ledger),
-        SearchDesk(options.search, ledger, load_search_key(options.keys)),
+        history,
+        search,
         LogDesk(Published(options.tiles, ledger.directory, lambda: ledger.signed)),
     )
+    indexes = [
+        derived_index(options.history, history, lambda kept, person: kept.forget(person)),
+        derived_index(options.search, search, lambda kept, person: kept.forget([person])),
+    ]
     server = Server(
         ledger,
         session_grace_s=options.session_grace_s,
         desks=desks,
         officers=OfficerDesk(options.keys),
+        erasures=ErasureDesk(ledger, options.keys, indexes),
     )
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)

@@ -5,6 +5,8 @@ sekisho-audit verify FILE --key VKEY [--receipt RECEIPT] [--json]
 sekisho-audit prove DIR (--index N | --exchange ID) [--out FOLDER]
 sekisho-audit show DIR [--exchange ID] [--type T] [--last N] [--json]
 sekisho-audit disclose DATA --officer NAME (--exchange ID | --index N) --purpose P --ticket T
+sekisho-audit erase DATA --officer NAME --principal ID --purpose P --ticket T [--json]
+sekisho-audit legal-hold (set | release | list) DATA --officer NAME [--principal ID | …]
 sekisho-audit officers (add | remove | list | two) KEYS [NAME] [--duty DUTY]…
 """
 
@@ -44,6 +46,8 @@ COMMANDS = {
     "search": _Known("search", "exchanges by what happened and what was said; recorded first"),
     "index": _Known("index", "how far the indexes have read the ledger; build them anew"),
     "disclose": _Known("disclose", "content, or keys to it, for an officer; recorded first"),
+    "erase": _Known("erase", "destroy somebody's keys, pseudonym and rows, and prove it"),
+    "legal-hold": _Known("legal_hold", "what must be kept: set, release, list"),
     "officers": _Known("officers", "who may use payload keys: add, remove, list, two"),
 }
 

@@ -85,6 +85,10 @@ RESERVED = frozenset(
         "audit.shutdown",
         "audit.search",
         "audit.disclosed",
+        "erasure.begun",
+        "erasure.done",
+        "legal_hold.set",
+        "legal_hold.released",
         "officer.changed",
         "officer.paired",
     }

@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,8 @@ from sekisho_audit.durable import (
     KEY_MODE,
     create,
     make_directory,
+    overwrite,
+    overwrite_open,
     replace_file,
     write_all,
 )
@@ -266,17 +268,29 @@ class Keyring:
         if not same or ours.st_size != self._size:
             raise OSError(errno.EIO, "somebody removed, replaced or changed it", str(self._path))
 
+    def keys_of(self, principal: str) -> dict[str, bytes]:
+        """The keys of a principal by month."""
+        return {month: key for (owner, month), key in self._keys.items() if owner == principal}
+
     def erase(self, principal: str) -> int:
         """Destroy pseudonym and keys of a principal; returns how many keys there were.
 
         Raises OSError; then a restart shows whether they are destroyed.
         """
-        months = [month for owner, month in self._keys if owner == principal]
-        for month in months:
-            del self._keys[principal, month]
+        gone = self.keys_of(principal)
         pseudonym = self._pseudonyms.pop(principal, None)
         if pseudonym is not None:
             del self._principals[pseudonym]
+        return self.destroy([(principal, month) for month in gone])
+
+    def destroy(self, keys: Collection[tuple[str, str]]) -> int:
+        """Destroy keys (principal, month): write the file without them, and over the old one;
+        returns how many there were. Raises OSError. What a disk keeps of overwritten blocks is
+        not ours to say.
+        """
+        before = len(self._keys)
+        for key in keys:
+            self._keys.pop(key, None)
         records = [{"principal": p, "pseudonym": name} for p, name in self._pseudonyms.items()]
         records += [
             {"principal": p, "month": month, "key": key.hex()}
@@ -286,14 +300,18 @@ class Keyring:
         forget_keys()
         fresh = _MAGIC + b"".join(sealed)
         with self._writing():
-            self._cut_copy.unlink(missing_ok=True)  # part of a record may be of this principal
+            # What a crash left beside it may hold parts of them too.
+            for path in (self._cut_copy, self._path.with_name(self._path.name + ".new")):
+                overwrite(path)
             replace_file(self._path, fresh)
             # Before the old one is closed: its number must not become that of another file.
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            if os.fstat(self._fd).st_nlink == 0:  # else it is somebody's backup
+                overwrite_open(self._fd)
             os.close(self._fd)
         self._new.clear()
         self._fd, self._records, self._size = fd, len(records), len(fresh)
-        return len(months)
+        return before - len(self._keys)
 
     def close(self) -> None:
         """Let go of the file."""

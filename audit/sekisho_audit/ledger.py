@@ -17,12 +17,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from sekisho_audit.checkpoint import Checkpoint, Signer, check_name
-from sekisho_audit.custody import Custody
 from sekisho_audit.durable import create, make_directory, replace_file
 from sekisho_audit.errors import Poisoned, Refused, Unusable
 from sekisho_audit.events import RESERVED, Appended, Event, Payload
@@ -36,6 +35,7 @@ from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, read_frame, segm
 from sekisho_audit.store import DirectoryLock, SegmentWriter, frame
 from sekisho_audit.usage import Asked, NotKept, Sum
 
+T = TypeVar("T")
 _DAY_US = 86_400 * 1_000_000
 
 
@@ -93,10 +93,11 @@ class Ledger:
         self._state = state
         self._limits = limits
         self._now_us = now_us
-        self._builder = LeafBuilder(self.origin, self.boot, keyring, now_us)
+        self._builder = LeafBuilder(self.origin, self.boot, keyring, now_us, state.custody)
         self._events = SegmentWriter(directory, EVENTS, segment_bytes=limits.segment_bytes)
         self._payloads = SegmentWriter(directory, PAYLOADS, segment_bytes=limits.segment_bytes)
-        self._holds = OpenHolds(state.book, state.hold_payloads, keyring)
+        self.custody = state.custody  # as `holds`, for the writer's thread
+        self.holds = OpenHolds(state.book, state.hold_payloads, keyring)
         self.signed: tuple[Checkpoint, bytes] | None = None  # with its note; from any thread
         self._noted = (-1, b"")
         self.poisoned: str | None = None
@@ -339,11 +340,6 @@ class Ledger:
             raise result
         return result
 
-    @property
-    def custody(self) -> Custody:
-        """What the events say about officers. For the writer's thread."""
-        return self._state.custody
-
     def record(
         self,
         kind: str,
@@ -355,6 +351,16 @@ class Ledger:
         """Write an event of the ledger itself. Raises Refused, Poisoned."""
         [place] = self.record_all([Event(uuid7(), kind, None, None, data, actor, payloads)])
         return place
+
+    def with_keys(self, run: Callable[[Keyring], T]) -> T:
+        """Read, make or destroy keys; durable when this returns. Raises Poisoned."""
+        self._check_alive()
+        try:
+            found = run(self._keyring)
+            self._keyring.sync()
+        except OSError as error:
+            raise self._poison(error) from error
+        return found
 
     @property
     def sessions(self) -> frozenset[str]:
@@ -445,28 +451,12 @@ class Ledger:
 
     def exchange_keys(self, principal: str, exchange: str) -> tuple[bytes, bytes]:
         """Content key and commitment key of an exchange; durable when this returns."""
-        self._check_alive()
-        keys = self._builder.exchange_keys(principal, exchange)
-        try:
-            self._keyring.sync()
-        except OSError as error:
-            raise self._poison(error) from error
-        return keys
+        return self.with_keys(lambda _: self._builder.exchange_keys(principal, exchange))
 
     def forget_old_holds(self) -> None:
         """Forget holds that ended long ago. Called now and then by the owner of the ledger."""
-        book = self._state.book
-        book.forget_holds(self._now_us() - self._limits.hold_known_us)
-        kept = {
-            entry["ct"]
-            for filed in book.holds.values()
-            for leaf in (filed.leaf, *filed.reviews)
-            for entry in leaf["pl"]
-            if "ct" in entry
-        }
-        places = self._state.hold_payloads
-        for name in [name for name in places if name not in kept]:
-            del places[name]
+        self._state.book.forget_holds(self._now_us() - self._limits.hold_known_us)
+        self.holds.forget_places()
 
     def open_holds(self, after: str = "") -> Iterator[HoldRecord]:
         """Holds whose time, with the time answers are kept, is not over; ordered by id.
@@ -474,7 +464,7 @@ class Ledger:
         A hold whose principal was erased cannot be opened and is left out.
         """
         try:
-            yield from self._holds.open(after, self._now_us() - self._limits.hold_shown_us)
+            yield from self.holds.open(after, self._now_us() - self._limits.hold_shown_us)
         except OSError as error:
             raise self._poison(error) from error
 

@@ -57,6 +57,9 @@ def test_fields_that_name_persons_are_known() -> None:
         "hold.filed": ("person",),
         "hold.review": ("person",),
         "audit.disclosed": ("second",),
+        "legal_hold.set": ("person", "second"),
+        "legal_hold.released": ("second",),
+        "erasure.begun": ("person", "second"),
         "delegation.changed": ("delegate",),
         "principal.changed": ("owner",),
     }

@@ -34,20 +34,19 @@ from sekisho_audit.durable import (
     write_all,
 )
 from sekisho_audit.errors import Unusable
+from sekisho_audit.key_provider import KEY_BYTES, PLAIN_FILES, KeyProvider
 from sekisho_audit.seal import forget_keys
 
 SYSTEM = "@system"  # owner of payloads that belong to no principal
 _MAGIC = b"sekisho-principal-keys-v1\n"
 _LENGTH = struct.Struct(">I")
 _NONCE_BYTES = 12
-_KEY_BYTES = 32
 # A record holds an id, a month and a key.
 _RECORD_BYTES_MAX = 16_384
 # A file system that had the new size but not yet the data shows zeros; records end in 16 bytes of
 # authentication code.
 _UNWRITTEN = bytes(4)
-_SECRETS = ("signing.key", "kek", "pepper")
-_SEARCH_KEY = "search.key"
+_SIGNING, _KEK, _PEPPER, _SEARCH_KEY = "signing.key", "kek", "pepper", "search.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,30 +74,39 @@ def _check_mode(path: Path, mode: int) -> None:
         raise Unusable(f"{path} is open to others; run: chmod {mode:o} {path}")
 
 
-def load_secrets(keys_dir: Path, *, create_missing: bool) -> Secrets:
-    """Read the installation keys; make them if there are none and `create_missing` says so."""
+def load_secrets(
+    keys_dir: Path, *, create_missing: bool, provider: KeyProvider = PLAIN_FILES
+) -> Secrets:
+    """Read the installation keys; make them if there are none and `create_missing` says so.
+
+    Raises Unusable, KeyUnavailable. The pepper is the gateway's, who reads the file itself.
+    """
     if create_missing:
         make_directory(keys_dir)
     if not keys_dir.is_dir():
         raise Unusable(f"there is no directory of keys at {keys_dir}")
     _check_mode(keys_dir, DIRECTORY_MODE)
-    return Secrets(*(_key(keys_dir / name, create_missing=create_missing) for name in _SECRETS))
+    found = [
+        _key(keys_dir / name, guard, create_missing=create_missing)
+        for name, guard in ((_SIGNING, provider), (_KEK, provider), (_PEPPER, PLAIN_FILES))
+    ]
+    return Secrets(*found)
 
 
-def load_search_key(keys_dir: Path) -> bytes:
+def load_search_key(keys_dir: Path, provider: KeyProvider = PLAIN_FILES) -> bytes:
     """The key of the search index; made if it is not there, and then the index is built anew."""
-    return _key(keys_dir / _SEARCH_KEY, create_missing=True)
+    return _key(keys_dir / _SEARCH_KEY, provider, create_missing=True)
 
 
-def _key(path: Path, *, create_missing: bool) -> bytes:
+def _key(path: Path, provider: KeyProvider, *, create_missing: bool) -> bytes:
     if not path.exists():
         if not create_missing:
             raise Unusable(f"{path} is missing; restore it from its backup")
-        create(path, secrets.token_bytes(_KEY_BYTES))
+        create(path, provider.wrap(path.name, secrets.token_bytes(KEY_BYTES)))
     _check_mode(path, KEY_MODE)
-    key = path.read_bytes()
-    if len(key) != _KEY_BYTES:
-        raise Unusable(f"{path} is not {_KEY_BYTES} bytes; restore it from its backup")
+    key = provider.unwrap(path.name, path.read_bytes())
+    if len(key) != KEY_BYTES:
+        raise Unusable(f"{path}: the guard of keys gave a key that is not {KEY_BYTES} bytes")
     return key
 
 
@@ -215,7 +223,7 @@ class Keyring:
         """The key of a principal for a month (`2026-11`), made at the first use."""
         known = self._keys.get((principal, month))
         if known is None:
-            known = secrets.token_bytes(_KEY_BYTES)
+            known = secrets.token_bytes(KEY_BYTES)
             self._add({"principal": principal, "month": month, "key": known.hex()})
         return known
 

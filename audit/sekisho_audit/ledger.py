@@ -26,6 +26,7 @@ from sekisho_audit.durable import create, make_directory, replace_file
 from sekisho_audit.errors import Poisoned, Refused, Unusable
 from sekisho_audit.events import RESERVED, Appended, Event, Payload
 from sekisho_audit.ids import uuid7
+from sekisho_audit.key_provider import PLAIN_FILES, KeyProvider
 from sekisho_audit.keyring import Keyring, check_apart, load_secrets
 from sekisho_audit.leaves import Built, LeafBuilder
 from sekisho_audit.open_holds import HoldRecord, OpenHolds
@@ -113,6 +114,7 @@ class Ledger:
         *,
         limits: Limits | None = None,
         now_us: Callable[[], int] = wall_us,
+        provider: KeyProvider = PLAIN_FILES,
     ) -> Ledger:
         """Lock, recover and boot the ledger; make it, and its keys, if there is none.
 
@@ -126,7 +128,7 @@ class Ledger:
         lock = DirectoryLock(ledger_dir)
         try:
             known = _is_known(ledger_dir)
-            keys = load_secrets(keys_dir, create_missing=not known)
+            keys = load_secrets(keys_dir, create_missing=not known, provider=provider)
             signer = Signer(check_name(origin), keys.signing)
             if known:
                 _check_key(ledger_dir / "vkey", signer)

@@ -69,8 +69,8 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     if report["named"]:
         lines += [
             "",
-            "The name itself still stands in files that are not the ledger's: remove the principal",
-            "with `sekisho principal remove`, and see docs/howto/erase.md:",
+            "The name itself still stands in files that are not the ledger's: shut the person out",
+            "with `sekisho principal leave`, and see docs/howto/erase.md:",
             *(f"  {path}" for path in report["named"]),
         ]
     lines += [

@@ -61,4 +61,4 @@ async def test_what_is_left_is_shown_harmlessly(
     said = capsys.readouterr().out
     assert "LEFT" in said
     assert "no\\x1bte" in said
-    assert "sekisho principal remove" in said
+    assert "sekisho principal leave" in said

@@ -27,6 +27,7 @@ from sekisho_audit.checkpoint import BadNote
 from sekisho_audit.connection import Connection
 from sekisho_audit.desks import Desks
 from sekisho_audit.durable import make_directory
+from sekisho_audit.erasure_desk import ErasureDesk, derived_index
 from sekisho_audit.errors import Locked, Poisoned, SecondLedger, Unusable
 from sekisho_audit.history import History
 from sekisho_audit.keyring import load_search_key
@@ -159,12 +160,14 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
     def ended(why: str | None) -> None:
         loop.call_soon_threadsafe(over.set_result, why)
 
+    history = History(options.history, ledger)
+    search = SearchDesk(options.search, ledger, load_search_key(options.keys))
     log = LogDesk(Published(options.tiles, ledger.directory, lambda: ledger.signed))
-    desks = Desks(
-        History(options.history, ledger),
-        SearchDesk(options.search, ledger, load_search_key(options.keys)),
-        log,
-    )
+    desks = Desks(history, search, log)
+    indexes = [
+        derived_index(options.history, history, lambda kept, person: kept.forget(person)),
+        derived_index(options.search, search, lambda kept, person: kept.forget([person])),
+    ]
     anchors = AnchorDesk(options.anchors, options.evidence, ledger, log)
     server = Server(
         ledger,
@@ -172,6 +175,7 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
         desks=desks,
         officers=OfficerDesk(options.keys),
         anchors=anchors,
+        erasures=ErasureDesk(ledger, options.keys, indexes),
     )
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)

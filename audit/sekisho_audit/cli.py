@@ -10,6 +10,8 @@ sekisho-audit rotate-key DIR --keys KEYS
 sekisho-audit accept-rollback --keys KEYS --size N
 sekisho-audit show DIR [--exchange ID] [--type T] [--last N] [--json]
 sekisho-audit disclose DATA --officer NAME (--exchange ID | --index N) --purpose P --ticket T
+sekisho-audit erase DATA --officer NAME --principal ID --purpose P --ticket T [--json]
+sekisho-audit legal-hold (set | release | list) DATA --officer NAME [--principal ID | …]
 sekisho-audit officers (add | remove | list | two) KEYS [NAME] [--duty DUTY]…
 sekisho-audit export DIR --officer NAME --query Q --format csv|jsonl|parquet|bundle --out FILE
     --purpose TEXT [--ticket TEXT] [--disclose] [--time-zone Asia/Tokyo] [--pinned CHECKPOINT]
@@ -54,6 +56,8 @@ COMMANDS = {
     "search": _Known("search", "exchanges by what happened and what was said; recorded first"),
     "index": _Known("index", "how far the indexes have read the ledger; build them anew"),
     "disclose": _Known("disclose", "content, or keys to it, for an officer; recorded first"),
+    "erase": _Known("erase", "destroy somebody's keys, pseudonym and rows, and prove it"),
+    "legal-hold": _Known("legal_hold", "what must be kept: set, release, list"),
     "officers": _Known("officers", "who may use payload keys: add, remove, list, two"),
     "export": _Known("export", "what a query finds, as a table or as evidence"),
     "reconcile": _Known("reconcile", "a backend's usage export beside the ledger"),

@@ -1,4 +1,4 @@
-"""What the ledger's own events say about the keeping of content: who the officers are.
+"""What the ledger's own events say about the keeping of content: officers, legal holds, erasures.
 
 Kept by the writer as it reads and writes leaves, so it is as true after a restart as before, and
 nobody changes it but by an event.
@@ -21,12 +21,28 @@ class Office:
     duties: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LegalHold:
+    """What must be kept: everything of a person, or (`exchange`) one exchange of theirs."""
+
+    person: str
+    exchange: str | None
+
+
 @dataclass(slots=True)
 class Custody:
     """The state after some prefix of the ledger; people are pseudonyms."""
 
     officers: dict[str, Office] = field(default_factory=dict)
     two: tuple[str, ...] = ()
+    holds: dict[str, LegalHold] = field(default_factory=dict)
+    begun: dict[str, str] = field(default_factory=dict)  # event of an erasure -> whose
+    erased: dict[str, str] = field(default_factory=dict)  # whose -> event of the erasure
+    erased_us: int = 0  # when the last erasure began
+
+    def held(self, person: str) -> list[str]:
+        """Ids of the legal holds that keep something of a person."""
+        return [name for name, hold in self.holds.items() if hold.person == person]
 
     def apply(self, leaf: Leaf) -> None:
         """Take the next leaf, which the rules have let pass."""
@@ -44,8 +60,26 @@ class Custody:
     def _paired(self, leaf: Leaf) -> None:
         self.two = tuple(leaf["data"]["duties"])
 
+    def _hold(self, leaf: Leaf) -> None:
+        self.holds[leaf["id"]] = LegalHold(leaf["data"]["person"], leaf["exchange"])
+
+    def _release(self, leaf: Leaf) -> None:
+        self.holds.pop(leaf["data"]["hold"], None)
+
+    def _begin(self, leaf: Leaf) -> None:
+        self.begun[leaf["id"]] = leaf["data"]["person"]
+        self.erased[leaf["data"]["person"]] = leaf["id"]
+        self.erased_us = max(self.erased_us, leaf["ts"])
+
+    def _done(self, leaf: Leaf) -> None:
+        self.begun.pop(leaf["data"]["begun"], None)
+
 
 _RULES = {
     "officer.changed": Custody._officer,  # noqa: SLF001 - the table belongs to the class
     "officer.paired": Custody._paired,  # noqa: SLF001
+    "legal_hold.set": Custody._hold,  # noqa: SLF001
+    "legal_hold.released": Custody._release,  # noqa: SLF001
+    "erasure.begun": Custody._begin,  # noqa: SLF001
+    "erasure.done": Custody._done,  # noqa: SLF001
 }

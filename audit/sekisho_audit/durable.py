@@ -7,11 +7,13 @@ pages and reported them clean, so trying again would turn a loss into a lie.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
 KEY_MODE = 0o600
 DIRECTORY_MODE = 0o700
+_ZEROS_BYTES = 1_048_576
 
 
 def write_all(fd: int, body: bytes) -> None:
@@ -60,3 +62,30 @@ def replace_file(path: Path, body: bytes) -> None:
         os.close(fd)
     fresh.rename(path)
     sync_directory(path.parent)
+
+
+def overwrite(path: Path) -> None:
+    """Overwrite a file with zeros, then remove it, durably; fine if it is not there.
+
+    On disks that remap blocks, and file systems that copy on write, the old bytes may stay.
+    """
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        overwrite_open(fd)
+    finally:
+        os.close(fd)
+    path.unlink()
+    sync_directory(path.parent)
+
+
+def overwrite_open(fd: int) -> None:
+    """Overwrite the whole content of an open file with zeros, durably."""
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_APPEND)
+    left, offset = os.fstat(fd).st_size, 0
+    while left > 0:
+        written = os.pwrite(fd, bytes(min(left, _ZEROS_BYTES)), offset)
+        left, offset = left - written, offset + written
+    os.fsync(fd)

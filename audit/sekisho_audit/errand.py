@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from sekisho_audit.errors import LedgerError, Refused
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.wire import Malformed
-from sekisho_audit.writer import Call
+from sekisho_audit.writer import Call, Writer
 
 if TYPE_CHECKING:
     from sekisho_audit.connection import Connection
@@ -63,30 +63,7 @@ class Errand:
         """Let something run in the writer's thread, and wait for what it returns; for tasks of the
         event loop. Raises LedgerError.
         """
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[T] = loop.create_future()
-
-        def settle(found: T | None, error: LedgerError | None) -> None:
-            if done.cancelled():
-                return
-            if error is not None:
-                done.set_exception(error)
-            else:
-                done.set_result(cast("T", found))
-
-        def guarded(ledger: Ledger) -> None:
-            try:
-                found = run(ledger)
-            except Refused as error:
-                failed(error)
-            else:
-                loop.call_soon_threadsafe(settle, found, None)
-
-        def failed(error: LedgerError) -> None:
-            loop.call_soon_threadsafe(settle, None, error)
-
-        self.server.writer.submit(Call(guarded, failed, ordered=True))
-        return await done
+        return await written(self.server.writer, run)
 
     def answer(self, fields: Mapping[str, Any], *blobs: bytes) -> None:
         """Answer when the round is over. In the writer's thread."""
@@ -106,6 +83,37 @@ class Errand:
 
 
 Operation = Callable[[Errand], None]
+
+
+async def written(writer: Writer, run: Callable[[Ledger], T]) -> T:
+    """Let something run in the writer's thread, in its turn; returns what it returns.
+
+    Raises LedgerError.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(found: T | None, error: LedgerError | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(cast("T", found))
+
+    def guarded(ledger: Ledger) -> None:
+        try:
+            found = run(ledger)
+        except Refused as error:
+            failed(error)
+        else:
+            loop.call_soon_threadsafe(settle, found, None)
+
+    def failed(error: LedgerError) -> None:
+        loop.call_soon_threadsafe(settle, None, error)
+
+    writer.submit(Call(guarded, failed, ordered=True))
+    return await done
 
 
 def failure(req: int, error: LedgerError) -> dict[str, Any]:

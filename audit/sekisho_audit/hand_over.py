@@ -21,8 +21,8 @@ from sekisho_audit.checkpoint import BadNote, Checkpoint, Signer, VerifierKey, c
 from sekisho_audit.durable import create, replace_file, sync_directory
 from sekisho_audit.errors import Unusable
 from sekisho_audit.key_chain import KeyChain, Rotation, statement
+from sekisho_audit.key_provider import KEY_BYTES, PLAIN_FILES, KeyProvider, KeyUnavailable
 
-_KEY_BYTES = 32
 _KEY, _NEXT, _VKEY = "signing.key", "signing.key.next", "vkey"
 
 
@@ -30,13 +30,21 @@ class HandOver:
     """The signing keys of one ledger. `signer` is the one in force, after `settle`."""
 
     def __init__(
-        self, keys_dir: Path, ledger: Path, origin: str, seed: bytes, *, known: bool
+        self,
+        keys_dir: Path,
+        ledger: Path,
+        origin: str,
+        seed: bytes,
+        *,
+        known: bool,
+        provider: KeyProvider = PLAIN_FILES,
     ) -> None:
         """`seed` is what `signing.key` holds; `known`: the ledger has begun.
 
         Raises Unusable if `vkey` names neither key, or is gone.
         """
         self._keys_dir = keys_dir
+        self._provider = provider
         self._vkey = ledger / _VKEY
         self._origin = check_name(origin)
         self.signer = Signer(origin, seed)
@@ -61,9 +69,11 @@ class HandOver:
         path = self._keys_dir / _NEXT
         if not path.exists():
             return None
-        seed = path.read_bytes()
-        # Shorter: killed while making it, so nothing was built on it.
-        return Signer(self._origin, seed) if len(seed) == _KEY_BYTES else None
+        try:
+            # Under the name that it is to have.
+            return Signer(self._origin, self._provider.unwrap(_KEY, path.read_bytes()))
+        except KeyUnavailable:
+            return None  # killed while making it, so nothing was built on it
 
     def _signers(self) -> list[Signer]:
         return [self.signer] + ([self._next] if self._next else [])
@@ -105,7 +115,7 @@ class HandOver:
     def prepare(self) -> Signer:
         """Step 1: a new key. Nothing depends on it yet. Raises OSError."""
         self._forget_next()
-        create(self._keys_dir / _NEXT, secrets.token_bytes(_KEY_BYTES))
+        create(self._keys_dir / _NEXT, self._provider.wrap(_KEY, secrets.token_bytes(KEY_BYTES)))
         found = self._pending()
         if found is None:
             raise OSError(f"{self._keys_dir / _NEXT} was not written whole")

@@ -164,6 +164,8 @@ class HistoryFile:
         for key in [key for key in self._cache if key[1] == pseudonym]:
             del self._cache[key]
         gone = self._db.execute("DELETE FROM exchanges WHERE principal = ?", (pseudonym,)).rowcount
+        # Pages that were split keep copies which `secure_delete` does not reach.
+        self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return gone
 

@@ -163,6 +163,53 @@ _OFFICERS: Mapping[str, EventType] = {
     ),
 }
 
+_CUSTODY: Mapping[str, EventType] = {
+    "legal_hold.set": EventType(
+        "From now on nothing of `person`, or (with an exchange) nothing of that exchange, is "
+        "erased or ended by retention; the id of this event is the name of the hold.",
+        {"person": Field(PERSON, "Whose content is kept.")},
+        {"second": _SECOND},
+        payloads={"authority": "by whose order"},
+        exchange=False,
+        actor=True,
+    ),
+    "legal_hold.released": EventType(
+        "A legal hold ended.",
+        {"hold": Field(TEXT, "Id of the event `legal_hold.set`.")},
+        {"second": _SECOND},
+        payloads={"authority": "by whose order"},
+        exchange=False,
+        actor=True,
+    ),
+    "erasure.begun": EventType(
+        "The keys of `person` are about to be destroyed: from then on the pseudonym stands for "
+        "nobody. What is begun is finished, also after a crash.",
+        {
+            "person": Field(PERSON, "Who is erased."),
+            "keys": Field(NUMBER, "How many keys there are.", "keys"),
+            "holds": Field(NUMBER, "How many open holds were withdrawn before.", "holds"),
+        },
+        {"second": _SECOND},
+        payloads={"purpose": "what for", "ticket": "by whose order, e.g. a case number"},
+        exchange=False,
+        actor=True,
+    ),
+    "erasure.done": EventType(
+        "Keys, pseudonym and rows of somebody are gone.",
+        {
+            "begun": Field(TEXT, "Id of the event `erasure.begun`."),
+            "keys": Field(NUMBER, "How many keys were destroyed since.", "keys"),
+            "rows": Field(NUMBER, "How many rows of indexes were deleted.", "rows"),
+        },
+        {
+            "cause": Field(
+                TEXT, "Why it was done by itself: `restart`, or `restored`: old keys came back."
+            )
+        },
+        exchange=False,
+    ),
+}
+
 _LEDGER: Mapping[str, EventType] = {
     "log.read": EventType(
         "`actor` was given entries of the published log: `count` of them from `first` on.",
@@ -269,4 +316,10 @@ _LEDGER: Mapping[str, EventType] = {
     ),
 }
 
-INSTALLATION_EVENTS: Mapping[str, EventType] = {**_PEOPLE, **_POLICY, **_OFFICERS, **_LEDGER}
+INSTALLATION_EVENTS: Mapping[str, EventType] = {
+    **_PEOPLE,
+    **_POLICY,
+    **_OFFICERS,
+    **_CUSTODY,
+    **_LEDGER,
+}

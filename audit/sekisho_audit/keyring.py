@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,24 +28,25 @@ from sekisho_audit.durable import (
     KEY_MODE,
     create,
     make_directory,
+    overwrite,
+    overwrite_open,
     replace_file,
     write_all,
 )
 from sekisho_audit.errors import Unusable
+from sekisho_audit.key_provider import KEY_BYTES, PLAIN_FILES, KeyProvider
 from sekisho_audit.seal import forget_keys
 
 SYSTEM = "@system"  # owner of payloads that belong to no principal
 _MAGIC = b"sekisho-principal-keys-v1\n"
 _LENGTH = struct.Struct(">I")
 _NONCE_BYTES = 12
-_KEY_BYTES = 32
 # A record holds an id, a month and a key.
 _RECORD_BYTES_MAX = 16_384
 # A file system that had the new size but not yet the data shows zeros; records end in 16 bytes of
 # authentication code.
 _UNWRITTEN = bytes(4)
-_SECRETS = ("signing.key", "kek", "pepper")
-_SEARCH_KEY = "search.key"
+_SIGNING, _KEK, _PEPPER, _SEARCH_KEY = "signing.key", "kek", "pepper", "search.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,30 +74,39 @@ def _check_mode(path: Path, mode: int) -> None:
         raise Unusable(f"{path} is open to others; run: chmod {mode:o} {path}")
 
 
-def load_secrets(keys_dir: Path, *, create_missing: bool) -> Secrets:
-    """Read the installation keys; make them if there are none and `create_missing` says so."""
+def load_secrets(
+    keys_dir: Path, *, create_missing: bool, provider: KeyProvider = PLAIN_FILES
+) -> Secrets:
+    """Read the installation keys; make them if there are none and `create_missing` says so.
+
+    Raises Unusable, KeyUnavailable. The pepper is the gateway's, who reads the file itself.
+    """
     if create_missing:
         make_directory(keys_dir)
     if not keys_dir.is_dir():
         raise Unusable(f"there is no directory of keys at {keys_dir}")
     _check_mode(keys_dir, DIRECTORY_MODE)
-    return Secrets(*(_key(keys_dir / name, create_missing=create_missing) for name in _SECRETS))
+    found = [
+        _key(keys_dir / name, guard, create_missing=create_missing)
+        for name, guard in ((_SIGNING, provider), (_KEK, provider), (_PEPPER, PLAIN_FILES))
+    ]
+    return Secrets(*found)
 
 
-def load_search_key(keys_dir: Path) -> bytes:
+def load_search_key(keys_dir: Path, provider: KeyProvider = PLAIN_FILES) -> bytes:
     """The key of the search index; made if it is not there, and then the index is built anew."""
-    return _key(keys_dir / _SEARCH_KEY, create_missing=True)
+    return _key(keys_dir / _SEARCH_KEY, provider, create_missing=True)
 
 
-def _key(path: Path, *, create_missing: bool) -> bytes:
+def _key(path: Path, provider: KeyProvider, *, create_missing: bool) -> bytes:
     if not path.exists():
         if not create_missing:
             raise Unusable(f"{path} is missing; restore it from its backup")
-        create(path, secrets.token_bytes(_KEY_BYTES))
+        create(path, provider.wrap(path.name, secrets.token_bytes(KEY_BYTES)))
     _check_mode(path, KEY_MODE)
-    key = path.read_bytes()
-    if len(key) != _KEY_BYTES:
-        raise Unusable(f"{path} is not {_KEY_BYTES} bytes; restore it from its backup")
+    key = provider.unwrap(path.name, path.read_bytes())
+    if len(key) != KEY_BYTES:
+        raise Unusable(f"{path}: the guard of keys gave a key that is not {KEY_BYTES} bytes")
     return key
 
 
@@ -213,7 +223,7 @@ class Keyring:
         """The key of a principal for a month (`2026-11`), made at the first use."""
         known = self._keys.get((principal, month))
         if known is None:
-            known = secrets.token_bytes(_KEY_BYTES)
+            known = secrets.token_bytes(KEY_BYTES)
             self._add({"principal": principal, "month": month, "key": known.hex()})
         return known
 
@@ -266,17 +276,29 @@ class Keyring:
         if not same or ours.st_size != self._size:
             raise OSError(errno.EIO, "somebody removed, replaced or changed it", str(self._path))
 
+    def keys_of(self, principal: str) -> dict[str, bytes]:
+        """The keys of a principal by month."""
+        return {month: key for (owner, month), key in self._keys.items() if owner == principal}
+
     def erase(self, principal: str) -> int:
         """Destroy pseudonym and keys of a principal; returns how many keys there were.
 
         Raises OSError; then a restart shows whether they are destroyed.
         """
-        months = [month for owner, month in self._keys if owner == principal]
-        for month in months:
-            del self._keys[principal, month]
+        gone = self.keys_of(principal)
         pseudonym = self._pseudonyms.pop(principal, None)
         if pseudonym is not None:
             del self._principals[pseudonym]
+        return self.destroy([(principal, month) for month in gone])
+
+    def destroy(self, keys: Collection[tuple[str, str]]) -> int:
+        """Destroy keys (principal, month): write the file without them, and over the old one;
+        returns how many there were. Raises OSError. What a disk keeps of overwritten blocks is
+        not ours to say.
+        """
+        before = len(self._keys)
+        for key in keys:
+            self._keys.pop(key, None)
         records = [{"principal": p, "pseudonym": name} for p, name in self._pseudonyms.items()]
         records += [
             {"principal": p, "month": month, "key": key.hex()}
@@ -286,14 +308,18 @@ class Keyring:
         forget_keys()
         fresh = _MAGIC + b"".join(sealed)
         with self._writing():
-            self._cut_copy.unlink(missing_ok=True)  # part of a record may be of this principal
+            # What a crash left beside it may hold parts of them too.
+            for path in (self._cut_copy, self._path.with_name(self._path.name + ".new")):
+                overwrite(path)
             replace_file(self._path, fresh)
             # Before the old one is closed: its number must not become that of another file.
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            if os.fstat(self._fd).st_nlink == 0:  # else it is somebody's backup
+                overwrite_open(self._fd)
             os.close(self._fd)
         self._new.clear()
         self._fd, self._records, self._size = fd, len(records), len(fresh)
-        return len(months)
+        return before - len(self._keys)
 
     def close(self) -> None:
         """Let go of the file."""

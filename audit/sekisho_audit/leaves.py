@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from sekisho_audit.canon import LEAF_BYTES_MAX
+from sekisho_audit.custody import Custody
 from sekisho_audit.errors import Refused
 from sekisho_audit.events import (
     LEAF_VERSION,
@@ -58,9 +59,22 @@ class Built:
     commits: dict[str, str]
 
 
+@dataclass(slots=True)
+class Batch:
+    """What a group commit is about to write."""
+
+    built: list[Built] = field(default_factory=list)
+    by_id: dict[str, Built] = field(default_factory=dict)
+
+
 def month_of(identifier: str) -> str:
     """The UTC month in a uuid7: all content of an exchange is sealed with keys of one month."""
-    return _month(int(identifier[:8] + identifier[9:13], 16) // 1000)
+    return _month(_began_us(identifier) // 1_000_000)
+
+
+def _began_us(identifier: str) -> int:
+    """The microsecond in which a uuid7 was made."""
+    return int(identifier[:8] + identifier[9:13], 16) * 1000
 
 
 @lru_cache(maxsize=1_024)  # exchanges under way began within the same few seconds
@@ -82,14 +96,23 @@ def _check_ids(event: Event) -> None:
 class LeafBuilder:
     """Builds the leaves of one boot of one ledger."""
 
-    def __init__(self, origin: str, boot: str, keyring: Keyring, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        origin: str,
+        boot: str,
+        keyring: Keyring,
+        now_us: Callable[[], int],
+        custody: Custody | None = None,
+    ) -> None:
         self._origin = origin
         self._boot = boot
         self._keyring = keyring
         self._now_us = now_us
+        self._custody = custody or Custody()
 
     def build(self, event: Event, index: int) -> Built:
         """The leaf of `event` at `index`. Raises Refused if the event may not be one."""
+        event = self._nameless(event)
         try:
             data = self._data(event)
         except BadEvent as error:
@@ -116,6 +139,21 @@ class LeafBuilder:
         if len(body) > LEAF_BYTES_MAX:
             raise Refused("leaf_too_large", f"{event.type}: {len(body)} bytes are too many")
         return Built(leaf, body, leaf_hash(body), stored, commits)
+
+    def _gone(self, principal: str | None, exchange: str | None) -> bool:
+        """Whether an exchange is of somebody who was erased after it began. Whoever comes back
+        later is known by then, or begins a new exchange.
+        """
+        if principal is None or exchange is None or self._keyring.known(principal) is not None:
+            return False
+        return _began_us(exchange) <= self._custody.erased_us
+
+    def _nameless(self, event: Event) -> Event:
+        """What comes late about somebody who was erased is recorded without name and content."""
+        if not (self._custody.erased and self._gone(event.principal, event.exchange)):
+            return event
+        kept = tuple(replace(payload, stored=None) for payload in event.payloads)
+        return replace(event, principal=None, payloads=kept)
 
     def _pseudonym(self, principal: str | None) -> str | None:
         return None if principal is None else self._keyring.pseudonym(principal)
@@ -172,6 +210,7 @@ class LeafBuilder:
 
         Fewer payloads than before are fine: a repeated append may leave content away.
         """
+        event = self._nameless(event)
         kinds = {event.type, "outcome.late"} if event.type == "backend.outcome" else {event.type}
         try:
             data = self._data(event)
@@ -192,6 +231,8 @@ class LeafBuilder:
         """Content key and commitment key of an exchange."""
         if not _UUID7.fullmatch(exchange) or not 0 < len(principal) <= _ID_CHARS_MAX:
             raise Refused("bad_request", "exchange_keys needs a principal and a uuid7")
+        if self._gone(principal, exchange):
+            raise Refused("erased", "whose exchange this was has been erased since")
         secret = self._keyring.key(principal, month_of(exchange))
         return content_key(secret, exchange), commit_key(secret, exchange)
 

@@ -16,18 +16,19 @@ import uuid
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from sekisho_audit.checkpoint import Checkpoint, VerifierKey
-from sekisho_audit.custody import Custody
 from sekisho_audit.errors import Poisoned, Refused, Unusable
 from sekisho_audit.events import RESERVED, Appended, Event, Payload
 from sekisho_audit.ids import uuid7
-from sekisho_audit.leaves import Built, LeafBuilder
+from sekisho_audit.key_provider import PLAIN_FILES, KeyProvider
+from sekisho_audit.keyring import Keyring
+from sekisho_audit.leaves import Batch, Built, LeafBuilder
 from sekisho_audit.open_holds import HoldRecord, OpenHolds
 from sekisho_audit.opening import Kept, Opened, open_parts
 from sekisho_audit.recover import HOLD_PAYLOADS
@@ -37,6 +38,7 @@ from sekisho_audit.standing import RuleBroken
 from sekisho_audit.store import SegmentWriter, frame
 from sekisho_audit.usage import Asked, NotKept, Sum
 
+T = TypeVar("T")
 _DAY_US = 86_400 * 1_000_000
 
 
@@ -56,14 +58,6 @@ class Request:
 
     events: Sequence[Event]
     session: str | None = None
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What a group commit is about to write."""
-
-    built: list[Built] = field(default_factory=list)
-    by_id: dict[str, Built] = field(default_factory=dict)
 
 
 def wall_us() -> int:
@@ -88,10 +82,11 @@ class Ledger:
         self._state = state
         self._limits = limits
         self._now_us = now_us
-        self._builder = LeafBuilder(self.origin, self.boot, keyring, now_us)
+        self._builder = LeafBuilder(self.origin, self.boot, keyring, now_us, state.custody)
         self._events = SegmentWriter(directory, EVENTS, segment_bytes=limits.segment_bytes)
         self._payloads = SegmentWriter(directory, PAYLOADS, segment_bytes=limits.segment_bytes)
-        self._holds = OpenHolds(state.book, state.hold_payloads, keyring)
+        self.custody = state.custody  # as `holds`, for the writer's thread
+        self.holds = OpenHolds(state.book, state.hold_payloads, keyring)
         self.poisoned: str | None = None
         self.second_ledger = False  # why it is poisoned
 
@@ -107,6 +102,7 @@ class Ledger:
         limits: Limits | None = None,
         now_us: Callable[[], int] = wall_us,
         kept: Kept = lambda _keys: (),
+        provider: KeyProvider = PLAIN_FILES,
     ) -> Ledger:
         """Lock, recover and boot the ledger; make it, and its keys, if there is none.
 
@@ -114,7 +110,9 @@ class Ledger:
         process writes it, Unusable if a person must look first, SecondLedger among them.
         """
         limits = limits or Limits()
-        parts = open_parts(ledger_dir, keys_dir, origin, memory=limits.memory_events, kept=kept)
+        parts = open_parts(
+            ledger_dir, keys_dir, origin, memory=limits.memory_events, kept=kept, provider=provider
+        )
         try:
             ledger = cls(ledger_dir, parts, limits, now_us)
             ledger._start()
@@ -180,7 +178,7 @@ class Ledger:
         Raises Poisoned if anything could not be made durable: then nobody may be told otherwise.
         """
         self._check_alive()
-        batch = _Batch()
+        batch = Batch()
         results: list[list[Appended] | Refused] = []
         for request in requests:
             try:
@@ -190,7 +188,7 @@ class Ledger:
         self._write(batch)
         return results
 
-    def _take(self, request: Request, batch: _Batch) -> list[Appended]:
+    def _take(self, request: Request, batch: Batch) -> list[Appended]:
         book = self._state.book
         built: list[Built] = []
         places: list[Appended] = []
@@ -272,7 +270,7 @@ class Ledger:
         commits = {entry["name"]: entry["commit"] for entry in leaf["pl"]}
         return leaf, Appended(index, stored.digest.hex(), commits, duplicate=True)
 
-    def _write(self, batch: _Batch) -> None:
+    def _write(self, batch: Batch) -> None:
         state = self._state
         stored = [item for built in batch.built for item in built.stored]
         try:
@@ -335,11 +333,6 @@ class Ledger:
             raise result
         return result
 
-    @property
-    def custody(self) -> Custody:
-        """What the events say about officers. For the writer's thread."""
-        return self._state.custody
-
     def record(
         self,
         kind: str,
@@ -356,6 +349,14 @@ class Ledger:
         """Write nothing more: another ledger signs with our key. Raises Poisoned."""
         self.poisoned, self.second_ledger = why, True
         raise Poisoned(why)
+
+    def with_keys(self, run: Callable[[Keyring], T]) -> T:
+        """Read, make or destroy keys; durable when this returns. Raises Poisoned."""
+        self._check_alive()
+        with self._or_poisoned():
+            found = run(self._keyring)
+            self._keyring.sync()
+        return found
 
     @property
     def sessions(self) -> frozenset[str]:
@@ -471,15 +472,11 @@ class Ledger:
 
     def exchange_keys(self, principal: str, exchange: str) -> tuple[bytes, bytes]:
         """Content key and commitment key of an exchange; durable when this returns."""
-        self._check_alive()
-        keys = self._builder.exchange_keys(principal, exchange)
-        with self._or_poisoned():
-            self._keyring.sync()
-        return keys
+        return self.with_keys(lambda _: self._builder.exchange_keys(principal, exchange))
 
     def forget_old_holds(self) -> None:
         """Forget holds that ended long ago. Called now and then by the owner of the ledger."""
-        self._holds.forget(self._now_us() - self._limits.hold_known_us)
+        self.holds.forget(self._now_us() - self._limits.hold_known_us)
 
     def open_holds(self, after: str = "") -> Iterator[HoldRecord]:
         """Holds whose time, with the time answers are kept, is not over; ordered by id.
@@ -487,7 +484,7 @@ class Ledger:
         A hold whose principal was erased cannot be opened and is left out.
         """
         with self._or_poisoned():
-            yield from self._holds.open(after, self._now_us() - self._limits.hold_shown_us)
+            yield from self.holds.open(after, self._now_us() - self._limits.hold_shown_us)
 
 
 # Marks requests of the ledger itself; no worker can have this session, its messages are JSON.

@@ -32,6 +32,8 @@ from sekisho_audit.durable import KEY_MODE, replace_file
 FILE = "officers"
 FORMAT = "sekisho-officers/v1"
 DUTIES = ("search", "disclose", "export", "erase", "legal_hold", "retention")
+# What a new file asks two officers for: what these do cannot be undone, or hides that it was not.
+TWO_AT_FIRST = ("erase", "legal_hold")
 FILE_BYTES_MAX = 1_048_576  # it is read again whenever it changes
 OFFICERS_MAX = 256
 _PREFIX = "sk-sekisho-officer-"
@@ -178,7 +180,7 @@ def _alone(keys_dir: Path) -> Iterator[None]:
 
 def _change(keys_dir: Path, change: Callable[[dict[str, Officer]], tuple[str, ...] | None]) -> None:
     with _alone(keys_dir):
-        roll = load(keys_dir)
+        roll = load(keys_dir) if (keys_dir / FILE).exists() else Roll({}, TWO_AT_FIRST)
         officers = dict(roll.officers)
         two = change(officers)
         if len(officers) > OFFICERS_MAX:

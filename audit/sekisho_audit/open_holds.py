@@ -68,6 +68,23 @@ class OpenHolds:
                 if record is not None:
                     yield self._record(filed, record)
 
+    def waiting_of(self, person: str) -> list[Filed]:
+        """Holds of a pseudonym that nobody has settled."""
+        holds = self._book.holds.values()
+        return [one for one in holds if one.leaf["principal"] == person and one.settled is None]
+
+    def forget_places(self) -> None:
+        """Forget where content of holds stands that the book has forgotten."""
+        kept = {
+            entry["ct"]
+            for filed in self._book.holds.values()
+            for leaf in (filed.leaf, *filed.reviews)
+            for entry in leaf["pl"]
+            if "ct" in entry
+        }
+        for name in [name for name in self._places if name not in kept]:
+            del self._places[name]
+
     def _record(self, filed: Filed, record: bytes) -> HoldRecord:
         settled = filed.settled
         return HoldRecord(

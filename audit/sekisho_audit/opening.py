@@ -15,6 +15,7 @@ from pathlib import Path
 from sekisho_audit.checkpoint import VerifierKey
 from sekisho_audit.durable import make_directory
 from sekisho_audit.hand_over import HandOver
+from sekisho_audit.key_provider import PLAIN_FILES, KeyProvider
 from sekisho_audit.keyring import Keyring, check_apart, load_secrets
 from sekisho_audit.last_signed import Elsewhere, LastSigned, check_ancestors
 from sekisho_audit.recover import State, recover
@@ -35,7 +36,15 @@ class Opened:
     state: State
 
 
-def open_parts(ledger: Path, keys_dir: Path, origin: str, *, memory: int, kept: Kept) -> Opened:
+def open_parts(
+    ledger: Path,
+    keys_dir: Path,
+    origin: str,
+    *,
+    memory: int,
+    kept: Kept,
+    provider: KeyProvider = PLAIN_FILES,
+) -> Opened:
     """Lock and recover a ledger; make its folders and keys if there is none.
 
     `memory`: how many events are remembered by id. `kept` is asked, with the keys, for checkpoints
@@ -48,8 +57,8 @@ def open_parts(ledger: Path, keys_dir: Path, origin: str, *, memory: int, kept: 
     lock = DirectoryLock(ledger)
     try:
         known = _has_begun(ledger)
-        keys = load_secrets(keys_dir, create_missing=not known)
-        hand_over = HandOver(keys_dir, ledger, origin, keys.signing, known=known)
+        keys = load_secrets(keys_dir, create_missing=not known, provider=provider)
+        hand_over = HandOver(keys_dir, ledger, origin, keys.signing, known=known, provider=provider)
         last_signed = LastSigned(keys_dir)
         elsewhere = [*last_signed.read(hand_over.candidates), *kept(hand_over.candidates)]
         keyring = Keyring(keys_dir / "principals.keys", keys.kek, create_missing=not known)

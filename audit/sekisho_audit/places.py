@@ -58,6 +58,16 @@ def events_of(ledger: Path, exchanges: Collection[str], size: int) -> list[dict[
     return found
 
 
+def newest_of(ledger: Path, named: bytes) -> Iterator[dict[str, Any]]:
+    """Leaves whose bytes hold `named`, from the newest segment back, in order within each. Raises
+    BrokenSegment, OSError.
+    """
+    for segment in reversed(segments(ledger, EVENTS)):
+        for body in _bodies(segment):
+            if named in body:
+                yield orjson.loads(body)
+
+
 def payloads_of(
     ledger: Path, digests: Collection[str], written_us: int
 ) -> Iterator[tuple[str, bytes]]:

@@ -17,7 +17,9 @@ from sekisho_audit.anchors.desk import AnchorDesk
 from sekisho_audit.connection import Connection
 from sekisho_audit.desks import Desks
 from sekisho_audit.disclose_operations import DISCLOSE_OPERATIONS
-from sekisho_audit.errand import Operation
+from sekisho_audit.erase_operations import ERASE_OPERATIONS
+from sekisho_audit.erasure_desk import ErasureDesk
+from sekisho_audit.errand import Operation, written
 from sekisho_audit.errors import LedgerError, Poisoned, Refused
 from sekisho_audit.export_desk import ExportDesk
 from sekisho_audit.export_operations import EXPORT_OPERATIONS
@@ -35,12 +37,14 @@ CONNECTIONS_MAX = 256
 # Incomplete messages of all connections together.
 BUFFERED_BYTES_MAX = 256 * 1024 * 1024
 OFFICERS_POLL_S = 1.0
+TOLD = -1  # `req` of what nobody asked for
 
 OFFICER_OPERATIONS: dict[str, Operation] = {
     **PRESENT_OPERATIONS,
     **DISCLOSE_OPERATIONS,
     **OFFICER_SEARCH_OPERATIONS,
     **EXPORT_OPERATIONS,
+    **ERASE_OPERATIONS,
 }
 
 
@@ -63,12 +67,14 @@ class Server:
         desks: Desks | None = None,
         officers: OfficerDesk | None = None,
         anchors: AnchorDesk | None = None,
+        erasures: ErasureDesk | None = None,
     ) -> None:
         self.ledger = ledger
         self.desks = desks or Desks()
         self.officers = officers
         self.anchors = anchors
         self.exports = ExportDesk()
+        self.erasures = erasures
         self.writer: Writer
         self._loop = asyncio.get_running_loop()
         self._grace_s = session_grace_s
@@ -87,6 +93,9 @@ class Server:
         if self.officers is not None:
             self.officers.start(writer)
             self._look_at_officers(self.officers)
+        if self.erasures is not None:
+            self.erasures.tell_workers = self._drop_keys
+            self.spawn(self.erasures.resume(lambda run: written(writer, run)))
         for session in self.ledger.sessions:
             self._sessions[session] = _Presence()
             self._give_up_later(session)
@@ -160,6 +169,13 @@ class Server:
                 self._complaint = str(error)
                 sys.stderr.write(f"auditd: nobody is let in as an officer: {error}\n")
         self._loop.call_later(OFFICERS_POLL_S, self._look_at_officers, desk)
+
+    def _drop_keys(self, principal: str) -> None:
+        """Tell workers to forget the keys of somebody. One that is away drops all of its own."""
+        told = encode({"req": TOLD, "drop_keys": principal})
+        for connection in self._connections:
+            if connection.session:
+                connection.send(told)
 
     @property
     def session_count(self) -> int:

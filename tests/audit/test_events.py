@@ -58,6 +58,9 @@ def test_fields_that_name_persons_are_known() -> None:
         "hold.review": ("person",),
         "audit.disclosed": ("second",),
         "audit.export": ("second",),
+        "legal_hold.set": ("person", "second"),
+        "legal_hold.released": ("second",),
+        "erasure.begun": ("person", "second"),
         "delegation.changed": ("delegate",),
         "principal.changed": ("owner",),
     }

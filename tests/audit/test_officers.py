@@ -13,6 +13,7 @@ from sekisho_audit.officers import (
     DUTIES,
     FILE,
     FORMAT,
+    TWO_AT_FIRST,
     BadOfficers,
     Roll,
     add,
@@ -60,9 +61,15 @@ def test_a_new_secret_ends_the_old_one(tmp_path: Path) -> None:
 def test_a_removed_officer_is_gone(tmp_path: Path) -> None:
     add(tmp_path, NAME, ("erase",))
     remove(tmp_path, NAME)
-    assert load(tmp_path) == Roll()
+    assert load(tmp_path).officers == {}
     with pytest.raises(BadOfficers, match="is no officer"):
         remove(tmp_path, NAME)
+
+
+def test_what_cannot_be_undone_needs_two_at_first(tmp_path: Path) -> None:
+    """Until somebody who holds the keys says otherwise, which is on record then."""
+    add(tmp_path, NAME, DUTIES)
+    assert load(tmp_path).two == TWO_AT_FIRST == ("erase", "legal_hold")
 
 
 def test_duties_for_two_are_kept(tmp_path: Path) -> None:

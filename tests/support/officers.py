@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sekisho_audit.officer_client import OfficerClient, OfficerError
-from sekisho_audit.officers import DUTIES, add
+from sekisho_audit.officers import DUTIES, FILE, add, set_two
 from support.ledgers import Auditd
 
 OFFICER = "officer-1@ledger.example"
@@ -16,8 +16,13 @@ SECOND = "officer-2@ledger.example"
 
 
 def appoint(home: Path, name: str = OFFICER, duties: Sequence[str] = DUTIES) -> str:
-    """Make an officer of the ledger in `home`; returns the secret."""
-    return add(home / "keys", name, tuple(duties))
+    """Make an officer of the ledger in `home`, who needs no second; returns the secret."""
+    keys = home / "keys"
+    is_first = not (keys / FILE).exists()
+    secret = add(keys, name, tuple(duties))
+    if is_first:
+        set_two(keys, ())
+    return secret
 
 
 def socket_of(auditd: Auditd) -> Path:

@@ -33,6 +33,7 @@ class AuditdLedger(AuditdSocket):
         """`origin`: the only ledger to talk to; whichever answers first if it is not given."""
         super().__init__(socket_path, session=session, limits=limits, origin=origin)
         self._keys: OrderedDict[tuple[str, str], ExchangeKeys] = OrderedDict()
+        self._drops = 0  # how often keys were dropped
 
     async def append(self, events: Sequence[Event]) -> Sequence[Appended]:
         """See the port. `duplicate` is false for events that this very call may have written."""
@@ -49,9 +50,12 @@ class AuditdLedger(AuditdSocket):
         known = self._keys.get((principal, exchange))
         if known is not None:
             return known
+        drops = self._drops
         question = {"op": "exchange_keys", "principal": principal, "exchange": exchange}
         _, (content, commit) = await self._ask(question)
-        keys = self._keys[principal, exchange] = ExchangeKeys(content=content, commit=commit)
+        keys = ExchangeKeys(content=content, commit=commit)
+        if drops == self._drops:  # else it may be one of those that were to be dropped
+            self._keys[principal, exchange] = keys
         if len(self._keys) > _KEYS_KEPT:
             self._keys.popitem(last=False)
         return keys
@@ -147,6 +151,20 @@ class AuditdLedger(AuditdSocket):
         """A fresh signed checkpoint as a note."""
         reply, _ = await self._ask({"op": "checkpoint"})
         return str(reply["note"])
+
+    # -- what the socket tells
+
+    def _told(self, fields: Mapping[str, Any]) -> None:
+        """Somebody was erased: what their keys sealed must not be opened here any more either."""
+        self._drops += 1
+        gone = fields.get("drop_keys")
+        for key in [key for key in self._keys if key[0] == gone]:
+            del self._keys[key]
+
+    def _disconnected(self) -> None:
+        """Of whoever is erased meanwhile we are not told."""
+        self._drops += 1
+        self._keys.clear()
 
 
 def _not_there(error: LedgerRefused) -> Exception:

@@ -22,6 +22,7 @@ from sekisho.model.ids import uuid7
 from sekisho_audit.wire import Malformed, Message, Splitter, check_socket_path, encode
 
 _HELLO = 0
+_TOLD = -1  # what auditd says without being asked
 _BACKOFF_FIRST_S = 0.02
 _BACKOFF_MAX_S = 0.5
 _GONE = "The audit log is not available, so nothing was let through. Try again in a few seconds."
@@ -201,6 +202,9 @@ class AuditdSocket:
         if req == _HELLO:
             self._greeted(fields)
             return
+        if req == _TOLD:
+            self._told(fields)
+            return
         waiting = self._take(req)
         if waiting is None or waiting.answer.done():
             return
@@ -213,6 +217,12 @@ class AuditdSocket:
             waiting.answer.set_exception(LedgerUnavailable(why))
         else:
             waiting.answer.set_exception(LedgerRefused(str(fields.get("message")), code=str(code)))
+
+    def _told(self, fields: Mapping[str, Any]) -> None:
+        """Something that auditd says to all its workers; for whoever builds on this."""
+
+    def _disconnected(self) -> None:
+        """Auditd is away, so nothing is told; for whoever builds on this."""
 
     # -- deadlines: all calls have the same patience, so the oldest is always due first
 
@@ -252,6 +262,7 @@ class AuditdSocket:
     def _lost_connection(self) -> None:
         self._ready = False
         self._connected.clear()
+        self._disconnected()
         if self._closing:
             return
         if self._down_timer is None:

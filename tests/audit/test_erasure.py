@@ -109,7 +109,7 @@ def test_nobody_is_not_erased(ledger: Ledger) -> None:
     """A slip in a name is told; the ledger's own content is nobody's to erase."""
     assert refused(ledger, "nobody") == "not_found"
     assert refused(ledger, SYSTEM) == "not_found"
-    ledger.record_all([Event(uuid7(), "audit.recovered", None, SYSTEM, {"file": "x", "bytes": 0})])
+    ledger.record_all([Event(uuid7(), "principal.changed", None, SYSTEM, {})])
     assert refused(ledger, SYSTEM) == "not_found"
 
 

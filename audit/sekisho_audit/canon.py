@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 LEAF_BYTES_MAX = 65_535
 # Beyond this, parsers that use doubles round.
 INT_MAX = 2**53 - 1
+_DIGITS_MAX = 17  # with the sign; more are not even read, which takes time for very many
 # Deeper than any event needs; bounds recursion in every reader.
 DEPTH_MAX = 12
 
@@ -45,12 +46,21 @@ def check(value: object, depth: int = 0) -> None:
     raise NotCanonical(f"a value of type {type(value).__name__} has no canonical form")
 
 
+# Made once: the functions of the module `json` make one for each call.
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":")
+)
+
+
 def encode(value: object) -> bytes:
     """The canonical bytes of `value`."""
     check(value)
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return _written(value)
+
+
+def _written(value: object) -> bytes:
     try:
-        return text.encode("utf-8")
+        return _ENCODER.encode(value).encode("utf-8")
     except UnicodeEncodeError as error:
         raise NotCanonical("a string holds a lone surrogate") from error
 
@@ -59,14 +69,33 @@ def _no_float(text: str) -> NoReturn:
     raise NotCanonical(f"a number that is not an integer: {text[:40]}")
 
 
+def _integer(text: str) -> int:
+    number = int(text) if len(text) <= _DIGITS_MAX else INT_MAX + 1
+    if not -INT_MAX <= number <= INT_MAX:
+        raise NotCanonical("an integer is beyond 2^53 - 1")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_float=_no_float, parse_int=_integer, parse_constant=_no_float)
+
+
 def decode(raw: bytes) -> Any:
     """The value of canonical bytes; anything else is refused."""
     if len(raw) > LEAF_BYTES_MAX:
         raise NotCanonical(f"longer than {LEAF_BYTES_MAX} bytes")
     try:
-        value = json.loads(raw.decode("utf-8"), parse_float=_no_float, parse_constant=_no_float)
+        value = _DECODER.decode(raw.decode("utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise NotCanonical(f"not JSON: {error}") from error
-    if encode(value) != raw:
+    if not _plain(raw):
+        check(value)
+    if _written(value) != raw:
         raise NotCanonical("not in canonical form")
     return value
+
+
+def _plain(raw: bytes) -> bool:
+    """Whether parsed bytes show at once that `check` has nothing to find in their value: ASCII keys,
+    and no more containers than may be in one another. So it is with most leaves.
+    """
+    return raw.isascii() and raw.count(b"{") + raw.count(b"[") <= DEPTH_MAX

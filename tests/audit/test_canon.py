@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekisho_audit.canon import INT_MAX, LEAF_BYTES_MAX, NotCanonical, check, decode, encode
+from sekisho_audit.canon import (
+    DEPTH_MAX,
+    INT_MAX,
+    LEAF_BYTES_MAX,
+    NotCanonical,
+    check,
+    decode,
+    encode,
+)
 
 KEYS = st.text(st.characters(max_codepoint=127), max_size=8)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -67,6 +75,51 @@ def test_value_without_form_is_refused(value: object) -> None:
     """Floats, keys that are not ASCII text, large integers and foreign types are refused."""
     with pytest.raises(NotCanonical):
         encode(value)
+
+
+def nested(levels: int, *, mapping: bool) -> object:
+    """So many containers in one another."""
+    value: object = 1
+    for _ in range(levels):
+        value = {"in": value} if mapping else [value]
+    return value
+
+
+@pytest.mark.parametrize("mapping", [True, False])
+def test_depth_is_bounded_exactly(mapping: bool) -> None:
+    """Twelve levels of objects or lists are taken, thirteen are not, read or written."""
+    deepest, deeper = (nested(levels, mapping=mapping) for levels in (DEPTH_MAX, DEPTH_MAX + 1))
+    assert DEPTH_MAX == 12
+    assert decode(encode(deepest)) == deepest
+    with pytest.raises(NotCanonical, match="deeper than 12"):
+        encode(deeper)
+
+
+def test_length_is_bounded_exactly() -> None:
+    """65,535 bytes fit behind the 16-bit length of an entry bundle; one more does not."""
+    assert LEAF_BYTES_MAX == 65_535 == 2**16 - 1
+    longest = b'"' + b"x" * (LEAF_BYTES_MAX - 2) + b'"'
+    assert encode(decode(longest)) == longest
+    with pytest.raises(NotCanonical, match="longer than 65535"):
+        decode(b'"' + b"x" * (LEAF_BYTES_MAX - 1) + b'"')
+
+
+@pytest.mark.parametrize("raw", [b"1.5", b"1e2", b"NaN", b"-Infinity"])
+def test_a_number_that_is_no_integer_is_called_that(raw: bytes) -> None:
+    """The message names it, and not more of it than a line holds."""
+    with pytest.raises(NotCanonical, match="not an integer") as caught:
+        decode(raw)
+    assert raw.decode() in str(caught.value)
+    with pytest.raises(NotCanonical) as caught:
+        decode(b"1." + b"5" * 5_000)
+    assert len(str(caught.value)) < 100
+
+
+def test_tuples_are_lists() -> None:
+    """The writer may hand over either; the bytes are the same, and checked as deep."""
+    assert encode((1, ("a",))) == encode([1, ["a"]]) == b'[1,["a"]]'
+    with pytest.raises(NotCanonical):
+        encode(((1.5,),))
 
 
 def test_largest_integer_is_allowed() -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import base64
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sekisho_audit.checkpoint import (
+    NOTE_BYTES_MAX,
     BadNote,
     Checkpoint,
     Signer,
     VerifierKey,
     check_name,
+    from_base64,
     open_any,
     open_note,
     open_text,
     read_signatures,
     read_unverified,
     split_note,
+    to_base64,
 )
 
 SIGNER = Signer("ledger.example/test", bytes(range(32)))
@@ -183,3 +187,95 @@ def test_a_text_that_is_no_checkpoint_can_be_signed_and_is_not_taken_for_one() -
         open_note(note, signer.key)
     with pytest.raises(BadNote):
         open_text(note, Signer("ledger.example/test", b"t" * 32).key)
+
+
+KEY = SIGNER.key
+
+
+def key_line(material: bytes, key_id: str = KEY.key_id.hex()) -> str:
+    """A verifier key line with this in its base64."""
+    return f"{KEY.name}+{key_id}+{to_base64(material)}"
+
+
+BAD_KEYS = {
+    "another algorithm": (key_line(b"\x04" + KEY.public), "Ed25519"),
+    "a short key": (key_line(b"\x01" + KEY.public[1:]), "Ed25519"),
+    "a long key": (key_line(b"\x01" + KEY.public * 2), "Ed25519"),
+    "the id of another": (key_line(b"\x01" + KEY.public, "00000000"), "key id"),
+    "an id in capitals": (key_line(b"\x01" + KEY.public, KEY.key_id.hex().upper()), "key id"),
+    "no id": (f"{KEY.name}+AAAA", "name[+]key id"),
+}
+
+
+@pytest.mark.parametrize("story", BAD_KEYS)
+def test_bad_key_is_refused_for_what_is_wrong(story: str) -> None:
+    """Each part of a key line is judged by itself."""
+    line, what = BAD_KEYS[story]
+    with pytest.raises(BadNote, match=what):
+        VerifierKey.parse(line)
+
+
+def test_key_with_a_plus_in_its_base64_is_read() -> None:
+    """Only the first two plus signs of a line part it."""
+    for seed in range(64):
+        key = Signer("ledger.example/test", bytes([seed]) * 32).key
+        if key.line().count("+") > 2:
+            assert VerifierKey.parse(key.line()) == key
+            return
+    pytest.fail("none of the keys had a plus sign")
+
+
+@pytest.mark.parametrize("text", ["é", "A", "AA=", "AA==AA==", "A A=", "AB==", "AA-_"])
+def test_base64_has_one_form(text: str) -> None:
+    """No other letters, no loose bits, no padding left out or doubled."""
+    with pytest.raises(BadNote, match="base64"):
+        from_base64(text)
+
+
+def test_length_of_a_note_is_bounded_exactly() -> None:
+    """What sixteen large signatures need is taken; one byte more than the bound is not read."""
+    assert NOTE_BYTES_MAX == 131_072
+    room = NOTE_BYTES_MAX - len(NOTE) - len("— witness.example/\n".encode()) - len(" AQIDBAUG")
+    longest = NOTE + f"— witness.example/{'x' * room} AQIDBAUG\n".encode()
+    assert len(longest) == NOTE_BYTES_MAX
+    assert open_note(longest, SIGNER.key) == CHECKPOINT
+    with pytest.raises(BadNote, match="too long"):
+        open_note(longest.replace(b"/x", b"/xx", 1), SIGNER.key)
+
+
+TEXT = NOTE.decode()
+BAD_NOTES = {
+    "a tab": (TEXT.replace("\n42\n", "\n42\n\tx\n"), "control character"),
+    "a NUL": (TEXT + "\0", "control character"),
+    "no newline at the end": (TEXT[:-1], "no signature, or"),
+    "no empty line": (TEXT.replace("\n\n", "\n"), "no signature, or"),
+    "no dash": (TEXT.replace("— ", ""), "malformed"),
+    "a dash alone": (TEXT + "— \n", "malformed"),
+    "no signature behind the name": (TEXT + "— witness.example\n", "malformed"),
+    "two dashes and no blank": (TEXT.replace("— ", "——"), "malformed"),
+    "an id and nothing": (TEXT + "— witness.example AQIDBA==\n", "too short"),
+    "bad base64": (TEXT + "— witness.example AQIDBA\n", "base64"),
+    "half a signature": (
+        TEXT + f"— {KEY.name} {to_base64(KEY.key_id + bytes(63))}\n",
+        "wrong length",
+    ),
+}
+
+
+@pytest.mark.parametrize("story", BAD_NOTES)
+def test_bad_note_is_refused_for_what_is_wrong(story: str) -> None:
+    """Also where the text and our own signature are right."""
+    text, what = BAD_NOTES[story]
+    with pytest.raises(BadNote, match=what):
+        open_note(text.encode(), SIGNER.key)
+
+
+def test_an_extension_line_is_signed_and_ignored() -> None:
+    """A body may say more; what we read of it is the same, and a changed word is found."""
+    private = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    body = CHECKPOINT.body() + "more to say\n"
+    signature = to_base64(KEY.key_id + private.sign(body.encode()))
+    note = f"{body}\n— {KEY.name} {signature}\n".encode()
+    assert open_note(note, KEY) == CHECKPOINT
+    with pytest.raises(BadNote, match="does not fit"):
+        open_note(note.replace(b"more", b"less"), KEY)

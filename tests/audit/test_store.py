@@ -10,9 +10,11 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from sekisho_audit import store
 from sekisho_audit.errors import Locked
 from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.store import DirectoryLock, SegmentReplaced, SegmentWriter, frame
@@ -88,6 +90,140 @@ def test_nothing_to_write_is_nothing_written(writer: SegmentWriter) -> None:
 def test_segments_are_private(writer: SegmentWriter) -> None:
     """Only the owner reads evidence."""
     assert writer.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_segment_is_full_at_its_size_and_not_before(tmp_path: Path) -> None:
+    """The one that has exactly that many bytes takes no more; one byte less, and it takes one."""
+    (tmp_path / "events").mkdir()
+    header = len(EVENTS.header(0))
+    for spare, wanted in ((0, 2), (1, 1)):
+        made = SegmentWriter(tmp_path, EVENTS, segment_bytes=header + len(stored(b"first")) + spare)
+        made.start(10 * spare)
+        for body in (b"first", b"second"):
+            made.write([stored(body)])
+            made.sync()
+        found = [item for item in segments(tmp_path, EVENTS) if item.first >= 10 * spare]
+        assert len(found) == wanted
+        made.close()
+
+
+def test_a_batch_stands_as_it_was_given(writer: SegmentWriter) -> None:
+    """Frames lie one behind the other, each where the answer says; the count grows by them."""
+    batch = [stored(b"one"), stored(b"two" * 9), stored(b"3")]
+    places = writer.write(batch)
+    writer.sync()
+    raw, end = writer.path.read_bytes(), len(EVENTS.header(0))
+    for (path, offset), item in zip(places, batch, strict=True):
+        assert (path, offset) == (writer.path, end)
+        assert raw[offset : offset + len(item)] == item
+        end += len(item)
+    assert len(raw) == end
+    assert writer.count == 3
+
+
+class Disk:
+    """Notes the order of writes and syncs, and lets them through."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: list[str] = []
+        for name in ("write_all", "sync_directory"):
+            self._note(monkeypatch, store, name, name)
+        self._note(monkeypatch, store.os, "fdatasync", "sync")
+
+    def _note(
+        self, monkeypatch: pytest.MonkeyPatch, where: ModuleType, name: str, said: str
+    ) -> None:
+        real = getattr(where, name)
+
+        def noted(*arguments: object) -> None:
+            self.seen.append(said)
+            real(*arguments)
+
+        monkeypatch.setattr(where, name, noted)
+
+
+def test_what_was_written_is_synced_once(
+    writer: SegmentWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writes, then one sync of data; with nothing new there is nothing to wait for."""
+    disk = Disk(monkeypatch)
+    writer.sync()
+    assert disk.seen == []
+    writer.write([stored(b"one")])
+    writer.write([stored(b"two")])
+    writer.sync()
+    writer.sync()
+    assert disk.seen == ["write_all", "write_all", "sync"]
+    writer.write([stored(b"three")])
+    writer.sync()
+    assert disk.seen[3:] == ["write_all", "sync"]
+
+
+def test_a_new_segment_is_durable_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first line is synced, then the directory that names it, before a frame is written."""
+    (tmp_path / "events").mkdir()
+    disk, made = Disk(monkeypatch), SegmentWriter(tmp_path, EVENTS, segment_bytes=200)
+    made.start(0)
+    assert disk.seen == ["write_all", "sync", "sync_directory"]
+    assert made.path.read_bytes() == EVENTS.header(0)
+    made.close()
+
+
+@pytest.mark.parametrize("what", ["replaced", "removed", "cut", "longer"])
+def test_a_segment_that_is_not_ours_any_more_takes_nothing(
+    tmp_path: Path, writer: SegmentWriter, what: str
+) -> None:
+    """Found at the sync, so before anything is acknowledged."""
+    writer.write([stored(b"one")])
+    raw = writer.path.read_bytes()
+    other = tmp_path / "other"
+    other.write_bytes(raw)
+    if what == "replaced":
+        other.replace(writer.path)
+    elif what == "removed":
+        writer.path.unlink()
+    else:
+        os.truncate(writer.path, len(raw) + (1 if what == "longer" else -1))
+    with pytest.raises(FileNotFoundError if what == "removed" else SegmentReplaced):
+        writer.sync()
+
+
+def open_files() -> set[str]:
+    """Descriptors of this process."""
+    return {path.name for path in Path("/proc/self/fd").iterdir() if path.exists()}
+
+
+def test_no_descriptor_stays_open(tmp_path: Path) -> None:
+    """One segment is open at a time, none after the end; the end may come twice, or first."""
+    (tmp_path / "events").mkdir()
+    before = open_files()
+    made = SegmentWriter(tmp_path, EVENTS, segment_bytes=60)
+    assert (made.path, made.count) == (tmp_path / "events", 0)
+    made.close()
+    assert open_files() == before
+    made.start(0)
+    for _ in range(4):
+        made.write([stored(b"x" * 20)])
+    assert len(open_files() - before) == 1
+    assert before <= open_files()
+    made.close()
+    made.close()
+    assert open_files() == before
+    lock = DirectoryLock(tmp_path)
+    with pytest.raises(Locked):
+        DirectoryLock(tmp_path)
+    assert len(open_files() - before) == 2
+    lock.release()
+    assert open_files() == before
+
+
+def test_lock_is_an_empty_file_of_that_name(tmp_path: Path) -> None:
+    """The specification names it, and the verifier wants it empty."""
+    DirectoryLock(tmp_path).release()
+    DirectoryLock(tmp_path).release()
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("lock", b"")]
 
 
 def test_lock_keeps_one_writer(tmp_path: Path) -> None:

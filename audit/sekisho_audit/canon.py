@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 LEAF_BYTES_MAX = 65_535
 # Beyond this, parsers that use doubles round.
 INT_MAX = 2**53 - 1
-_DIGITS_MAX = 17  # with the sign; more are not even read, which takes time for very many
+_DIGITS_MAX = 17  # with the sign; Python refuses to read very many, with another error
 # Deeper than any event needs; bounds recursion in every reader.
 DEPTH_MAX = 12
 
@@ -70,10 +70,9 @@ def _no_float(text: str) -> NoReturn:
 
 
 def _integer(text: str) -> int:
-    number = int(text) if len(text) <= _DIGITS_MAX else INT_MAX + 1
-    if not -INT_MAX <= number <= INT_MAX:
+    if len(text) > _DIGITS_MAX or abs(int(text)) > INT_MAX:
         raise NotCanonical("an integer is beyond 2^53 - 1")
-    return number
+    return int(text)
 
 
 _DECODER = json.JSONDecoder(parse_float=_no_float, parse_int=_integer, parse_constant=_no_float)
@@ -95,7 +94,7 @@ def decode(raw: bytes) -> Any:
 
 
 def _plain(raw: bytes) -> bool:
-    """Whether parsed bytes show at once that `check` has nothing to find in their value: ASCII keys,
-    and no more containers than may be in one another. So it is with most leaves.
+    """Whether parsed bytes show at once that `check` has nothing to find in their value: ASCII
+    keys, and no more containers than may be in one another. So it is with most leaves.
     """
     return raw.isascii() and raw.count(b"{") + raw.count(b"[") <= DEPTH_MAX

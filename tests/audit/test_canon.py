@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import orjson
 import pytest
 from hypothesis import given
@@ -93,6 +95,8 @@ def test_depth_is_bounded_exactly(mapping: bool) -> None:
     assert decode(encode(deepest)) == deepest
     with pytest.raises(NotCanonical, match="deeper than 12"):
         encode(deeper)
+    with pytest.raises(NotCanonical, match="deeper than 12"):
+        decode(json.dumps(deeper, separators=(",", ":")).encode())
 
 
 def test_length_is_bounded_exactly() -> None:
@@ -120,6 +124,20 @@ def test_tuples_are_lists() -> None:
     assert encode((1, ("a",))) == encode([1, ["a"]]) == b'[1,["a"]]'
     with pytest.raises(NotCanonical):
         encode(((1.5,),))
+
+
+@pytest.mark.parametrize("number", [INT_MAX, -INT_MAX, 0, 7])
+def test_integers_are_read_to_the_bound(number: int) -> None:
+    """The last one that every parser keeps, on both sides."""
+    assert decode(b"[%d]" % number) == [number]
+
+
+@pytest.mark.parametrize("digits", [b"9007199254740992", b"9" * 17, b"1" * 18, b"1" * 60_000])
+def test_a_longer_integer_is_refused_however_long(digits: bytes) -> None:
+    """Also one of so many digits that Python would not read it: that is no crash of a reader."""
+    for sign in (b"", b"-"):
+        with pytest.raises(NotCanonical, match="beyond 2"):
+            decode(b"[" + sign + digits + b"]")
 
 
 def test_largest_integer_is_allowed() -> None:

@@ -219,6 +219,44 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     assert open_files() == before
 
 
+def test_descriptor_zero_is_one_like_others(tmp_path: Path) -> None:
+    """A service may be started without its standard input; then a segment gets that number."""
+    (tmp_path / "events").mkdir()
+    made, before = SegmentWriter(tmp_path, EVENTS, segment_bytes=200), open_files()
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        made.start(0)
+        assert made._fd == 0
+        made.start(1)
+        assert made._fd > 0
+        made.close()
+        made.start(2)
+        assert made._fd == 0
+        made.close()
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(0)
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+    assert open_files() == before
+
+
+def test_lock_that_fails_otherwise_lets_go_of_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk's own error is not taken for another writer, and leaves nothing open."""
+    before = open_files()
+
+    def broken(_fd: int, _how: int) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(store.fcntl, "flock", broken)
+    with pytest.raises(OSError, match="broken"):
+        DirectoryLock(tmp_path)
+    assert open_files() == before
+
+
 def test_lock_is_an_empty_file_of_that_name(tmp_path: Path) -> None:
     """The specification names it, and the verifier wants it empty."""
     DirectoryLock(tmp_path).release()

@@ -19,6 +19,7 @@ help:
 	@echo "make journeys  whole journeys with the openai package and the demo's model"
 	@echo "make bench     figures: CPU per request and per chunk beside a bare pass-through"
 	@echo "make soak      the long runs: crash cycles, random load"
+	@echo "make mutation  are the tests of the evidence sharp? half an hour; docs/reference/mutation.md"
 	@echo "make fmt       put the code into its shape"
 	@echo "make clean     remove caches; .venv and .demo stay"
 
@@ -51,12 +52,16 @@ test: check policy strace
 bench: env
 	$(bin)/python tests/bench/bench_gateway.py
 	$(bin)/python tests/bench/bench_ledger.py
+	$(bin)/python tests/bench/bench_verify.py
 	$(bin)/python tests/bench/bench_policy.py
 
 soak: env strace
 	SEKISHO_CRASH_CYCLES=10000 SEKISHO_KILL_ROUNDS=100 SEKISHO_STRIKES=all \
 		SEKISHO_EVERY_PROOF_TO=1024 SEKISHO_HANG_S=60 \
 		$(bin)/python -m pytest tests/faults tests/audit --timeout=7200 --verbose
+
+mutation: env
+	$(bin)/python tests/mutation/run.py
 
 fmt: env
 	$(bin)/ruff format .

@@ -279,3 +279,23 @@ def test_an_extension_line_is_signed_and_ignored() -> None:
     assert open_note(note, KEY) == CHECKPOINT
     with pytest.raises(BadNote, match="does not fit"):
         open_note(note.replace(b"more", b"less"), KEY)
+
+
+def test_length_of_signature_lines_is_bounded_exactly() -> None:
+    """As long as a note may be, and ended by a newline; each is said for itself."""
+    room = NOTE_BYTES_MAX - len("— w AQIDBAUG\n")
+    longest = f"— {'w' * (room + 1)} AQIDBAUG\n"
+    assert len(longest) == NOTE_BYTES_MAX
+    assert len(read_signatures(longest)) == 1
+    for wrong in (longest.replace("— ", "— w"), longest[:-1], "— w AQIDBAUG"):
+        with pytest.raises(BadNote, match="too long, or do not end"):
+            read_signatures(wrong)
+
+
+def test_any_of_three_keys_may_have_signed() -> None:
+    """The first, the one between, or the last; and one alone."""
+    signers = [Signer("ledger.example/test", bytes([seed]) * 32) for seed in (1, 2, 3)]
+    keys = [signer.key for signer in signers]
+    for signer in signers:
+        assert open_any(signer.sign(CHECKPOINT), keys) == CHECKPOINT
+        assert open_any(signer.sign(CHECKPOINT), [signer.key]) == CHECKPOINT

@@ -157,3 +157,28 @@ def test_proofs_are_made_only_for_what_exists(size: int) -> None:
         consistency_proof(LEAVES[:3], size)
     with pytest.raises(ValueError, match="tree of 3"):
         inclusion_proof(LEAVES[:3], size + 3)
+
+
+def test_a_byte_moved_from_one_hash_to_the_next_is_refused() -> None:
+    """What is hashed would be the same 64 bytes; only the lengths tell."""
+    left, right = LEAVES[:2]
+    root = root_of([left, right])
+    with pytest.raises(BadProof, match="32 bytes"):
+        verify_inclusion(left[:31], 0, 2, [left[31:] + right], root)
+    with pytest.raises(BadProof, match="32 bytes"):
+        verify_consistency(1, 2, left[:31], root, [left[31:] + right])
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 8])
+def test_a_proof_of_the_wrong_length_is_called_that(size: int) -> None:
+    """Too long or too short is said before any root is compared."""
+    root, proof = root_of(LEAVES[:size]), inclusion_proof(LEAVES[:size], 0)
+    with pytest.raises(BadProof, match="too long"):
+        verify_inclusion(LEAVES[0], 0, size, [*proof, root], root)
+    if proof:
+        with pytest.raises(BadProof, match="too short"):
+            verify_inclusion(LEAVES[0], 0, size, proof[:-1], root)
+    grown = root_of(LEAVES[: size + 3])
+    longer = [*consistency_proof(LEAVES[: size + 3], size), root]
+    with pytest.raises(BadProof, match="too long"):
+        verify_consistency(size, size + 3, root, grown, longer)

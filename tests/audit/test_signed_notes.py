@@ -18,7 +18,7 @@ ORIGIN = "ledger.example/test"
 def notes(tmp_path: Path) -> SignedNotes:
     (tmp_path / "keys").mkdir(mode=0o700)
     (tmp_path / "keys" / "signing.key").write_bytes(bytes(32))
-    hand_over = HandOver(tmp_path / "keys", tmp_path, ORIGIN, bytes(32))
+    hand_over = HandOver(tmp_path / "keys", tmp_path, ORIGIN, bytes(32), known=False)
     return SignedNotes(tmp_path, hand_over, LastSigned(tmp_path / "keys"))
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from sekisho_audit.events import PERSONS, BadEvent, check_data, check_payload_names
-from sekisho_audit.kinds import TEXT
+from sekisho_audit.kinds import PSEUDONYM, TEXT
 
 _ENVELOPE = frozenset(
     ["v", "id", "log", "n", "boot", "ts", "type", "exchange", "principal", "actor", "data", "pl"]
@@ -19,11 +20,13 @@ _LEAF_VERSION = 1
 _SEALED = frozenset({"name", "len", "commit", "kref", "ct", "alg"})
 _COMMITTED = frozenset({"name", "len", "commit", "kref"})
 _HASH = re.compile(r"[0-9a-f]{64}")
-_PSEUDONYM = re.compile(r"p-[0-9a-f]{16}")
+_PSEUDONYM = re.compile(PSEUDONYM)
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Version 7: its first 48 bits are milliseconds since 1970.
 _DATED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_KEY_NAME = re.compile(r"(p-[0-9a-f]{16})/([0-9]{4}-[0-9]{2})")
+# Whose key it is, and of which month of which exchange.
+KEY_NAME = f"{PSEUDONYM}/[0-9]{{4}}-[0-9]{{2}}"
+_KEY_NAME = re.compile(KEY_NAME)
 
 
 def check_leaf(leaf: Any, index: int, origin: str) -> None:
@@ -83,8 +86,8 @@ def check_keys(leaf: Mapping[str, Any]) -> None:
     """
     owner, dated = leaf["principal"] or leaf["actor"], leaf["exchange"] or leaf["id"]
     for entry in leaf["pl"]:
-        found = _KEY_NAME.fullmatch(entry["kref"])
-        if found is None or found[1] != (owner or found[1]) or found[2] != month_of(dated):
+        whose, _, month = entry["kref"].partition("/")
+        if whose != (owner or whose) or month != month_of(dated):
             raise BadEvent(
                 f"the payload {entry['name']!r} names a key of somebody or somewhen else"
             )
@@ -92,7 +95,12 @@ def check_keys(leaf: Mapping[str, Any]) -> None:
 
 def month_of(identifier: str) -> str:
     """The UTC month in a UUID of version 7, as `2026-11`."""
-    date = time.gmtime(int(identifier[:8] + identifier[9:13], 16) // 1000)
+    return _month(int(identifier[:8] + identifier[9:13], 16) // 1000)
+
+
+@lru_cache(maxsize=1_024)  # exchanges near one another began within the same few seconds
+def _month(seconds: int) -> str:
+    date = time.gmtime(seconds)
     return f"{date.tm_year:04d}-{date.tm_mon:02d}"
 
 

@@ -14,14 +14,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from sekisho_audit.canon import LEAF_BYTES_MAX
 from sekisho_audit.tree import HASH_BYTES, leaf_hash
 
 LENGTH = struct.Struct(">I")
-HEAD_BYTES = LENGTH.size + HASH_BYTES
+_HEAD = struct.Struct(f">I{HASH_BYTES}s")
+HEAD_BYTES = _HEAD.size
 # A request body may be 8 MiB and an answer more; this is a bound on memory, not a wish.
 PAYLOAD_BYTES_MAX = 32 * 1024 * 1024
+_READ_BYTES = 1024 * 1024
 _NAME = re.compile(r"([0-9]{12})\.seg")
 
 
@@ -48,8 +51,7 @@ EVENTS = Family("events", "sekisho-events-v1", leaf_hash, LEAF_BYTES_MAX)
 PAYLOADS = Family("payloads", "sekisho-payloads-v1", payload_hash, PAYLOAD_BYTES_MAX)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One stored record: where it begins in its file, its digest, its bytes."""
 
     offset: int
@@ -99,25 +101,24 @@ def segments(ledger: Path, family: Family) -> list[Segment]:
 def frames(segment: Segment, family: Family) -> Iterator[Frame]:
     """The frames of one segment, each checked against its digest."""
     path = segment.path
-    with path.open("rb") as file:
+    with path.open("rb", buffering=_READ_BYTES) as file:
         header = family.header(segment.first)
         start = file.read(len(header))
         if start != header:
             what = "the first line is not what the file name says"
             torn = len(start) < len(header) and header.startswith(start)
             raise BrokenSegment(path, 0, what, torn=torn)
-        offset = len(header)
+        offset, digest_of, longest = len(header), family.digest, family.frame_bytes_max
         while head := file.read(HEAD_BYTES):
             if len(head) < HEAD_BYTES:
                 raise BrokenSegment(path, offset, "the file ends inside a record")
-            (length,) = LENGTH.unpack_from(head)
-            if not 0 < length <= family.frame_bytes_max:
+            length, digest = _HEAD.unpack(head)
+            if not 0 < length <= longest:
                 raise BrokenSegment(path, offset, f"impossible record length {length}")
             body = file.read(length)
             if len(body) < length:
                 raise BrokenSegment(path, offset, "the file ends inside a record")
-            digest = head[LENGTH.size :]
-            if family.digest(body) != digest:
+            if digest_of(body) != digest:
                 raise BrokenSegment(path, offset, "the record does not fit its hash")
             yield Frame(offset, digest, body)
             offset += HEAD_BYTES + length

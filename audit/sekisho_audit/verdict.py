@@ -8,14 +8,15 @@ root at their size. Nothing here reads or writes a file.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.checkpoint import Checkpoint
 from sekisho_audit.disclosed import CLOSED, COPY, MISSING, OTHER, Opening
 from sekisho_audit.events import BadEvent
 from sekisho_audit.form import check_keys, check_leaf
+from sekisho_audit.plain import PlainLeaves
 from sekisho_audit.report import Fault, Report, Verdict
 from sekisho_audit.rules import MEMORY_EVENTS, Book, forget_oldest
 from sekisho_audit.standing import RuleBroken
@@ -37,14 +38,13 @@ _DOUBTS = {
 Progress = Callable[[int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where an event stands, and which of its payloads is meant."""
 
     file: str
-    offset: int | None = None
-    index: int = 0
-    name: str = ""
+    offset: int
+    index: int
+    name: str
 
     def where(self) -> dict[str, Any]:
         """As fields of a Fault."""
@@ -76,10 +76,11 @@ class Findings:
         self.see: Callable[[Mapping[str, Any]], None] | None = None  # is shown each leaf that fits
         self._progress = progress
         self._untold = 0
-        self._wanted: set[int] = set()
+        self._stops: frozenset[int] = frozenset()
         self._roots: dict[int, bytes] = {}
         self._ids: dict[str, int] = {}
         self._clock = _Clock()
+        self._plain: PlainLeaves | None = None
 
     def fault(self, what: str, **place: Any) -> None:
         """Something that must not be; only the first so many are told."""
@@ -109,38 +110,46 @@ class Findings:
 
     def begin(self, wanted: set[int]) -> None:
         """Before the first event; the roots at the `wanted` sizes will be compared."""
-        self._wanted = wanted
+        self._stops = frozenset(wanted)
+        self._plain = PlainLeaves(self.origin)
         self._note_root()
 
-    def take(self, body: bytes, digest: bytes, place: Place) -> None:
-        """The next event, with its leaf hash."""
+    def take(self, body: bytes, digest: bytes, file: str, offset: int) -> None:
+        """The next event, with its leaf hash and where it stands."""
         index = self.edge.size
-        self._check(body, replace(place, index=index))
+        leaf = self._checked(body, index, file, offset)
+        if leaf is not None:
+            self._see(leaf)
         if index == self._watch:
             self.watched = digest
         self.edge.append(digest)
-        self._note_root()
+        if index + 1 in self._stops or not (index + 1) % _PROGRESS_EVENTS:
+            self._note_root()
 
     def _note_root(self) -> None:
         size = self.edge.size
-        if size in self._wanted:
+        if size in self._stops:
             self._roots[size] = self.edge.root()
         if size % _PROGRESS_EVENTS == 0:
             self._progress(size)
 
-    def _check(self, body: bytes, place: Place) -> None:
+    def _checked(self, body: bytes, index: int, file: str, offset: int) -> dict[str, Any] | None:
+        """The leaf, or None after telling what is wrong with it."""
         try:
-            leaf = decode(body)
-            check_leaf(leaf, place.index, self.origin)
-            self._name_payloads(leaf, place)
-            check_keys(leaf)
-            self._check_id(leaf)
+            leaf = self._leaf(body, index)
+            if leaf["pl"]:
+                self._name_payloads(leaf, file, offset)
+                check_keys(leaf)
+            self._check_id(leaf["id"], index)
             self.book.apply(leaf)
             self.book.commit()
         except (NotCanonical, BadEvent, RuleBroken) as error:
             self.book.roll_back()
-            self.fault(str(error), **place.where())
-            return
+            self.fault(str(error), file=file, offset=offset, index=index)
+            return None
+        return leaf
+
+    def _see(self, leaf: dict[str, Any]) -> None:
         self._clock.read(leaf)
         if self.opening is not None:
             self.opening.see(leaf)
@@ -149,23 +158,31 @@ class Findings:
         kind = leaf["type"]
         self.report.types[kind] = self.report.types.get(kind, 0) + 1
 
-    def _name_payloads(self, leaf: Any, place: Place) -> None:
+    def _leaf(self, body: bytes, index: int) -> dict[str, Any]:
+        """The well-formed leaf with this index. Raises NotCanonical, BadEvent."""
+        plain = self._plain.read(body, index) if self._plain else None
+        if plain is not None:
+            return plain
+        leaf: dict[str, Any] = decode(body)
+        check_leaf(leaf, index, self.origin)
+        return leaf
+
+    def _name_payloads(self, leaf: dict[str, Any], file: str, offset: int) -> None:
         for entry in leaf["pl"]:
             if "ct" in entry:
-                known = self.named.setdefault(
-                    bytes.fromhex(entry["ct"]), replace(place, name=entry["name"])
-                )
-                if (known.index, known.name) != (place.index, entry["name"]):
+                mine = Place(file, offset, leaf["n"], entry["name"])
+                known = self.named.setdefault(bytes.fromhex(entry["ct"]), mine)
+                if known != mine:
                     raise BadEvent(
                         f"the stored payload {entry['name']!r} is that of event {known.index}"
                     )
 
-    def _check_id(self, leaf: Any) -> None:
+    def _check_id(self, identifier: str, index: int) -> None:
         """As far back as every writer remembers: it takes no id twice within so many events."""
-        before = self._ids.get(leaf["id"])
-        if before is not None and leaf["n"] - before <= MEMORY_EVENTS:
+        before = self._ids.get(identifier)
+        if before is not None and index - before <= MEMORY_EVENTS:
             raise BadEvent(f"the id is that of event {before}")
-        self._ids[leaf["id"]] = leaf["n"]
+        self._ids[identifier] = index
         forget_oldest(self._ids, MEMORY_EVENTS)
 
     # -- what is compared

@@ -20,7 +20,7 @@ from sekisho_audit.key_chain import KeyChain
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.report import Fault, Report, Verdict
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, Family, Segment, frames, segments
-from sekisho_audit.verdict import Findings, Place, Progress, Signed
+from sekisho_audit.verdict import Findings, Progress, Signed
 from sekisho_audit.verify_anchors import Anchors
 from sekisho_audit.verify_keys import check_vkey, follow, hand_overs
 
@@ -137,7 +137,7 @@ class _Directory:
                 return
             try:
                 for frame in frames(segment, EVENTS):
-                    findings.take(frame.body, frame.digest, Place(file, frame.offset))
+                    findings.take(frame.body, frame.digest, file, frame.offset)
             except BrokenSegment as error:
                 tail = segment is found[-1] and findings.edge.size >= signed
                 self._broken(error, tail=tail)

@@ -19,7 +19,7 @@ from sekisho_audit.remote_log import NotThere, RemoteLog, TooLong, Unreachable
 from sekisho_audit.report import Report
 from sekisho_audit.tiles import WIDTH, TilePath, tile_root
 from sekisho_audit.tree import HASH_BYTES, leaf_hash
-from sekisho_audit.verdict import Findings, Place, Progress, Signed
+from sekisho_audit.verdict import Findings, Progress, Signed
 
 _BEFORE = struct.Struct(">H")
 ENTRY_BYTES_MAX = _BEFORE.size + 0xFFFF
@@ -134,7 +134,7 @@ class _Reading:
             if len(body) < length:
                 raise _Broken("the bundle ends inside an entry", file)
             digest = leaf_hash(body)
-            self._findings.take(body, digest, Place(file, at))
+            self._findings.take(body, digest, file, at)
             hashes += digest
             at += _BEFORE.size + length
         if at != len(raw) and not wider:

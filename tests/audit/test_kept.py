@@ -9,7 +9,7 @@ from sekisho_audit.kept import NO_PINNED, Kept, Unreadable
 from sekisho_audit.key_chain import KeyChain
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.tree import EMPTY_ROOT, leaf_hash
-from sekisho_audit.verdict import Findings, Place, Signed
+from sekisho_audit.verdict import Findings, Signed
 from support.ledgers import ORIGIN
 
 OURS = Signer(ORIGIN, bytes(32))
@@ -76,7 +76,7 @@ def test_event_of_a_receipt_must_be_there(given: Receipt, said: str | None) -> N
     [promised] = kept.open(KeyChain(OURS.key), found)
     assert promised == Signed(Checkpoint(ORIGIN, 1, LEAF), "receipt's checkpoint")
     found.begin({1})
-    found.take(b"{}", LEAF, Place("f"))
+    found.take(b"{}", LEAF, "f", 0)
     found.report.faults.clear()  # that `{}` is no event
     kept.compare_leaf(KeyChain(OURS.key), found)
     assert [fault.what for fault in found.report.faults if said and said in fault.what] == [

@@ -14,7 +14,7 @@ from sekisho_audit.checkpoint import Checkpoint
 from sekisho_audit.report import Verdict
 from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.tree import leaf_hash, root_of
-from sekisho_audit.verdict import FAULTS_MAX, STEP_BACK_US, Findings, Place, Signed
+from sekisho_audit.verdict import FAULTS_MAX, STEP_BACK_US, Findings, Signed
 from support.ledgers import ORIGIN, small_ledger
 
 Leaf = dict[str, Any]
@@ -34,7 +34,7 @@ def read(leaves: list[Leaf], wanted: set[int] | None = None) -> Findings:
     found.begin(wanted or set())
     for leaf in leaves:
         body = encode(leaf)
-        found.take(body, leaf_hash(body), Place("events/0.seg", 7))
+        found.take(body, leaf_hash(body), "events/0.seg", 7)
     return found
 
 

@@ -82,9 +82,9 @@ def datas(known: EventType) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def events(draw: st.DrawFn) -> Event:
-    """An event that the writer takes."""
-    kind = draw(st.sampled_from(sorted(TYPES)))
+def events(draw: st.DrawFn, kind: str | None = None) -> Event:
+    """An event that the writer takes, of this type or of any."""
+    kind = kind or draw(st.sampled_from(sorted(TYPES)))
     known = TYPES[kind]
     payloads = dict.fromkeys(known.payloads, True)
     payloads.update(draw(st.dictionaries(st.sampled_from(["more", "another_one"]), st.booleans())))

@@ -39,8 +39,8 @@ _HASH = "[0-9a-f]{64}"
 _PERSON = f'"{PSEUDONYM}"'
 _TAIL = '","v":1}'
 
-# The scanner itself: `decode` of the module `json` looks for blanks around, at half the cost again.
-_parse = json.JSONDecoder().scan_once
+# `decode` would look for blanks before and behind.
+_parse = json.JSONDecoder().raw_decode
 
 
 def _listed(item: str, least: int = 0) -> str:
@@ -137,7 +137,7 @@ def _in_order(document: str | None) -> bool:
     """Whether the names of a captured object are sorted, and none is there twice."""
     if document is None or document == "{}":
         return True
-    names = list(_parse(document, 0)[0])
+    names = list(_parse(document)[0])
     return names == sorted(names) and document.count('":') == len(names)
 
 
@@ -168,7 +168,7 @@ class PlainLeaves:
         found = pattern.fullmatch(text) if pattern else None
         if found is None:
             return None
-        leaf: dict[str, Any] = _parse(text, 0)[0]
+        leaf: dict[str, Any] = _parse(text)[0]
         names = tuple([entry["name"] for entry in leaf["pl"]])
         fits = leaf["n"] == index and _names_fit(kind, names)
         return leaf if fits and all(map(_in_order, found.groups())) else None

@@ -43,12 +43,12 @@ class Place(NamedTuple):
 
     file: str
     offset: int
-    index: int
+    event: int
     name: str
 
     def where(self) -> dict[str, Any]:
         """As fields of a Fault."""
-        return {"file": self.file, "offset": self.offset, "index": self.index}
+        return {"file": self.file, "offset": self.offset, "index": self.event}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Findings:
                 known = self.named.setdefault(bytes.fromhex(entry["ct"]), mine)
                 if known != mine:
                     raise BadEvent(
-                        f"the stored payload {entry['name']!r} is that of event {known.index}"
+                        f"the stored payload {entry['name']!r} is that of event {known.event}"
                     )
 
     def _check_id(self, identifier: str, index: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from sekisho_audit.exchange_events import EXCHANGE_EVENTS
@@ -126,8 +127,14 @@ def check_data(kind: str, data: Mapping[str, object]) -> EventType:
     return known
 
 
-def check_payload_names(kind: str, known: EventType, names: Sequence[str]) -> None:
+def check_payload_names(kind: str, names: Sequence[str]) -> None:
     """BadEvent unless every required payload is there and every name is a plain word, once."""
+    _check_payload_names(kind, tuple(names))
+
+
+@lru_cache(maxsize=1_024)  # a few combinations make up all of a ledger; what is refused is not kept
+def _check_payload_names(kind: str, names: tuple[str, ...]) -> None:
+    known = TYPES[kind]
     if len(names) > PAYLOADS_MAX or len(set(names)) != len(names):
         raise BadEvent(f"{kind}: too many payloads, or one named twice")
     if not known.payloads.keys() <= set(names):

@@ -52,10 +52,10 @@ def check_leaf(leaf: Any, index: int, origin: str) -> None:
     persons += [leaf["data"].get(name) for name in PERSONS[leaf["type"]]]
     if any(item is not None and not _matches(_PSEUDONYM, item) for item in persons):
         raise BadEvent("a person is not named by a pseudonym")
-    _check_payloads(leaf, known)
+    _check_payloads(leaf)
 
 
-def _check_payloads(leaf: Mapping[str, Any], known: Any) -> None:
+def _check_payloads(leaf: Mapping[str, Any]) -> None:
     entries = leaf["pl"]
     if not isinstance(entries, list) or not all(isinstance(item, dict) for item in entries):
         raise BadEvent("the list of payloads is malformed")
@@ -75,7 +75,7 @@ def _check_payloads(leaf: Mapping[str, Any], known: Any) -> None:
             _matches(_HASH, entry.get("ct", entry["commit"])) and TEXT.fits(entry.get("alg", ""))
         ):
             raise BadEvent("what is stored of a payload is malformed")
-    check_payload_names(leaf["type"], known, [entry["name"] for entry in entries])
+    check_payload_names(leaf["type"], [entry["name"] for entry in entries])
 
 
 def check_keys(leaf: Mapping[str, Any]) -> None:

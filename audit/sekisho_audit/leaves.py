@@ -83,14 +83,22 @@ def _month(seconds: int) -> str:
     return f"{date.tm_year:04d}-{date.tm_mon:02d}"
 
 
+@lru_cache(maxsize=4_096)  # each exchange under way has several events
+def _is_dated(identifier: str) -> bool:
+    return _UUID7.fullmatch(identifier) is not None
+
+
+def _is_name(principal: str | None) -> bool:
+    return principal is None or 0 < len(principal) <= _ID_CHARS_MAX
+
+
 def _check_ids(event: Event) -> None:
     if not _UUID.fullmatch(event.id):
         raise BadEvent(f"{event.type}: the event id is not a UUID in lower case")
-    if event.exchange is not None and not _UUID7.fullmatch(event.exchange):
+    if event.exchange is not None and not _is_dated(event.exchange):
         raise BadEvent(f"{event.type}: the exchange id is not a UUID of version 7")
-    for name in (event.principal, event.actor):
-        if name is not None and not 0 < len(name) <= _ID_CHARS_MAX:
-            raise BadEvent(f"{event.type}: a principal id is empty or too long")
+    if not (_is_name(event.principal) and _is_name(event.actor)):
+        raise BadEvent(f"{event.type}: a principal id is empty or too long")
 
 
 class LeafBuilder:
@@ -161,7 +169,7 @@ class LeafBuilder:
     def _data(self, event: Event) -> dict[str, Any]:
         _check_ids(event)
         known = check_data(event.type, event.data)
-        check_payload_names(event.type, known, [item.name for item in event.payloads])
+        check_payload_names(event.type, [item.name for item in event.payloads])
         if known.exchange and event.exchange is None:
             raise BadEvent(f"{event.type}: needs an exchange")
         if known.actor and event.actor is None:
@@ -175,7 +183,7 @@ class LeafBuilder:
     def _secret(self, event: Event) -> tuple[str, str, bytes]:
         owner = event.principal or event.actor or SYSTEM
         dated = event.exchange or event.id
-        if not _UUID7.fullmatch(dated):
+        if not _is_dated(dated):
             raise Refused("bad_event", f"{event.type}: a payload needs a dated id (uuid7)")
         month = month_of(dated)
         return owner, month, self._keyring.key(owner, month)
@@ -229,7 +237,7 @@ class LeafBuilder:
 
     def exchange_keys(self, principal: str, exchange: str) -> tuple[bytes, bytes]:
         """Content key and commitment key of an exchange."""
-        if not _UUID7.fullmatch(exchange) or not 0 < len(principal) <= _ID_CHARS_MAX:
+        if not _is_dated(exchange) or not 0 < len(principal) <= _ID_CHARS_MAX:
             raise Refused("bad_request", "exchange_keys needs a principal and a uuid7")
         if self._gone(principal, exchange):
             raise Refused("erased", "whose exchange this was has been erased since")

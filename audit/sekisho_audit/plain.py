@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from sekisho_audit.canon import LEAF_BYTES_MAX
@@ -141,15 +140,6 @@ def _in_order(document: str | None) -> bool:
     return names == sorted(names) and document.count('":') == len(names)
 
 
-@lru_cache(maxsize=1_024)  # a few combinations make up all of a ledger
-def _names_fit(kind: str, names: tuple[str, ...]) -> bool:
-    try:
-        check_payload_names(kind, TYPES[kind], names)
-    except BadEvent:
-        return False
-    return True
-
-
 class PlainLeaves:
     """Reads the ordinary leaves of one ledger."""
 
@@ -169,9 +159,13 @@ class PlainLeaves:
         if found is None:
             return None
         leaf: dict[str, Any] = _parse(text)[0]
-        names = tuple([entry["name"] for entry in leaf["pl"]])
-        fits = leaf["n"] == index and _names_fit(kind, names)
-        return leaf if fits and all(map(_in_order, found.groups())) else None
+        if leaf["n"] != index or not all(map(_in_order, found.groups())):
+            return None
+        try:
+            check_payload_names(kind, [entry["name"] for entry in leaf["pl"]])
+        except BadEvent:
+            return None
+        return leaf
 
     def _pattern(self, kind: str) -> re.Pattern[str] | None:
         if kind not in self._patterns:

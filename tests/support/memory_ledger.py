@@ -61,8 +61,8 @@ class MemoryLedger:
             self.lose_before -= not self.down
             raise LedgerUnavailable("the ledger is away")
         for event in events:
-            known = check_data(event.type, event.data)
-            check_payload_names(event.type, known, [p.name for p in event.payloads])
+            check_data(event.type, event.data)
+            check_payload_names(event.type, [p.name for p in event.payloads])
         taken = []
         fresh: list[Event] = []
         for event in events:

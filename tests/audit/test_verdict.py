@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,17 @@ from sekisho.model.ids import uuid7
 from sekisho_audit import verdict as module
 from sekisho_audit.canon import decode, encode
 from sekisho_audit.checkpoint import Checkpoint
-from sekisho_audit.report import Verdict
+from sekisho_audit.disclosed import (
+    CLOSED,
+    COPY,
+    MISSING,
+    NOT_KEPT,
+    OTHER,
+    WHOLE,
+    Disclosure,
+    Opening,
+)
+from sekisho_audit.report import Report, Told, Verdict
 from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.tree import leaf_hash, root_of
 from sekisho_audit.verdict import FAULTS_MAX, STEP_BACK_US, Findings, Signed
@@ -173,3 +184,179 @@ def test_clock_of_another_boot_is_another_clock(leaves: list[Leaf]) -> None:
     data = {"boot": uuid7(), "last": 0, "cut": 0}
     again = {**leaves[0], "n": 1, "id": uuid7(), "boot": data["boot"], "data": data}
     assert steps([leaves[0], again], 9_000_000, 1) == (0, [])
+
+
+# -- what is counted, watched and shown
+
+
+def test_progress_is_told_at_the_start_and_each_ten_thousand(
+    leaves: list[Leaf], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PROGRESS_EVENTS", 4)
+    told: list[int] = []
+    found = Findings(told.append)
+    found.origin = ORIGIN
+    found.begin({6})
+    for leaf in leaves[:9]:
+        found.take(encode(leaf), leaf_hash(encode(leaf)), "f", 0)
+    assert told == [0, 4, 8]
+
+
+def test_root_at_no_event_is_compared_too(leaves: list[Leaf]) -> None:
+    """A checkpoint of an empty ledger is a prefix of every one; another root is none."""
+    found = read(leaves, {0})
+    found.compare([Signed(checkpoint(leaves, 0), "pinned checkpoint")])
+    assert found.report.faults == []
+    found.compare([Signed(Checkpoint(ORIGIN, 0, b"x" * 32), "pinned checkpoint")])
+    [fault] = found.report.faults
+    assert fault.what == "the first 0 events are not the ones that the pinned checkpoint signs"
+
+
+def test_watched_event_is_remembered_by_its_hash(leaves: list[Leaf]) -> None:
+    """Before it is read, and where nobody watches, there is none."""
+    assert read(leaves).watched is None
+    found = Findings(lambda _size: None)
+    found.origin = ORIGIN
+    found.begin(set())
+    found.watch(2)
+    seen = []
+    for leaf in leaves[:4]:
+        found.take(encode(leaf), leaf_hash(encode(leaf)), "f", 0)
+        seen.append(found.watched)
+    wanted = leaf_hash(encode(leaves[2]))
+    assert seen == [None, None, wanted, wanted]
+
+
+def test_only_what_fits_is_shown_and_counted(leaves: list[Leaf]) -> None:
+    shown: list[int] = []
+    found = Findings(lambda _size: None)
+    found.origin = ORIGIN
+    found.see = lambda leaf: shown.append(leaf["n"])
+    found.begin(set())
+    for leaf in (*leaves[:2], {**leaves[2], "x": 1}, leaves[3]):
+        found.take(encode(leaf), leaf_hash(encode(leaf)), "f", 0)
+    assert shown == [0, 1, 3]
+    types = [leaves[number]["type"] for number in shown]
+    assert found.conclude().types == {kind: types.count(kind) for kind in types}
+
+
+def test_events_behind_the_checkpoint_are_counted_and_noted(leaves: list[Leaf]) -> None:
+    found = read(leaves)
+    found.signed_at(len(leaves) - 3)
+    report = found.conclude()
+    assert (report.signed_size, report.unsigned_events) == (len(leaves) - 3, 3)
+    assert report.verdict is Verdict.SOUND
+    assert report.notes[0].startswith("The last 3 events are behind the checkpoint")
+    longer = read(leaves)
+    longer.signed_at(len(leaves) + 3)
+    report = longer.conclude()
+    assert (report.signed_size, report.unsigned_events, report.notes) == (len(leaves) + 3, 0, [])
+
+
+def test_open_intents_are_counted_and_noted(leaves: list[Leaf]) -> None:
+    at = place_of(leaves, "backend.intent")
+    report = read(leaves[: at + 1]).conclude()
+    assert (report.verdict, report.open_intents) == (Verdict.SOUND, 1)
+    assert report.notes[0].startswith("1 requests are on their way")
+    report = read(leaves).conclude()
+    assert report.open_intents == 0
+
+
+def test_payloads_that_no_event_names_are_counted(leaves: list[Leaf]) -> None:
+    named = sum("ct" in entry for leaf in leaves for entry in leaf["pl"])
+    found = read(leaves)
+    assert len(found.named) == named > 0
+    for stored, unnamed in ((named - 1, 0), (named, 0), (named + 2, 2)):
+        found.report.payloads = stored
+        assert found.conclude().payloads_unnamed == unnamed
+
+
+def test_place_of_a_payload_is_that_of_its_event(leaves: list[Leaf]) -> None:
+    at = place_of(leaves, "request.received")
+    [entry] = leaves[at]["pl"]
+    place = read(leaves).named[bytes.fromhex(entry["ct"])]
+    assert place.where() == {"file": "events/0.seg", "offset": 7, "index": at}
+    assert place.name == entry["name"] == "prompt"
+
+
+def test_one_event_may_not_name_one_text_twice(leaves: list[Leaf]) -> None:
+    at = place_of(leaves, "request.received")
+    [entry] = leaves[at]["pl"]
+    twice = {**leaves[at], "pl": [entry, {**entry, "name": "more"}]}
+    faults = read([*leaves[:at], twice]).conclude().faults
+    assert faults[0].what == f"the stored payload 'more' is that of event {at}"
+
+
+def test_ledger_without_a_name_has_no_size() -> None:
+    """Nothing was read: there is no root to tell."""
+    report = Findings(lambda _size: None).conclude()
+    assert (report.origin, report.size, report.root) == ("", 0, "")
+
+
+def test_doubt_is_not_sound_and_less_than_a_fault(leaves: list[Leaf]) -> None:
+    found = read(leaves)
+    found.doubt("who knows", index=3)
+    assert found.conclude().verdict is Verdict.CANNOT_TELL
+    assert [(one.what, one.index) for one in found.report.doubts] == [("who knows", 3)]
+    found.fault("this", file="f")
+    assert found.conclude().verdict is Verdict.TAMPERED
+
+
+# -- what was disclosed
+
+
+class Stated(Opening):
+    """What came of payloads, said beforehand; and which events it was shown."""
+
+    def __init__(self, ledger: str, *told: Told) -> None:
+        super().__init__(Disclosure(ledger, (), {}))
+        self.seen: list[int] = []
+        self._stated = list(told)
+
+    @property
+    def told(self) -> list[Told]:
+        return self._stated
+
+    def see(self, leaf: Mapping[str, Any]) -> None:
+        self.seen.append(leaf["n"])
+
+
+def disclosed(leaves: list[Leaf], ledger: str, *told: Told) -> Report:
+    found = read(leaves)
+    found.opening = Stated(ledger, *told)
+    return found.conclude()
+
+
+def test_disclosure_of_another_ledger_is_doubt(leaves: list[Leaf]) -> None:
+    assert disclosed(leaves, ORIGIN).verdict is Verdict.SOUND
+    report = disclosed(leaves, "elsewhere")
+    assert report.verdict is Verdict.CANNOT_TELL
+    assert [one.what for one in report.doubts] == ["what is disclosed is of the ledger 'elsewhere'"]
+
+
+@pytest.mark.parametrize("state", [OTHER, CLOSED, MISSING])
+def test_what_does_not_fit_its_commitment_is_doubt(leaves: list[Leaf], state: str) -> None:
+    told = Told(4, uuid7(), "prompt", state)
+    report = disclosed(leaves, ORIGIN, told)
+    assert report.disclosed == [told]
+    [doubt] = report.doubts
+    assert (report.verdict, doubt.index) == (Verdict.CANNOT_TELL, 4)
+    assert doubt.what.startswith("'prompt': ")
+
+
+def test_copies_and_what_fits_are_no_doubt(leaves: list[Leaf]) -> None:
+    told = [Told(4, uuid7(), "prompt", state) for state in (WHOLE, COPY, COPY, NOT_KEPT)]
+    report = disclosed(leaves, ORIGIN, *told)
+    assert (report.verdict, report.doubts) == (Verdict.SOUND, [])
+    assert [note.split(" ", 1)[0] for note in report.notes] == ["2"]
+    assert disclosed(leaves, ORIGIN, told[0]).notes == []
+
+
+def test_opening_sees_each_event_that_fits(leaves: list[Leaf]) -> None:
+    found = Findings(lambda _size: None)
+    found.origin = ORIGIN
+    found.opening = shown = Stated(ORIGIN)
+    found.begin(set())
+    for leaf in (*leaves[:2], {**leaves[2], "x": 1}, leaves[3]):
+        found.take(encode(leaf), leaf_hash(encode(leaf)), "f", 0)
+    assert shown.seen == [0, 1, 3]

@@ -48,7 +48,11 @@ TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("test_kept.py",),
         ("test_verify.py", "-k", _LONG),
     ),
-    "verdict": (("test_verdict.py",), ("test_verify.py", "-k", _NOT_LONG)),
+    "verdict": (
+        ("test_verdict.py",),
+        ("test_verify.py", "-k", _NOT_LONG),
+        ("test_disclosed.py", "test_verify_anchors.py"),
+    ),
     "kept": (("test_kept.py",), ("test_verify.py", "-k", _NOT_LONG)),
 }
 KILLED_PERCENT_MIN = 90

@@ -80,7 +80,7 @@ class Findings:
         self._roots: dict[int, bytes] = {}
         self._ids: dict[str, int] = {}
         self._clock = _Clock()
-        self._plain: PlainLeaves | None = None
+        self._plain = PlainLeaves("")
 
     def fault(self, what: str, **place: Any) -> None:
         """Something that must not be; only the first so many are told."""
@@ -160,7 +160,7 @@ class Findings:
 
     def _leaf(self, body: bytes, index: int) -> dict[str, Any]:
         """The well-formed leaf with this index. Raises NotCanonical, BadEvent."""
-        plain = self._plain.read(body, index) if self._plain else None
+        plain = self._plain.read(body, index)
         if plain is not None:
             return plain
         leaf: dict[str, Any] = decode(body)

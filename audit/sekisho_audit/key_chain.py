@@ -74,6 +74,8 @@ class KeyChain:
         for rotation in rotations:
             if rotation.old != self.keys[-1]:
                 raise BadNote(f"event {rotation.index}: this key was not in force and rotates none")
+            if rotation.new in self.keys:
+                raise BadNote(f"event {rotation.index}: a key that was replaced never comes back")
             self.keys.append(rotation.new)
 
     @property

@@ -4,8 +4,9 @@ sekisho-audit verify DIR [--key VKEY] [--pinned CHECKPOINT]... [--receipt RECEIP
 sekisho-audit verify DIR --disclosed FILE [--show] …
 sekisho-audit verify URL --key VKEY [--credential-file FILE] [--pinned CHECKPOINT]... [--json]
 sekisho-audit verify FILE --key VKEY [--receipt RECEIPT] [--json]
-sekisho-audit verify BUNDLE --key VKEY [--pinned CHECKPOINT] [--json]
+sekisho-audit verify BUNDLE --key VKEY [--pinned CHECKPOINT] [--key-changes FILE] [--json]
 sekisho-audit prove DIR (--index N | --exchange ID) [--out FOLDER]
+sekisho-audit keys DIR [--out FILE]
 sekisho-audit rotate-key DIR --keys KEYS
 sekisho-audit accept-rollback --keys KEYS --size N
 sekisho-audit show DIR [--exchange ID] [--type T] [--last N] [--json]
@@ -50,6 +51,7 @@ class _Known(NamedTuple):
 COMMANDS = {
     "verify": _Known("verify", "is the ledger what was signed?"),
     "prove": _Known("prove", "proofs of events for somebody without the ledger"),
+    "keys": _Known("keys", "the keys that a ledger had, and the changes for who checks bundles"),
     "rotate-key": _Known("rotate_key", "sign with a new key from now on"),
     "accept-rollback": _Known("accept_rollback", "go on with an old copy of the ledger"),
     "show": _Known("show", "print events; content is sealed and not shown"),

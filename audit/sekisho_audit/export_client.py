@@ -10,14 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sekisho_audit.bundle_keys import UnknownKey, chain_of, rotation_in
 from sekisho_audit.canon import decode
-from sekisho_audit.checkpoint import VerifierKey, open_note, read_unverified
+from sekisho_audit.checkpoint import BadNote, VerifierKey, open_note
 from sekisho_audit.disclosed import commitment, open_stored
-from sekisho_audit.exports.bundle import BadSelection, Export, Pinned, Proved
+from sekisho_audit.exports.bundle import BadSelection, Export, KeyChange, Pinned, Proved
 from sekisho_audit.exports.report import Text
 from sekisho_audit.exports.tables import Stored
+from sekisho_audit.key_chain import Rotation
 from sekisho_audit.officer_client import OfficerClient
-from sekisho_audit.tree import HASH_BYTES, CompactRange, leaf_hash, verify_inclusion
+from sekisho_audit.tree import (
+    HASH_BYTES,
+    CompactRange,
+    leaf_hash,
+    verify_consistency,
+    verify_inclusion,
+)
 from sekisho_audit.wire import BLOBS_MAX
 
 EXCHANGES_AT_ONCE = 64
@@ -39,11 +47,18 @@ class Asked:
     asked_by: str
 
 
+def hashes(raw: bytes) -> Iterator[bytes]:
+    """The hashes that stand one behind the other in `raw`."""
+    return (raw[at : at + HASH_BYTES] for at in range(0, len(raw), HASH_BYTES))
+
+
 class ExportClient:
     """One export. Methods raise OfficerError, BadSelection, BadProof, BadNote."""
 
     def __init__(self, client: OfficerClient, key: VerifierKey | None, asked: Asked) -> None:
-        """`key`: the one that you keep; without one, what auditd says is believed."""
+        """`key`: the one that you keep, in force or replaced; without one, what auditd says is
+        believed.
+        """
         self._client = client
         self._asked = asked
         question = {
@@ -54,8 +69,22 @@ class ExportClient:
             "format": asked.format,
         }
         self.told, _ = client.ask(question)
-        self.key = key or VerifierKey.parse(self.told["vkey"])
-        self._checkpoint = open_note(self.told["note"].encode(), self.key)
+        held = VerifierKey.parse(self.told["vkey"])
+        note = self.told["note"].encode()
+        self._checkpoint = open_note(note, held)
+        self._changes = list(self._key_changes())
+        rotations = [rotation_in(decode(one.proved.event.body)) for one in self._changes]
+        try:
+            self._chain = chain_of(rotations, (), held, key or held)
+        except UnknownKey as error:
+            raise BadNote(
+                "auditd signs with a key that was never handed over to from the one you keep: "
+                "ledger and keys were replaced, or --key is of another ledger"
+            ) from error
+        if self._chain.current != held:
+            raise BadNote("auditd signs with a key that was replaced")
+        self._check_before(rotations)
+        self.key = held
 
     def events(self) -> Iterator[Proved]:
         """The events that were found, each led to the checkpoint; then what they are is compared
@@ -91,6 +120,10 @@ class ExportClient:
 
     def _page(self, first: int) -> list[Proved]:
         answer, (bodies, paths) = self._client.ask({"op": "export_page", "first": first})
+        return self._led(answer, bodies, paths)
+
+    def _led(self, answer: Mapping[str, Any], bodies: bytes, paths: bytes) -> list[Proved]:
+        """Events with their paths, led to the checkpoint. Raises BadProof."""
         lengths = iter(answer["lengths"])
         found, body_at, path_at = [], 0, 0
         for index, size in zip(answer["indices"], lengths, strict=False):
@@ -104,6 +137,26 @@ class ExportClient:
             verify_inclusion(leaf_hash(body), index, checkpoint.size, path, checkpoint.root)
             found.append(Proved(Stored(index, body), path))
         return found
+
+    def _key_changes(self) -> Iterator[KeyChange]:
+        """The changes of keys, so that a key that was kept leads to the one in force."""
+        first = 0
+        while self.told.get("changes", 0) > first:
+            answer, (bodies, paths, raw) = self._client.ask({"op": "export_keys", "first": first})
+            since = hashes(raw)
+            page = self._led(answer, bodies, paths)
+            if not page:
+                raise BadSelection("auditd sent fewer changes of keys than it announced")
+            for proved, count in zip(page, answer["since"], strict=True):
+                yield KeyChange(proved, [next(since) for _ in range(count)])
+            first += len(page)
+
+    def _check_before(self, rotations: Sequence[Rotation]) -> None:
+        """The checkpoint continues what both keys signed. Raises BadProof."""
+        now = self._checkpoint
+        for one, change in zip(rotations, self._changes, strict=True):
+            before = one.before
+            verify_consistency(before.size, now.size, before.root, now.root, change.since)
 
     # -- for a bundle
 
@@ -122,16 +175,16 @@ class ExportClient:
             erased=told["erased"],
             forgotten=told["forgotten"],
             pinned=None if pinned is None else self._pinned(pinned),
+            changes=self._changes,
             keys=None if disclosed is None else disclosed.keys,
             sealed={} if disclosed is None else disclosed.sealed,
             texts=() if disclosed is None else disclosed.texts,
         )
 
     def _pinned(self, note: bytes) -> Pinned:
-        size = read_unverified(note).size
-        open_note(note, self.key)
+        size = self._chain.open(note).size
         _, [raw] = self._client.ask({"op": "export_since", "size": size})
-        return Pinned(note, size, [raw[at : at + 32] for at in range(0, len(raw), HASH_BYTES)])
+        return Pinned(note, size, list(hashes(raw)))
 
     def sign(self, manifest: bytes) -> bytes:
         """The signed note over a manifest."""

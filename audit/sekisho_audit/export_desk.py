@@ -186,6 +186,13 @@ def signature(ledger: Ledger, export: Export, manifest: bytes) -> bytes:
     return ledger.sign_text(signed_text(manifest, ledger.origin, export.index))
 
 
+def changes_of(ledger: Ledger, export: Export, first: int) -> tuple[int, ...]:
+    """A page of the events under the export's checkpoint that changed the signing key."""
+    size = export.signed[0].size
+    every = [index for index in ledger.notes.rotations if index < size]
+    return tuple(every[first : first + PAGE_EVENTS])
+
+
 def page_of(export: Export, first: int) -> tuple[int, ...]:
     """The indices of a page; the export's own event comes behind the last."""
     every = (*export.selection.indices, export.index)

@@ -5,6 +5,7 @@ export_page   {first}                            -> events from that place on, w
 export_sealed {digests}                          -> sealed payloads, for keys that are disclosed
 export_sign   {manifest (blob)}                  -> a signed note over the bundle's manifest
 export_since  {size}                             -> consistency with an earlier checkpoint
+export_keys   {first}                            -> as a page, the events that changed the key
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sekisho_audit.errors import LedgerError, Refused
 from sekisho_audit.events import Payload
 from sekisho_audit.export_desk import (
     Export,
+    changes_of,
     covered,
     packed,
     page_of,
@@ -105,6 +107,7 @@ async def _export(errand: Errand) -> Answer:
         "commit_key": key.hex(),
         "note": export.signed[1].decode(),
         "vkey": errand.server.ledger.key.line(),
+        "changes": len(errand.server.ledger.notes.rotations),
     }
     return told, ()
 
@@ -127,6 +130,19 @@ def _fitting(excerpts: Sequence[Excerpt]) -> list[Excerpt]:
             break
         fitting.append(one)
     return fitting
+
+
+async def _keys(errand: Errand) -> Answer:
+    """Changes of keys with paths; for each, consistency with what both keys signed comes behind."""
+    export, first = _export_of(errand), errand.whole("first")
+    indices = changes_of(errand.server.ledger, export, first) if first >= 0 else ()
+    log = _log(errand)
+    excerpts = _fitting(await log.excerpt(export.signed, indices))
+    lengths, bodies, paths = packed(excerpts)
+    told = [one.index for one in excerpts]
+    since = [await log.consistency(export.signed, index) for index in told]
+    fields = {"indices": told, "lengths": lengths, "since": [len(path) for path in since]}
+    return fields, (bodies, paths, b"".join(b"".join(path) for path in since))
 
 
 async def _sealed(errand: Errand) -> Answer:
@@ -174,4 +190,5 @@ EXPORT_OPERATIONS: dict[str, Operation] = {
     "export_sealed": _answering(_sealed),
     "export_sign": _answering(_sign),
     "export_since": _answering(_since),
+    "export_keys": _answering(_keys),
 }

@@ -14,7 +14,7 @@ A start before step 2 forgets the new key; a start after it does the steps that 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sekisho_audit.checkpoint import BadNote, Checkpoint, Signer, VerifierKey, check_name
@@ -87,6 +87,11 @@ class HandOver:
     def keys(self) -> list[VerifierKey]:
         """All keys that this ledger ever had, the one in force last."""
         return self._chain.keys
+
+    @property
+    def rotations(self) -> Sequence[Rotation]:
+        """How they followed one another."""
+        return self._chain.rotations
 
     def settle(self, rotations: list[Rotation]) -> None:
         """Find out which key the ledger says is in force. Raises Unusable if we do not have it."""

@@ -7,6 +7,7 @@ if their signature does not fit; but then nothing is called sound.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sekisho_audit.checkpoint import BadNote, Checkpoint, read_unverified
@@ -31,6 +32,18 @@ class Kept:
 
     pinned: Sequence[bytes] = ()
     receipt: Receipt | None = None
+
+    def expect(self, findings: Findings) -> set[int]:
+        """The sizes that will be compared, before it is known who may have signed them.
+
+        Raises Unreadable.
+        """
+        sizes = {_claimed(raw).size for raw in self.pinned}
+        if self.receipt is not None:
+            findings.watch(self.receipt.index)
+            with suppress(BadNote):  # `open` tells
+                sizes.add(read_unverified(self.receipt.note).size)
+        return sizes
 
     def open(self, keys: KeyChain, findings: Findings) -> list[Signed]:
         """What is to be compared. Raises Unreadable."""
@@ -63,13 +76,17 @@ class Kept:
             findings.fault(what, index=receipt.index)
 
 
+def _claimed(raw: bytes) -> Checkpoint:
+    try:
+        return read_unverified(raw)
+    except BadNote as error:
+        raise Unreadable(f"the pinned checkpoint cannot be read: {error}") from error
+
+
 def _pinned(raw: bytes, keys: KeyChain, findings: Findings) -> Checkpoint:
     try:
         return keys.open(raw)
     except BadNote as error:
-        try:
-            claimed = read_unverified(raw)
-        except BadNote:
-            raise Unreadable(f"the pinned checkpoint cannot be read: {error}") from error
+        claimed = _claimed(raw)
         findings.doubt(f"the pinned checkpoint: {error}")
         return claimed

@@ -74,6 +74,8 @@ class KeyChain:
         for rotation in rotations:
             if rotation.old != self.keys[-1]:
                 raise BadNote(f"event {rotation.index}: this key was not in force and rotates none")
+            if rotation.new in self.keys:
+                raise BadNote(f"event {rotation.index}: a key that was replaced never comes back")
             self.keys.append(rotation.new)
 
     @property
@@ -99,7 +101,12 @@ class KeyChain:
 
 
 def find_rotations(ledger: Path) -> Iterator[Mapping[str, Any]]:
-    """Leaves of a ledger that record a rotation, in order; what is broken is passed over.
+    """Leaves of a ledger that record a rotation, in order; what is broken is passed over."""
+    return (leaf for leaf, _ in stored_rotations(ledger))
+
+
+def stored_rotations(ledger: Path) -> Iterator[tuple[Mapping[str, Any], bytes]]:
+    """As `find_rotations`, each leaf with its bytes.
 
     A search of the bytes, not a reading: fast, and without a word on anything else.
     """
@@ -120,13 +127,13 @@ def _segments(ledger: Path) -> list[Segment]:
         return []
 
 
-def _rotations_in(segment: Segment) -> Iterator[Mapping[str, Any]]:
+def _rotations_in(segment: Segment) -> Iterator[tuple[Mapping[str, Any], bytes]]:
     try:
         for frame in frames(segment, EVENTS):
             if _NEEDLE in frame.body:
                 leaf = _leaf(frame.body)
                 if leaf.get("type") == ROTATED:
-                    yield leaf
+                    yield leaf, frame.body
     except BrokenSegment:
         return
 

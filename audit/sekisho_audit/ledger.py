@@ -77,7 +77,7 @@ class Ledger:
         self.origin = parts.notes.key.name
         self.boot = str(uuid.uuid4())
         self._lock = parts.lock
-        self._notes = parts.notes
+        self.notes = self._notes = parts.notes
         self._keyring = keyring
         self._state = state
         self._limits = limits

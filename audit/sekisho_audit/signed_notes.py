@@ -35,6 +35,11 @@ class SignedNotes:
         return tuple(self._hand_over.keys)
 
     @property
+    def rotations(self) -> Sequence[int]:
+        """The indices of the events that changed the key."""
+        return tuple(one.index for one in self._hand_over.rotations)
+
+    @property
     def given_up(self) -> Checkpoint | None:
         """What was signed once and a person has given up, until the next writing."""
         return self._last_signed.given_up

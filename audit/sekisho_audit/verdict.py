@@ -126,10 +126,14 @@ class Findings:
         if index + 1 in self._stops or not (index + 1) % _PROGRESS_EVENTS:
             self._note_root()
 
+    def keep_root(self) -> None:
+        """The root over what was read so far will be compared, too."""
+        self._roots[self.edge.size] = self.edge.root()
+
     def _note_root(self) -> None:
         size = self.edge.size
         if size in self._stops:
-            self._roots[size] = self.edge.root()
+            self.keep_root()
         if size % _PROGRESS_EVENTS == 0:
             self._progress(size)
 

@@ -14,6 +14,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sekisho_audit.bundle_keys import (
+    CHANGES_MAX,
+    REPLACED,
+    UnknownKey,
+    chain_of,
+    read_changes,
+    rotation_in,
+)
 from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.checkpoint import (
     NOTE_BYTES_MAX,
@@ -23,6 +31,7 @@ from sekisho_audit.checkpoint import (
     from_base64,
     open_note,
     open_text,
+    read_unverified,
 )
 from sekisho_audit.disclosed import NotOpened, commitment, open_stored
 from sekisho_audit.events import BadEvent
@@ -30,6 +39,7 @@ from sekisho_audit.exports import bundle_form as form
 from sekisho_audit.exports.archive import Archive, BadArchive, NoBundle
 from sekisho_audit.exports.tables import Stored, read_json_line
 from sekisho_audit.form import check_leaf
+from sekisho_audit.key_chain import KeyChain, Rotation
 from sekisho_audit.marks import owner_of
 from sekisho_audit.proof import HASHES_MAX
 from sekisho_audit.report import Fault, Report, Verdict
@@ -76,14 +86,21 @@ def is_bundle(path: Path) -> bool:
         return False
 
 
-def verify_bundle(path: Path, *, key: VerifierKey | None, pinned: bytes | None = None) -> Report:
-    """What a bundle proves. Never raises for what it finds there."""
+def verify_bundle(
+    path: Path, *, key: VerifierKey | None, pinned: bytes | None = None, changes: bytes = b""
+) -> Report:
+    """What a bundle proves. Never raises for what it finds there.
+
+    `changes` of keys are for a key that came after the bundle (`bundle_keys.py`).
+    """
     report = Report()
     try:
         with Archive(path) as archive:
-            _Check(archive, key, report).run(pinned)
+            _Check(archive, key, report).run(pinned, changes)
     except (NoBundle, OSError) as error:
         report.doubts.append(Fault(str(error), file=path.name))
+    except UnknownKey as error:
+        report.doubts.append(Fault(str(error)))
     except (Tampered, BadArchive, BadNote, BadProof, NotCanonical, BadEvent, NotOpened) as error:
         report.faults.append(Fault(str(error)))
     if key is None and not report.faults:
@@ -107,11 +124,12 @@ class _Check:
             raise NoBundle(f"the bundle is not of the format {form.FORMAT}")
         self._given = key
         self._checkpoint: Checkpoint
-        self._key: VerifierKey
+        self._keys: KeyChain
 
-    def run(self, pinned: bytes | None) -> None:
+    def run(self, pinned: bytes | None, changes: bytes) -> None:
         self._files()
-        self._state(pinned)
+        self._state(changes)
+        self._pinned(pinned)
         self._events()
         self._disclosed()
 
@@ -141,18 +159,20 @@ class _Check:
         if self._report.faults:
             raise Tampered("files were changed")
 
-    def _state(self, pinned: bytes | None) -> None:
+    def _state(self, changes: bytes) -> None:
         own = self._archive.read(form.KEY, NOTE_BYTES_MAX)
         held = VerifierKey.parse(_text(own).strip())
-        self._key = self._given or held
-        if held != self._key:
-            raise Tampered("the bundle is signed with another key than yours, or for another log")
         note = self._archive.read(form.CHECKPOINT, NOTE_BYTES_MAX)
-        self._checkpoint = open_note(note, self._key)
+        self._checkpoint = read_unverified(note)
+        given = read_changes(changes, held.name)
+        self._keys = chain_of(self._key_changes(), given, held, self._given or held)
+        if self._keys.at(self._checkpoint.size) != held:
+            raise Tampered("the bundle is signed with a key that was not in force then")
+        open_note(note, held)
         origin, index = self._checkpoint.origin, self._says("export", "index")
-        if origin != self._key.name or self._says("ledger") != origin:
+        if origin != held.name or self._says("ledger") != origin:
             raise Tampered("the checkpoint is of another ledger")
-        signed = open_text(self._archive.read(form.SIGNATURE, NOTE_BYTES_MAX), self._key)
+        signed = open_text(self._archive.read(form.SIGNATURE, NOTE_BYTES_MAX), held)
         if signed != form.signed_text(self._raw, origin, index):
             raise Tampered(f"{form.SIGNATURE} is of another manifest")
         told = {"size": self._checkpoint.size, "root": self._checkpoint.root.hex()}
@@ -160,12 +180,33 @@ class _Check:
             raise Tampered("the manifest names another checkpoint")
         self._report.origin, self._report.root = origin, self._checkpoint.root.hex()
         self._report.signed_size = self._checkpoint.size
-        self._pinned(pinned)
+        self._report.keys = self._keys.says()
+        if self._keys.current != held:
+            self._report.notes.append(REPLACED)
+
+    def _key_changes(self) -> Iterator[Rotation]:
+        """Changes of keys in the bundle: events under its checkpoint, which continues what both
+        keys signed.
+        """
+        if form.CHANGES not in self._archive.sizes:
+            return
+        now, proofs = self._checkpoint, self._archive.lines(form.CHANGE_PROOFS)
+        for count, line in enumerate(self._archive.lines(form.CHANGES)):
+            proof = next(proofs, b"")
+            _, leaf = self._proved(line, iter([proof]))
+            rotation = rotation_in(leaf)
+            since, before = _path(_document(proof, form.PROOFS).get("since")), rotation.before
+            verify_consistency(before.size, now.size, before.root, now.root, since)
+            if count == CHANGES_MAX:
+                raise Tampered("more changes of keys than a ledger has")
+            yield rotation
+        if next(proofs, None) is not None:
+            raise Tampered("there are more proofs than changes of keys")
 
     def _pinned(self, pinned: bytes | None) -> None:
         older = None
         if form.PINNED in self._archive.sizes:
-            older = open_note(self._archive.read(form.PINNED, NOTE_BYTES_MAX), self._key)
+            older = self._keys.open(self._archive.read(form.PINNED, NOTE_BYTES_MAX))
             proof = _document(self._archive.read(form.CONSISTENCY, NOTE_BYTES_MAX), "consistency")
             path = _path(proof.get("path"))
             verify_consistency(
@@ -175,7 +216,7 @@ class _Check:
             self._report.notes.append("No earlier checkpoint was compared with (--pinned).")
             return
         try:
-            yours = open_note(pinned, self._key)
+            yours = self._keys.open(pinned)
         except BadNote as error:
             self._report.doubts.append(Fault(f"the checkpoint you kept: {error}"))
             return

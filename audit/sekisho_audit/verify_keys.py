@@ -7,7 +7,9 @@ key that was replaced, and stolen afterwards, signs nothing new.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sekisho_audit.checkpoint import BadNote, VerifierKey
 from sekisho_audit.key_chain import KeyChain, Rotation, find_rotations
@@ -15,9 +17,18 @@ from sekisho_audit.verdict import Findings, Signed
 
 
 def follow(ledger: Path, trusted: VerifierKey, findings: Findings) -> KeyChain:
-    """The keys of a ledger, of which `trusted` must be one; the report names them."""
+    """The keys of a ledger in a directory, of which `trusted` must be one."""
+    return follow_leaves(find_rotations(ledger), trusted, findings)
+
+
+def follow_leaves(
+    leaves: Iterable[Mapping[str, Any]], trusted: VerifierKey, findings: Findings
+) -> KeyChain:
+    """The keys that leaves of rotations tell, of which `trusted` must be one; the report names
+    them. What does not hold is a fault, and then there is only `trusted`.
+    """
     rotations = []
-    for leaf in find_rotations(ledger):
+    for leaf in leaves:
         try:
             rotations.append(Rotation.read(leaf))
         except (BadNote, KeyError, TypeError, AttributeError) as error:

@@ -9,17 +9,25 @@ one that was kept, is `cannot tell`, never `sound`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-from sekisho_audit.checkpoint import NOTE_BYTES_MAX, BadNote, VerifierKey, open_note
+from sekisho_audit.checkpoint import (
+    NOTE_BYTES_MAX,
+    BadNote,
+    Checkpoint,
+    VerifierKey,
+    read_unverified,
+)
 from sekisho_audit.kept import Kept, Unreadable
-from sekisho_audit.key_chain import KeyChain
+from sekisho_audit.key_chain import ROTATED, KeyChain
 from sekisho_audit.remote_log import NotThere, RemoteLog, TooLong, Unreachable
 from sekisho_audit.report import Report
 from sekisho_audit.tiles import WIDTH, TilePath, tile_root
 from sekisho_audit.tree import HASH_BYTES, leaf_hash
 from sekisho_audit.verdict import Findings, Progress, Signed
+from sekisho_audit.verify_keys import follow_leaves, hand_overs
 
 _BEFORE = struct.Struct(">H")
 ENTRY_BYTES_MAX = _BEFORE.size + 0xFFFF
@@ -76,6 +84,14 @@ class _Reading:
     def __init__(self, log: RemoteLog, progress: Progress) -> None:
         self._log = log
         self._findings = Findings(progress)
+        self._findings.see = self._see
+        self._rotations: list[Mapping[str, Any]] = []
+
+    def _see(self, leaf: Mapping[str, Any]) -> None:
+        """A change of keys stands behind exactly the events that both keys signed."""
+        if leaf["type"] == ROTATED:
+            self._rotations.append(leaf)
+            self._findings.keep_root()
 
     def run(self, key: VerifierKey, kept: Kept) -> Report:
         """Read everything that the checkpoint covers."""
@@ -91,18 +107,33 @@ class _Reading:
         return findings.conclude()
 
     def _read(self, key: VerifierKey, kept: Kept) -> None:
+        """Who may have signed the checkpoint is known when all was read that it covers."""
         findings = self._findings
         try:
             note = self._log.get("checkpoint", NOTE_BYTES_MAX)
-            checkpoint = open_note(note, key)
+            checkpoint = read_unverified(note)
         except (TooLong, BadNote) as error:
             raise _Broken(f"the checkpoint does not hold: {error}", "checkpoint") from error
         findings.origin = checkpoint.origin
         if checkpoint.origin != key.name:
             findings.fault("the checkpoint names another ledger than its key", file="checkpoint")
-        signed = [Signed(checkpoint, "checkpoint")]
+        findings.begin({checkpoint.size, *kept.expect(findings)})
+        tiles = _Tiles(self._tile)
+        for index, width in _bundles(checkpoint.size):
+            tiles.append(self._bundle(TilePath(None, index, width)))
+        tiles.finish()
+        chain = follow_leaves(self._rotations, key, findings)
+        try:
+            chain.open(note)
+        except BadNote as error:
+            findings.fault(f"the checkpoint does not hold: {error}", file="checkpoint")
+        self._compare(checkpoint, chain, kept)
+
+    def _compare(self, checkpoint: Checkpoint, chain: KeyChain, kept: Kept) -> None:
+        findings = self._findings
+        signed = [Signed(checkpoint, "checkpoint"), *hand_overs(chain)]
         older = False
-        for one in kept.open(KeyChain(key), findings):
+        for one in kept.open(chain, findings):
             if one.checkpoint.size <= checkpoint.size:
                 signed.append(one)
                 continue
@@ -112,14 +143,9 @@ class _Reading:
                 f"{one.checkpoint.size}: it is behind, or events were removed. Ask again in a "
                 "minute; if it stays so, keep both checkpoints as evidence"
             )
-        findings.begin({item.checkpoint.size for item in signed})
-        tiles = _Tiles(self._tile)
-        for index, width in _bundles(checkpoint.size):
-            tiles.append(self._bundle(TilePath(None, index, width)))
-        tiles.finish()
         findings.compare(signed)
         if not older:
-            kept.compare_leaf(KeyChain(key), findings)
+            kept.compare_leaf(chain, findings)
         findings.signed_at(checkpoint.size)
 
     def _bundle(self, path: TilePath) -> bytes:

@@ -103,3 +103,11 @@ def test_what_is_broken_is_passed_over(tmp_path: Path) -> None:
     assert list(find_rotations(ledger.directory)) == []
     (ledger.directory / "events" / "x").touch()
     assert list(find_rotations(ledger.directory)) == []
+
+
+def test_a_key_that_was_replaced_never_comes_back() -> None:
+    """Whoever stole it meanwhile would be let in with it."""
+    later = Checkpoint(ORIGIN, 20, bytes(32))
+    rotations = [Rotation.read(leaf(FIRST, SECOND)), Rotation.read(leaf(SECOND, FIRST, later))]
+    with pytest.raises(BadNote, match="event 20"):
+        KeyChain(FIRST.key, rotations)

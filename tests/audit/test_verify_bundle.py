@@ -104,8 +104,11 @@ def test_without_a_key_nobody_can_tell(bundle: Path) -> None:
     assert "--key" in str(report.doubts[0])
 
 
-def test_another_key_is_another_ledger(bundle: Path) -> None:
-    assert verdicts(bundle, Signer(ORIGIN, b"x" * 32).key)[0] == 1
+def test_another_key_is_another_ledger_or_one_that_nothing_leads_to(bundle: Path) -> None:
+    """Of the same name it may be the key of before or after: what to do is said."""
+    code, report = verdicts(bundle, Signer(ORIGIN, b"x" * 32).key)
+    assert code == 2
+    assert "--key-changes" in str(report.doubts[0])
     assert verdicts(bundle, Signer("elsewhere", b"x" * 32).key)[0] == 1
 
 

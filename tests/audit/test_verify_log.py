@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from sekisho_audit.canon import decode, encode
-from sekisho_audit.checkpoint import Checkpoint, Signer, VerifierKey
-from sekisho_audit.kept import Kept
+from sekisho_audit.checkpoint import Checkpoint, Signer
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.published import Published
 from sekisho_audit.receipt import Receipt
-from sekisho_audit.remote_log import Address, RemoteLog
-from sekisho_audit.report import Report, Verdict
+from sekisho_audit.report import Verdict
 from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.tiles import WIDTH, MemoryLevels, Tree, tile_paths
 from sekisho_audit.tree import HASH_BYTES, leaf_hash
-from sekisho_audit.verify_log import CONTENT_NOT_SERVED, verify_log
+from sekisho_audit.verify_log import CONTENT_NOT_SERVED
 from support.ledgers import ORIGIN, open_ledger, run_exchange, run_held_exchange
-from support.log_site import LogSite, log_site, publish
+from support.log_site import LogSite, check_log, log_site, publish, serve
 
 EXCHANGES = 135  # four events each: two whole tiles and a part
 ENTRIES = "tile/entries/000"
@@ -66,13 +63,6 @@ def site(published: Published) -> Iterator[LogSite]:
         yield made
 
 
-def check(
-    site: LogSite, key: VerifierKey, *pinned: bytes, receipt: Receipt | None = None
-) -> Report:
-    with RemoteLog(Address.parse(site.url), "key-1") as log:
-        return verify_log(log, key=key, kept=Kept(pinned, receipt))
-
-
 def signer(home: Path) -> Signer:
     return Signer(ORIGIN, (home / "keys" / "signing.key").read_bytes())
 
@@ -85,24 +75,6 @@ def note_at(home: Path, bodies: list[bytes], size: int) -> bytes:
     return signer(home).sign(Checkpoint(ORIGIN, size, Tree(levels).root(size)))
 
 
-def serve(site: LogSite, bodies: list[bytes], note: bytes) -> None:
-    """Serve another log, with all its tiles as they must be."""
-    levels = MemoryLevels()
-    for body in bodies:
-        levels.append(leaf_hash(body))
-    site.published = None
-    site.files["checkpoint"] = note
-    for path in tile_paths(len(bodies)):
-        hashes = levels.hashes(path.level or 0, path.index * WIDTH, path.width)
-        site.files[f"tile/{path}"] = hashes
-        if path.level == 0:
-            entries = str(path).replace("0/", "entries/", 1)
-            first = path.index * WIDTH
-            site.files[f"tile/{entries}"] = b"".join(
-                struct.pack(">H", len(body)) + body for body in bodies[first : first + path.width]
-            )
-
-
 # -- a log that does not lie
 
 
@@ -111,7 +83,7 @@ def test_served_log_is_sound(
 ) -> None:
     """Every entry and every tile is asked for once; content is said not to be looked at."""
     pinned = [note_at(home, bodies, size) for size in (1, 300, len(bodies))]
-    report = check(site, ledger.key, *pinned)
+    report = check_log(site, ledger.key, *pinned)
     assert (report.verdict, report.faults, report.doubts) == (Verdict.SOUND, [], [])
     assert report.notes == [CONTENT_NOT_SERVED]
     assert (report.size, report.signed_size) == (len(bodies), len(bodies))
@@ -129,13 +101,13 @@ def test_parts_that_have_grown_are_read_from_the_whole(
     """A log may drop a partial tile as soon as there is the whole one."""
     site.files["checkpoint"] = note_at(home, bodies, 300)
     site.gone |= {"tile/entries/001.p/44", "tile/0/001.p/44"}
-    assert check(site, ledger.key).verdict is Verdict.SOUND
+    assert check_log(site, ledger.key).verdict is Verdict.SOUND
 
 
 def test_empty_log_is_read(site: LogSite, ledger: Ledger, home: Path) -> None:
     """Nothing was written yet, and that is signed."""
     site.files["checkpoint"] = note_at(home, [], 0)
-    assert (check(site, ledger.key).verdict, site.asked) == (Verdict.SOUND, ["checkpoint"])
+    assert (check_log(site, ledger.key).verdict, site.asked) == (Verdict.SOUND, ["checkpoint"])
 
 
 def test_receipt_is_compared(
@@ -143,8 +115,8 @@ def test_receipt_is_compared(
 ) -> None:
     note = note_at(home, bodies, 9)
     good = Receipt(5, leaf_hash(bodies[5]), note)
-    assert check(site, ledger.key, receipt=good).verdict is Verdict.SOUND
-    other = check(site, ledger.key, receipt=Receipt(5, leaf_hash(b"x"), note))
+    assert check_log(site, ledger.key, receipt=good).verdict is Verdict.SOUND
+    other = check_log(site, ledger.key, receipt=Receipt(5, leaf_hash(b"x"), note))
     assert "another event stands" in other.faults[0].what
 
 
@@ -153,11 +125,11 @@ def test_older_checkpoint_than_one_that_was_kept_is_doubt(
 ) -> None:
     """It is behind, or rolled back; what is shown is compared all the same."""
     site.files["checkpoint"] = note_at(home, bodies, 300)
-    report = check(site, ledger.key, note_at(home, bodies, 301), note_at(home, bodies, 30))
+    report = check_log(site, ledger.key, note_at(home, bodies, 301), note_at(home, bodies, 30))
     assert (report.verdict, report.faults) == (Verdict.CANNOT_TELL, [])
     assert "shows 300 events, the pinned checkpoint says 301" in report.doubts[0].what
     receipt = Receipt(300, leaf_hash(bodies[300]), note_at(home, bodies, 301))
-    report = check(site, ledger.key, receipt=receipt)
+    report = check_log(site, ledger.key, receipt=receipt)
     assert (report.verdict, report.faults) == (Verdict.CANNOT_TELL, [])
 
 
@@ -208,7 +180,7 @@ def test_lie_is_named(site: LogSite, ledger: Ledger, story: str) -> None:
     true = site.answer(path)
     assert true is not None
     site.files[path] = change(true)
-    report = check(site, ledger.key)
+    report = check_log(site, ledger.key)
     assert report.verdict is Verdict.TAMPERED
     assert file in {fault.file for fault in report.faults}
 
@@ -221,8 +193,8 @@ def test_log_signed_by_somebody_else_is_tampered(
     levels.append(leaf_hash(bodies[0]))
     forger = Signer(ORIGIN, b"x" * 32)
     serve(site, bodies[:1], forger.sign(Checkpoint(ORIGIN, 1, Tree(levels).root(1))))
-    assert check(site, forger.key).verdict is Verdict.SOUND
-    assert "checkpoint" in str(check(site, ledger.key).faults[0])
+    assert check_log(site, forger.key).verdict is Verdict.SOUND
+    assert "checkpoint" in str(check_log(site, ledger.key).faults[0])
 
 
 def test_rewritten_log_is_found_by_what_was_kept(
@@ -232,8 +204,8 @@ def test_rewritten_log_is_found_by_what_was_kept(
     pinned = [note_at(home, bodies, size) for size in (5, 200)]
     odd = [body.replace(b'"model":"small"', b'"model":"large"') for body in bodies]
     serve(site, odd, note_at(home, odd, len(odd)))
-    assert check(site, ledger.key).verdict is Verdict.SOUND
-    report = check(site, ledger.key, *pinned)
+    assert check_log(site, ledger.key).verdict is Verdict.SOUND
+    report = check_log(site, ledger.key, *pinned)
     assert report.verdict is Verdict.TAMPERED
     assert any("the first 200 events are not" in str(fault) for fault in report.faults)
 
@@ -247,7 +219,7 @@ def test_well_signed_log_that_breaks_a_rule_is_tampered(
     del leaves[at]
     odd = [encode({**leaf, "n": index}) for index, leaf in enumerate(leaves)]
     serve(site, odd, note_at(home, odd, len(odd)))
-    fault = check(site, ledger.key).faults[0]
+    fault = check_log(site, ledger.key).faults[0]
     assert (fault.index, fault.file, "cites a review" in fault.what) == (at, ENTRIES, True)
     assert fault.offset == sum(2 + len(body) for body in odd[:at])
 
@@ -256,10 +228,10 @@ def test_well_signed_log_that_breaks_a_rule_is_tampered(
 def test_what_is_not_answered_is_doubt(site: LogSite, ledger: Ledger, path: str) -> None:
     """It may be a fault of the network, so nobody is accused; it is never sound."""
     site.gone.add(path)
-    report = check(site, ledger.key)
+    report = check_log(site, ledger.key)
     assert (report.verdict, report.faults) == (Verdict.CANNOT_TELL, [])
     assert path in report.doubts[0].what
 
 
 def test_pinned_that_does_not_read_is_doubt(site: LogSite, ledger: Ledger) -> None:
-    assert check(site, ledger.key, b"no note").verdict is Verdict.CANNOT_TELL
+    assert check_log(site, ledger.key, b"no note").verdict is Verdict.CANNOT_TELL

@@ -8,7 +8,7 @@ from pathlib import Path
 MODULE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
 # One file by promise: an auditor runs it without installing anything.
-SINGLE_FILES = {"audit/sekisho_audit/exports/standalone.py": 650}
+SINGLE_FILES = {"audit/sekisho_audit/exports/standalone.py": 750}
 
 
 def test_no_module_is_longer_than_a_reading(root: Path, sources: list[Path]) -> None:

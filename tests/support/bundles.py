@@ -14,10 +14,11 @@ from sekisho_audit.canon import decode
 from sekisho_audit.checkpoint import Signer, VerifierKey, read_unverified
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.exports import bundle_form as form
-from sekisho_audit.exports.bundle import Export, Pinned, Proved, write_bundle
+from sekisho_audit.exports.bundle import Export, KeyChange, Pinned, Proved, write_bundle
 from sekisho_audit.exports.tables import Stored
 from sekisho_audit.exports.timeline import Timeline
 from sekisho_audit.exports.zones import zone_named
+from sekisho_audit.key_chain import stored_rotations
 from sekisho_audit.leaves import month_of
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.scan import EVENTS, frames, segments
@@ -106,10 +107,17 @@ def _made(  # noqa: PLR0917 - the parts that `exported` has put together
         commit_key=commit_key(secret or b"", event.id),
         note=(ledger.directory / "checkpoint").read_bytes(),
         pinned=None if kept is None else _pinned(kept, tree, levels.size),
+        changes=list(_changes(ledger, tree, levels.size)),
         **asked,
     )
     signer = Signer(ledger.origin, (home / "keys" / "signing.key").read_bytes())
     return Made(export, proved[:-1], signer)
+
+
+def _changes(ledger: Ledger, tree: Tree, size: int) -> Iterator[KeyChange]:
+    for leaf, body in stored_rotations(ledger.directory):
+        proved = Proved(Stored(leaf["n"], body), tree.inclusion(leaf["n"], size))
+        yield KeyChange(proved, tree.consistency(leaf["n"], size))
 
 
 def _pinned(kept: bytes, tree: Tree, size: int) -> Pinned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +11,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from sekisho_audit.checkpoint import VerifierKey
 from sekisho_audit.errors import Refused
+from sekisho_audit.kept import Kept
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.published import Published
-from sekisho_audit.tiles import NoTile, TilePath
+from sekisho_audit.receipt import Receipt
+from sekisho_audit.remote_log import Address, RemoteLog
+from sekisho_audit.report import Report
+from sekisho_audit.tiles import WIDTH, MemoryLevels, NoTile, TilePath, tile_paths
+from sekisho_audit.tree import leaf_hash
+from sekisho_audit.verify_log import verify_log
 
 PREFIX = "/v1/audit/log/"
 Lie = Callable[[BaseHTTPRequestHandler], None]
@@ -108,3 +116,29 @@ def publish(directory: Path, ledger: Ledger) -> Published:
     while published.follow():
         pass
     return published
+
+
+def serve(site: LogSite, bodies: list[bytes], note: bytes) -> None:
+    """Serve another log, with all its tiles as they must be."""
+    levels = MemoryLevels()
+    for body in bodies:
+        levels.append(leaf_hash(body))
+    site.published = None
+    site.files["checkpoint"] = note
+    for path in tile_paths(len(bodies)):
+        hashes = levels.hashes(path.level or 0, path.index * WIDTH, path.width)
+        site.files[f"tile/{path}"] = hashes
+        if path.level == 0:
+            entries = str(path).replace("0/", "entries/", 1)
+            first = path.index * WIDTH
+            site.files[f"tile/{entries}"] = b"".join(
+                struct.pack(">H", len(body)) + body for body in bodies[first : first + path.width]
+            )
+
+
+def check_log(
+    site: LogSite, key: VerifierKey, *pinned: bytes, receipt: Receipt | None = None
+) -> Report:
+    """What the verifier says of the log that is served."""
+    with RemoteLog(Address.parse(site.url), "key-1") as log:
+        return verify_log(log, key=key, kept=Kept(pinned, receipt))

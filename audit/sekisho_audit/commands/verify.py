@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
+from sekisho_audit.bundle_keys import CHANGES_BYTES_MAX
 from sekisho_audit.checkpoint import NOTE_BYTES_MAX, VerifierKey
 from sekisho_audit.commands.printing import complain, plain, print_json
 from sekisho_audit.cosignature import WitnessKey
@@ -97,6 +98,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tsa-roots", type=Path, help="PEM file: whom you trust for time stamps (RFC 3161)"
     )
+    parser.add_argument(
+        "--key-changes",
+        type=Path,
+        metavar="FILE",
+        help="changes of the key since a bundle was made: what `sekisho-audit keys --out` wrote",
+    )
     parser.add_argument("--json", action="store_true", help="for machines")
 
 
@@ -167,6 +174,7 @@ def _print_bundle(report: Report, out: TextIO) -> None:
         out.write(f"Signed at   {report.signed_size:,} events\n")
         out.write(f"Root hash   {report.root}\n")
         out.write(f"Disclosed   {report.payloads:,} texts\n")
+        out.writelines(f"Keys        {plain(line)}\n" for line in report.keys)
     _print_findings(report, out)
 
 
@@ -236,23 +244,19 @@ def run(arguments: argparse.Namespace) -> int:
         receipt = _read_receipt(arguments.receipt)
         opening = _read_disclosure(arguments)
         anchors = _read_anchors(arguments)
+        changes = _read_changes(arguments.key_changes)
     except (OSError, ValueError) as error:
         return complain(error)
     if opening is not None and not (isinstance(arguments.path, Path) and arguments.path.is_dir()):
         return complain("--disclosed is for a directory: nothing else has the sealed content")
     if anchors is not None and not (isinstance(arguments.path, Path) and arguments.path.is_dir()):
         return complain("--anchors, --witness and --tsa-roots are for a directory")
+    if isinstance(arguments.path, Path) and is_bundle(arguments.path):
+        return _verify_bundle(arguments, key, Kept(pinned, receipt), changes)
+    if changes:
+        return complain("--key-changes is for a bundle: a ledger has its own")
     if isinstance(arguments.path, str):
         return _verify_url(arguments, key, Kept(pinned, receipt))
-    if is_bundle(arguments.path):
-        if receipt is not None:
-            return complain("--receipt is for a ledger or a proof, not for a bundle")
-        if len(pinned) > 1:
-            return complain("a bundle is compared with one checkpoint: give --pinned once")
-        kept = pinned[0] if pinned else None
-        report = verify_bundle(arguments.path, key=key, pinned=kept)
-        _print(report, arguments, _print_bundle)
-        return int(report.verdict)
     if arguments.path.is_file():
         if pinned:
             return complain("--pinned is for a ledger, not for a file of proofs")
@@ -270,6 +274,26 @@ def run(arguments: argparse.Namespace) -> int:
         **options,
     )
     return _finish(report, arguments, options)
+
+
+def _read_changes(path: Path | None) -> bytes:
+    if path is None:
+        return b""
+    with path.open("rb") as file:
+        return file.read(CHANGES_BYTES_MAX)
+
+
+def _verify_bundle(
+    arguments: argparse.Namespace, key: VerifierKey | None, kept: Kept, changes: bytes
+) -> int:
+    if kept.receipt is not None:
+        return complain("--receipt is for a ledger or a proof, not for a bundle")
+    if len(kept.pinned) > 1:
+        return complain("a bundle is compared with one checkpoint: give --pinned once")
+    pinned = kept.pinned[0] if kept.pinned else None
+    report = verify_bundle(arguments.path, key=key, pinned=pinned, changes=changes)
+    _print(report, arguments, _print_bundle)
+    return int(report.verdict)
 
 
 def _verify_url(arguments: argparse.Namespace, key: VerifierKey | None, kept: Kept) -> int:

@@ -55,11 +55,22 @@ class Pinned:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyChange:
+    """An event that changed the signing key, proved, with the proof that the checkpoint continues
+    the events before it, which both keys signed.
+    """
+
+    proved: Proved
+    since: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """What auditd recorded and answered before the first event came.
 
     `event` is the event `audit.export` with its path, `commit_key` the key of its commitments (to
-    query, purpose and ticket), `note` the checkpoint that everything is proved under.
+    query, purpose and ticket), `note` the checkpoint that everything is proved under, `key` the one
+    in force then.
     """
 
     key: VerifierKey
@@ -73,6 +84,7 @@ class Export:
     erased: int = 0
     forgotten: int = 0
     pinned: Pinned | None = None
+    changes: Sequence[KeyChange] = ()
     # The file of `sekisho-audit disclose`, and the sealed bytes and texts of its payloads.
     keys: Mapping[str, Any] | None = None
     sealed: Mapping[str, bytes] = field(default_factory=dict)
@@ -137,6 +149,12 @@ def proof_line(proved: Proved) -> bytes:
     return f'{{"index":{proved.event.index},"path":[{path}]}}\n'.encode()
 
 
+def change_proof_line(change: KeyChange) -> bytes:
+    """One line of the file of proofs of changes."""
+    since = ",".join(f'"{to_base64(item)}"' for item in change.since)
+    return proof_line(change.proved).removesuffix(b"}\n") + f',"since":[{since}]}}\n'.encode()
+
+
 def verifier_source() -> bytes:
     """The verifier that needs nothing but Python; the same file in every bundle of a release."""
     return (files("sekisho_audit.exports") / "standalone.py").read_bytes()
@@ -178,6 +196,9 @@ def _check(export: Export, timeline: Timeline, root: CompactRange) -> None:
 def _add_state(archive: _Archive, export: Export, checkpoint: Checkpoint) -> None:
     archive.add(form.CHECKPOINT, [export.note])
     archive.add(form.KEY, [export.key.line().encode() + b"\n"])
+    if export.changes:
+        archive.add(form.CHANGES, (json_line(one.proved.event) for one in export.changes))
+        archive.add(form.CHANGE_PROOFS, map(change_proof_line, export.changes))
     if export.pinned is not None:
         path = [to_base64(item) for item in export.pinned.path]
         proof = {"from": export.pinned.size, "to": checkpoint.size, "path": path}

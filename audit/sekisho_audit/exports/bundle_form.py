@@ -20,6 +20,7 @@ MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 EVENTS, PROOFS, EXPORT_EVENT = "events.jsonl", "proofs.jsonl", "export-event.jsonl"
 CHECKPOINT, KEY = "checkpoint", "vkey"
 PINNED, CONSISTENCY = "pinned-checkpoint", "consistency.json"
+CHANGES, CHANGE_PROOFS = "key-changes.jsonl", "key-change-proofs.jsonl"
 KEYS, DISCLOSED = "keys.json", "disclosed.json"
 VERIFIER = "verify.py"
 REQUIRED = (EVENTS, PROOFS, EXPORT_EVENT, CHECKPOINT, KEY)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Checks an evidence bundle of a Sekisho ledger. One file, Python 3.11, nothing else.
 
-    python3 -I verify.py BUNDLE --key VKEY [--pinned CHECKPOINT]
+    python3 -I verify.py BUNDLE --key VKEY [--pinned CHECKPOINT] [--key-changes FILE]
 
 BUNDLE is the zip file or the folder it was unpacked to; VKEY the ledger's public key, a file or the
-line itself, which you got from somewhere else than the bundle. Exit codes: 0 sound, 1 tampered,
-2 cannot tell. Take this file from a copy you trust: one that came with a forged bundle would say
-what it was forged to say.
+line itself, which you got from somewhere else than the bundle. If the key was changed since the
+bundle was made, FILE has the changes (`key-changes.jsonl` of a newer bundle). Exit codes: 0 sound,
+1 tampered, 2 cannot tell. Take this file from a copy you trust: one that came with a forged bundle
+would say what it was forged to say.
 
 It is written after the public formats (RFC 6962, RFC 8032, C2SP signed-note, tlog-checkpoint) and
 the ledger's SPEC.md, apart from the program that writes bundles. Not checked here: that sealed
@@ -40,6 +41,16 @@ SMALL_MAX = 16 * 1024**2
 LINE_MAX = 70_000
 HASHES_MAX = 64
 
+
+CHANGES_MAX = 10_000
+REPLACED = (
+    "The bundle is signed with a key that was replaced later; whoever got hold of that key since "
+    "could have made it, too. Compare its checkpoint with the ledger."
+)
+OTHER_KEY = (
+    "the bundle is signed with another key of this ledger's name than yours; if the key was "
+    "changed, give the changes with --key-changes"
+)
 
 SOUND = "SOUND: this bundle is what the ledger's key signed."
 TAMPERED = "TAMPERED: this bundle is not what it claims to be."
@@ -126,6 +137,9 @@ def signed_by(public: bytes, message: bytes, signature: bytes) -> bool:
 
 # -- keys, notes, checkpoints (C2SP)
 
+Key = tuple[str, bytes, bytes]
+Change = tuple[Key, Key, tuple[int, bytes]]
+
 
 def from_base64(text: str) -> bytes:
     """Bytes of base64 in its one form."""
@@ -138,7 +152,7 @@ def from_base64(text: str) -> bytes:
     return raw
 
 
-def key_of(line: str) -> tuple[str, bytes, bytes]:
+def key_of(line: str) -> Key:
     """Name, key id and public key of a verifier key line."""
     name, _, rest = line.strip().partition("+")
     ident, _, encoded = rest.partition("+")
@@ -149,7 +163,7 @@ def key_of(line: str) -> tuple[str, bytes, bytes]:
     return name, known, raw[1:]
 
 
-def opened(raw: bytes, key: tuple[str, bytes, bytes]) -> str:
+def opened(raw: bytes, key: Key) -> str:
     """The text of a note that the key signed."""
     text = utf8(raw)
     body, gap, tail = text.rpartition("\n\n")
@@ -181,6 +195,37 @@ def state_of(body: str) -> tuple[str, int, bytes]:
     if len(root) != 32:
         raise Tampered("not a checkpoint")
     return lines[0], int(lines[1]), root
+
+
+def change_of(leaf: dict[str, Any], index: int) -> Change:
+    """Old key, new key, and the state before, of an event that changed the key: both signed it."""
+    data = leaf["data"]
+    if leaf["type"] != "audit.key_rotated":
+        raise Tampered(f"event {index} changes no key")
+    old, new, note = key_of(data["old"]), key_of(data["new"]), data["note"].encode()
+    body = opened(note, old)
+    opened(note, new)
+    origin, size, root = state_of(body)
+    checkpoint = f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n"
+    if body != f"{checkpoint}sekisho key rotation v1 {data['new']}\n":
+        raise Tampered(f"event {index}: what both keys signed does not name the new one")
+    if (
+        old == new
+        or not old[0] == new[0] == origin == leaf["log"]
+        or not size == index == leaf["n"]
+    ):
+        raise Tampered(f"event {index} is no change of keys of this ledger")
+    return old, new, (size, root)
+
+
+def keys_after(held: Key, changes: dict[int, Change]) -> list[Key]:
+    """All keys, in order; no key comes back."""
+    keys = [changes[min(changes)][0] if changes else held]
+    for _, (old, new, _) in sorted(changes.items()):
+        if old != keys[-1] or new in keys:
+            raise Tampered("the changes of keys do not follow one another")
+        keys.append(new)
+    return keys
 
 
 # -- the tree (RFC 6962; proofs after RFC 9162, 2.1.3.2 and 2.1.4.2)
@@ -363,16 +408,15 @@ def document(raw: bytes) -> Any:
 class Check:
     """One bundle under one key."""
 
-    def __init__(self, bundle: Bundle, key: tuple[str, bytes, bytes] | None) -> None:
+    def __init__(self, bundle: Bundle, key: Key | None, changes: bytes = b"") -> None:
         self.bundle = bundle
         self.raw = bundle.read("manifest.json")
         self.manifest = document(self.raw)
         if self.manifest["format"] != FORMAT:
             raise Unclear(f"the bundle is not of the format {FORMAT}")
-        held = key_of(utf8(bundle.read("vkey")))
-        self.key = key or held
-        if held != self.key:
-            raise Tampered("the bundle is signed with another key than yours, or for another log")
+        self.key = key_of(utf8(bundle.read("vkey")))
+        self.trusted = key or self.key
+        self.given = changes
         self.notes: list[str] = []
         self.doubts: list[str] = []
 
@@ -382,6 +426,7 @@ class Check:
         self.origin, self.size, self.root = state_of(
             opened(self.bundle.read("checkpoint"), self.key)
         )
+        self.follow()
         self.signatures()
         self.pinned(pinned)
         count = self.events()
@@ -408,6 +453,55 @@ class Check:
             if said != {"bytes": size, "sha256": digest.hexdigest()}:
                 raise Tampered(f"{name} is not the file that was exported")
 
+    def follow(self) -> None:
+        """Changes of keys lead from the key that is trusted to the one that signed."""
+        changes = self.own_changes()
+        for line in self.given.splitlines()[:CHANGES_MAX]:
+            found = LINE.fullmatch(line)
+            if found is None:
+                raise Tampered("not a file of changes of keys")
+            index, change = int(found[1]), change_of(document(found[3]), int(found[1]))
+            if changes.setdefault(index, change) != change:
+                raise Tampered("the bundle tells another change of keys than you do")
+        self.places, self.keys = sorted(changes), keys_after(self.key, changes)
+        if self.key not in self.keys or self.key_at(self.size) != self.key:
+            raise Tampered("the bundle is signed with a key that was not in force then")
+        if self.trusted not in self.keys:
+            if self.trusted[0] == self.key[0]:
+                raise Unclear(OTHER_KEY)
+            raise Tampered("the bundle is of another ledger than your key")
+        if self.keys[-1] != self.key:
+            self.notes.append(REPLACED)
+
+    def own_changes(self) -> dict[int, Change]:
+        """Those in the bundle, by their places; its checkpoint continues what both keys signed."""
+        changes: dict[int, Change] = {}
+        if "key-changes.jsonl" not in self.bundle.names:
+            return changes
+        proofs = self.bundle.lines("key-change-proofs.jsonl")
+        for line in self.bundle.lines("key-changes.jsonl"):
+            proof = next(proofs, b"")
+            _, leaf = self.proved(line, iter([proof]))
+            change = change_of(leaf, leaf["n"])
+            since = path_of(document(proof)["since"])
+            if not consistent(change[2], (self.size, self.root), since):
+                raise Tampered("the checkpoint does not continue what both keys signed")
+            if leaf["n"] in changes or len(changes) == CHANGES_MAX:
+                raise Tampered("a change of keys stands twice, or there are too many")
+            changes[leaf["n"]] = change
+        if next(proofs, None) is not None:
+            raise Tampered("there are more proofs than changes of keys")
+        return changes
+
+    def key_at(self, size: int) -> Key:
+        """The key that must have signed a checkpoint of this size."""
+        return self.keys[sum(index < size for index in self.places)]
+
+    def state_by(self, raw: bytes) -> tuple[int, bytes]:
+        """Size and root of a checkpoint by the key in force at its size."""
+        _, size, _ = state_of(utf8(raw).rpartition("\n\n")[0] + "\n")
+        return state_of(opened(raw, self.key_at(size)))[1:]
+
     def signatures(self) -> None:
         """Manifest and checkpoint are signed by the ledger's key."""
         manifest, index = self.manifest, self.manifest["export"]["index"]
@@ -424,7 +518,7 @@ class Check:
         """The ledger still begins as it did when you kept a checkpoint."""
         known = [(self.size, self.root)]
         if "pinned-checkpoint" in self.bundle.names:
-            _, size, root = state_of(opened(self.bundle.read("pinned-checkpoint"), self.key))
+            size, root = self.state_by(self.bundle.read("pinned-checkpoint"))
             path = path_of(document(self.bundle.read("consistency.json"))["path"])
             if not consistent((size, root), known[0], path):
                 raise Tampered("the earlier checkpoint and this one do not belong together")
@@ -433,7 +527,7 @@ class Check:
             self.notes.append("No earlier checkpoint was compared with (--pinned).")
             return
         try:
-            _, size, root = state_of(opened(given, self.key))
+            size, root = self.state_by(given)
         except Tampered as error:
             self.doubts.append(f"the checkpoint that you kept: {error}")
             return
@@ -568,11 +662,11 @@ def plain(text: str) -> str:
 
 
 def judged(
-    path: Path, key: tuple[str, bytes, bytes] | None, pinned: bytes | None
+    path: Path, key: Key | None, pinned: bytes | None, changes: bytes = b""
 ) -> tuple[int, str]:
     """The exit code for a bundle, and what to say."""
     try:
-        check = Check(Bundle(path), key)
+        check = Check(Bundle(path), key, changes)
         checked = check.run(pinned)
     except Unclear as error:
         return 2, f"{UNCLEAR}\n\nWhy:\n  - {plain(str(error))}\n"
@@ -596,6 +690,7 @@ def main() -> int:
     parser.add_argument("bundle", type=Path, help="the zip file, or the folder it is unpacked to")
     parser.add_argument("--key", help="the ledger's public key: a file or the line itself")
     parser.add_argument("--pinned", type=Path, help="a checkpoint you kept from earlier")
+    parser.add_argument("--key-changes", type=Path, help="changes of the key since, if any")
     given = parser.parse_args()
     try:
         key = None
@@ -603,10 +698,11 @@ def main() -> int:
             line = given.key if "+" in given.key else Path(given.key).read_text("utf-8")
             key = key_of(line)
         pinned = given.pinned.read_bytes() if given.pinned else None
+        changes = given.key_changes.read_bytes() if given.key_changes else b""
     except (OSError, UnicodeDecodeError, Tampered) as error:
         sys.stderr.write(f"verify.py: {plain(str(error))}\n")
         return 2
-    code, text = judged(given.bundle, key, pinned)
+    code, text = judged(given.bundle, key, pinned, changes)
     sys.stdout.write(text)
     return code
 

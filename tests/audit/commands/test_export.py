@@ -205,5 +205,53 @@ async def test_another_key_than_the_one_kept_is_refused(
     other.close()
     key = (other.directory / "vkey").read_text().strip()
     out = await export(words, tmp_path / "a.csv", "--format", "csv", "--key", key, code=2)
-    assert "no signature by the key" in capsys.readouterr().err
+    assert "never handed over to" in capsys.readouterr().err
     assert not out.exists()
+
+
+def run_alone(folder: Path, *arguments: str) -> int:
+    """Exit code of the single file, with nothing of ours within reach."""
+    call = [sys.executable, "-I", "-S", "verify.py", *arguments]
+    done = subprocess.run(call, cwd=folder, env={}, capture_output=True, timeout=60, check=False)
+    return done.returncode
+
+
+async def test_a_key_kept_from_before_a_change_leads_to_the_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is changed while auditd is stopped; who has the old one exports and verifies, alone
+    too, and so does who has the new one with a bundle from before.
+    """
+    ledger = open_ledger(tmp_path)
+    ledger.open_session("s-1", 1)
+    run_exchange(ledger, "s-1")
+    ledger.close()
+    data, alone, bundles = str(tmp_path / "data"), tmp_path / "alone", []
+    alone.mkdir()
+    (alone / "verify.py").write_bytes(verifier_source())
+    for name in ("before", "after"):
+        auditd = Auditd(tmp_path)
+        await auditd.start()
+        if name == "before":
+            monkeypatch.setenv(SECRET_VARIABLE, appoint(tmp_path))
+            (tmp_path / "kept").write_bytes((ledger.directory / "checkpoint").read_bytes())
+        words = ["export", data, "--socket", str(socket_of(auditd)), "--officer", OFFICER]
+        words += ["--purpose", "p", "--format", "bundle", "--key", ledger.key.line()]
+        bundles.append(alone / f"{name}.evidence.zip")
+        await export(words, bundles[-1], "--pinned", str(tmp_path / "kept"))
+        await auditd.end()
+        if name == "before":
+            assert main(["rotate-key", data, "--keys", str(tmp_path / "keys")]) == 0
+    changes = alone / "changes"
+    assert main(["keys", data, "--out", str(changes)]) == 0
+    new = (ledger.directory / "vkey").read_text().strip()
+    for bundle, key, more, code in (
+        (bundles[0], ledger.key.line(), (), 0),
+        (bundles[1], ledger.key.line(), (), 0),
+        (bundles[1], new, (), 0),
+        (bundles[0], new, (), 2),
+        (bundles[0], new, ("--key-changes", str(changes)), 0),
+    ):
+        assert main(["verify", str(bundle), "--key", key, *more]) == code
+        assert await asyncio.to_thread(run_alone, alone, bundle.name, "--key", key, *more) == code
+    assert main(["verify", data, "--key", new, "--key-changes", str(changes)]) == 2

@@ -80,7 +80,6 @@ class Findings:
         self._roots: dict[int, bytes] = {}
         self._ids: dict[str, int] = {}
         self._clock = _Clock()
-        self._plain = PlainLeaves("")
 
     def fault(self, what: str, **place: Any) -> None:
         """Something that must not be; only the first so many are told."""
@@ -111,7 +110,7 @@ class Findings:
     def begin(self, wanted: set[int]) -> None:
         """Before the first event; the roots at the `wanted` sizes will be compared."""
         self._stops = frozenset(wanted)
-        self._plain = PlainLeaves(self.origin)
+        self._plain = PlainLeaves(self.origin)  # the origin is known by now
         self._note_root()
 
     def take(self, body: bytes, digest: bytes, file: str, offset: int) -> None:

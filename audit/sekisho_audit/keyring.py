@@ -2,8 +2,9 @@
 
 `principals.keys` is append-only: a magic line, then records, each sealed by the key-encryption key
 (KEK) with its ordinal as associated data, so that none can be read, moved or dropped unnoticed. A
-record gives a principal a random pseudonym, or a random key for one month. Erasing a principal
-rewrites the file without them; what was sealed for them cannot be opened again.
+record gives a principal a random pseudonym, or a random key for one shelf (retention.py: a month or
+a day, and a class of content; the record's member is called `month`, as it was when that was all).
+Erasing a principal rewrites the file without them; what was sealed for them cannot be opened again.
 
 `sync` must return before anything that depends on a new record is written.
 """
@@ -41,7 +42,7 @@ SYSTEM = "@system"  # owner of payloads that belong to no principal
 _MAGIC = b"sekisho-principal-keys-v1\n"
 _LENGTH = struct.Struct(">I")
 _NONCE_BYTES = 12
-# A record holds an id, a month and a key.
+# A record holds an id, a shelf and a key.
 _RECORD_BYTES_MAX = 16_384
 # A file system that had the new size but not yet the data shows zeros; records end in 16 bytes of
 # authentication code.
@@ -111,7 +112,7 @@ def _key(path: Path, provider: KeyProvider, *, create_missing: bool) -> bytes:
 
 
 class Keyring:
-    """Pseudonyms and monthly keys of principals. Used by one thread."""
+    """Pseudonyms and keys of principals. Used by one thread."""
 
     def __init__(self, path: Path, kek: bytes, *, create_missing: bool = True) -> None:
         self._path = path
@@ -219,21 +220,25 @@ class Keyring:
         """The pseudonym of a principal that has one; asking makes none."""
         return self._pseudonyms.get(principal)
 
-    def key(self, principal: str, month: str) -> bytes:
-        """The key of a principal for a month (`2026-11`), made at the first use."""
-        known = self._keys.get((principal, month))
+    def key(self, principal: str, shelf: str) -> bytes:
+        """The key of a principal for a shelf (`2026-11/reason`), made at the first use."""
+        known = self._keys.get((principal, shelf))
         if known is None:
             known = secrets.token_bytes(KEY_BYTES)
-            self._add({"principal": principal, "month": month, "key": known.hex()})
+            self._add({"principal": principal, "month": shelf, "key": known.hex()})
         return known
 
     def principal_of(self, pseudonym: str) -> str | None:
         """Who is behind a pseudonym; None after erasure."""
         return self._principals.get(pseudonym)
 
-    def key_of(self, principal: str, month: str) -> bytes | None:
+    def key_of(self, principal: str, shelf: str) -> bytes | None:
         """A key that exists already, or None."""
-        return self._keys.get((principal, month))
+        return self._keys.get((principal, shelf))
+
+    def shelves(self) -> list[tuple[str, str]]:
+        """Principal and shelf of every key there is."""
+        return list(self._keys)
 
     # -- writing
 
@@ -277,8 +282,8 @@ class Keyring:
             raise OSError(errno.EIO, "somebody removed, replaced or changed it", str(self._path))
 
     def keys_of(self, principal: str) -> dict[str, bytes]:
-        """The keys of a principal by month."""
-        return {month: key for (owner, month), key in self._keys.items() if owner == principal}
+        """The keys of a principal by shelf."""
+        return {shelf: key for (owner, shelf), key in self._keys.items() if owner == principal}
 
     def erase(self, principal: str) -> int:
         """Destroy pseudonym and keys of a principal; returns how many keys there were.
@@ -289,10 +294,10 @@ class Keyring:
         pseudonym = self._pseudonyms.pop(principal, None)
         if pseudonym is not None:
             del self._principals[pseudonym]
-        return self.destroy([(principal, month) for month in gone])
+        return self.destroy([(principal, shelf) for shelf in gone])
 
     def destroy(self, keys: Collection[tuple[str, str]]) -> int:
-        """Destroy keys (principal, month): write the file without them, and over the old one;
+        """Destroy keys (principal, shelf): write the file without them, and over the old one;
         returns how many there were. Raises OSError. What a disk keeps of overwritten blocks is
         not ours to say.
         """
@@ -301,8 +306,8 @@ class Keyring:
             self._keys.pop(key, None)
         records = [{"principal": p, "pseudonym": name} for p, name in self._pseudonyms.items()]
         records += [
-            {"principal": p, "month": month, "key": key.hex()}
-            for (p, month), key in self._keys.items()
+            {"principal": p, "month": shelf, "key": key.hex()}
+            for (p, shelf), key in self._keys.items()
         ]
         sealed = [self._seal(record, ordinal) for ordinal, record in enumerate(records)]
         forget_keys()

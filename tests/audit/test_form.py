@@ -11,7 +11,7 @@ import pytest
 
 from sekisho_audit.canon import decode
 from sekisho_audit.events import BadEvent
-from sekisho_audit.form import check_keys, check_leaf, month_of
+from sekisho_audit.form import check_keys, check_leaf, epochs_of
 from sekisho_audit.scan import EVENTS, frames, segments
 from support.ledgers import ORIGIN, small_ledger
 
@@ -123,6 +123,10 @@ KEYS = {
     "somebody else's": "p-0000000000000000/{month}",
     "another month": "{owner}/2020-02",
     "a month that is none": "{owner}/2026-13",
+    "another day": "{owner}/2020-02-01",
+    "a day that is none": "{owner}/{month}-32",
+    "a class that is kept longer": "{owner}/{month}/reason",
+    "another class": "{owner}/{month}/input",
 }
 
 
@@ -147,8 +151,8 @@ def test_owner_is_the_principal_or_else_who_acted(leaves: list[Leaf]) -> None:
 
 def test_month_is_that_of_the_uuid() -> None:
     """Its first 48 bits are milliseconds; the months turn in UTC."""
-    assert month_of("019ad2b6-7fff-7000-8000-000000000000") == "2025-11"
-    assert month_of("ffffffff-ffff-7fff-bfff-ffffffffffff") == "10889-08"
+    assert epochs_of("019ad2b6-7fff-7000-8000-000000000000") == ("2025-11", "2025-11-30")
+    assert epochs_of("ffffffff-ffff-7fff-bfff-ffffffffffff") == ("10889-08", "10889-08-02")
 
 
 def test_what_is_no_object_is_no_event() -> None:

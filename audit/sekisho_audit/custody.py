@@ -52,7 +52,7 @@ class Custody:
     def apply(self, leaf: Leaf) -> None:
         """Take the next leaf, which the rules have let pass."""
         ts = leaf["ts"]
-        if ts - self.seen_us > UNSEEN_US and self.seen_us:
+        if ts > self.seen_us + UNSEEN_US and self.seen_us:
             self.leap_us = ts
         self.seen_us = ts
         rule = _RULES.get(leaf["type"])

@@ -170,16 +170,15 @@ class LeafBuilder:
                 data[name] = self._keyring.pseudonym(data[name])
         return data
 
-    def _secret(self, owner: str, shelf: str) -> tuple[bytes, bool]:
-        """A key, and whether anything may be stored under it.
+    def _fresh(self, owner: str, shelf: str) -> tuple[bytes, bool]:
+        """A key that there was not yet, and whether anything may be stored under it.
 
         What comes for a shelf that is over gets a key that nobody keeps: it is committed to, and
         that is all.
         """
-        known = self._keyring.key_of(owner, shelf)
-        if known is None and self._custody.shelves.is_over(shelf, self._now_us()):
+        if self._custody.shelves.is_over(shelf, self._now_us()):
             return secrets.token_bytes(KEY_BYTES), False
-        return known or self._keyring.key(owner, shelf), True
+        return self._keyring.key(owner, shelf), True
 
     def _payloads(
         self, event: Event
@@ -190,15 +189,13 @@ class LeafBuilder:
         if not _is_dated(dated):
             raise Refused("bad_event", f"{event.type}: a payload needs a dated id (uuid7)")
         pseudonym, shelves = self._keyring.pseudonym(owner), self._custody.shelves
-        seconds = began_us(dated) // 1_000_000
-        known: dict[str, tuple[bytes, bool]] = {}
+        seconds, at, secret, is_kept = began_us(dated) // 1_000_000, "", b"", True
         entries, stored, commits = [], [], {}
         for payload in event.payloads:
             shelf = shelves.of(event.type, payload.name, seconds)
-            found = known.get(shelf)
-            if found is None:
-                found = known[shelf] = self._secret(owner, shelf)
-            secret, is_kept = found
+            if shelf != at:
+                at, known = shelf, self._keyring.key_of(owner, shelf)
+                secret, is_kept = (known, True) if known else self._fresh(owner, shelf)
             commits[payload.name] = commitment(secret, dated).digest(payload.exact).hex()
             entry: dict[str, Any] = {
                 "name": payload.name,
@@ -252,7 +249,9 @@ class LeafBuilder:
             raise Refused("erased", "whose exchange this was has been erased since")
         began = began_us(exchange) // 1_000_000
         shelf = self._custody.shelves.of("backend.intent", "outgoing", began)
-        secret, is_kept = self._secret(principal, shelf)
+        secret, is_kept = self._keyring.key_of(principal, shelf), True
+        if secret is None:
+            secret, is_kept = self._fresh(principal, shelf)
         if not is_kept:
             raise Refused("erased", "content of that time is not kept any more: retention")
         return content_key(secret, exchange), commit_key(secret, exchange)

@@ -58,17 +58,20 @@ class Shelves:
         self.spared: set[LegalHold] = set()  # legal holds that kept something back in a run
         # Which classes had daily keys since when: (seconds since 1970, is daily), in order.
         self._turns: dict[str, list[tuple[int, bool]]] = {}
-        self._known: dict[tuple[str, int], str] = {}
+        self._known: dict[tuple[str, str, int], str] = {}
 
     def of(self, kind: str, name: str, seconds: int) -> str:
         """The shelf of a payload of an exchange (or an event) that began at a time."""
-        key = (TABLE.get((kind, name), CONTENT), seconds)
-        known = self._known.get(key)
-        if known is None:
-            if len(self._known) >= _SHELVES_CACHED:
-                self._known.clear()
-            known = self._known[key] = shelf(*key, daily=self._daily(*key))
-        return known
+        known = self._known.get((kind, name, seconds))
+        return self._find(kind, name, seconds) if known is None else known
+
+    def _find(self, kind: str, name: str, seconds: int) -> str:
+        if len(self._known) >= _SHELVES_CACHED:
+            self._known.clear()
+        which = TABLE.get((kind, name), CONTENT)
+        found = shelf(which, seconds, daily=self._daily(which, seconds))
+        self._known[kind, name, seconds] = found
+        return found
 
     def _daily(self, which: str, seconds: int) -> bool:
         daily = False

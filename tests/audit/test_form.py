@@ -140,6 +140,22 @@ def test_key_of_somebody_or_somewhen_else_is_named(leaves: list[Leaf], story: st
         check_keys(leaf)
 
 
+def test_a_day_a_class_and_the_month_of_before_are_shelves(leaves: list[Leaf]) -> None:
+    """A reason under its own class, by month or day, or under the one key that there was before."""
+    leaf = of_type(leaves, "hold.review")
+    owner, _, shelf = leaf["pl"][0]["kref"].partition("/")
+    month, day = epochs_of(leaf["exchange"])
+    assert shelf == f"{month}/reason"
+    for one in (month, day, f"{month}/reason", f"{day}/reason"):
+        leaf["pl"][0]["kref"] = f"{owner}/{one}"
+        check_leaf(leaf, leaf["n"], ORIGIN)
+        check_keys(leaf)
+    for one in (f"{month}/content", f"{month}/", f"{month}/reason/more", f"{month}/Reason"):
+        leaf["pl"][0]["kref"] = f"{owner}/{one}"
+        with pytest.raises(BadEvent, match="malformed"):
+            check_leaf(leaf, leaf["n"], ORIGIN)
+
+
 def test_owner_is_the_principal_or_else_who_acted(leaves: list[Leaf]) -> None:
     """If neither is named it is the installation's own key."""
     leaf = of_type(leaves, "hold.review")

@@ -164,7 +164,7 @@ class Keyring:
             plain = self._kek.decrypt(nonce, raw[start + _NONCE_BYTES : end], _bound(ordinal))
         except InvalidTag:
             return end, None
-        record: dict[str, str] = json.loads(plain)
+        record: dict[str, str] = json.loads(plain.decode())
         return end, record
 
     def _cut_tail(self, raw: bytes, offset: int) -> None:
@@ -244,13 +244,31 @@ class Keyring:
 
     def _add(self, record: dict[str, str]) -> None:
         self._take(record)
-        self._new.append(self._seal(record, self._records))
+        plain = json.dumps(record).encode()
+        self._new.append(self._seal(plain, self._records, os.urandom(_NONCE_BYTES)))
         self._records += 1
 
-    def _seal(self, record: dict[str, str], ordinal: int) -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + self._kek.encrypt(nonce, json.dumps(record).encode(), _bound(ordinal))
+    def _seal(self, record: bytes, ordinal: int, nonce: bytes) -> bytes:
+        sealed = nonce + self._kek.encrypt(nonce, record, _bound(ordinal))
         return _LENGTH.pack(len(sealed)) + sealed
+
+    def _all_sealed(self) -> list[bytes]:
+        """Every record anew. Nobody can append meanwhile, so each step counts."""
+        spelled: dict[str, str] = {}
+        records = []
+        for principal, name in self._pseudonyms.items():
+            spelled[principal] = json.dumps(principal)
+            records.append(f'{{"principal": {spelled[principal]}, "pseudonym": "{name}"}}')
+        for (principal, shelf), key in self._keys.items():
+            known = spelled.get(principal) or json.dumps(principal)
+            records.append(f'{{"principal": {known}, "month": "{shelf}", "key": "{key.hex()}"}}')
+        nonces = os.urandom(_NONCE_BYTES * len(records))
+        return [
+            self._seal(record.encode(), place, nonces[at : at + _NONCE_BYTES])
+            for place, (record, at) in enumerate(
+                zip(records, range(0, len(nonces), _NONCE_BYTES), strict=True)
+            )
+        ]
 
     def sync(self) -> None:
         """Make new records durable. Nothing may depend on them before this returns.
@@ -304,12 +322,7 @@ class Keyring:
         before = len(self._keys)
         for key in keys:
             self._keys.pop(key, None)
-        records = [{"principal": p, "pseudonym": name} for p, name in self._pseudonyms.items()]
-        records += [
-            {"principal": p, "month": shelf, "key": key.hex()}
-            for (p, shelf), key in self._keys.items()
-        ]
-        sealed = [self._seal(record, ordinal) for ordinal, record in enumerate(records)]
+        sealed = self._all_sealed()
         forget_keys()
         fresh = _MAGIC + b"".join(sealed)
         with self._writing():
@@ -323,7 +336,7 @@ class Keyring:
                 overwrite_open(self._fd)
             os.close(self._fd)
         self._new.clear()
-        self._fd, self._records, self._size = fd, len(records), len(fresh)
+        self._fd, self._records, self._size = fd, len(sealed), len(fresh)
         return before - len(self._keys)
 
     def close(self) -> None:

@@ -92,8 +92,11 @@ def due(ledger: Ledger, over: Mapping[str, int]) -> Due:
 def _due(ring: Keyring, custody: Custody, over: Mapping[str, int]) -> Due:
     held, spared = _Holds(custody.holds.values()), _Holds(custody.shelves.spared)
     keys, kept, there = [], Counter[str](), Counter[str]()
+    known: dict[str, tuple[str, int | None]] = {}  # many people have the same shelves
     for principal, shelf in ring.shelves():
-        which, first = class_on(shelf), first_day(shelf)
+        if shelf not in known:
+            known[shelf] = class_on(shelf), first_day(shelf)
+        which, first = known[shelf]
         there[which] += 1
         if first is None:
             continue

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sekisho_audit.auditd import EXIT_USAGE
 from sekisho_audit.officer_client import OfficerError
 from support.ledgers import Auditd, open_ledger, run_exchange
 from support.officers import SECOND, appoint, ask, ask_as
@@ -55,3 +56,12 @@ async def test_now_is_a_flag(auditd: Auditd, tmp_path: Path) -> None:
     secret = appoint(tmp_path)
     [refused] = await ask(auditd, secret, {"op": "retention", "now": "no"})
     assert isinstance(refused, OfficerError)
+
+
+async def test_ceilings_that_cannot_be_are_an_error_of_the_start(tmp_path: Path) -> None:
+    """Before a ledger is opened: nothing runs under a ceiling that nobody meant."""
+    auditd = Auditd(tmp_path, "--retention", "content=0")
+    with pytest.raises(RuntimeError, match="--retention: content=0: 2 to 36500 days, or `keep`"):
+        await auditd.start()
+    assert auditd.process.returncode == EXIT_USAGE
+    assert not auditd.ledger.exists()

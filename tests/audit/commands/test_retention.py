@@ -59,6 +59,9 @@ async def test_what_is_over_is_told_and_ended(
     assert "On record" in said[-1]
     assert await run("retention", "--now") == 0
     assert "Nothing was over" in capsys.readouterr().out
+    asked = ["--exchange", old, "--purpose", "p", "--ticket", "t"]
+    assert await asyncio.to_thread(main, ["disclose", *where, *asked]) == 0
+    assert "(not kept any more: retention (class content, 2 days))" in capsys.readouterr().out
     await auditd.end()
     assert await run("retention", "--now") == 2
     assert "no_auditd" in capsys.readouterr().err

@@ -53,7 +53,6 @@ class RetentionDesk:
         self._search = search
         self._index = index
         self._one = asyncio.Lock()
-        self._complaint = ""
         self.tell_workers: Tell = _nobody
 
     async def keep(self, written: Written[Any]) -> None:
@@ -63,7 +62,7 @@ class RetentionDesk:
                 await self._by_itself(written)
             except Poisoned:
                 return  # the process is about to end; the next one begins here
-            except LedgerError as error:
+            except (LedgerError, OSError) as error:
                 sys.stderr.write(f"auditd: retention has to wait for its next run: {error}\n")
             await asyncio.sleep(self._until_tomorrow_s())
 
@@ -73,8 +72,7 @@ class RetentionDesk:
 
     async def _by_itself(self, written: Written[Any]) -> None:
         async with self._one:
-            for run in await written(lambda own: list(retention_run.unfinished(own))):
-                await self._through(written, run)
+            await self._finish_old(written)
         if await written(lambda own: own.custody.leapt(self._now_us())):
             raise Refused(
                 "clock",
@@ -87,6 +85,7 @@ class RetentionDesk:
         """End what is over; returns what was done. Raises Refused, Poisoned."""
         async with self._one:
             self._check_room()
+            await self._finish_old(written)
             began_s = time.monotonic()
             run: Run | None = await written(
                 lambda own: retention_run.begin(own, self._retention, self._now_us(), officers)
@@ -100,6 +99,11 @@ class RetentionDesk:
             f"the index in {time.monotonic() - began_s:.1f} s\n"
         )
         return {"begun": run.begun, "done": done, "texts": texts, "classes": rows}
+
+    async def _finish_old(self, written: Written[Any]) -> None:
+        """What is on record as begun is finished, whatever clock and ceilings say by now."""
+        for run in await written(lambda own: list(retention_run.unfinished(own))):
+            await self._through(written, run)
 
     async def _through(self, written: Written[Any], run: Run) -> tuple[int, Ended, int]:
         ended: Ended = await written(lambda own: retention_run.destroy(own, run))
@@ -123,6 +127,7 @@ class RetentionDesk:
 
     def _check_room(self) -> None:
         disk = os.statvfs(self._keys.parent)
+        # It is written beside the old one.
         if disk.f_bavail * disk.f_frsize < self._keys.stat().st_size + _ROOM_BYTES:
             raise Refused("disk_full", f"there is no room to write {self._keys} anew")
 

@@ -21,6 +21,7 @@ from sekisho_audit.canon import decode
 from sekisho_audit.disclosure import EXPIRED, NOT_KEPT, OPEN
 from sekisho_audit.errors import Refused
 from sekisho_audit.events import Payload
+from sekisho_audit.form import epochs_of
 from sekisho_audit.history_file import remove
 from sekisho_audit.keyring import Keyring
 from sekisho_audit.ledger import Ledger
@@ -217,7 +218,6 @@ async def test_a_run_that_was_cut_off_is_finished_by_the_next_start(
     old: str, tmp_path: Path, step: str
 ) -> None:
     """Keys, texts of the index and the record of it, though the ceiling is a longer one by then."""
-    assert old
     ledger = open_ledger(tmp_path)
     run = retention_run.begin(ledger, parse(SHORT[1]), time.time_ns() // 1000)
     assert run is not None
@@ -233,9 +233,8 @@ async def test_a_run_that_was_cut_off_is_finished_by_the_next_start(
     assert done["data"]["cause"] == "restart"
     assert done["data"]["texts"] == 1
     await auditd.end()
-    assert [where for where in keys_of(tmp_path, STAFF) if "/" not in where] == [
-        time.strftime("%Y-%m", time.gmtime())
-    ]
+    [young] = [where for where in keys_of(tmp_path, STAFF) if "/" not in where]
+    assert young != epochs_of(old)[0]
     with sqlite3.connect(tmp_path / "data" / "index" / "search.db") as rows:
         texts = rows.execute("SELECT count(*) FROM texts").fetchone()
     rows.close()
@@ -275,6 +274,22 @@ async def test_an_index_that_does_not_answer_is_removed(old: str, tmp_path: Path
     assert (report["texts"], path.exists()) == (0, False)
     assert report["classes"][0]["keys"] == 1
     ledger.close()
+
+
+async def test_a_run_that_failed_on_the_way_is_finished_by_the_next(
+    old: str, tmp_path: Path
+) -> None:
+    """Also without a start between: no `retention.begun` stays without its other half."""
+    assert old
+    ledger = open_ledger(tmp_path)
+    cut = retention_run.begin(ledger, parse(SHORT[1]), time.time_ns() // 1000)
+    assert cut is not None
+    desk, written = desk_of(ledger, tmp_path, "content=100,input=keep,reason=keep,query=keep")
+    report = await desk.run(written)
+    ledger.close()
+    done = [one["data"] for one in leaves(ledger.directory) if one["type"] == "retention.applied"]
+    assert [one["begun"] for one in done[-2:]] == [cut.begun, report["begun"]]
+    assert [one["classes"][0]["keys"] for one in done[-2:]] == [1, 0]
 
 
 async def test_workers_drop_what_they_have_cached(old: str, tmp_path: Path) -> None:

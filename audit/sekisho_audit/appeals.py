@@ -22,7 +22,7 @@ READ_AGE_US_MAX = 60 * 1_000_000  # one record is for one reading, not for all t
 _REASON = "reason"
 
 SecretOf = Callable[[str, str], bytes | None]
-"""The key of a pseudonym and month; None once it is destroyed."""
+"""The key of a pseudonym and shelf; None once it is destroyed."""
 
 
 def open_reasons(
@@ -56,8 +56,8 @@ def _check_read(leaf: Mapping[str, Any], exchange: str, now_us: int) -> None:
 def _opened(ledger: Path, index: int, secret_of: SecretOf) -> str | None:
     leaf = event_at(ledger, index)
     (entry,) = [one for one in leaf["pl"] if one["name"] == _REASON]
-    pseudonym, _, month = entry["kref"].partition("/")
-    secret = secret_of(pseudonym, month)
+    pseudonym, _, shelf = entry["kref"].partition("/")
+    secret = secret_of(pseudonym, shelf)
     if secret is None:
         return None
     stored = payload_of(ledger, entry["ct"], leaf["ts"])

@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sekisho_audit.anchors.desk import AnchorDesk, pinned
@@ -35,6 +35,9 @@ from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.log_desk import LogDesk
 from sekisho_audit.officer_desk import OfficerDesk
 from sekisho_audit.published import Published
+from sekisho_audit.retention import BadRetention, Retention
+from sekisho_audit.retention import parse as parse_retention
+from sekisho_audit.retention_desk import RetentionDesk
 from sekisho_audit.search_desk import SearchDesk
 from sekisho_audit.server import Server
 from sekisho_audit.wire import Malformed, check_socket_path
@@ -79,6 +82,7 @@ class Options:
     search: Path
     officers: Path
     anchors: Sequence[Planned] = ()
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def evidence(self) -> EvidenceFolder:
@@ -114,11 +118,15 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--anchor", action="append", default=[], help="a JSON object; see anchors/options.py"
     )
+    parser.add_argument("--retention", help="content=180,input=180,reason=keep,query=365,…")
     found = parser.parse_args(argv)
     try:
         anchors = plan(found.anchor, found.origin)
+        retention = Retention() if found.retention is None else parse_retention(found.retention)
     except BadAnchor as error:
         parser.exit(EXIT_USAGE, f"auditd: --anchor: {error}\n")
+    except BadRetention as error:
+        parser.exit(EXIT_USAGE, f"auditd: --retention: {error}\n")
     socket = found.socket or found.ledger.parent / "run" / "auditd.sock"
     return Options(
         ledger=found.ledger,
@@ -134,6 +142,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         search=found.search or found.ledger.parent / "index" / "search.db",
         officers=found.officers or socket.with_name("officers.sock"),
         anchors=anchors,
+        retention=retention,
     )
 
 
@@ -176,6 +185,7 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
         officers=OfficerDesk(options.keys),
         anchors=anchors,
         erasures=ErasureDesk(ledger, options.keys, indexes),
+        retention=RetentionDesk(ledger, options.keys, options.retention, search, options.search),
     )
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)

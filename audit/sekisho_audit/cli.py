@@ -16,6 +16,7 @@ sekisho-audit legal-hold (set | release | list) DATA --officer NAME [--principal
 sekisho-audit officers (add | remove | list | two) KEYS [NAME] [--duty DUTY]…
 sekisho-audit export DIR --officer NAME --query Q --format csv|jsonl|parquet|bundle --out FILE
     --purpose TEXT [--ticket TEXT] [--disclose] [--time-zone Asia/Tokyo] [--pinned CHECKPOINT]
+sekisho-audit retention DATA --officer NAME (--show | --now) [--json]
 sekisho-audit reconcile DIR --usage FILE [--backend NAME] [--from T] [--to T] [--json]
 """
 
@@ -60,6 +61,7 @@ COMMANDS = {
     "disclose": _Known("disclose", "content, or keys to it, for an officer; recorded first"),
     "erase": _Known("erase", "destroy somebody's keys, pseudonym and rows, and prove it"),
     "legal-hold": _Known("legal_hold", "what must be kept: set, release, list"),
+    "retention": _Known("retention", "how long what is kept, what is over; end it now"),
     "officers": _Known("officers", "who may use payload keys: add, remove, list, two"),
     "export": _Known("export", "what a query finds, as a table or as evidence"),
     "reconcile": _Known("reconcile", "a backend's usage export beside the ledger"),

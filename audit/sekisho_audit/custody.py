@@ -1,4 +1,5 @@
-"""What the ledger's own events say about the keeping of content: officers, legal holds, erasures.
+"""What the ledger's own events say about the keeping of content: officers, legal holds, erasures,
+ceilings.
 
 Kept by the writer as it reads and writes leaves, so it is as true after a restart as before, and
 nobody changes it but by an event.
@@ -10,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sekisho_audit.shelves import LegalHold, Shelves
+
 Leaf = Mapping[str, Any]
+UNSEEN_US = 31 * 86_400 * 1_000_000  # so long nothing may happen in a ledger that is used
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +23,6 @@ class Office:
 
     credential: str
     duties: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LegalHold:
-    """What must be kept: everything of a person, or (`exchange`) one exchange of theirs."""
-
-    person: str
-    exchange: str | None
 
 
 @dataclass(slots=True)
@@ -39,13 +35,26 @@ class Custody:
     begun: dict[str, str] = field(default_factory=dict)  # event of an erasure -> whose
     erased: dict[str, str] = field(default_factory=dict)  # whose -> event of the erasure
     erased_us: int = 0  # when the last erasure began
+    shelves: Shelves = field(default_factory=Shelves)
+    seen_us: int = 0  # when the last event was written
+    leap_us: int = 0  # an event whose clock stood that far ahead of the one before it
 
     def held(self, person: str) -> list[str]:
         """Ids of the legal holds that keep something of a person."""
         return [name for name, hold in self.holds.items() if hold.person == person]
 
+    def leapt(self, now_us: int) -> bool:
+        """Whether a clock stands so far ahead of the ledger that it may be wrong: then nothing is
+        destroyed by it until an officer has asked for it.
+        """
+        return now_us - self.seen_us > UNSEEN_US or now_us >= self.leap_us > 0
+
     def apply(self, leaf: Leaf) -> None:
         """Take the next leaf, which the rules have let pass."""
+        ts = leaf["ts"]
+        if ts > self.seen_us + UNSEEN_US and self.seen_us:
+            self.leap_us = ts
+        self.seen_us = ts
         rule = _RULES.get(leaf["type"])
         if rule is not None:
             rule(self, leaf)
@@ -74,6 +83,14 @@ class Custody:
     def _done(self, leaf: Leaf) -> None:
         self.begun.pop(leaf["data"]["begun"], None)
 
+    def _begin_retention(self, leaf: Leaf) -> None:
+        self.shelves.begin(leaf, self.holds.values())
+        if leaf["actor"] is not None:
+            self.leap_us = 0
+
+    def _finish_retention(self, leaf: Leaf) -> None:
+        self.shelves.finish(leaf)
+
 
 _RULES = {
     "officer.changed": Custody._officer,  # noqa: SLF001 - the table belongs to the class
@@ -82,4 +99,6 @@ _RULES = {
     "legal_hold.released": Custody._release,  # noqa: SLF001
     "erasure.begun": Custody._begin,  # noqa: SLF001
     "erasure.done": Custody._done,  # noqa: SLF001
+    "retention.begun": Custody._begin_retention,  # noqa: SLF001
+    "retention.applied": Custody._finish_retention,  # noqa: SLF001
 }

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sekisho_audit.disclosure import (
+    EXPIRED,
     OPEN,
     Item,
     Opened,
@@ -30,6 +31,7 @@ from sekisho_audit.kinds import UUID7
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.officer_operations import needs, words
 from sekisho_audit.places import event_at, events_of
+from sekisho_audit.retention import class_on
 from sekisho_audit.scan import BrokenSegment
 from sekisho_audit.wire import BLOBS_MAX, FRAME_BYTES_MAX, Malformed, encode
 
@@ -94,9 +96,10 @@ async def _answer(errand: Errand, asked: _Asked) -> bytes:
             file = await asyncio.to_thread(disclosed, origin, ledger.directory, page, secret_of)
             return encode({"req": errand.req, "disclosure": file})
         found = await asyncio.to_thread(
-            lambda: list(opened(ledger.directory, page, ledger.secret_of))
+            lambda: list(opened(ledger.directory, page, ledger.secret_of, ledger.principal_of))
         )
-        return _told(errand.req, found, more=asked.skip + len(page) < len(items))
+        more = asked.skip + len(page) < len(items)
+        return _told(errand.req, found, ledger.custody.shelves.days, more=more)
     except (BrokenSegment, OSError) as error:
         raise Refused("busy", f"the ledger cannot be read now: {error}") from error
 
@@ -149,7 +152,9 @@ def _events(ledger: Ledger, asked: _Asked, page: Sequence[Item]) -> list[Event]:
     return acts
 
 
-def _told(req: int, found: Sequence[Opened], *, more: bool) -> bytes:
+def _told(
+    req: int, found: Sequence[Opened], days: Mapping[str, int | None], *, more: bool
+) -> bytes:
     told = []
     blobs: list[bytes] = []
     for one in found:
@@ -157,6 +162,9 @@ def _told(req: int, found: Sequence[Opened], *, more: bool) -> bytes:
         if one.state == OPEN:
             facts["blob"] = len(blobs)
             blobs.append(one.content)
+        if one.state == EXPIRED:
+            facts["class"] = class_on(one.item.shelf)
+            facts["days"] = days[facts["class"]]
         told.append(facts)
     return encode({"req": req, "payloads": told, "more": more}, blobs)
 

@@ -1,9 +1,9 @@
 """Content opened for an officer whose act is on record: texts, or the keys to them.
 
-What is given out opens exactly what was asked for. A key of a principal and month would open all of
-that month, so keys are derived: one for each stored payload, and for each exchange those of its
-commitments and of its content outside the ledger. They are written as a disclosure file, with which
-a third party opens and checks sealed payloads without us:
+What is given out opens exactly what was asked for. A key of a principal and shelf would open all of
+a month, so keys are derived: one for each stored payload, and for each exchange those of class
+content, of its commitments and of its content outside the ledger. They are written as a disclosure
+file, with which a third party opens and checks sealed payloads without us:
 
     {"format": "sekisho-disclosure/v1", "ledger": origin,
      "keys": [{"exchange": id, "content": hex, "commit": hex}],
@@ -21,15 +21,20 @@ from pathlib import Path
 from typing import Any
 
 from sekisho_audit.places import payloads_of
+from sekisho_audit.retention import CONTENT, class_on
 from sekisho_audit.seal import SALT_BYTES, Unreadable, commit_key, content_key, payload_key, unseal
 
 FORMAT = "sekisho-disclosure/v1"
 Leaf = Mapping[str, Any]
 SecretOf = Callable[[str, str], bytes | None]
-"""The key of a pseudonym and month; None once it is destroyed."""
+"""The key of a pseudonym and shelf; None once it is destroyed."""
+Knows = Callable[[str], object]
+"""Who is behind a pseudonym; None once they were erased."""
 
 OPEN, ERASED, NOT_KEPT, MISSING = "open", "erased", "not_kept", "missing"
 """What became of a payload: told here; its key was destroyed; never stored; damaged or gone."""
+EXPIRED = "expired"
+"""Its key was destroyed by retention: whose it is was not erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,18 @@ class Item:
         return str(self.leaf["exchange"] or self.leaf["id"])
 
     def secret(self, secret_of: SecretOf) -> bytes | None:
-        """The key of its principal and month."""
-        pseudonym, _, month = self.entry["kref"].partition("/")
-        return secret_of(pseudonym, month)
+        """The key of its principal and shelf."""
+        return secret_of(self.owner, self.shelf)
+
+    @property
+    def owner(self) -> str:
+        """The pseudonym whose key it is."""
+        return str(self.entry["kref"].partition("/")[0])
+
+    @property
+    def shelf(self) -> str:
+        """Where that key stands (retention.py)."""
+        return str(self.entry["kref"].partition("/")[2])
 
     def facts(self) -> dict[str, Any]:
         """Where it stands, for whoever asked."""
@@ -83,15 +97,23 @@ def owners_of(leaves: Sequence[Leaf]) -> list[tuple[str, str]]:
     return [(exchange, owner) for exchange, owner in found if exchange and owner]
 
 
-def opened(ledger: Path, items: Sequence[Item], secret_of: SecretOf) -> Iterator[Opened]:
-    """The content of payloads, in order. Raises BrokenSegment, OSError."""
+def opened(
+    ledger: Path,
+    items: Sequence[Item],
+    secret_of: SecretOf,
+    knows: Knows = lambda _pseudonym: None,
+) -> Iterator[Opened]:
+    """The content of payloads, in order. Raises BrokenSegment, OSError.
+
+    `knows` tells those who were erased from those whose content was not kept any longer.
+    """
     stored = _stored(ledger, [item for item in items if item.secret(secret_of) is not None])
     for item in items:
         secret, ct = item.secret(secret_of), item.entry.get("ct")
         if ct is None:
             yield Opened(item, NOT_KEPT)
         elif secret is None:
-            yield Opened(item, ERASED)
+            yield Opened(item, ERASED if knows(item.owner) is None else EXPIRED)
         elif ct not in stored:
             yield Opened(item, MISSING)
         else:
@@ -128,7 +150,8 @@ def disclosed(
         if secret is None:
             continue
         exchange = item.leaf["exchange"]
-        if exchange is not None and item.leaf["principal"] is not None:
+        whole = exchange is not None and item.leaf["principal"] is not None
+        if whole and class_on(item.shelf) == CONTENT:
             keys.setdefault(exchange, _exchange_keys(secret, exchange))
         payloads.append(_payload(item, secret, stored.get(item.entry.get("ct", ""))))
     return {

@@ -70,7 +70,7 @@ def _withdrawn(filed: Filed, principal: str) -> Event:
 
 
 def destroy(ledger: Ledger, erasure: Erasure) -> Mapping[str, bytes]:
-    """Destroy the keys; returns them by month, for whoever looks whether they are anywhere still.
+    """Destroy the keys; returns them by shelf, for whoever looks whether they are anywhere still.
 
     Nothing is left to do if it was done before.
     """

@@ -51,24 +51,29 @@ class Index:
     forget: Forget
 
 
+async def answer_of(desk: Following[D, A], ask: Callable[[A], T], within_s: float) -> T:
+    """What the thread of an index answers. Raises LedgerError, TimeoutError."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(set_it: Callable[[Any], None], value: Any) -> None:
+        loop.call_soon_threadsafe(lambda: None if done.done() else set_it(value))
+
+    desk.submit(
+        Question(
+            ask,
+            lambda gone: settle(done.set_result, gone),
+            lambda error: settle(done.set_exception, error),
+        )
+    )
+    return await asyncio.wait_for(done, within_s)
+
+
 def derived_index(path: Path, desk: Following[D, A], forget: Callable[[A, str], int]) -> Index:
     """The index in `path`, kept by a thread that is asked to forget."""
 
     async def asked(person: str) -> int:
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[int] = loop.create_future()
-
-        def settle(set_it: Callable[[Any], None], value: Any) -> None:
-            loop.call_soon_threadsafe(lambda: None if done.done() else set_it(value))
-
-        desk.submit(
-            Question(
-                lambda kept: forget(kept, person),
-                lambda gone: settle(done.set_result, gone),
-                lambda error: settle(done.set_exception, error),
-            )
-        )
-        return await asyncio.wait_for(done, _FORGET_S)
+        return await answer_of(desk, lambda kept: forget(kept, person), _FORGET_S)
 
     return Index(path, asked)
 
@@ -178,9 +183,9 @@ class ErasureDesk:
     ) -> dict[str, Any]:
         """Where keys, texts and name still stand in files of the two directories."""
         needles = {f"text {number}": text for number, text in enumerate(samples, 1)}
-        for month, key in keys.items():
-            needles[f"key {month}"] = key
-            needles[f"key {month} in hex"] = key.hex().encode()
+        for shelf, key in keys.items():
+            needles[f"key {shelf}"] = key
+            needles[f"key {shelf} in hex"] = key.hex().encode()
         needles["name"] = principal.encode()
         try:
             found, read = raw_scan((self._data_dir, self._keys_dir), needles)

@@ -91,6 +91,8 @@ RESERVED = frozenset(
         "erasure.done",
         "legal_hold.set",
         "legal_hold.released",
+        "retention.begun",
+        "retention.applied",
         "officer.changed",
         "officer.paired",
         "audit.key_rotated",

@@ -21,7 +21,7 @@ from sekisho_audit.events import Event, Payload
 from sekisho_audit.exports.bundle_form import signed_text
 from sekisho_audit.following import Question
 from sekisho_audit.ids import uuid7
-from sekisho_audit.leaves import month_of
+from sekisho_audit.leaves import began_us
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.log_desk import LogDesk
 from sekisho_audit.published import Excerpt, Signed
@@ -174,8 +174,9 @@ def recorded(
     event = Event(uuid7(), "audit.export", None, None, data, actor, tuple(words))
     [place] = ledger.record_all([event])
     ledger.write_checkpoint()
-    pseudonym = ledger.pseudonym_of(actor) or ""
-    secret = ledger.secret_of(pseudonym, month_of(event.id))
+    # All payloads of an export are of one class: one key makes their commitments.
+    shelf = ledger.custody.shelves.of(event.type, "query", began_us(event.id) // 1_000_000)
+    secret = ledger.secret_of(ledger.pseudonym_of(actor) or "", shelf)
     if secret is None:
         raise Refused("busy", "the officer's keys were erased meanwhile")
     return place.index, commit_key(secret, event.id)

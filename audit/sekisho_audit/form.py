@@ -12,6 +12,7 @@ from typing import Any
 
 from sekisho_audit.events import PERSONS, BadEvent, check_data, check_payload_names
 from sekisho_audit.kinds import PSEUDONYM, TEXT
+from sekisho_audit.retention import SHELF, fits
 
 _ENVELOPE = frozenset(
     ["v", "id", "log", "n", "boot", "ts", "type", "exchange", "principal", "actor", "data", "pl"]
@@ -24,8 +25,8 @@ _PSEUDONYM = re.compile(PSEUDONYM)
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Version 7: its first 48 bits are milliseconds since 1970.
 _DATED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-# Whose key it is, and of which month of which exchange.
-KEY_NAME = f"{PSEUDONYM}/[0-9]{{4}}-[0-9]{{2}}"
+# Whose key it is, and on which shelf it stands.
+KEY_NAME = f"{PSEUDONYM}/{SHELF}"
 _KEY_NAME = re.compile(KEY_NAME)
 
 
@@ -81,27 +82,33 @@ def _check_payloads(leaf: Mapping[str, Any]) -> None:
 def check_keys(leaf: Mapping[str, Any]) -> None:
     """Raises BadEvent unless the payloads of a well-formed leaf name the key that seals them.
 
-    It is the key of the principal, else of who acted, and of the month in which the exchange began;
-    whoever moves a payload to somebody else's key, or out of an erased month, shows here.
+    It is the key of the principal, else of who acted, of the month or day in which the exchange
+    began, and of the payload's class; whoever moves a payload to somebody else's key, out of an
+    erased month, or to a class that is kept longer, shows here.
     """
     owner, dated = leaf["principal"] or leaf["actor"], leaf["exchange"] or leaf["id"]
     for entry in leaf["pl"]:
-        whose, _, month = entry["kref"].partition("/")
-        if whose != (owner or whose) or month != month_of(dated):
+        whose, _, shelf = entry["kref"].partition("/")
+        month, day = epochs_of(dated)
+        if whose != (owner or whose) or (
+            shelf != month and not fits(shelf, leaf["type"], entry["name"], month, day)
+        ):
             raise BadEvent(
-                f"the payload {entry['name']!r} names a key of somebody or somewhen else"
+                f"the payload {entry['name']!r} names a key of somebody or somewhen else, or of "
+                "another class"
             )
 
 
-def month_of(identifier: str) -> str:
-    """The UTC month in a UUID of version 7, as `2026-11`."""
-    return _month(int(identifier[:8] + identifier[9:13], 16) // 1000)
+def epochs_of(identifier: str) -> tuple[str, str]:
+    """The UTC month and the day in a UUID of version 7, as `2026-11` and `2026-11-03`."""
+    return _epochs(int(identifier[:8] + identifier[9:13], 16) // 1000)
 
 
 @lru_cache(maxsize=1_024)  # exchanges near one another began within the same few seconds
-def _month(seconds: int) -> str:
+def _epochs(seconds: int) -> tuple[str, str]:
     date = time.gmtime(seconds)
-    return f"{date.tm_year:04d}-{date.tm_mon:02d}"
+    month = f"{date.tm_year:04d}-{date.tm_mon:02d}"
+    return month, f"{month}-{date.tm_mday:02d}"
 
 
 def _is(value: object, number: int) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from sekisho_audit.bits import BLOCK_BITS
 from sekisho_audit.blocks import MARKS, POSTINGS, Key, ids_of, ids_packed
 from sekisho_audit.index_file import Rows
+from sekisho_audit.index_texts import IsDead, drop_texts
 from sekisho_audit.marks import Leaf, Mark, marks_of, owner_of, texts_of, used_by
 from sekisho_audit.tokens import Blind
 
@@ -41,7 +42,8 @@ class _Step:
 
     trails: list[tuple[int, int, int, str | None, str | None]] = field(default_factory=list)
     events: list[tuple[int, int, int, bytes, int | None, int | None]] = field(default_factory=list)
-    texts: list[tuple[int, int, int, bytes]] = field(default_factory=list)
+    texts: list[tuple[int, int, int, bytes, int]] = field(default_factory=list)
+    shelves: list[tuple[int, str, str]] = field(default_factory=list)
     words: list[tuple[int, str, str]] = field(default_factory=list)
     marks: dict[Key, set[int]] = field(default_factory=lambda: defaultdict(set))
     postings: dict[Key, set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -64,6 +66,8 @@ class Index:
         self._knows = knows
         self._exchanges: OrderedDict[tuple[str, str | None], int] = OrderedDict()
         self._words: dict[Mark, int] = {}
+        self._shelves: dict[tuple[str, str], int] = {}
+        self._unclean = False  # texts were taken out and the file was not written anew
         (progress,) = rows.read(
             "SELECT indexed, forgotten, next_word, next_trail, place FROM progress"
         )
@@ -111,13 +115,14 @@ class Index:
             oldest, newest = step.spans.get(span, (leaf["ts"], leaf["ts"]))
             step.spans[span] = min(oldest, leaf["ts"]), max(newest, leaf["ts"])
             marks.add(TRAIL)
-        for part, (name, stored) in enumerate(texts_of(leaf)):
-            text = self._opener(leaf, name) if stored else None
+        for part, (name, kref) in enumerate(texts_of(leaf)):
+            text = self._opener(leaf, name) if kref else None
             if text is None or len(text) > TEXT_CHARS_MAX:
                 marks.add(CLOSED)
                 continue
             sequence = self._blind.tokens_of(text)
-            step.texts.append((trail, n, part, self._blind.sealed(sequence)))
+            shelf = self._shelf(step, kref)
+            step.texts.append((trail, n, part, self._blind.sealed(sequence), shelf))
             for label in self._blind.labels_of(sequence):
                 step.postings[label, block].add(place)
         ids = {self._word(step, mark) for mark in marks}
@@ -161,12 +166,29 @@ class Index:
             self._words[mark] = known
         return known
 
+    def _shelf(self, step: _Step, kref: str) -> int:
+        """The number of a key; from the same row as those of words."""
+        owner, _, shelf = kref.partition("/")
+        known = self._shelves.get((owner, shelf))
+        if known is None:
+            sql = "SELECT id FROM shelves WHERE owner = ? AND shelf = ?"
+            rows = self._rows.read(sql, (owner, shelf))
+            if rows:
+                known = int(rows[0][0])
+            else:
+                known = self._next_word
+                self._next_word += 1
+                step.shelves.append((known, owner, shelf))
+            self._shelves[owner, shelf] = known
+        return known
+
     def _write(self, step: _Step) -> None:
         rows = self._rows
         rows.write("INSERT INTO words VALUES (?, ?, ?)", step.words)
         rows.write("INSERT INTO trails VALUES (?, ?, ?, ?, ?)", step.trails)
         rows.write("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", step.events)
-        rows.write("INSERT INTO texts VALUES (?, ?, ?, ?)", step.texts)
+        rows.write("INSERT INTO shelves VALUES (?, ?, ?)", step.shelves)
+        rows.write("INSERT INTO texts VALUES (?, ?, ?, ?, ?)", step.texts)
         rows.write(
             "INSERT INTO spans VALUES (?, ?, ?) ON CONFLICT (span) DO UPDATE SET"
             " oldest = CASE WHEN excluded.oldest < spans.oldest"
@@ -180,8 +202,9 @@ class Index:
         self._write_progress()
         while len(self._exchanges) > _EXCHANGES_CACHED:
             self._exchanges.popitem(last=False)
-        if len(self._words) > _WORDS_CACHED:
-            self._words.clear()
+        for cache in (self._words, self._shelves):
+            if len(cache) > _WORDS_CACHED:
+                cache.clear()
 
     def _write_progress(self) -> None:
         told = self._indexed, self._forgotten, self._next_word, self._next_trail, self._place
@@ -205,12 +228,34 @@ class Index:
             for pseudonym in pseudonyms:
                 gone += self._forget_trails(pseudonym)
                 self._forget_name(pseudonym)
+                self._rows.write("DELETE FROM shelves WHERE owner = ?", [(pseudonym,)])
+            self._shelves.clear()
             self._forgotten += gone
             self._write_progress()
         for key in [key for key in self._exchanges if key[1] in pseudonyms]:
             del self._exchanges[key]
         self._rows.scrub()
         return gone
+
+    def drop_texts(self, is_dead: IsDead) -> int:
+        """Take out the texts whose keys were destroyed; returns how many. Raises Unclean if one may
+        still stand in the file: ask again.
+        """
+        gone = drop_texts(self._rows, self._blind, is_dead, self._closed)
+        self._shelves.clear()
+        self._unclean = self._unclean or gone > 0
+        if self._unclean:
+            self._rows.scrub()
+            self._unclean = False
+        return gone
+
+    def _closed(self) -> int:
+        """The id of the word for trails with a text that cannot be read."""
+        step = _Step()
+        word = self._word(step, CLOSED)
+        self._rows.write("INSERT INTO words VALUES (?, ?, ?)", step.words)
+        self._write_progress()
+        return word
 
     def _forget_trails(self, pseudonym: str) -> int:
         rows, gone = self._rows, 0

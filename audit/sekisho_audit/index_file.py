@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from sekisho_audit.durable import KEY_MODE, make_directory
 
-FORMAT = 1
+FORMAT = 2
 _BUSY_S = 5.0
 _CHECKPOINT_PAGES = 4_000
 _CACHE_KB = 65_536  # the marks of a query over 10 million events
@@ -44,7 +44,11 @@ CREATE TABLE events (n INTEGER PRIMARY KEY, trail INTEGER NOT NULL, ts INTEGER N
                      words BLOB NOT NULL, spend_micros INTEGER, tokens INTEGER);
 CREATE INDEX by_trail ON events (trail);
 CREATE TABLE texts (trail INTEGER, n INTEGER, part INTEGER, sequence BLOB NOT NULL,
-                    PRIMARY KEY (trail, n, part)) WITHOUT ROWID;
+                    shelf INTEGER NOT NULL, PRIMARY KEY (trail, n, part)) WITHOUT ROWID;
+CREATE INDEX by_shelf ON texts (shelf);
+-- Whose keys on which shelf open the texts: what is to go when a key is destroyed.
+CREATE TABLE shelves (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, shelf TEXT NOT NULL);
+CREATE UNIQUE INDEX by_place ON shelves (owner, shelf);
 -- When the trails of a thousand began: time does not always run with the numbers.
 CREATE TABLE spans (span INTEGER PRIMARY KEY, oldest INTEGER, newest INTEGER);
 """

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sekisho_audit.kinds import FLAG, NUMBER, PERSON, TEXT, TEXTS, EventType, Field, one_of
+from sekisho_audit.kinds import (
+    FLAG,
+    NUMBER,
+    PERSON,
+    RETAINED,
+    TEXT,
+    TEXTS,
+    EventType,
+    Field,
+    one_of,
+)
 
 _TIME = "microseconds since 1970, UTC"
 _ANCHOR = Field(TEXT, "Name of the anchor in the settings.")
@@ -210,6 +220,27 @@ _CUSTODY: Mapping[str, EventType] = {
     ),
 }
 
+_RETENTION: Mapping[str, EventType] = {
+    "retention.begun": EventType(
+        "The ceilings of classes of content as they are from now on, and what is over: those keys "
+        "are about to be destroyed. What is begun is finished, also after a crash. Nothing is "
+        "written if nothing is over and no ceiling changed. `actor`, if an officer asked for it.",
+        {"classes": Field(RETAINED, "All classes.")},
+        {"second": _SECOND},
+        exchange=False,
+    ),
+    "retention.applied": EventType(
+        "The keys of what was over are destroyed, and their texts are in no index.",
+        {
+            "begun": Field(TEXT, "Id of the event `retention.begun`."),
+            "classes": Field(RETAINED, "All classes, with the keys that were destroyed."),
+            "texts": Field(NUMBER, "How many texts went from the search index.", "texts"),
+        },
+        {"cause": Field(TEXT, "`restart`: a start finished what had been cut off.")},
+        exchange=False,
+    ),
+}
+
 _LEDGER: Mapping[str, EventType] = {
     "log.read": EventType(
         "`actor` was given entries of the published log: `count` of them from `first` on.",
@@ -321,5 +352,6 @@ INSTALLATION_EVENTS: Mapping[str, EventType] = {
     **_POLICY,
     **_OFFICERS,
     **_CUSTODY,
+    **_RETENTION,
     **_LEDGER,
 }

@@ -2,8 +2,9 @@
 
 `principals.keys` is append-only: a magic line, then records, each sealed by the key-encryption key
 (KEK) with its ordinal as associated data, so that none can be read, moved or dropped unnoticed. A
-record gives a principal a random pseudonym, or a random key for one month. Erasing a principal
-rewrites the file without them; what was sealed for them cannot be opened again.
+record gives a principal a random pseudonym, or a random key for one shelf (retention.py: a month or
+a day, and a class of content; the record's member is called `month`, as it was when that was all).
+Erasing a principal rewrites the file without them; what was sealed for them cannot be opened again.
 
 `sync` must return before anything that depends on a new record is written.
 """
@@ -41,7 +42,7 @@ SYSTEM = "@system"  # owner of payloads that belong to no principal
 _MAGIC = b"sekisho-principal-keys-v1\n"
 _LENGTH = struct.Struct(">I")
 _NONCE_BYTES = 12
-# A record holds an id, a month and a key.
+# A record holds an id, a shelf and a key.
 _RECORD_BYTES_MAX = 16_384
 # A file system that had the new size but not yet the data shows zeros; records end in 16 bytes of
 # authentication code.
@@ -111,7 +112,7 @@ def _key(path: Path, provider: KeyProvider, *, create_missing: bool) -> bytes:
 
 
 class Keyring:
-    """Pseudonyms and monthly keys of principals. Used by one thread."""
+    """Pseudonyms and keys of principals. Used by one thread."""
 
     def __init__(self, path: Path, kek: bytes, *, create_missing: bool = True) -> None:
         self._path = path
@@ -163,7 +164,7 @@ class Keyring:
             plain = self._kek.decrypt(nonce, raw[start + _NONCE_BYTES : end], _bound(ordinal))
         except InvalidTag:
             return end, None
-        record: dict[str, str] = json.loads(plain)
+        record: dict[str, str] = json.loads(plain.decode())
         return end, record
 
     def _cut_tail(self, raw: bytes, offset: int) -> None:
@@ -219,33 +220,55 @@ class Keyring:
         """The pseudonym of a principal that has one; asking makes none."""
         return self._pseudonyms.get(principal)
 
-    def key(self, principal: str, month: str) -> bytes:
-        """The key of a principal for a month (`2026-11`), made at the first use."""
-        known = self._keys.get((principal, month))
+    def key(self, principal: str, shelf: str) -> bytes:
+        """The key of a principal for a shelf (`2026-11/reason`), made at the first use."""
+        known = self._keys.get((principal, shelf))
         if known is None:
             known = secrets.token_bytes(KEY_BYTES)
-            self._add({"principal": principal, "month": month, "key": known.hex()})
+            self._add({"principal": principal, "month": shelf, "key": known.hex()})
         return known
 
     def principal_of(self, pseudonym: str) -> str | None:
         """Who is behind a pseudonym; None after erasure."""
         return self._principals.get(pseudonym)
 
-    def key_of(self, principal: str, month: str) -> bytes | None:
+    def key_of(self, principal: str, shelf: str) -> bytes | None:
         """A key that exists already, or None."""
-        return self._keys.get((principal, month))
+        return self._keys.get((principal, shelf))
+
+    def shelves(self) -> list[tuple[str, str]]:
+        """Principal and shelf of every key there is."""
+        return list(self._keys)
 
     # -- writing
 
     def _add(self, record: dict[str, str]) -> None:
         self._take(record)
-        self._new.append(self._seal(record, self._records))
+        plain = json.dumps(record).encode()
+        self._new.append(self._seal(plain, self._records, os.urandom(_NONCE_BYTES)))
         self._records += 1
 
-    def _seal(self, record: dict[str, str], ordinal: int) -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + self._kek.encrypt(nonce, json.dumps(record).encode(), _bound(ordinal))
+    def _seal(self, record: bytes, ordinal: int, nonce: bytes) -> bytes:
+        sealed = nonce + self._kek.encrypt(nonce, record, _bound(ordinal))
         return _LENGTH.pack(len(sealed)) + sealed
+
+    def _all_sealed(self) -> list[bytes]:
+        """Every record anew. Nobody can append meanwhile, so each step counts."""
+        spelled: dict[str, str] = {}
+        records = []
+        for principal, name in self._pseudonyms.items():
+            spelled[principal] = json.dumps(principal)
+            records.append(f'{{"principal": {spelled[principal]}, "pseudonym": "{name}"}}')
+        for (principal, shelf), key in self._keys.items():
+            known = spelled.get(principal) or json.dumps(principal)
+            records.append(f'{{"principal": {known}, "month": "{shelf}", "key": "{key.hex()}"}}')
+        nonces = os.urandom(_NONCE_BYTES * len(records))
+        return [
+            self._seal(record.encode(), place, nonces[at : at + _NONCE_BYTES])
+            for place, (record, at) in enumerate(
+                zip(records, range(0, len(nonces), _NONCE_BYTES), strict=True)
+            )
+        ]
 
     def sync(self) -> None:
         """Make new records durable. Nothing may depend on them before this returns.
@@ -277,8 +300,8 @@ class Keyring:
             raise OSError(errno.EIO, "somebody removed, replaced or changed it", str(self._path))
 
     def keys_of(self, principal: str) -> dict[str, bytes]:
-        """The keys of a principal by month."""
-        return {month: key for (owner, month), key in self._keys.items() if owner == principal}
+        """The keys of a principal by shelf."""
+        return {shelf: key for (owner, shelf), key in self._keys.items() if owner == principal}
 
     def erase(self, principal: str) -> int:
         """Destroy pseudonym and keys of a principal; returns how many keys there were.
@@ -289,22 +312,17 @@ class Keyring:
         pseudonym = self._pseudonyms.pop(principal, None)
         if pseudonym is not None:
             del self._principals[pseudonym]
-        return self.destroy([(principal, month) for month in gone])
+        return self.destroy([(principal, shelf) for shelf in gone])
 
     def destroy(self, keys: Collection[tuple[str, str]]) -> int:
-        """Destroy keys (principal, month): write the file without them, and over the old one;
+        """Destroy keys (principal, shelf): write the file without them, and over the old one;
         returns how many there were. Raises OSError. What a disk keeps of overwritten blocks is
         not ours to say.
         """
         before = len(self._keys)
         for key in keys:
             self._keys.pop(key, None)
-        records = [{"principal": p, "pseudonym": name} for p, name in self._pseudonyms.items()]
-        records += [
-            {"principal": p, "month": month, "key": key.hex()}
-            for (p, month), key in self._keys.items()
-        ]
-        sealed = [self._seal(record, ordinal) for ordinal, record in enumerate(records)]
+        sealed = self._all_sealed()
         forget_keys()
         fresh = _MAGIC + b"".join(sealed)
         with self._writing():
@@ -318,7 +336,7 @@ class Keyring:
                 overwrite_open(self._fd)
             os.close(self._fd)
         self._new.clear()
-        self._fd, self._records, self._size = fd, len(records), len(fresh)
+        self._fd, self._records, self._size = fd, len(sealed), len(fresh)
         return before - len(self._keys)
 
     def close(self) -> None:

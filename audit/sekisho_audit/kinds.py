@@ -129,6 +129,28 @@ def _are_thresholds(value: object) -> bool:
     )
 
 
+_RETAINED = frozenset({"class", "days", "keys", "held"})
+
+
+def _is_retained(item: object) -> bool:
+    return (
+        isinstance(item, dict)
+        and item.keys() - {"up_to"} == _RETAINED
+        and _is_text(item["class"])
+        and (item["days"] == "keep" or (_is_number(item["days"]) and item["days"] > 0))
+        and all(_is_number(item[name]) and item[name] >= 0 for name in ("keys", "held"))
+        and _is_text(item.get("up_to", ""))
+    )
+
+
+def _are_retained(value: object) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and 0 < len(value) <= LIST_ITEMS_MAX
+        and all(_is_retained(item) for item in value)
+    )
+
+
 def _is_document(value: object) -> bool:
     if type(value) is not dict:
         return False
@@ -198,6 +220,25 @@ CHARGED = Kind(
         {"prices": _TEXT, "groups": _TEXTS, "assistant": _TEXT},
     ),
 )
+RETAINED = Kind(
+    "retained",
+    "A list of 1 to 64 objects, one a class: `class` (text), its ceiling `days` (at least 1, or "
+    "`keep`), how many `keys` end, how many legal holds kept back (`held`), and, where there is a "
+    "ceiling, `up_to`: epochs that began on that day (UTC) or before are over.",
+    _are_retained,
+    listed(
+        closed(
+            {
+                "class": _TEXT,
+                "days": {"anyOf": [_whole(1), {"const": "keep"}]},
+                "keys": _whole(0),
+                "held": _whole(0),
+            },
+            {"up_to": _TEXT},
+        ),
+        least=1,
+    ),
+)
 PERSON = Kind(
     "person",
     "The pseudonym of a principal: `p-` and 16 hex digits.",
@@ -238,7 +279,7 @@ DOCUMENT = Kind(
     _deeper(FIELD_DEPTH)["object"],
 )
 
-KINDS = (TEXT, NUMBER, FLAG, TEXTS, REASONS, THRESHOLDS, CHARGED, DOCUMENT, PERSON)
+KINDS = (TEXT, NUMBER, FLAG, TEXTS, REASONS, THRESHOLDS, CHARGED, RETAINED, DOCUMENT, PERSON)
 
 
 def one_of(*words: str) -> Kind:

@@ -6,7 +6,7 @@ This is the only place where a principal id or content meets the ledger, and nei
 from __future__ import annotations
 
 import re
-import time
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -26,6 +26,7 @@ from sekisho_audit.events import (
     check_data,
     check_payload_names,
 )
+from sekisho_audit.key_provider import KEY_BYTES
 from sekisho_audit.keyring import SYSTEM, Keyring
 from sekisho_audit.kinds import UUID, UUID7
 from sekisho_audit.scan import PAYLOAD_BYTES_MAX
@@ -67,20 +68,9 @@ class Batch:
     by_id: dict[str, Built] = field(default_factory=dict)
 
 
-def month_of(identifier: str) -> str:
-    """The UTC month in a uuid7: all content of an exchange is sealed with keys of one month."""
-    return _month(_began_us(identifier) // 1_000_000)
-
-
-def _began_us(identifier: str) -> int:
+def began_us(identifier: str) -> int:
     """The microsecond in which a uuid7 was made."""
     return int(identifier[:8] + identifier[9:13], 16) * 1000
-
-
-@lru_cache(maxsize=1_024)  # exchanges under way began within the same few seconds
-def _month(seconds: int) -> str:
-    date = time.gmtime(seconds)
-    return f"{date.tm_year:04d}-{date.tm_mon:02d}"
 
 
 @lru_cache(maxsize=4_096)  # each exchange under way has several events
@@ -154,7 +144,7 @@ class LeafBuilder:
         """
         if principal is None or exchange is None or self._keyring.known(principal) is not None:
             return False
-        return _began_us(exchange) <= self._custody.erased_us
+        return began_us(exchange) <= self._custody.erased_us
 
     def _nameless(self, event: Event) -> Event:
         """What comes late about somebody who was erased is recorded without name and content."""
@@ -180,32 +170,40 @@ class LeafBuilder:
                 data[name] = self._keyring.pseudonym(data[name])
         return data
 
-    def _secret(self, event: Event) -> tuple[str, str, bytes]:
-        owner = event.principal or event.actor or SYSTEM
-        dated = event.exchange or event.id
-        if not _is_dated(dated):
-            raise Refused("bad_event", f"{event.type}: a payload needs a dated id (uuid7)")
-        month = month_of(dated)
-        return owner, month, self._keyring.key(owner, month)
+    def _fresh(self, owner: str, shelf: str) -> tuple[bytes, bool]:
+        """A key that there was not yet, and whether anything may be stored under it.
+
+        What comes for a shelf that is over gets a key that nobody keeps: it is committed to, and
+        that is all.
+        """
+        if self._custody.shelves.is_over(shelf, self._now_us()):
+            return secrets.token_bytes(KEY_BYTES), False
+        return self._keyring.key(owner, shelf), True
 
     def _payloads(
         self, event: Event
     ) -> tuple[list[dict[str, Any]], tuple[tuple[str, str, bytes], ...], dict[str, str]]:
         if not event.payloads:
             return [], (), {}
-        owner, month, secret = self._secret(event)
-        kref = f"{self._keyring.pseudonym(owner)}/{month}"
-        key = commitment(secret, event.exchange or event.id)
+        owner, dated = event.principal or event.actor or SYSTEM, event.exchange or event.id
+        if not _is_dated(dated):
+            raise Refused("bad_event", f"{event.type}: a payload needs a dated id (uuid7)")
+        pseudonym, shelves = self._keyring.pseudonym(owner), self._custody.shelves
+        seconds, at, secret, is_kept = began_us(dated) // 1_000_000, "", b"", True
         entries, stored, commits = [], [], {}
         for payload in event.payloads:
-            commits[payload.name] = key.digest(payload.exact).hex()
+            shelf = shelves.of(event.type, payload.name, seconds)
+            if shelf != at:
+                at, known = shelf, self._keyring.key_of(owner, shelf)
+                secret, is_kept = (known, True) if known else self._fresh(owner, shelf)
+            commits[payload.name] = commitment(secret, dated).digest(payload.exact).hex()
             entry: dict[str, Any] = {
                 "name": payload.name,
                 "len": len(payload.exact),
                 "commit": commits[payload.name],
-                "kref": kref,
+                "kref": f"{pseudonym}/{shelf}",
             }
-            if payload.stored is not None:
+            if payload.stored is not None and is_kept:
                 sealed = _seal(secret, event, payload, payload.stored)
                 entry["ct"] = stored_hash(sealed)
                 entry["alg"] = ALGORITHM
@@ -228,20 +226,34 @@ class LeafBuilder:
             return False
         if orjson.loads(orjson.dumps(data)) != leaf["data"]:
             return False
-        if not event.payloads:
-            return True
-        _, _, secret = self._secret(event)
-        key = commitment(secret, event.exchange or event.id)
-        there = {entry["name"]: entry["commit"] for entry in leaf["pl"]}
-        return all(there.get(p.name) == key.digest(p.exact).hex() for p in event.payloads)
+        there = {entry["name"]: entry for entry in leaf["pl"]}
+        scope = event.exchange or event.id
+        return all(self._same_payload(p, there.get(p.name), scope) for p in event.payloads)
+
+    def _same_payload(self, payload: Payload, entry: Mapping[str, Any] | None, scope: str) -> bool:
+        if entry is None or entry["len"] != len(payload.exact):
+            return False
+        # By the key that it was recorded under: ceilings may have changed since.
+        pseudonym, _, shelf = entry["kref"].partition("/")
+        secret = self._keyring.key_of(self._keyring.principal_of(pseudonym) or "", shelf)
+        if secret is None:
+            return True  # nobody can tell any more
+        commit: str = entry["commit"]
+        return commitment(secret, scope).digest(payload.exact).hex() == commit
 
     def exchange_keys(self, principal: str, exchange: str) -> tuple[bytes, bytes]:
-        """Content key and commitment key of an exchange."""
+        """Content key and commitment key of an exchange, of class content."""
         if not _is_dated(exchange) or not 0 < len(principal) <= _ID_CHARS_MAX:
             raise Refused("bad_request", "exchange_keys needs a principal and a uuid7")
         if self._gone(principal, exchange):
             raise Refused("erased", "whose exchange this was has been erased since")
-        secret = self._keyring.key(principal, month_of(exchange))
+        began = began_us(exchange) // 1_000_000
+        shelf = self._custody.shelves.of("backend.intent", "outgoing", began)
+        secret, is_kept = self._keyring.key_of(principal, shelf), True
+        if secret is None:
+            secret, is_kept = self._fresh(principal, shelf)
+        if not is_kept:
+            raise Refused("erased", "content of that time is not kept any more: retention")
         return content_key(secret, exchange), commit_key(secret, exchange)
 
 

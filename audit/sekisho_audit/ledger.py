@@ -81,7 +81,7 @@ class Ledger:
         self._keyring = keyring
         self._state = state
         self._limits = limits
-        self._now_us = now_us
+        self.now_us = now_us
         self._builder = LeafBuilder(self.origin, self.boot, keyring, now_us, state.custody)
         self._events = SegmentWriter(directory, EVENTS, segment_bytes=limits.segment_bytes)
         self._payloads = SegmentWriter(directory, PAYLOADS, segment_bytes=limits.segment_bytes)
@@ -415,9 +415,9 @@ class Ledger:
         """Who is behind a pseudonym; None after erasure. From any thread."""
         return self._keyring.principal_of(pseudonym)
 
-    def secret_of(self, pseudonym: str, month: str) -> bytes | None:
-        """The key of a principal and month; None after erasure. From any thread."""
-        return self._keyring.key_of(self._keyring.principal_of(pseudonym) or "", month)
+    def secret_of(self, pseudonym: str, shelf: str) -> bytes | None:
+        """The key of a principal and shelf; None once destroyed. From any thread."""
+        return self._keyring.key_of(self._keyring.principal_of(pseudonym) or "", shelf)
 
     def root(self) -> bytes:
         """Root hash over all events."""
@@ -476,7 +476,7 @@ class Ledger:
 
     def forget_old_holds(self) -> None:
         """Forget holds that ended long ago. Called now and then by the owner of the ledger."""
-        self.holds.forget(self._now_us() - self._limits.hold_known_us)
+        self.holds.forget(self.now_us() - self._limits.hold_known_us)
 
     def open_holds(self, after: str = "") -> Iterator[HoldRecord]:
         """Holds whose time, with the time answers are kept, is not over; ordered by id.
@@ -484,7 +484,7 @@ class Ledger:
         A hold whose principal was erased cannot be opened and is left out.
         """
         with self._or_poisoned():
-            yield from self.holds.open(after, self._now_us() - self._limits.hold_shown_us)
+            yield from self.holds.open(after, self.now_us() - self._limits.hold_shown_us)
 
 
 # Marks requests of the ledger itself; no worker can have this session, its messages are JSON.

@@ -72,12 +72,12 @@ def _people(leaf: Leaf, knows: Callable[[str], bool]) -> Iterator[Mark]:
             yield "actor", who
 
 
-def texts_of(leaf: Leaf) -> Iterator[tuple[str, bool]]:
-    """The payloads to be searched, and whether something of each was stored."""
+def texts_of(leaf: Leaf) -> Iterator[tuple[str, str]]:
+    """The payloads to be searched, and by what key each is sealed ("": nothing was stored)."""
     for entry in leaf["pl"]:
         name, stored = entry["name"], "ct" in entry
         if name in TEXT_PAYLOADS and (stored or name not in _KEPT_ELSEWHERE):
-            yield name, stored
+            yield name, entry["kref"] if stored else ""
 
 
 def used_by(leaf: Leaf) -> tuple[int | None, int | None]:

@@ -115,8 +115,8 @@ class OpenHolds:
             place = self._places.get(entry.get("ct", ""))
             if entry["name"] != name or place is None:
                 continue
-            pseudonym, _, month = entry["kref"].partition("/")
-            secret = self._keyring.key_of(self._keyring.principal_of(pseudonym) or "", month)
+            pseudonym, _, shelf = entry["kref"].partition("/")
+            secret = self._keyring.key_of(self._keyring.principal_of(pseudonym) or "", shelf)
             if secret is None:
                 return None
             try:

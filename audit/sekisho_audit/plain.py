@@ -75,6 +75,15 @@ _CHARGED = _object(
         ("assistant", f'"{_TEXT}"', False),
     ]
 )
+_RETAINED = _object(
+    [
+        ("class", f'"{_TEXT}"', True),
+        ("days", f'(?:{_APPROVALS}|"keep")', True),
+        ("keys", _WHOLE, True),
+        ("held", _WHOLE, True),
+        ("up_to", f'"{_TEXT}"', False),
+    ]
+)
 
 # Captured: a pattern cannot see whether the names of an object are in order and all different.
 _DOCUMENT = rf'(\{{(?:"{_TEXT}":{_SCALAR}(?:,"{_TEXT}":{_SCALAR}){{0,7}}+)?\}})'
@@ -86,6 +95,7 @@ _KINDS: Mapping[str, str] = {
     "reasons": _listed(_REASON),
     "thresholds": _listed(_THRESHOLD, 1),
     "charged": _CHARGED,
+    "retained": _listed(_RETAINED, 1),
     "document": _DOCUMENT,
     "person": _PERSON,
 }

@@ -76,7 +76,8 @@ class Comparison:
     first_us: int | None = None
     last_us: int | None = None
     first_index: int = 0
-    on_record: dict[str, int] = field(default_factory=dict)
+    erasures: int = 0
+    ended: dict[str, dict[str, Any]] = field(default_factory=dict)  # by class, what retention ended
 
     def as_dict(self) -> dict[str, Any]:
         """For machines; costs are texts, so that nothing rounds them."""
@@ -120,9 +121,20 @@ def _calls(
                 data.get("backend_request"),
                 *(_figure(usage, name) for name in ("prompt_tokens", "completion_tokens")),
             )
-        elif "eras" in kind or "retention" in kind or "prun" in kind:
-            found.on_record[kind] = found.on_record.get(kind, 0) + 1
+        elif kind == "erasure.begun":
+            found.erasures += 1
+        elif kind == "retention.applied":
+            _end(found.ended, data["classes"])
     found.open_calls = len(intents)
+
+
+def _end(ended: dict[str, dict[str, Any]], classes: Sequence[Mapping[str, Any]]) -> None:
+    """Add what one run of retention ended: how many keys, and up to which first day."""
+    for row in classes:
+        if row["keys"]:
+            so_far = ended.setdefault(row["class"], {"keys": 0, "up_to": ""})
+            so_far["keys"] += row["keys"]
+            so_far["up_to"] = max(so_far["up_to"], row.get("up_to", ""))
 
 
 def _figure(usage: Mapping[str, Any], name: str) -> int | None:

@@ -25,6 +25,7 @@ from sekisho_audit.kinds import (
     reference,
     values,
 )
+from sekisho_audit.retention import SHELF
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 VERSION = 1
@@ -67,7 +68,7 @@ _PAYLOAD: Schema = {
             },
             "commit": _matching(_HASH, "Keyed commitment to the exact bytes, in hex."),
             "kref": _matching(
-                f"{PSEUDONYM}/[0-9]{{4}}-[0-9]{{2}}", "Whose key of which month it is sealed with."
+                f"{PSEUDONYM}/{SHELF}", "Whose key, of which month or day and class, seals it."
             ),
         },
         {

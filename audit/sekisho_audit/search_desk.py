@@ -79,6 +79,13 @@ class Searched:
         except Unclean as error:
             raise Refused("busy", str(error)) from error
 
+    def drop_texts(self) -> int:
+        """Take out the texts whose keys were destroyed; returns how many. Raises as `forget`."""
+        try:
+            return self._file.drop_texts()
+        except Unclean as error:
+            raise Refused("busy", str(error)) from error
+
     def _asked(self, query: str, ask: Callable[[Search, Query], Any]) -> Any:
         try:
             return ask(self._file.search, parse(query))

@@ -77,6 +77,15 @@ class SearchFile:
         """
         return self._index.forget(pseudonyms)
 
+    def drop_texts(self) -> int:
+        """Take out the texts whose keys were destroyed before; returns how many.
+
+        Raises Unclean (index_file) if one may still stand in the file.
+        """
+        return self._index.drop_texts(
+            lambda owner, shelf: self._source.secret_of(owner, shelf) is None
+        )
+
     def close(self) -> None:
         """Let go of the files."""
         self._events.close()
@@ -89,8 +98,8 @@ class SearchFile:
     def _text(self, leaf: Leaf, name: str) -> str | None:
         """The text of a stored payload; None if its key was destroyed."""
         entry: Mapping[str, Any] = next(one for one in leaf["pl"] if one["name"] == name)
-        pseudonym, _, month = entry["kref"].partition("/")
-        secret = self._source.secret_of(pseudonym, month)
+        pseudonym, _, shelf = entry["kref"].partition("/")
+        secret = self._source.secret_of(pseudonym, shelf)
         if secret is None:
             return None
         stored = self._payloads.find(entry["ct"])

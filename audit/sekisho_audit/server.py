@@ -27,6 +27,8 @@ from sekisho_audit.ledger import Ledger
 from sekisho_audit.officer_desk import OfficerDesk
 from sekisho_audit.officer_operations import PRESENT_OPERATIONS
 from sekisho_audit.reading_operations import READING_OPERATIONS
+from sekisho_audit.retention_desk import RetentionDesk
+from sekisho_audit.retention_operations import RETENTION_OPERATIONS
 from sekisho_audit.search_operations import OFFICER_SEARCH_OPERATIONS, SEARCH_OPERATIONS
 from sekisho_audit.wire import Malformed, encode
 from sekisho_audit.worker_operations import WORKER_OPERATIONS
@@ -45,6 +47,7 @@ OFFICER_OPERATIONS: dict[str, Operation] = {
     **OFFICER_SEARCH_OPERATIONS,
     **EXPORT_OPERATIONS,
     **ERASE_OPERATIONS,
+    **RETENTION_OPERATIONS,
 }
 
 
@@ -68,6 +71,7 @@ class Server:
         officers: OfficerDesk | None = None,
         anchors: AnchorDesk | None = None,
         erasures: ErasureDesk | None = None,
+        retention: RetentionDesk | None = None,
     ) -> None:
         self.ledger = ledger
         self.desks = desks or Desks()
@@ -75,6 +79,7 @@ class Server:
         self.anchors = anchors
         self.exports = ExportDesk()
         self.erasures = erasures
+        self.retention = retention
         self.writer: Writer
         self._loop = asyncio.get_running_loop()
         self._grace_s = session_grace_s
@@ -96,6 +101,9 @@ class Server:
         if self.erasures is not None:
             self.erasures.tell_workers = self._drop_keys
             self.spawn(self.erasures.resume(lambda run: written(writer, run)))
+        if self.retention is not None:
+            self.retention.tell_workers = self._drop_keys
+            self.spawn(self.retention.keep(lambda run: written(writer, run)))
         for session in self.ledger.sessions:
             self._sessions[session] = _Presence()
             self._give_up_later(session)

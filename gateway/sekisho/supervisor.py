@@ -316,6 +316,7 @@ def auditd_command(settings: Settings) -> list[str]:
         "--origin", settings.audit.origin,
         "--session-grace-s", str(settings.audit.session_grace_s),
         "--segment-bytes", str(settings.audit.segment_bytes),
+        "--retention", settings.audit.retention.argument(),
         *(part for one in settings.anchors for part in ("--anchor", one.argument())),
     ]  # fmt: skip
 

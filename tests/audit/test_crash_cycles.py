@@ -160,7 +160,7 @@ def _check_texts(home: Path, promises: Promises, leaves: dict[str, dict[str, Any
     ledger = open_ledger(home)
     for event, text in promises.texts.items():
         [entry] = leaves[event]["pl"]
-        secret = ledger.secret_of(*entry["kref"].split("/"))
+        secret = ledger.secret_of(*entry["kref"].split("/", 1))
         assert secret is not None
         assert unseal(secret, event, entry["name"], bodies[entry["ct"]]) == text.encode()
     ledger.close()

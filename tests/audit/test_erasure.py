@@ -92,9 +92,9 @@ def test_the_reasons_of_an_erasure_outlive_it(ledger: Ledger) -> None:
     """They are the officer's words, under the officer's key."""
     erased(ledger)
     began = leaves(ledger)[-2]
-    owner, month = began["pl"][0]["kref"].split("/")
+    owner, _, shelf = began["pl"][0]["kref"].partition("/")
     assert owner == ledger.pseudonym_of(OFFICER)
-    assert ledger.secret_of(owner, month) is not None
+    assert ledger.secret_of(owner, shelf) is not None
 
 
 def refused(ledger: Ledger, principal: str) -> str:

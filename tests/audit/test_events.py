@@ -61,6 +61,7 @@ def test_fields_that_name_persons_are_known() -> None:
         "legal_hold.set": ("person", "second"),
         "legal_hold.released": ("second",),
         "erasure.begun": ("person", "second"),
+        "retention.begun": ("second",),
         "delegation.changed": ("delegate",),
         "principal.changed": ("owner",),
     }

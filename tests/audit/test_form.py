@@ -11,7 +11,7 @@ import pytest
 
 from sekisho_audit.canon import decode
 from sekisho_audit.events import BadEvent
-from sekisho_audit.form import check_keys, check_leaf, month_of
+from sekisho_audit.form import check_keys, check_leaf, epochs_of
 from sekisho_audit.scan import EVENTS, frames, segments
 from support.ledgers import ORIGIN, small_ledger
 
@@ -123,6 +123,10 @@ KEYS = {
     "somebody else's": "p-0000000000000000/{month}",
     "another month": "{owner}/2020-02",
     "a month that is none": "{owner}/2026-13",
+    "another day": "{owner}/2020-02-01",
+    "a day that is none": "{owner}/{month}-32",
+    "a class that is kept longer": "{owner}/{month}/reason",
+    "another class": "{owner}/{month}/input",
 }
 
 
@@ -136,6 +140,22 @@ def test_key_of_somebody_or_somewhen_else_is_named(leaves: list[Leaf], story: st
         check_keys(leaf)
 
 
+def test_a_day_a_class_and_the_month_of_before_are_shelves(leaves: list[Leaf]) -> None:
+    """A reason under its own class, by month or day, or under the one key that there was before."""
+    leaf = of_type(leaves, "hold.review")
+    owner, _, shelf = leaf["pl"][0]["kref"].partition("/")
+    month, day = epochs_of(leaf["exchange"])
+    assert shelf == f"{month}/reason"
+    for one in (month, day, f"{month}/reason", f"{day}/reason"):
+        leaf["pl"][0]["kref"] = f"{owner}/{one}"
+        check_leaf(leaf, leaf["n"], ORIGIN)
+        check_keys(leaf)
+    for one in (f"{month}/content", f"{month}/", f"{month}/reason/more", f"{month}/Reason"):
+        leaf["pl"][0]["kref"] = f"{owner}/{one}"
+        with pytest.raises(BadEvent, match="malformed"):
+            check_leaf(leaf, leaf["n"], ORIGIN)
+
+
 def test_owner_is_the_principal_or_else_who_acted(leaves: list[Leaf]) -> None:
     """If neither is named it is the installation's own key."""
     leaf = of_type(leaves, "hold.review")
@@ -147,8 +167,8 @@ def test_owner_is_the_principal_or_else_who_acted(leaves: list[Leaf]) -> None:
 
 def test_month_is_that_of_the_uuid() -> None:
     """Its first 48 bits are milliseconds; the months turn in UTC."""
-    assert month_of("019ad2b6-7fff-7000-8000-000000000000") == "2025-11"
-    assert month_of("ffffffff-ffff-7fff-bfff-ffffffffffff") == "10889-08"
+    assert epochs_of("019ad2b6-7fff-7000-8000-000000000000") == ("2025-11", "2025-11-30")
+    assert epochs_of("ffffffff-ffff-7fff-bfff-ffffffffffff") == ("10889-08", "10889-08-02")
 
 
 def test_what_is_no_object_is_no_event() -> None:

@@ -10,6 +10,7 @@ from sekisho_audit.kinds import (
     KINDS,
     PERSON,
     REASONS,
+    RETAINED,
     TEXTS,
     THRESHOLDS,
     EventType,
@@ -26,6 +27,7 @@ GOOD: dict[str, object] = {
     "reasons": ({"code": "c", "rule": "r", "msg": "m"},) * 64,
     "thresholds": [{"reviewers": "a", "approve": 1, "deny": 0}],
     "charged": {"tokens": 0, "spend_micros": 2**53 - 1, "groups": ["a"]},
+    "retained": [{"class": "input", "days": "keep", "keys": 0, "held": 0, "up_to": "2026-11-03"}],
     "document": {"a": [None, True, 1, {"b": "é"}]},
     "person": "staff-7",
 }
@@ -92,6 +94,26 @@ def test_document_without_canonical_form_is_refused(value: object) -> None:
 def test_odd_charges_are_refused(value: object) -> None:
     """Nobody is charged less than nothing, or under a name that is not counted."""
     assert not CHARGED.fits(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        [{"class": "input", "days": 0, "keys": 0, "held": 0}],
+        [{"class": "input", "days": True, "keys": 0, "held": 0}],
+        [{"class": "input", "days": "for ever", "keys": 0, "held": 0}],
+        [{"class": "input", "days": 1, "keys": -1, "held": 0}],
+        [{"class": "input", "days": 1, "keys": 0, "held": -1}],
+        [{"class": "input", "days": 1, "keys": 0}],
+        [{"class": "input", "days": 1, "keys": 0, "held": 0, "up_to": None}],
+        [{"class": "input", "days": 1, "keys": 0, "held": 0, "more": 0}],
+        [{"class": "input", "days": 1, "keys": 0, "held": 0}] * 65,
+    ],
+)
+def test_odd_ceilings_are_refused(value: object) -> None:
+    """No number of days means that it is kept for ever."""
+    assert not RETAINED.fits(value)
 
 
 def test_one_of_takes_its_words_only() -> None:

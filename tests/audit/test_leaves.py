@@ -13,7 +13,7 @@ from sekisho_audit.canon import DEPTH_MAX, decode
 from sekisho_audit.errors import Refused
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.keyring import Keyring
-from sekisho_audit.leaves import LeafBuilder, month_of
+from sekisho_audit.leaves import LeafBuilder
 from sekisho_audit.seal import unseal
 from support.ledgers import CANARY, STAFF, HeldExchange, decision, received
 
@@ -31,10 +31,12 @@ def builder(keyring: Keyring) -> LeafBuilder:
     return LeafBuilder("ledger.example/test", "boot-1", keyring, lambda: 42)
 
 
-def test_month_is_that_of_the_exchange() -> None:
+def test_month_is_that_of_the_exchange(builder: LeafBuilder) -> None:
     """A hold that lasts over midnight of a month keeps its keys."""
-    assert month_of(uuid7(NOVEMBER_30_LAST_MS)) == "2026-11"
-    assert month_of(uuid7(NOVEMBER_30_LAST_MS + 1)) == "2026-12"
+    for later, month in ((0, "2026-11"), (1, "2026-12")):
+        event = received(uuid7(NOVEMBER_30_LAST_MS + later))
+        [entry] = builder.build(event, 0).leaf["pl"]
+        assert entry["kref"].partition("/")[2] == month
 
 
 def test_leaf_has_the_envelope(builder: LeafBuilder) -> None:

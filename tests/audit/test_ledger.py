@@ -407,9 +407,9 @@ def test_ended_hold_is_not_given(ledger: Ledger) -> None:
 
 def test_forgotten_hold_cannot_be_used(ledger: Ledger) -> None:
     """Memory of holds is bounded; a forgotten approval is no approval."""
-    moment = ledger._now_us()
+    moment = ledger.now_us()
     held = approved(ledger, expires_us=moment)
-    ledger._now_us = lambda: moment + 8 * 86_400 * 1_000_000
+    ledger.now_us = lambda: moment + 8 * 86_400 * 1_000_000
     ledger.forget_old_holds()
     assert refusal(ledger, held.intent("s-1")) == "unapproved_intent"
     assert ledger._state.hold_payloads == {}

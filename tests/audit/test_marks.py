@@ -108,7 +108,8 @@ def test_a_row_belongs_to_whose_keys_seal_its_payloads() -> None:
 def test_texts_are_those_in_which_people_look_for_words() -> None:
     """An outgoing body that was not stored stands in the prompt; a prompt that was not is a gap."""
     leaf = leaf_of(1, "x", texts=("prompt", "input", "outgoing"), unstored=("answer",))
-    assert list(texts_of(leaf)) == [("prompt", True), ("outgoing", True), ("answer", False)]
+    kref = f"{PEOPLE[0]}/2026-11"
+    assert list(texts_of(leaf)) == [("prompt", kref), ("outgoing", kref), ("answer", "")]
     assert list(texts_of(leaf_of(1, "x", unstored=("outgoing", "source")))) == []
 
 

@@ -136,6 +136,12 @@ def leaf(kind: str, identifier: str, **data: Any) -> dict[str, Any]:
     return {"type": kind, "id": identifier, "ts": START_US, "data": data}
 
 
+def _ended(keys: int) -> list[dict[str, Any]]:
+    kept = {"class": "reason", "days": "keep", "keys": 0, "held": 1}
+    up_to = f"2026-11-0{keys}"
+    return [{"class": "content", "days": 30, "keys": keys, "held": 0, "up_to": up_to}, kept]
+
+
 def test_what_never_left_or_never_ended_is_no_call() -> None:
     sent = [leaf("backend.intent", str(n), backend="b", model="m") for n in range(4)]
     ends = [
@@ -143,13 +149,16 @@ def test_what_never_left_or_never_ended_is_no_call() -> None:
         leaf("backend.outcome", "y", intent="1", status="unknown"),
         leaf("outcome.late", "z", intent="1", status="released"),
         leaf("backend.outcome", "w", intent="2", status="released", usage={"prompt_tokens": "x"}),
-        leaf("principal.erased", "e"),
+        leaf("erasure.begun", "e"),
+        leaf("erasure.done", "f"),
+        *(leaf("retention.applied", str(keys), classes=_ended(keys)) for keys in (2, 0, 3)),
     ]
     found = Comparison()
     calls = list(_calls([*sent, *ends], None, found))
     assert [one.status for one in calls] == ["unknown", "released"]
     assert (found.never_sent, found.open_calls, calls[1].input_tokens) == (1, 1, None)
-    assert found.on_record == {"principal.erased": 1}
+    assert found.erasures == 1
+    assert found.ended == {"content": {"keys": 5, "up_to": "2026-11-03"}}
     assert list(_calls([*sent, *ends], "another", Comparison())) == []
 
 

@@ -110,6 +110,13 @@ EDGES: list[Any] = [
     *({"tokens": 0, "spend_micros": 0, "prices": text} for text in ("", "x" * 2_049, 1)),
     *({"tokens": 0, "spend_micros": 0, name: ""} for name in ("assistant", "user")),
     *({"tokens": 0}, {"spend_micros": 0}),
+    *(
+        [{"class": "", "days": days, "keys": 0, "held": 0}] * count
+        for days in (0, 1, "keep", "for ever", INT_MAX, INT_MAX + 1, None)
+        for count in (1, 64, 65)
+    ),
+    *([{"class": "", "days": 1, "keys": n, "held": 0, "up_to": ""}] for n in (-1, 0, INT_MAX + 1)),
+    *([{"class": "", "days": 1, "keys": 0, "held": 0, name: None}] for name in ("up_to", "more")),
 ]
 
 

@@ -110,7 +110,7 @@ def content(ledger: Ledger, event: Event) -> bytes:
     bodies = {frame.digest.hex(): frame.body for frame in frames(segment, PAYLOADS)}
     leaf, _ = ledger._stored(ledger._state.recent.find(event.id) or 0)
     [entry] = leaf["pl"]
-    secret = ledger.secret_of(*entry["kref"].split("/")) or b""
+    secret = ledger.secret_of(*entry["kref"].split("/", 1)) or b""
     return unseal(secret, event.id, entry["name"], bodies[entry["ct"]])
 
 

@@ -133,6 +133,26 @@ def test_payload_under_somebody_elses_key_is_found(leaves: list[Leaf]) -> None:
     assert "names a key of somebody" in fault.what
 
 
+@pytest.mark.parametrize(
+    ("kind", "old", "new"),
+    [
+        ("request.received", "", "/reason"),
+        ("request.received", "", "/query"),
+        ("hold.review", "/reason", "/query"),
+        ("hold.review", "/reason", "-32/reason"),
+    ],
+)
+def test_payload_that_would_be_kept_longer_is_found(
+    leaves: list[Leaf], kind: str, old: str, new: str
+) -> None:
+    """Under the key of another class or epoch it would not end when its own time is over."""
+    at = place_of(leaves, kind)
+    entry = dict(leaves[at]["pl"][0])
+    entry["kref"] = entry["kref"].removesuffix(old) + new
+    [fault] = read([*leaves[:at], {**leaves[at], "pl": [entry]}]).conclude().faults
+    assert "another class" in fault.what
+
+
 def test_only_so_many_faults_are_told_and_the_rest_counted() -> None:
     """A ledger that is wrong everywhere is told in a page."""
     found = Findings(lambda _size: None)

@@ -23,8 +23,8 @@ import aiohttp
 import psutil
 
 from sekisho_audit import seal
+from sekisho_audit.form import epochs_of
 from sekisho_audit.keyring import Keyring, load_secrets
-from sekisho_audit.leaves import month_of
 from support.installation import Installation, events_of
 from support.loopback_backend import LoopbackBackend
 
@@ -149,7 +149,7 @@ def _commits_of(seen: list[bytes], leaves: list[Mapping[str, Any]], keys_dir: Pa
     unmatched = []
     for leaf in events_of(leaves, "backend.intent"):
         exchange = str(leaf["exchange"])
-        key = seal.commit_key(ring.key("staff-7", month_of(exchange)), exchange)
+        key = seal.commit_key(ring.key("staff-7", epochs_of(exchange)[0]), exchange)
         commit = next(p["commit"] for p in leaf["pl"] if p["name"] == "outgoing")
         unmatched.append((key, commit))
     ring.close()

@@ -18,8 +18,8 @@ from sekisho_audit.exports.bundle import Export, KeyChange, Pinned, Proved, writ
 from sekisho_audit.exports.tables import Stored
 from sekisho_audit.exports.timeline import Timeline
 from sekisho_audit.exports.zones import zone_named
+from sekisho_audit.form import epochs_of
 from sekisho_audit.key_chain import stored_rotations
-from sekisho_audit.leaves import month_of
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.seal import commit_key
@@ -99,7 +99,7 @@ def _made(  # noqa: PLR0917 - the parts that `exported` has put together
         levels.append(leaf_hash(last.body))
     tree = Tree(levels)
     proved = [Proved(one, tree.inclusion(one.index, levels.size)) for one in (*chosen, last)]
-    secret = ledger.secret_of(str(ledger.pseudonym_of(OFFICER)), month_of(event.id))
+    secret = ledger.secret_of(str(ledger.pseudonym_of(OFFICER)), f"{epochs_of(event.id)[0]}/query")
     export = Export(
         key=VerifierKey.parse(ledger.key.line()),
         asked_by=OFFICER,

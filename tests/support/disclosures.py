@@ -41,15 +41,16 @@ def disclose(home: Path, leaves: Sequence[Leaf]) -> dict[str, Any]:
     payloads = []
     for leaf in leaves:
         for entry in leaf["pl"]:
-            pseudonym, month = entry["kref"].split("/")
-            secret = ring.key_of(ring.principal_of(pseudonym) or "", month)
+            pseudonym, _, shelf = entry["kref"].partition("/")
+            secret = ring.key_of(ring.principal_of(pseudonym) or "", shelf)
             assert secret is not None
             ct, scope = entry.get("ct"), leaf["exchange"] or leaf["id"]
             place = f"sekisho-payload-v1|{leaf['id']}|{entry['name']}|"
             key = None if ct is None else expand(secret, place, stored[ct][:16]).hex()
             commit = expand(secret, f"sekisho-commit-v1|{scope}").hex()
             content = expand(secret, f"sekisho-content-v1|{scope}").hex()
-            keys[scope] = {"exchange": scope, "content": content, "commit": commit}
+            if "/" not in shelf:  # of class content only
+                keys[scope] = {"exchange": scope, "content": content, "commit": commit}
             payloads.append(
                 {
                     "index": leaf["n"],

@@ -19,8 +19,9 @@ from typing import Any
 import orjson
 
 from sekisho_audit.checkpoint import Checkpoint, Signer, VerifierKey, open_note
-from sekisho_audit.form import month_of
+from sekisho_audit.form import epochs_of
 from sekisho_audit.keyring import Keyring
+from sekisho_audit.retention import CONTENT, class_of
 from sekisho_audit.scan import EVENTS, PAYLOADS, Family, frames, segments
 from sekisho_audit.seal import commit_key, seal
 from sekisho_audit.store import frame
@@ -57,8 +58,8 @@ class Original:
         krefs = {entry["kref"] for body in bodies for entry in orjson.loads(body)["pl"]}
         secrets = {}
         for kref in sorted(krefs):
-            pseudonym, month = kref.split("/")
-            secret = ring.key_of(ring.principal_of(pseudonym) or "", month)
+            pseudonym, _, shelf = kref.partition("/")
+            secret = ring.key_of(ring.principal_of(pseudonym) or "", shelf)
             if secret is not None:  # else erased: not even the insider has it
                 secrets[kref] = secret
         ring.close()
@@ -171,7 +172,9 @@ class Tape:
     def content(self, leaf: Leaf, name: str, text: bytes) -> Leaf | None:
         """A payload of `leaf` with other content, sealed with the right key, and stored."""
         dated = leaf["exchange"] or leaf["id"]
-        kref = f"{leaf['principal'] or leaf['actor']}/{month_of(dated)}"
+        which = class_of(leaf["type"], name)
+        shelf = epochs_of(dated)[0] + ("" if which == CONTENT else f"/{which}")
+        kref = f"{leaf['principal'] or leaf['actor']}/{shelf}"
         secret = self.original.secrets.get(kref)
         if secret is None:
             return None

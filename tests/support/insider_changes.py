@@ -89,7 +89,7 @@ def move_content_to_another_key(tape: Tape) -> Hint | None:
     somebody = tape.pseudonym(leaf["principal"])
     if somebody is None:
         return None
-    leaf["pl"][0]["kref"] = f"{somebody}/{leaf['pl'][0]['kref'].split('/')[1]}"
+    leaf["pl"][0]["kref"] = f"{somebody}/{leaf['pl'][0]['kref'].partition('/')[2]}"
     return tape.lay_down(index, rule=True)
 
 
@@ -333,7 +333,7 @@ def blame_another(tape: Tape) -> Hint | None:
             leaf["actor"] = somebody
         leaf["principal"] = somebody
         for entry in leaf["pl"]:
-            entry["kref"] = f"{somebody}/{entry['kref'].split('/')[1]}"
+            entry["kref"] = f"{somebody}/{entry['kref'].partition('/')[2]}"
     return tape.lay_down(indices[0])
 
 

@@ -49,6 +49,19 @@ BY_KIND: dict[str, st.SearchStrategy[Any]] = {
         {"tokens": COUNTS, "spend_micros": COUNTS},
         optional={"prices": TEXTS, "groups": LISTS, "assistant": TEXTS},
     ),
+    "retained": st.lists(
+        st.fixed_dictionaries(
+            {
+                "class": TEXTS,
+                "days": st.one_of(st.integers(1, INT_MAX), st.just("keep")),
+                "keys": COUNTS,
+                "held": COUNTS,
+            },
+            optional={"up_to": st.one_of(TEXTS, st.just("2026-11-03"))},
+        ),
+        min_size=1,
+        max_size=4,
+    ),
     "document": st.one_of(
         st.dictionaries(NAMES, _INNER, max_size=3), st.just(_nested(DEPTH_MAX - FIELD_DEPTH))
     ),

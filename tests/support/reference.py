@@ -57,7 +57,10 @@ def settings_page() -> str:
     parts.append(_table("Top level", None, top))
     for name, model in tables.items():
         title = f"[[{name}]]" if name in {"anchors", "backends", "issuers"} else f"[{name}]"
-        parts.append(_table(title, model.__doc__, model.model_fields))
+        fields = {
+            key: field for key, field in model.model_fields.items() if f"{name}.{key}" not in tables
+        }
+        parts.append(_table(title, model.__doc__, fields))
     return "\n".join(parts)
 
 

@@ -19,6 +19,7 @@ from sekisho_audit.tokens import Blind, matches
 
 ORIGIN = "ledger.example/test"
 KEY = bytes(range(32))
+NOBODY = "p-ffffffffffffffff"  # whose keys seal what belongs to no person
 PEOPLE = tuple(f"p-{number:016x}" for number in range(1, 5))
 NAMES = dict(zip(("staff-1", "staff-2", "reviewer-1", "reviewer-2"), PEOPLE, strict=True))
 EXCHANGES = tuple(f"01a0b1c2-0000-7000-8000-{number:012x}" for number in range(5))
@@ -66,6 +67,7 @@ def leaf_of(n: int, kind: str, data: Leaf | None = None, **more: Any) -> Leaf:
     """A leaf; `texts` names its stored payloads, `unstored` those that were not kept."""
     names = [(name, True) for name in more.pop("texts", ())]
     names += [(name, False) for name in more.pop("unstored", ())]
+    whose = more.get("principal", PEOPLE[0]) or more.get("actor") or NOBODY
     leaf = {
         "v": 1,
         "id": f"01a0b1c2-1111-7000-8000-{n:012x}",
@@ -78,7 +80,10 @@ def leaf_of(n: int, kind: str, data: Leaf | None = None, **more: Any) -> Leaf:
         "principal": PEOPLE[0],
         "actor": None,
         "data": data or {},
-        "pl": [{"name": name, **({"ct": "0" * 64} if kept else {})} for name, kept in names],
+        "pl": [
+            {"name": name, "kref": f"{whose}/2026-11", **({"ct": "0" * 64} if kept else {})}
+            for name, kept in names
+        ],
     }
     return {**leaf, **more}
 

@@ -250,7 +250,7 @@ def _text(
 ) -> str | None:
     """The content of an event, if somebody has its key."""
     [entry] = leaf["pl"]
-    secret = secret_of(*entry["kref"].split("/"))
+    secret = secret_of(*entry["kref"].split("/", 1))
     if secret is None:
         return None
     try:

@@ -27,8 +27,8 @@ from typing import Any
 
 from sekisho_audit.errors import LedgerError, Poisoned
 from sekisho_audit.events import Event
-from sekisho_audit.ledger import Ledger
-from support.ledgers import decision, intent, open_ledger, outcome, received
+from sekisho_audit.ledger import Ledger, Limits
+from support.ledgers import ORIGIN, decision, intent, outcome, received
 
 SAID_BYTES = 256 * 1024
 ATTACHED_S = 20.0
@@ -42,6 +42,8 @@ LATER = "joiner-3@ledger.example"
 NEWCOMER = "joiner-4@ledger.example"
 # Ids are given, so that each run makes the same calls and a test knows what it looks for.
 _ID = "01a20aa5-b98b-718b-a87b-4300000{:05d}"
+# The moment in them: years later their content would be over, and not be stored.
+_THEN_US = 0x01A20AA5B98B * 1_000
 
 
 def identifier(number: int) -> str:
@@ -106,7 +108,11 @@ class Story:
             self._voice.say(refused=str(error))
 
     def _open(self) -> Ledger:
-        ledger = open_ledger(self._home, segment_bytes=SEGMENT_BYTES)
+        ledger = Ledger.open(
+            *(self._home / "data" / "ledger", self._home / "keys", ORIGIN),
+            limits=Limits(segment_bytes=SEGMENT_BYTES),
+            now_us=lambda: _THEN_US,
+        )
         self._opened = ledger
         self._voice.say(opened=ledger.size)
         return ledger

@@ -23,6 +23,7 @@ from sekisho_audit.report import Verdict
 
 _STATES = {
     "erased": "its key was destroyed: nobody can open it any more",
+    "expired": "not kept any more: retention",
     "not_kept": "only committed to, not kept",
     "missing": "it cannot be read: run `sekisho-audit verify`",
 }
@@ -97,6 +98,14 @@ def _print(payload: Mapping[str, Any], content: bytes | None, *, as_json: bool) 
     head = f"event {payload['index']}  {when}Z  {payload['type']}  {payload['name']}"
     sys.stdout.write(f"--- {plain(head)} ({payload['bytes']} bytes)\n")
     if content is None:
-        sys.stdout.write(f"({_STATES[payload['state']]})\n\n")
+        sys.stdout.write(f"({_state(payload)})\n\n")
     else:
         sys.stdout.write(plain_lines(content.decode("utf-8", "backslashreplace")) + "\n\n")
+
+
+def _state(payload: Mapping[str, Any]) -> str:
+    said = _STATES[payload["state"]]
+    if "class" in payload:
+        days = "" if payload["days"] is None else f", {payload['days']} days"
+        said += f" (class {plain(payload['class'])}{days})"
+    return said

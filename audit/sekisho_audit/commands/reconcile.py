@@ -22,6 +22,7 @@ from sekisho_audit.scan import BrokenSegment
 from sekisho_audit.usage_export import BadUsage, Used, read_usage
 
 _SHOWN_MAX = 20
+_CONTENT_WENT = "content went, figures stand and are compared"
 _LIMITS = (
     (
         "Reported is at least what went around: a call near the edge of a counted time counts for "
@@ -126,9 +127,15 @@ def _not_compared(found: Comparison) -> list[str]:
         lines.append(
             f"tokens of {found.uncounted:,} calls for which the backend's answer gave no count"
         )
-    for kind, count in sorted(found.on_record.items()):
-        lines.append(f"nothing for {count:,} {kind}: content went, figures stand and are compared")
-    if not found.on_record:
+    if found.erasures:
+        lines.append(f"nothing for {found.erasures:,} erasures: {_CONTENT_WENT}")
+    for which, ended in sorted(found.ended.items()):
+        began = f" that began on {ended['up_to']} or before" if ended["up_to"] else ""
+        lines.append(
+            f"nothing for class {plain(which)}{plain(began)}, {ended['keys']:,} keys of which "
+            f"retention ended: {_CONTENT_WENT}"
+        )
+    if not found.erasures and not found.ended:
         lines.append("erased or expired content: none is on record; figures stand in any case")
     return lines
 

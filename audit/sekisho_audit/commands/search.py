@@ -119,8 +119,8 @@ def _print_completeness(found: Mapping[str, Any]) -> None:
     sys.stdout.write(f"\nComplete up to event {found['indexed']:,} of {found['size']:,}.\n")
     if found["erased"]:
         sys.stdout.write(
-            f"{found['erased']:,} more meet everything but the text: theirs is erased or was not "
-            "kept.\n"
+            f"{found['erased']:,} more meet everything but the text: theirs is erased, past its "
+            "time, or was never kept.\n"
         )
     if found["forgotten"]:
         sys.stdout.write(f"{found['forgotten']:,} events of erased people are in no index.\n")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -84,26 +84,38 @@ def parse(text: bytes, source: str, folder: Path, environ: Mapping[str, str]) ->
 
 
 def sections() -> dict[str, type[BaseModel]]:
-    """The tables of the file by name; those of `_LISTS` are lists of tables."""
+    """The tables of the file by name; those of `_LISTS` are lists of tables. A table in a table
+    has both names, as `audit.retention`.
+    """
     found: dict[str, type[BaseModel]] = dict(_LISTS)
-    for name, field in Settings.model_fields.items():
+    for name, table in _tables(Settings):
+        found.setdefault(name, table)
+        if name not in _LISTS:
+            found |= {f"{name}.{inner}": part for inner, part in _tables(table)}
+    return found
+
+
+def _tables(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The members of a model that are tables themselves."""
+    for name, field in model.model_fields.items():
         for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                found.setdefault(name, candidate)
-    return found
+                yield name, candidate
 
 
 def _variables() -> dict[str, tuple[str, ...]]:
     """Every environment variable that means a setting, with its place."""
     known: dict[str, tuple[str, ...]] = {}
     tables = sections()
-    for name in Settings.model_fields:
-        if name in tables and name not in _LISTS:
-            known |= {
-                f"{PREFIX}{name}__{key}".upper(): (name, key) for key in tables[name].model_fields
-            }
-        else:
-            known[f"{PREFIX}{name}".upper()] = (name,)
+    every: dict[str, type[BaseModel]] = {"": Settings, **tables}
+    for name, table in every.items():
+        if name in _LISTS:
+            continue
+        outer = tuple(name.split(".")) if name else ()
+        for key in table.model_fields:
+            place = (*outer, key)
+            if key in _LISTS or ".".join(place) not in tables:
+                known[f"{PREFIX}{'__'.join(place)}".upper()] = place
     return known
 
 
@@ -192,7 +204,8 @@ def _place(loc: tuple[int | str, ...]) -> str:
 
 def _did_you_mean(loc: tuple[int | str, ...]) -> str:
     named = [part for part in loc if isinstance(part, str)]
-    model = sections().get(named[0], Settings) if len(named) > 1 else Settings
+    tables, outer = sections(), ".".join(named[:-1])
+    model = tables.get(outer, tables.get(named[0], Settings)) if outer else Settings
     close = get_close_matches(named[-1], model.model_fields, n=1)
     if close:
         return f"; did you mean {close[0]}?"

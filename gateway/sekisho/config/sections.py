@@ -33,6 +33,7 @@ from sekisho.config.kinds import (
     Section,
     is_loopback,
 )
+from sekisho.config.retention import RetentionSettings
 
 # sockaddr_un holds 108 bytes with the final NUL on Linux; the longest name we add is kept below it.
 _SOCKET_PATH_BYTES_MAX = 100
@@ -182,6 +183,7 @@ class AuditSettings(Section):
     segment_bytes: int = Field(
         64 * MIB, ge=MIB, le=4 * GIB, description="A ledger file is closed at this size."
     )
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
 
 
 class RedisSettings(Section):

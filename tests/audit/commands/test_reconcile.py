@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from sekisho_audit import retention, retention_run
 from sekisho_audit.cli import main
-from support.ledgers import small_ledger
+from support.ledgers import open_ledger, small_ledger
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,29 @@ def test_nothing_around(home: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert said.startswith("NOTHING AROUND")
     assert "Matched     2 calls" in said
     assert "erased or expired content: none is on record" in said
+
+
+def test_what_retention_ended_is_told_and_still_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The class, up to when, and how many keys; the calls themselves are compared as before."""
+    small_ledger(tmp_path)
+    ledger = open_ledger(tmp_path)
+    later_us = (now() + 60 * 86_400) * 1_000_000
+    run = retention_run.begin(ledger, retention.parse("content=2"), later_us)
+    assert run is not None
+    ended = retention_run.destroy(ledger, run)
+    retention_run.finish(ledger, run, ended, texts=0)
+    ledger.close()
+    usage = export(tmp_path, f"{now()},small,2,0.10,usd")
+    assert main(["reconcile", str(tmp_path / "data"), "--usage", usage]) == 0
+    said = capsys.readouterr().out
+    assert "Matched     2 calls" in said
+    up_to = retention.day_text(retention.day_of(later_us) - 2)
+    assert (
+        f"nothing for class content that began on {up_to} or before, 1 keys of which retention "
+        "ended: content went, figures stand and are compared"
+    ) in said
 
 
 def test_calls_around_the_gate_are_counted_with_their_cost(

@@ -26,6 +26,7 @@ from sekisho_audit.events import (
     check_data,
     check_payload_names,
 )
+from sekisho_audit.ids import began_us
 from sekisho_audit.keyring import SYSTEM, Keyring
 from sekisho_audit.kinds import UUID, UUID7
 from sekisho_audit.scan import PAYLOAD_BYTES_MAX
@@ -69,12 +70,7 @@ class Batch:
 
 def month_of(identifier: str) -> str:
     """The UTC month in a uuid7: all content of an exchange is sealed with keys of one month."""
-    return _month(_began_us(identifier) // 1_000_000)
-
-
-def _began_us(identifier: str) -> int:
-    """The microsecond in which a uuid7 was made."""
-    return int(identifier[:8] + identifier[9:13], 16) * 1000
+    return _month(began_us(identifier) // 1_000_000)
 
 
 @lru_cache(maxsize=1_024)  # exchanges under way began within the same few seconds
@@ -149,12 +145,15 @@ class LeafBuilder:
         return Built(leaf, body, leaf_hash(body), stored, commits)
 
     def _gone(self, principal: str | None, exchange: str | None) -> bool:
-        """Whether an exchange is of somebody who was erased after it began. Whoever comes back
-        later is known by then, or begins a new exchange.
+        """Whether an exchange is of somebody whose erasure began after it did. Whoever comes back
+        later is known by another name then, or begins a new exchange.
         """
-        if principal is None or exchange is None or self._keyring.known(principal) is not None:
+        if principal is None or exchange is None:
             return False
-        return _began_us(exchange) <= self._custody.erased_us
+        known = self._keyring.known(principal)
+        if known is not None and known not in self._custody.erased:
+            return False
+        return began_us(exchange) <= self._custody.erased_us
 
     def _nameless(self, event: Event) -> Event:
         """What comes late about somebody who was erased is recorded without name and content."""

@@ -20,8 +20,7 @@ from sekisho_audit.errors import LedgerError, Refused
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.exports.bundle_form import signed_text
 from sekisho_audit.following import Question
-from sekisho_audit.ids import uuid7
-from sekisho_audit.leaves import began_us
+from sekisho_audit.ids import began_us, uuid7
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.log_desk import LogDesk
 from sekisho_audit.published import Excerpt, Signed

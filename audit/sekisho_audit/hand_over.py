@@ -57,7 +57,8 @@ class HandOver:
         elif self._vkey.read_bytes() not in {_line(one) for one in self._signers()}:
             raise Unusable(
                 f"{self._vkey} names another key or origin than signing.key and the settings; "
-                "restore the keys, or use the origin the ledger was made with"
+                "restore the keys of the ledger's own time (if the signing key was changed: those "
+                "of after it), or use the origin the ledger was made with"
             )
 
     def name_key(self) -> None:

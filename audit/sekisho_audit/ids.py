@@ -18,3 +18,8 @@ def uuid7(unix_ms: int | None = None) -> str:
     value = ms << 80 | _VERSION_7 | random & _RAND_A_MASK | _VARIANT_RFC | random & _RAND_B_MASK
     digits = f"{value:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def began_us(identifier: str) -> int:
+    """When a uuid7 was made, in microseconds since 1970, UTC; exact to the millisecond."""
+    return int(identifier[:8] + identifier[9:13], 16) * 1000

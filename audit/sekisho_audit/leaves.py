@@ -26,6 +26,7 @@ from sekisho_audit.events import (
     check_data,
     check_payload_names,
 )
+from sekisho_audit.ids import began_us
 from sekisho_audit.key_provider import KEY_BYTES
 from sekisho_audit.keyring import SYSTEM, Keyring
 from sekisho_audit.kinds import UUID, UUID7
@@ -66,11 +67,6 @@ class Batch:
 
     built: list[Built] = field(default_factory=list)
     by_id: dict[str, Built] = field(default_factory=dict)
-
-
-def began_us(identifier: str) -> int:
-    """The microsecond in which a uuid7 was made."""
-    return int(identifier[:8] + identifier[9:13], 16) * 1000
 
 
 @lru_cache(maxsize=4_096)  # each exchange under way has several events
@@ -139,10 +135,13 @@ class LeafBuilder:
         return Built(leaf, body, leaf_hash(body), stored, commits)
 
     def _gone(self, principal: str | None, exchange: str | None) -> bool:
-        """Whether an exchange is of somebody who was erased after it began. Whoever comes back
-        later is known by then, or begins a new exchange.
+        """Whether an exchange is of somebody whose erasure began after it did. Whoever comes back
+        later is known by another name then, or begins a new exchange.
         """
-        if principal is None or exchange is None or self._keyring.known(principal) is not None:
+        if principal is None or exchange is None:
+            return False
+        known = self._keyring.known(principal)
+        if known is not None and known not in self._custody.erased:
             return False
         return began_us(exchange) <= self._custody.erased_us
 

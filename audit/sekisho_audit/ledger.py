@@ -122,7 +122,7 @@ class Ledger:
         return ledger
 
     def _start(self) -> None:
-        state = self._state
+        state, lost = self._state, self._notes.given_up
         if (self.directory / "checkpoint").exists() or state.edge.size == 0:
             pairs = ((self._events, state.events), (self._payloads, state.payloads))
             for writer, tail in pairs:
@@ -142,7 +142,6 @@ class Ledger:
         boot = {"boot": self.boot, "last": state.edge.size - 1, "cut": cut}
         own = [self._own("audit.boot", boot)]
         own += [self._own("audit.recovered", {"file": f, "bytes": n}) for f, n in state.cut]
-        lost = self._notes.given_up
         if lost is not None:
             told = {"size": lost.size, "root": lost.root.hex()}
             own.append(self._own("audit.rolled_back", told))

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 from sekisho_audit import hold_rules
+from sekisho_audit.officer_rules import OFFICER_EVENTS, OfficerRules
 from sekisho_audit.standing import Decided, Filed, Intent, Leaf, RuleBroken, hold_asked
 
 # How many finished exchanges the writer remembers (about 150 bytes each); the verifier keeps all.
@@ -52,6 +53,7 @@ class Book:
         self.held: dict[str, str] = {}
         self.held_answers: dict[str, str] = {}
         self.appeals: dict[str, int] = {}
+        self.officers = OfficerRules(self._put, self._drop)
 
     # -- changing, with a way back
 
@@ -107,6 +109,8 @@ class Book:
             raise RuleBroken("wrong_boot", "the event belongs to no boot that was announced")
         if self.writer["down"]:
             raise RuleBroken("after_shutdown", "an event after the writer had stopped")
+        if self.officers.erased:
+            self.officers.check_name(leaf)
         rule = _RULES.get(kind)
         if rule is not None:
             rule(self, leaf)
@@ -265,6 +269,9 @@ class Book:
             raise RuleBroken("too_many_appeals", f"an exchange has at most {APPEALS_MAX} appeals")
         self._put(self.appeals, leaf["exchange"], count + 1)
 
+    def _officer(self, leaf: Leaf) -> None:
+        self.officers.take(leaf)
+
 
 _RULES = {
     "audit.recovered": Book._recovered,  # noqa: SLF001
@@ -281,4 +288,5 @@ _RULES = {
     "hold.settled": Book._settled,  # noqa: SLF001
     "hold.delivered": Book._delivered,  # noqa: SLF001
     "exchange.appealed": Book._appealed,  # noqa: SLF001
+    **dict.fromkeys(OFFICER_EVENTS, Book._officer),  # noqa: SLF001
 }

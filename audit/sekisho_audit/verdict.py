@@ -53,10 +53,13 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A checkpoint with what it is called in the report."""
+    """A checkpoint with what it is called in the report. `bounds`: if it fits, all before it is
+    what it was; not so if it comes out of the very history that is looked at.
+    """
 
     checkpoint: Checkpoint
     name: str
+    bounds: bool = True
 
 
 class Findings:
@@ -209,7 +212,7 @@ class Findings:
             elif root != checkpoint.root:
                 what = f"the first {checkpoint.size} events are not the ones that the {name} signs"
                 told.append(Fault(what + (f"; the first {good} are" if good else "")))
-            else:
+            elif signed.bounds:
                 good = checkpoint.size
             if checkpoint.origin != self.origin:
                 what = f"the {name} is of the ledger {checkpoint.origin}, not {self.origin}"

@@ -2,8 +2,9 @@
 
     python audit/vectors/make.py > audit/vectors/vectors.json
 
-Trees, proofs, tiles, leaves, notes, receipts, payloads. All is made of fixed keys, so the file
-changes only when a format does; a test compares it.
+Trees, proofs, tiles, leaves, notes, receipts, payloads, changes of keys, cosignatures. All is made
+of fixed keys, so the file changes only when a format does; a test compares it. Only signing with
+ML-DSA-44 draws anew each time: that line was made once and is kept in `ml-dsa-44.cosignature`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import struct
 import sys
 from hashlib import sha256
+from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -19,6 +21,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from sekisho_audit.canon import encode
 from sekisho_audit.checkpoint import Checkpoint, Signer
+from sekisho_audit.cosignature import ED25519, ML_DSA_44, Cosigner, WitnessKey
+from sekisho_audit.key_chain import statement
 from sekisho_audit.proof import Proof
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.scan import EVENTS, HEAD_BYTES, LENGTH
@@ -32,6 +36,8 @@ SECRET = bytes(range(32, 64))
 EXCHANGE = "01890a5d-ac96-774b-bcce-b302099a8057"
 EVENT = "01890a5d-ac96-7b3c-8d07-95f5a1b1c2d3"
 SALT = bytes(range(64, 80))
+WITNESS, STATED_S = "witness.example/vectors", 1_800_000_000
+KEPT_LINE = Path(__file__).resolve().with_name("ml-dsa-44.cosignature")
 SIZES = (1, 2, 3, 7, 255, 256, 257, 600)
 
 STRANGER = "— witness.example/証人 AQIDBAUGBwg=\n"  # a signature of nobody we know
@@ -161,6 +167,64 @@ def notes() -> dict[str, object]:
     }
 
 
+def rotation() -> dict[str, object]:
+    """Three keys one after the other: what both sign at each change, and who signs which size."""
+    levels = MemoryLevels()
+    for number in range(7):
+        levels.append(leaf_hash(leaf(number)))
+    whole = Tree(levels)
+    signers = [Signer(ORIGIN, bytes([number]) * 32) for number in (1, 2, 3)]
+    changes = []
+    for index, old, new in ((3, *signers[:2]), (5, *signers[1:])):
+        before = Checkpoint(ORIGIN, index, whole.root(index))
+        note = old.sign_text(statement(before, new.key), new)
+        data = {"old": old.key.line(), "new": new.key.line(), "note": note.decode()}
+        changes.append({"index": index, "data": data})
+    over = Checkpoint(ORIGIN, 4, whole.root(4))
+    return {
+        "seeds": [(bytes([number]) * 32).hex() for number in (1, 2, 3)],
+        "keys": [signer.key.line() for signer in signers],
+        "changes": changes,
+        "checkpoint_over_the_first": signers[1].sign(over, signers[0]).decode(),
+        "key_of_size": {str(size): sum(at < size for at in (3, 5)) for size in range(8)},
+    }
+
+
+def cosignatures() -> list[dict[str, object]]:
+    """What a witness adds to a note, in both kinds."""
+    levels = MemoryLevels()
+    for number in range(7):
+        levels.append(leaf_hash(leaf(number)))
+    signer = Signer(ORIGIN, SEED)
+    checkpoint = Checkpoint(ORIGIN, 7, Tree(levels).root(7))
+    body, kept = checkpoint.body(), KEPT_LINE.read_text(encoding="utf-8")
+    found: list[dict[str, object]] = []
+    for algorithm in (ED25519, ML_DSA_44):
+        witness = Cosigner(WITNESS, bytes([algorithm]) * 32, algorithm)
+        line = witness.line(body, STATED_S) if algorithm == ED25519 else kept
+        about = {"seed": (bytes([algorithm]) * 32).hex(), "vkey": witness.key.line()}
+        message = cosigned(witness.key, checkpoint)
+        found.append(
+            {
+                **about,
+                "time_s": STATED_S,
+                "message": message.hex(),
+                "note": signer.sign(checkpoint).decode() + line,
+            }
+        )
+    return found
+
+
+def cosigned(key: WitnessKey, checkpoint: Checkpoint) -> bytes:
+    """The bytes that a witness signs, as SPEC.md has them."""
+    if key.algorithm == ED25519:
+        return f"cosignature/v1\ntime {STATED_S}\n{checkpoint.body()}".encode()
+    name, origin = key.name.encode(), checkpoint.origin.encode()
+    head = b"subtree/v1\n\0" + bytes([len(name)]) + name + struct.pack(">Q", STATED_S)
+    size = struct.pack(">QQ", 0, checkpoint.size)
+    return head + bytes([len(origin)]) + origin + size + checkpoint.root
+
+
 def payloads() -> dict[str, object]:
     """Keys derived from a principal's monthly key, and a commitment."""
     text = "机密 secret"
@@ -191,6 +255,8 @@ def document() -> str:
         "places": places(),
         "leaves": leaves(),
         "notes": notes(),
+        "rotation": rotation(),
+        "cosignatures": cosignatures(),
         "payloads": payloads(),
     }
     return json.dumps(made, indent=1, ensure_ascii=False) + "\n"

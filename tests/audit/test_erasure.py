@@ -34,8 +34,8 @@ from support.ledgers import (
     run_exchange,
     run_held_exchange,
 )
+from support.officers import OFFICER, in_office
 
-OFFICER = "officer-1@ledger.example"
 WHY = (Payload("purpose", b"they left", b"they left"), Payload("ticket", b"T-1", b"T-1"))
 
 
@@ -58,6 +58,8 @@ def leaves(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def begun(ledger: Ledger, principal: str = STAFF) -> Erasure:
+    if ledger.pseudonym_of(OFFICER) is None:
+        in_office(ledger, OFFICER)
     return erasure.begin(ledger, principal, (OFFICER,), WHY)
 
 
@@ -98,6 +100,7 @@ def test_the_reasons_of_an_erasure_outlive_it(ledger: Ledger) -> None:
 
 
 def refused(ledger: Ledger, principal: str) -> str:
+    in_office(ledger, OFFICER)
     size = ledger.size
     with pytest.raises(Refused) as error:
         begun(ledger, principal)
@@ -114,16 +117,17 @@ def test_nobody_is_not_erased(ledger: Ledger) -> None:
 
 
 def test_an_officer_in_office_is_not_erased(ledger: Ledger) -> None:
-    roll = Roll({STAFF: Officer("0" * 64, ("erase",))})
-    ledger.record_all(changes(ledger, roll))
+    other = Officer("0" * 64, ("erase",))
+    ledger.record_all(changes(ledger, Roll({STAFF: other, OFFICER: other})))
     assert refused(ledger, STAFF) == "still_officer"
-    ledger.record_all(changes(ledger, Roll()))
+    ledger.record_all(changes(ledger, Roll({OFFICER: other})))
     erased(ledger)
 
 
 @pytest.mark.parametrize("exchange", [None, "01890000-0000-7000-8000-000000000000"])
 def test_a_legal_hold_beats_erasure(ledger: Ledger, exchange: str | None) -> None:
     """Of a person, and of any exchange of theirs; a released one does not, nor another's."""
+    in_office(ledger, OFFICER)
     authority = (Payload("authority", b"court", b"court"),)
     held = Event(uuid7(), "legal_hold.set", exchange, None, {"person": STAFF}, OFFICER, authority)
     other = Event(uuid7(), "legal_hold.set", None, None, {"person": "other"}, OFFICER, authority)
@@ -173,6 +177,28 @@ def test_what_comes_late_has_no_name_and_no_content(ledger: Ledger) -> None:
         ledger.exchange_keys(STAFF, exchange)
     assert error.value.code == "erased"
     assert ledger.pseudonym_of(STAFF) is None
+
+
+def test_between_beginning_and_end_the_name_is_gone_too(ledger: Ledger) -> None:
+    """The keys are still there then; what a request under way says has no name any more."""
+    exchange = uuid7()
+    sent = intent(exchange, "s-1")
+    ledger.append_batch([received(exchange), decision(exchange), sent])
+    one = begun(ledger)
+    [place] = ledger.append_batch([outcome(sent)])
+    assert leaves(ledger)[place.index]["principal"] is None
+    with pytest.raises(Refused) as error:
+        ledger.exchange_keys(STAFF, exchange)
+    assert error.value.code == "erased"
+    with pytest.raises(Refused) as error:
+        begun(ledger)
+    assert error.value.code == "erasure_open"
+    held = {"person": STAFF}
+    authority = (Payload("authority", b"court", b"court"),)
+    with pytest.raises(Refused) as error:
+        ledger.record_all([Event(uuid7(), "legal_hold.set", None, None, held, OFFICER, authority)])
+    assert error.value.code == "erased"
+    erasure.finish(ledger, one, keys=len(erasure.destroy(ledger, one)), rows=0)
 
 
 def test_whoever_comes_back_is_somebody_new(ledger: Ledger) -> None:

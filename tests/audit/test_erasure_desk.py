@@ -34,7 +34,7 @@ from support.ledgers import (
     outcome,
     received,
 )
-from support.officers import OFFICER, SECOND, appoint, ask
+from support.officers import OFFICER, SECOND, appoint, ask, in_office
 
 OTHER = "staff-8@ledger.example"
 THEIRS = b"canary-8842: another text that must be there still"
@@ -226,6 +226,7 @@ async def test_an_erasure_that_was_cut_off_is_finished_by_the_next_start(tmp_pat
     await auditd.end()
     ledger = open_ledger(tmp_path)
     why = (Payload("purpose", b"p", b"p"), Payload("ticket", b"t", b"t"))
+    in_office(ledger, OFFICER)
     begun = erasure.begin(ledger, STAFF, (OFFICER,), why)
     ledger.close()
     await auditd.start()

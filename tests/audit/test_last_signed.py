@@ -78,6 +78,22 @@ def test_a_person_may_give_up_what_is_lost(tmp_path: Path) -> None:
     assert not (tmp_path / "keys" / "rollback-accepted").exists()
 
 
+def test_a_ledger_that_is_lost_altogether_may_be_begun_anew(tmp_path: Path) -> None:
+    """Its first events say what was given up, so that nobody takes it for the one before."""
+    grown(tmp_path)
+    lost = read_unverified((tmp_path / "keys" / "last-signed").read_bytes())
+    shutil.rmtree(tmp_path / "data")
+    with pytest.raises(SecondLedger):
+        open_ledger(tmp_path)
+    assert accept_rollback(tmp_path / "keys", lost.size) == lost
+    ledger = open_ledger(tmp_path)
+    ledger.close()
+    open_ledger(tmp_path).close()
+    raw = b"".join(path.read_bytes() for path in (ledger.directory / "events").iterdir())
+    assert raw.count(b'"type":"audit.rolled_back"') == 1
+    assert f'"root":"{lost.root.hex()}","size":{lost.size}'.encode() in raw
+
+
 def key_of(home: Path) -> VerifierKey:
     return VerifierKey.parse((home / "data" / "ledger" / "vkey").read_text().strip())
 

@@ -17,11 +17,14 @@ from typing import Any
 import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from sekisho_audit.canon import NotCanonical, decode
-from sekisho_audit.checkpoint import Checkpoint, VerifierKey, open_note
+from sekisho_audit.checkpoint import Checkpoint, VerifierKey, open_note, split_note
+from sekisho_audit.cosignature import WitnessKey, check
+from sekisho_audit.key_chain import KeyChain, Rotation
 from sekisho_audit.seal import unseal
 from support.rfc9162 import mth, path, proof
 
@@ -140,3 +143,59 @@ def test_the_stored_payload_opens(vectors: dict[str, Any]) -> None:
     assert sha256(stored).hexdigest() == payloads["ct"]
     opened = unseal(secret, payloads["event"], payloads["name"], stored)
     assert opened.decode() == payloads["plain"]
+
+
+def signed_by(note: str, vkey: str) -> str:
+    """The text of a note that the key signed; read by hand. Raises what is wrong."""
+    name, key_id, encoded = vkey.split("+", 2)
+    text, _, tail = note.rpartition("\n\n")
+    lines = [line.split(" ") for line in tail.splitlines()]
+    blobs = [base64.b64decode(encoded) for _, signer, encoded in lines if signer == name]
+    [ours] = [blob for blob in blobs if blob[:4].hex() == key_id]
+    public = Ed25519PublicKey.from_public_bytes(base64.b64decode(encoded)[1:])
+    public.verify(ours[4:], f"{text}\n".encode())
+    return f"{text}\n"
+
+
+def test_both_keys_sign_each_change_of_keys(vectors: dict[str, Any]) -> None:
+    """The events before it, and the key that follows; a later checkpoint is the new key's."""
+    rotation = vectors["rotation"]
+    leaves = [b'{"n":%d}' % number for number in range(7)]
+    keys, changes = rotation["keys"], rotation["changes"]
+    for number, change in enumerate(changes):
+        data, index = change["data"], change["index"]
+        assert (data["old"], data["new"]) == (keys[number], keys[number + 1])
+        texts = {signed_by(data["note"], data[name]) for name in ("old", "new")}
+        root = base64.b64encode(mth(leaves[:index])).decode()
+        origin = keys[0].split("+")[0]
+        head = f"{origin}\n{index}\n{root}\n"
+        assert texts == {f"{head}sekisho key rotation v1 {data['new']}\n"}
+        leaf = {"n": index, "log": origin, "data": data}
+        assert Rotation.read(leaf).new.line() == data["new"]
+    over = rotation["checkpoint_over_the_first"]
+    assert signed_by(over, keys[0]) == signed_by(over, keys[1])
+    found = [Rotation.read({**one, "n": one["index"], "log": origin}) for one in changes]
+    chain = KeyChain(VerifierKey.parse(keys[2]), found)
+    for size, number in rotation["key_of_size"].items():
+        assert chain.at(int(size)).line() == keys[number]
+
+
+def test_cosignatures_of_both_kinds_hold(vectors: dict[str, Any]) -> None:
+    """Over the bytes that are given; the time stands before the signature."""
+    first, second = vectors["cosignatures"]
+    for one, algorithm in ((first, 4), (second, 6)):
+        name, key_id, encoded = one["vkey"].split("+", 2)
+        material = base64.b64decode(encoded)
+        assert material[0] == algorithm
+        assert sha256(f"{name}\n".encode() + material).hexdigest()[:8] == key_id
+        body, signatures = split_note(one["note"].encode())
+        [blob] = [blob for signer, blob in signatures if signer == name]
+        assert int.from_bytes(blob[4:12], "big") == one["time_s"]
+        message, signature = bytes.fromhex(one["message"]), blob[12:]
+        if algorithm == 4:
+            Ed25519PublicKey.from_public_bytes(material[1:]).verify(signature, message)
+        else:
+            MLDSA44PublicKey.from_public_bytes(material[1:]).verify(signature, message)
+        [found] = check(body, signatures, [WitnessKey.parse(one["vkey"])])
+        assert found.time_s == one["time_s"]
+    assert signed_by(first["note"], vectors["notes"]["vkey"]).split("\n")[1] == "7"

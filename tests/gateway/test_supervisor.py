@@ -28,6 +28,7 @@ from sekisho.telemetry import MULTIPROC_DIR
 from sekisho.web.tls import TLSUnusable
 from sekisho_audit.auditd import parse
 from sekisho_audit.cosignature import Cosigner
+from sekisho_audit.ledger import Ledger
 
 BACKEND = {"id": "local", "base_url": "https://models.example/v1", "models": ["*"]}
 
@@ -172,6 +173,29 @@ async def test_a_child_that_does_not_say_ready_stops_the_start(
 
     with pytest.raises(CannotServe, match=rf"part did not start \(exit status {status}\)"):
         await supervisor._start(child)
+
+
+async def test_keys_of_before_a_change_stop_the_start_with_a_reason(tmp_path: Path) -> None:
+    """The key was changed while nobody served, and an older directory of keys was put back."""
+    settings = _settings(tmp_path)
+    prepare_directories(settings)
+    origin, key = settings.audit.origin, settings.audit.keys_dir / "signing.key"
+    ledger = Ledger.open(settings.ledger_dir, settings.audit.keys_dir, origin)
+    before = key.read_bytes()
+    ledger.rotate_key()
+    ledger.close()
+    supervisor = Supervisor(settings, tmp_path / "c.toml")
+    child = Child(
+        "auditd", auditd_command(settings), stop_s=5, ready_line=b"ready", log=tmp_path / "log"
+    )
+    await supervisor._start(child)
+    assert await _terminate(child) == 0
+
+    key.write_bytes(before)
+    with pytest.raises(CannotServe, match=r"auditd did not start \(exit status 65\)"):
+        await supervisor._start(child)
+    said = (tmp_path / "log").read_text()
+    assert "if the signing key was changed: those of after it" in said
 
 
 async def test_a_child_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from sekisho_audit.canon import decode
 from sekisho_audit.checkpoint import VerifierKey
+from sekisho_audit.cosignature import WitnessKey
 from sekisho_audit.keyring import SYSTEM, Keyring, load_secrets
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.proof import Proof
@@ -23,6 +24,8 @@ from sekisho_audit.report import Report, Verdict
 from sekisho_audit.scan import EVENTS, PAYLOADS, Family, Frame, frames, segments
 from sekisho_audit.seal import commitment, unseal
 from sekisho_audit.verify import verify
+from sekisho_audit.verify_anchors import Anchors
+from sekisho_audit.verify_bundle import verify_bundle
 from sekisho_audit.verify_proof import verify_file
 from support.ledgers import run_exchange, run_held_exchange
 
@@ -30,6 +33,7 @@ HERE = Path(__file__).resolve().parent / "ledgers"
 # Size and root, as the release wrote them.
 GOLDEN = {
     "v1": (52, "ce3d5d4b3ded6457dd04b2013c7e0bd4f45d254611bf75ffcda3d423ad12fd08"),
+    "v1-officers": (69, "552b3176654cfd99cae8d8ed013fa49a48515620bd737c8aec94bf24fd4eb9e7"),
 }
 ORIGIN = "ledger.example/golden"
 ERASED = "somebody-who-left@ledger.example"
@@ -58,8 +62,10 @@ def stored(home: Path, family: Family = EVENTS) -> list[Frame]:
 def judged(home: Path, key: VerifierKey) -> Report:
     """The verdict with all that an auditor may have kept."""
     receipt = Receipt.parse((home / "receipt").read_text())
-    pinned = (home / "pinned").read_bytes()
-    return verify(home / "data", key=key, pinned=pinned, receipt=receipt)
+    pinned = [path.read_bytes() for path in sorted(home.glob("pinned*"))]
+    witnesses = [WitnessKey.parse(path.read_text().strip()) for path in home.glob("witness.vkey")]
+    anchors = Anchors(witnesses=witnesses)
+    return verify(home / "data", key=key, pinned=pinned, receipt=receipt, anchors=anchors)
 
 
 def test_there_is_a_constant_for_each_and_a_ledger_for_each_constant() -> None:
@@ -81,7 +87,7 @@ def test_it_is_sound_and_the_one_that_was_written(
 
 def test_a_changed_byte_is_still_found(home: Path, key: VerifierKey) -> None:
     """The verdict above is worth something: one bit in the middle of each file."""
-    for path in (home / "data").rglob("*"):
+    for path in (home / "data" / "ledger").rglob("*"):
         if path.is_file() and path.stat().st_size:
             raw = path.read_bytes()
             middle = len(raw) // 2
@@ -100,6 +106,27 @@ def test_what_was_given_out_still_holds(home: Path, key: VerifierKey) -> None:
     receipt = Receipt.parse((home / "receipt").read_text())
     answer = home / "proofs" / "answer.json"
     assert verify_file(answer, key=key, receipt=receipt).verdict is Verdict.SOUND
+
+
+def test_keys_anchors_and_bundles_of_then_hold(home: Path, key: VerifierKey) -> None:
+    """The first key leads to the last, evidence of others counts, a bundle proves what it did."""
+    first = home / "first.vkey"
+    if not first.exists():  # a ledger from before there were any
+        assert judged(home, key).keys == []
+        return
+    old = VerifierKey.parse(first.read_text().strip())
+    assert old != key
+    report = judged(home, old)
+    assert (report.verdict, report.faults, report.notes) == (Verdict.SOUND, [], [])
+    assert (len(report.keys), len(report.anchors)) == (1, 1)
+    for one in (old, key):
+        bundle = verify_bundle(home / "case.evidence.zip", key=one)
+        assert (bundle.verdict, bundle.faults, bundle.doubts) == (Verdict.SOUND, [], [])
+    for path in (home / "data" / "anchors").rglob("*.note"):
+        raw = path.read_bytes()
+        path.write_bytes(raw[:40] + bytes([raw[40] ^ 1]) + raw[41:])
+        assert judged(home, old).verdict is not Verdict.SOUND
+        path.write_bytes(raw)
 
 
 def test_proofs_made_today_are_the_ones_made_then(home: Path) -> None:

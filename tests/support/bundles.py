@@ -25,8 +25,7 @@ from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.seal import commit_key
 from sekisho_audit.tiles import MemoryLevels, Tree
 from sekisho_audit.tree import CompactRange, leaf_hash
-
-OFFICER = "officer-1@ledger.example"
+from support.officers import OFFICER, in_office
 
 Wanted = Callable[[Mapping[str, Any]], bool]
 
@@ -64,6 +63,8 @@ def exported(
     ledger: Ledger, home: Path, wanted: Wanted, kept: bytes | None = None, **more: Any
 ) -> Made:
     """Select events, record the export, prove all; `kept` is a checkpoint to be consistent with."""
+    if ledger.pseudonym_of(OFFICER) is None:
+        in_office(ledger, OFFICER)
     chosen = [one for one in bodies(ledger.directory) if wanted(decode(one.body))]
     root, timeline = CompactRange(), Timeline()
     for one in chosen:

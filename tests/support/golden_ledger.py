@@ -22,6 +22,7 @@ from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.prove import prove
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.verify import verify
+from support.golden_officers import anchors, change_key, office, rolled_back
 from support.ledgers import (
     REVIEWER,
     STAFF,
@@ -144,6 +145,7 @@ def make(home: Path) -> None:
     home.mkdir()
     keys(home / "keys")
     ledger = opened(home)
+    change_key(ledger, home)
     kept = first_life(ledger)
     note = ledger.note()
     [place] = ledger.append_batch([kept])  # known: answers with its place
@@ -154,7 +156,9 @@ def make(home: Path) -> None:
     killed(ledger)
     ledger = opened(home)
     the_rest(ledger)
-    ledger._keyring.erase(ERASED)
+    office(ledger, home, cast("str", kept.exchange), STAFF, ERASED)
+    anchors(ledger, home)
+    rolled_back(ledger)
     ledger.close()
     (home / "proofs").mkdir()
     for name, text in proofs(home, cast("str", kept.exchange)):

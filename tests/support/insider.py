@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -18,8 +18,9 @@ from typing import Any
 
 import orjson
 
-from sekisho_audit.checkpoint import Checkpoint, Signer, VerifierKey, open_note
+from sekisho_audit.checkpoint import Checkpoint, Signer, VerifierKey, read_unverified
 from sekisho_audit.form import epochs_of
+from sekisho_audit.key_chain import ROTATED, statement
 from sekisho_audit.keyring import Keyring
 from sekisho_audit.retention import CONTENT, class_of
 from sekisho_audit.scan import EVENTS, PAYLOADS, Family, frames, segments
@@ -41,18 +42,19 @@ class Original:
     bodies: tuple[bytes, ...]
     payloads: tuple[bytes, ...]
     firsts: Mapping[str, tuple[int, ...]]
-    signer: Signer
+    signers: tuple[Signer, ...]
     secrets: Mapping[str, bytes]
     sizes: tuple[int, ...]
     pinned: tuple[bytes, ...]
 
     @classmethod
-    def read(cls, home: Path, pinned: list[bytes]) -> Original:
-        """The ledger in `home`, of which somebody else kept checkpoints."""
+    def read(cls, home: Path, pinned: list[bytes], seeds: Sequence[bytes]) -> Original:
+        """The ledger in `home`, of which somebody else kept checkpoints; `seeds` are the signing
+        keys that it had, the first one first: the insider copied each in time.
+        """
         directory = home / "data" / "ledger"
         paths = [path for path in sorted(directory.rglob("*")) if path.is_file()]
         keys = home / "keys"
-        signer = Signer(ORIGIN, (keys / "signing.key").read_bytes())
         ring = Keyring(keys / "principals.keys", (keys / "kek").read_bytes())
         bodies = tuple(_bodies(directory, EVENTS))
         krefs = {entry["kref"] for body in bodies for entry in orjson.loads(body)["pl"]}
@@ -73,16 +75,16 @@ class Original:
                 family.directory: tuple(part.first for part in segments(directory, family))
                 for family in (EVENTS, PAYLOADS)
             },
-            signer,
+            tuple(Signer(ORIGIN, seed) for seed in seeds),
             secrets,
-            tuple(open_note(note, signer.key).size for note in pinned),
+            tuple(read_unverified(note).size for note in pinned),
             tuple(pinned),
         )
 
     @property
     def key(self) -> VerifierKey:
         """The key that the auditor got long ago."""
-        return self.signer.key
+        return self.signers[0].key
 
     def restore(self, where: Path) -> None:
         """Lay the untouched ledger down in `where`."""
@@ -124,13 +126,12 @@ class Tape:
     leaves: list[Leaf] = field(init=False)
     payloads: list[bytes] = field(init=False)
     spelled: dict[int, bytes] = field(default_factory=dict)
-    signer: Signer = field(init=False)
+    signer: Signer | None = None  # who signs the checkpoint, if not the key in force
     origin: str = ORIGIN
 
     def __post_init__(self) -> None:
         self.leaves = [orjson.loads(body) for body in self.original.bodies]
         self.payloads = list(self.original.payloads)
-        self.signer = self.original.signer
 
     # -- looking for something to change
 
@@ -198,34 +199,52 @@ class Tape:
     # -- laying it down again
 
     def number(self) -> None:
-        """Indices, the name of the ledger, and the last index that a boot names."""
+        """Indices, the name of the ledger, and the indices that events name."""
         for index, leaf in enumerate(self.leaves):
             leaf["n"], leaf["log"] = index, self.origin
             if leaf["type"] == "audit.boot":
                 leaf["data"]["last"] = index - 1
+            for name in ("first", "last") if leaf["type"] == "audit.disclosed" else ():
+                leaf["data"][name] = min(leaf["data"][name], index - 1)
+            if leaf["type"] == "audit.export":
+                leaf["data"]["size"] = min(leaf["data"]["size"], index)
 
     def write(self, *, signed: bool = True) -> int:
         """Write segments, and a new checkpoint if it is to be signed; returns the size."""
         self.number()
-        bodies = [
-            self.spelled.get(index) or orjson.dumps(leaf, option=orjson.OPT_SORT_KEYS)
-            for index, leaf in enumerate(self.leaves)
-        ]
-        digests = [leaf_hash(body) for body in bodies]
+        edge, bodies, digests = CompactRange(), [], []
+        for index, leaf in enumerate(self.leaves):
+            if leaf["type"] == ROTATED and self.origin == ORIGIN:
+                self.hand_over(leaf, edge.root())
+            body = self.spelled.get(index) or orjson.dumps(leaf, option=orjson.OPT_SORT_KEYS)
+            bodies.append(body)
+            digests.append(leaf_hash(body))
+            edge.append(digests[-1])
         self._segments(EVENTS, [frame(d, b) for d, b in zip(digests, bodies, strict=True)])
         self._segments(PAYLOADS, [frame(sha256(body).digest(), body) for body in self.payloads])
         if signed:
-            edge = CompactRange()
-            for digest in digests:
-                edge.append(digest)
             self.sign(len(bodies), edge.root())
         return len(bodies)
 
     def sign(self, size: int, root: bytes) -> None:
         """Put a checkpoint there, and the key that signed it."""
-        note = self.signer.sign(Checkpoint(self.origin, size, root))
+        signer = self.signer or self.in_force()
+        note = signer.sign(Checkpoint(self.origin, size, root))
         (self.where / "checkpoint").write_bytes(note)
-        (self.where / "vkey").write_bytes(f"{self.signer.key.line()}\n".encode())
+        (self.where / "vkey").write_bytes(f"{signer.key.line()}\n".encode())
+
+    def in_force(self) -> Signer:
+        """The key in force behind the last event."""
+        changes = [leaf for leaf in self.leaves if leaf["type"] == ROTATED]
+        return self.original.signers[len(changes)]
+
+    def hand_over(self, leaf: Leaf, root: bytes, *signers: Signer) -> None:
+        """Let both keys, or these, sign a change of keys over the events before it."""
+        known = {signer.key.line(): signer for signer in self.original.signers}
+        old, new = known[leaf["data"]["old"]], known[leaf["data"]["new"]]
+        text = statement(Checkpoint(self.origin, leaf["n"], root), new.key)
+        first, *others = signers or (old, new)
+        leaf["data"]["note"] = first.sign_text(text, *others).decode()
 
     def _segments(self, family: Family, stored: list[bytes]) -> None:
         folder = self.where / family.directory

@@ -14,6 +14,14 @@ import orjson
 
 from sekisho.model.ids import uuid7
 from support.insider import Hint, Leaf, Tape
+from support.insider_officers import (
+    appoint_nobody,
+    disclose_without_the_duty,
+    erase_under_hold,
+    forge_an_erasure_done,
+    release_a_hold_alone,
+    rotate_with_one_key,
+)
 
 Change = Callable[[Tape], Hint | None]
 
@@ -117,7 +125,7 @@ def say_more(tape: Tape) -> Hint | None:
     index = tape.pick()
     if index is None:
         return None
-    tape.leaves[index]["data"]["note"] = "x"
+    tape.leaves[index]["data"]["remark"] = "x"
     return tape.lay_down(index, rule=True)
 
 
@@ -500,16 +508,28 @@ def add_a_key(tape: Tape) -> Hint | None:
     return tape.lay_down(index + 1)
 
 
+def delete_a_disclosure(tape: Tape) -> Hint | None:
+    """Nobody was given content; those whose content it was can still see that it was read."""
+    index = tape.pick("audit.disclosed")
+    if index is None:
+        return None
+    for entry in tape.leaves[index]["pl"]:
+        tape.drop_content(entry)
+    del tape.leaves[index]
+    return tape.lay_down(index)
+
+
 BREAKING: tuple[Change, ...] = (
     delete_a_review, delete_an_outcome, join_two_boots, answer_twice, repeat_an_event,
     show_the_content_of_another, move_content_to_another_key, spell_otherwise, say_true_for_one,
     say_more, review_ones_own, ask_for_fewer_reviews, send_other_bytes, send_what_was_denied,
-    deliver_what_was_denied, skip_an_index,
+    deliver_what_was_denied, skip_an_index, forge_an_erasure_done, erase_under_hold,
+    release_a_hold_alone, disclose_without_the_duty, appoint_nobody, rotate_with_one_key,
 )  # fmt: skip
 FITTING: tuple[Change, ...] = (
     edit_a_reason, edit_a_model, back_date, edit_an_outcome, delete_a_reading, delete_an_appeal,
     delete_a_refusal, delete_an_exchange, make_up_an_exchange, blame_another, rewrite_a_prompt,
     lose_content, exchange_two_contents, name_another_reviewer, approve_what_was_denied,
     need_one_review_less, allow_what_was_denied, turn_two_events_round, cut_the_end, fork,
-    add_a_key,
+    add_a_key, delete_a_disclosure,
 )  # fmt: skip

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sekisho.model.ids import uuid7
+from sekisho_audit.events import Event
+from sekisho_audit.ledger import Ledger
 from sekisho_audit.officer_client import OfficerClient, OfficerError
 from sekisho_audit.officers import DUTIES, FILE, add, set_two
 from support.ledgers import Auditd
@@ -23,6 +26,12 @@ def appoint(home: Path, name: str = OFFICER, duties: Sequence[str] = DUTIES) -> 
     if is_first:
         set_two(keys, ())
     return secret
+
+
+def in_office(ledger: Ledger, *names: str, duties: Sequence[str] = DUTIES) -> None:
+    """Have it recorded that these are officers, as auditd does when it reads their file."""
+    data = {"credential": "0" * 16, "duties": list(duties), "removed": False}
+    ledger.record_all([Event(uuid7(), "officer.changed", None, name, data) for name in names])
 
 
 def socket_of(auditd: Auditd) -> Path:

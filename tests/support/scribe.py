@@ -69,7 +69,9 @@ def state(book: Book) -> Any:
     """Everything the book knows."""
     known = (book.writer, book.sessions, book.intents, book.closed, book.decided, book.holds)
     more = (book.answers, book.held, book.held_answers, book.appeals, book.boots)
-    return copy.deepcopy((*known, *more))
+    officers = book.officers
+    custody = (officers.duties, officers.pairs, officers.holds, officers.begun)
+    return copy.deepcopy((*known, *more, *custody, officers.open, officers.erased))
 
 
 def broken(scribe: Scribe, kind: str, exchange: str | None = None, **data: Any) -> str:

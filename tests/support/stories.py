@@ -6,16 +6,19 @@ times and salts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from sekisho.model.ids import uuid7
+from sekisho_audit import erasure
+from sekisho_audit.errors import Refused
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.keyring import Keyring
 from sekisho_audit.ledger import Ledger, Limits
+from sekisho_audit.officers import DUTIES, TWO_AT_FIRST
 from support.ledgers import ORIGIN, HeldExchange, decision, intent, outcome, received
 
 
@@ -25,6 +28,7 @@ def drawn(*seed: object) -> Random:
 
 
 STAFF = [f"staff-{number}@ledger.example" for number in range(5)]
+OFFICERS = ("officer-1@ledger.example", "officer-2@ledger.example")
 REVIEWERS = [f"reviewer-{number}@ledger.example" for number in range(6)]
 DENIED = {"code": "no", "rule": "sekisho.default", "msg": "not this"}
 
@@ -37,6 +41,7 @@ class Story:
     random: Random
     segment_bytes: int = 40_000
     notes: list[bytes] = field(default_factory=list)
+    seeds: list[bytes] = field(default_factory=list)
     session: str = ""
     _ledger: Ledger | None = None
     _sessions: int = 0
@@ -60,6 +65,9 @@ class Story:
         for session in sorted(self._ledger.sessions):
             self._ledger.close_session(session, "lost")
         self.open_session()
+        if not self.seeds:
+            self._appoint()
+            self.seeds.append((self.home / "keys" / "signing.key").read_bytes())
 
     def open_session(self) -> None:
         """Another worker comes."""
@@ -108,8 +116,10 @@ class Story:
 
     def go_on(self) -> None:
         """One thing happens."""
-        happens = [self.ask] * 6 + [self.refuse] * 2 + [self.hold] * 3
-        happens += [self.fail, self.retry, self.lose, self.look, self.administer, self.swap_worker]
+        often = (*[self.ask] * 6, *[self.refuse] * 2, *[self.hold] * 3)
+        rare = (self.fail, self.retry, self.lose, self.look, self.administer, self.swap_worker)
+        officers = (self.keep_for_a_court, self.disclose, self.erase)
+        happens: Sequence[Callable[[], object]] = (*often, *rare, *officers)
         self.random.choice(happens)()
 
     def everything(self) -> None:
@@ -120,6 +130,11 @@ class Story:
             self.hold(end, need)
         for _ in range(3):  # half of them appeal
             self.refuse()
+        for happens in (self.keep_for_a_court, self.release, self.keep_for_a_court, self.disclose):
+            happens()
+        while not self.erase():
+            self.ask()
+        self.change_keys()
 
     def body(self) -> bytes:
         """Some text that nobody said before."""
@@ -207,6 +222,60 @@ class Story:
         odd = {"cause": "unknown_key", "count": self.random.randrange(1, 9)}
         refused = Event(uuid7(), "credential.refused", None, None, odd, payloads=(source,))
         self.write(made, refused)
+
+    # -- officers and keys
+
+    def _appoint(self) -> None:
+        """Two officers, who must act together where it matters most."""
+        office = {"credential": "0" * 16, "duties": list(DUTIES), "removed": False}
+        made = [Event(uuid7(), "officer.changed", None, name, office) for name in OFFICERS]
+        two = Event(uuid7(), "officer.paired", None, None, {"duties": list(TWO_AT_FIRST)})
+        self.ledger.record_all([*made, two])
+
+    def _act(self, kind: str, exchange: str | None, words: Sequence[str], **data: Any) -> Event:
+        said = tuple(Payload(name, self.body(), b"sealed " + self.body()) for name in words)
+        data["second"] = OFFICERS[1]
+        return Event(uuid7(), kind, exchange, None, data, OFFICERS[0], said)
+
+    def keep_for_a_court(self) -> None:
+        """What somebody asked must be kept."""
+        known = [one for one in STAFF if self.ledger.pseudonym_of(one) is not None]
+        if known:
+            person = self.random.choice(known)
+            act = self._act("legal_hold.set", None, ["authority"], person=person)
+            self.ledger.record_all([act])
+
+    def release(self) -> None:
+        """A legal hold ends."""
+        hold = self.random.choice(sorted(self.ledger.custody.holds))
+        self.ledger.record_all([self._act("legal_hold.released", None, ["authority"], hold=hold)])
+
+    def disclose(self) -> None:
+        """Officers are given content, and whoever it is of can see that."""
+        sent = self._send()
+        exchange, index = sent.exchange, self.ledger.size - 1
+        told = {"first": index, "last": index, "payloads": 1, "exchanges": 1, "keys": False}
+        act = self._act("audit.disclosed", exchange, ["purpose", "ticket"], **told)
+        read = {"purpose": "audit", "part": "content"}
+        seen = Event(uuid7(), "record.read", exchange, sent.principal, read, OFFICERS[0])
+        self.ledger.record_all([act, seen])
+        self.write(self._answer(sent))
+
+    def erase(self) -> bool:
+        """Somebody is erased, if a court does not want what they wrote; tells whether."""
+        who, said = self.random.choice(STAFF), self._act("x", None, ["purpose", "ticket"]).payloads
+        try:
+            begun = erasure.begin(self.ledger, who, OFFICERS, said)
+        except Refused:
+            return False
+        keys = erasure.destroy(self.ledger, begun)
+        erasure.finish(self.ledger, begun, keys=len(keys), rows=0)
+        return True
+
+    def change_keys(self) -> None:
+        """From now on another key signs."""
+        self.ledger.rotate_key()
+        self.seeds.append((self.home / "keys" / "signing.key").read_bytes())
 
     # -- holds
 

@@ -5,7 +5,7 @@
     {"kind": "rfc3161", "name": "tsa", "url": "https://tsa.example/", "roots": "/etc/tsa.pem"}
 
 Further members: `interval_s`, `timeout_s`, `ca_file`, and of a witness `monitor_url`. The settings
-of the gateway (`[[audit.anchors]]`) have the same names, bounds and defaults.
+of the gateway (`[[anchors]]`) have the same names, bounds and defaults.
 """
 
 from __future__ import annotations

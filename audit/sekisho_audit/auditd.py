@@ -34,6 +34,8 @@ from sekisho_audit.keyring import load_search_key
 from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.log_desk import LogDesk
 from sekisho_audit.officer_desk import OfficerDesk
+from sekisho_audit.prune_plan import LEAVES_DAYS, check_days
+from sekisho_audit.pruning_desk import PruningDesk
 from sekisho_audit.published import Published
 from sekisho_audit.search_desk import SearchDesk
 from sekisho_audit.server import Server
@@ -79,6 +81,7 @@ class Options:
     search: Path
     officers: Path
     anchors: Sequence[Planned] = ()
+    leaves_days: int = LEAVES_DAYS
 
     @property
     def evidence(self) -> EvidenceFolder:
@@ -114,7 +117,14 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--anchor", action="append", default=[], help="a JSON object; see anchors/options.py"
     )
+    parser.add_argument(
+        "--leaves-days", type=int, default=LEAVES_DAYS, help="pruning leaves leaves so long"
+    )
     found = parser.parse_args(argv)
+    try:
+        check_days(found.leaves_days)
+    except ValueError as error:
+        parser.exit(EXIT_USAGE, f"auditd: --leaves-days: {error}\n")
     try:
         anchors = plan(found.anchor, found.origin)
     except BadAnchor as error:
@@ -134,6 +144,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         search=found.search or found.ledger.parent / "index" / "search.db",
         officers=found.officers or socket.with_name("officers.sock"),
         anchors=anchors,
+        leaves_days=found.leaves_days,
     )
 
 
@@ -150,6 +161,11 @@ async def _listen(path: Path, connect: Callable[[], Connection]) -> asyncio.Serv
         return await loop.create_unix_server(connect, str(path), backlog=256)
     finally:
         os.umask(before)
+
+
+def _prunings(options: Options, ledger: Ledger) -> PruningDesk:
+    derived = (options.history, options.search)
+    return PruningDesk(ledger, derived, days=options.leaves_days)
 
 
 async def serve(options: Options, ledger: Ledger) -> str | None:
@@ -176,6 +192,7 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
         officers=OfficerDesk(options.keys),
         anchors=anchors,
         erasures=ErasureDesk(ledger, options.keys, indexes),
+        prunings=_prunings(options, ledger),
     )
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)
@@ -235,6 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             limits=Limits(segment_bytes=options.segment_bytes),
             kept=lambda keys: pinned(options.anchors, keys),
         )
+        _prunings(options, ledger).resume()
     except (Malformed, BadNote) as error:
         sys.stderr.write(f"auditd: {error}\n")
         return EXIT_USAGE

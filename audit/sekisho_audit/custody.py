@@ -1,4 +1,5 @@
-"""What the ledger's own events say about the keeping of content: officers, legal holds, erasures.
+"""What the ledger's own events say about the keeping of content: officers, legal holds, erasures,
+prunings.
 
 Kept by the writer as it reads and writes leaves, so it is as true after a restart as before, and
 nobody changes it but by an event.
@@ -29,6 +30,14 @@ class LegalHold:
     exchange: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """Leaves below `size` are to be removed; `state` the hash (hex) of what they leave."""
+
+    size: int
+    state: str
+
+
 @dataclass(slots=True)
 class Custody:
     """The state after some prefix of the ledger; people are pseudonyms."""
@@ -39,6 +48,7 @@ class Custody:
     begun: dict[str, str] = field(default_factory=dict)  # event of an erasure -> whose
     erased: dict[str, str] = field(default_factory=dict)  # whose -> event of the erasure
     erased_us: int = 0  # when the last erasure began
+    pruning: Pruning | None = None  # the last one on record
 
     def held(self, person: str) -> list[str]:
         """Ids of the legal holds that keep something of a person."""
@@ -74,6 +84,9 @@ class Custody:
     def _done(self, leaf: Leaf) -> None:
         self.begun.pop(leaf["data"]["begun"], None)
 
+    def _prune(self, leaf: Leaf) -> None:
+        self.pruning = Pruning(leaf["data"]["size"], leaf["data"]["state"])
+
 
 _RULES = {
     "officer.changed": Custody._officer,  # noqa: SLF001 - the table belongs to the class
@@ -82,4 +95,5 @@ _RULES = {
     "legal_hold.released": Custody._release,  # noqa: SLF001
     "erasure.begun": Custody._begin,  # noqa: SLF001
     "erasure.done": Custody._done,  # noqa: SLF001
+    "audit.pruned": Custody._prune,  # noqa: SLF001
 }

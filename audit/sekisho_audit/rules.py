@@ -20,6 +20,9 @@ from sekisho_audit.standing import Decided, Filed, Intent, Leaf, RuleBroken, hol
 MEMORY_EVENTS = 200_000
 # Somebody who was not heard after five appeals will not be by a sixth; bounds what is kept.
 APPEALS_MAX = 5
+# Six calendar months at their longest: whoever may ask for the log of half a year finds it.
+LEAVES_DAYS_MIN = 184
+DAY_US = 86_400 * 1_000_000
 _ABSENT = object()
 
 
@@ -52,6 +55,7 @@ class Book:
         self.held: dict[str, str] = {}
         self.held_answers: dict[str, str] = {}
         self.appeals: dict[str, int] = {}
+        self.pruned: dict[str, int] = {"size": 0}
 
     # -- changing, with a way back
 
@@ -265,8 +269,20 @@ class Book:
             raise RuleBroken("too_many_appeals", f"an exchange has at most {APPEALS_MAX} appeals")
         self._put(self.appeals, leaf["exchange"], count + 1)
 
+    def _pruned(self, leaf: Leaf) -> None:
+        data = leaf["data"]
+        size, days = data["size"], data["days"]
+        if not self.pruned["size"] < size <= leaf["n"]:
+            raise RuleBroken("bad_pruning", "a pruning removes leaves, and none that follow it")
+        if days < LEAVES_DAYS_MIN:
+            raise RuleBroken("bad_pruning", f"leaves are kept for {LEAVES_DAYS_MIN} days at least")
+        if not data["newest_us"] + days * DAY_US <= data["counted_us"] <= leaf["ts"]:
+            raise RuleBroken("bad_pruning", "the leaves that are pruned are not old enough")
+        self._put(self.pruned, "size", size)
+
 
 _RULES = {
+    "audit.pruned": Book._pruned,  # noqa: SLF001
     "audit.recovered": Book._recovered,  # noqa: SLF001
     "audit.shutdown": Book._shutdown,  # noqa: SLF001 - the table belongs to the class
     "session.opened": Book._session_opened,  # noqa: SLF001

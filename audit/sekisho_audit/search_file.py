@@ -40,6 +40,7 @@ class SearchFile:
             self.search = Search(self._rows, blind, source.pseudonym_of)
             cursor, payloads = _stands(source.directory, self._index)
             self._events = Tail(source.directory, cursor)
+            self._index.begin_at(self._events.cursor.indexed)
             self._payloads = PayloadTail(source.directory, payloads)
         except BaseException:
             self._rows.close()

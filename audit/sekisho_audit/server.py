@@ -26,6 +26,8 @@ from sekisho_audit.export_operations import EXPORT_OPERATIONS
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.officer_desk import OfficerDesk
 from sekisho_audit.officer_operations import PRESENT_OPERATIONS
+from sekisho_audit.prune_operations import PRUNE_OPERATIONS
+from sekisho_audit.pruning_desk import PruningDesk
 from sekisho_audit.reading_operations import READING_OPERATIONS
 from sekisho_audit.search_operations import OFFICER_SEARCH_OPERATIONS, SEARCH_OPERATIONS
 from sekisho_audit.wire import Malformed, encode
@@ -45,6 +47,7 @@ OFFICER_OPERATIONS: dict[str, Operation] = {
     **OFFICER_SEARCH_OPERATIONS,
     **EXPORT_OPERATIONS,
     **ERASE_OPERATIONS,
+    **PRUNE_OPERATIONS,
 }
 
 
@@ -68,6 +71,7 @@ class Server:
         officers: OfficerDesk | None = None,
         anchors: AnchorDesk | None = None,
         erasures: ErasureDesk | None = None,
+        prunings: PruningDesk | None = None,
     ) -> None:
         self.ledger = ledger
         self.desks = desks or Desks()
@@ -75,6 +79,7 @@ class Server:
         self.anchors = anchors
         self.exports = ExportDesk()
         self.erasures = erasures
+        self.prunings = prunings
         self.writer: Writer
         self._loop = asyncio.get_running_loop()
         self._grace_s = session_grace_s

@@ -62,7 +62,7 @@ def old_ledger(home: Path, days: int = 100, *, clock: Clock | None = None) -> Pa
     return ledger.directory
 
 
-def planned(ledger: Ledger, clock: Clock, before_us: int, days: int = 184) -> Plan:
+def planned(ledger: Ledger, clock: Callable[[], int], before_us: int, days: int = 184) -> Plan:
     """What would go."""
     return make_plan(ledger.directory, standing(ledger, clock()), before_us, days)
 

@@ -33,6 +33,7 @@ _WINDOW = re.compile(r"m\d{4}-\d\d-\d\dT\d\d:\d\d|d\d{4}-\d\d-\d\d|M\d{4}-\d\d")
 _MINUTE_US = 60 * 1_000_000
 _NOTHING = (0, 0, 0)
 _OTHERS = ("", "")
+_FIGURES = ("tokens", "spend_micros")
 
 Sum = tuple[int, int, int]
 Asked = tuple[str, str, str]
@@ -110,7 +111,8 @@ class Sums:
     def carried(self) -> list[list[Any]]:
         """Intents under way, for a ledger whose leaves up to here are gone; see `carry_on`."""
         return [
-            [key, [list(name) for name in of.names], of.charged] for key, of in self._open.items()
+            [key, [list(name) for name in of.names], {name: of.charged[name] for name in _FIGURES}]
+            for key, of in self._open.items()
         ]
 
     def carry_on(self, carried: Sequence[Any], until_us: int) -> None:
@@ -119,7 +121,7 @@ class Sums:
         Raises TypeError, ValueError, KeyError.
         """
         for key, names, charged in carried:
-            figures = {name: int(charged[name]) for name in ("tokens", "spend_micros")}
+            figures = {name: int(charged[name]) for name in _FIGURES}
             self._open[str(key)] = _SetAside(tuple((str(a), str(b)) for a, b in names), figures)
         self._before = {window[0]: window for window in windows_of(until_us)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sekisho_audit.carried import (
 )
 from sekisho_audit.custody import Custody
 from sekisho_audit.events import BadEvent
+from sekisho_audit.recover import State
 from sekisho_audit.rules import MEMORY_EVENTS, Book
 from sekisho_audit.scan import EVENTS, frames, segments
 
@@ -93,3 +95,13 @@ def test_every_member_is_looked_at() -> None:
         for wrong in (7.5, "x", [7], {"a": 1}, [["a"]]):
             with pytest.raises(BadCarried):
                 read_custody({**kept, member: wrong})
+
+
+def test_nothing_that_leaves_add_up_to_is_left_behind() -> None:
+    """Whoever lets leaves say something new decides here what of it must outlive them."""
+    assert {one.name for one in fields(Custody)} == set(custody_json(Custody()))
+    names = {name for name in vars(Book()) if not name.startswith("_")}
+    assert names == set(book_json(Book()))
+    carried = {"edge", "book", "sums", "custody", "rotations"}
+    of_the_disk = {"recent", "firsts", "events", "payloads", "hold_payloads", "cut", "roots"}
+    assert {one.name for one in fields(State)} == carried | of_the_disk | {"pruned"}

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -183,6 +186,46 @@ async def test_an_auditd_that_was_killed_on_the_way_finishes_it(tmp_path: Path) 
     assert held_from(ledger.directory, EVENTS) == plan.size
     assert "finished a pruning" in (await auditd.end())[1]
     assert main(["verify", str(tmp_path / "data")]) == 0
+
+
+async def test_indexes_of_before_are_not_believed_after(
+    installed: Installed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where auditd was killed before it could delete them."""
+    data = str(installed.home / "data")
+    wait = ["index", data, "--wait-s", "30"]
+    assert await asyncio.to_thread(main, wait) == 0
+    await installed.auditd.end()
+    shutil.copytree(installed.home / "data" / "index", installed.home / "kept")
+    await installed.auditd.start()
+    assert await installed.prune(BEFORE, "--yes") == 0
+    await installed.auditd.end()
+    shutil.rmtree(installed.home / "data" / "index")
+    shutil.copytree(installed.home / "kept", installed.home / "data" / "index")
+    await installed.auditd.start()
+    deadline = asyncio.get_running_loop().time() + 60
+    first = held_from(installed.ledger, EVENTS)
+    while any(oldest < first for oldest in oldest_rows(installed.home / "data" / "index")):
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.1)
+    assert await asyncio.to_thread(main, wait) == 0
+    assert "events were pruned" in capsys.readouterr().out
+
+
+def oldest_rows(folder: Path) -> list[int]:
+    """The oldest event that each index tells of; none of one that is being made."""
+    found = []
+    for name, asked in (
+        ("history", "SELECT min(first) FROM exchanges"),
+        ("search", "SELECT min(first) FROM trails"),
+    ):
+        try:
+            with closing(sqlite3.connect(f"{(folder / name).as_uri()}.db?mode=ro", uri=True)) as db:
+                ((oldest,),) = db.execute(asked).fetchall()
+        except sqlite3.Error:
+            oldest = None
+        found.append(0 if oldest is None else int(oldest))
+    return found
 
 
 async def test_nobody_runs_it_with_less_than_half_a_year(tmp_path: Path) -> None:

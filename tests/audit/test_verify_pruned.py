@@ -195,6 +195,25 @@ def test_a_prefix_that_is_just_gone(made: Path, memory_path: Path) -> None:
     assert "no event of this ledger says" in told(report)
 
 
+def test_the_files_of_an_earlier_pruning(memory_path: Path) -> None:
+    """They are true, and do not reach to the leaves that are held."""
+    clock = Clock()
+    ledger = open_at(memory_path, clock)
+    live(ledger, clock, 120)
+    prune(ledger, clock, after_days(100))
+    shutil.copytree(ledger.directory / "pruned", memory_path / "earlier")
+    prune(ledger, clock, after_days(300))
+    ledger.close()
+    assert verify(ledger.directory).verdict is Verdict.SOUND
+    shutil.rmtree(ledger.directory / "pruned")
+    shutil.copytree(memory_path / "earlier", ledger.directory / "pruned")
+    report = verify(ledger.directory)
+    assert report.verdict is Verdict.TAMPERED
+    assert "events before this file are missing" in told(report)
+    with pytest.raises(Unusable, match="are missing"):
+        open_at(memory_path, clock)
+
+
 def test_a_pruning_that_nobody_signed_cannot_be_told(memory_path: Path) -> None:
     """Whoever has the disk and no key can append an event and remove what it says."""
     clock = Clock()

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sekisho_audit import pruning
+from sekisho_audit.checkpoint import Checkpoint
 from sekisho_audit.errors import Refused
 from sekisho_audit.events import Payload
 from sekisho_audit.history_file import remove
 from sekisho_audit.ledger import Ledger, wall_us
 from sekisho_audit.prune_plan import LEAVES_DAYS, Plan, check_days, make_plan, standing
 from sekisho_audit.pruned import BadPruned
+from sekisho_audit.pruning import Prepared
 from sekisho_audit.scan import BrokenSegment
 
 T = TypeVar("T")
@@ -87,18 +89,23 @@ class PruningDesk:
             if signed is None or signed[0].size < plan.size:
                 raise Refused("busy", "nothing is signed yet; ask again in a second")
             try:
-                prepared = await asyncio.to_thread(
-                    pruning.prepare, self._ledger.directory, signed[0], plan
-                )
-            except (BadPruned, BrokenSegment, OSError) as error:
-                raise Refused("busy", f"the ledger cannot be read now: {error}") from error
+                prepared = await self._prepared(signed[0], plan)
 
-            def remove_now(own: Ledger) -> tuple[int, list[str]]:
-                return pruning.begin(own, prepared, officers, authority), pruning.finish(own)
+                def remove_now(own: Ledger) -> tuple[int, list[str]]:
+                    return pruning.begin(own, prepared, officers, authority), pruning.finish(own)
 
-            index, gone = await written(remove_now)
+                index, gone = await written(remove_now)
+            except Refused:
+                await written(pruning.forget_unrecorded)
+                raise
             await asyncio.to_thread(self._forget)
             return {**plan.told(), "event": index, "removed": len(gone)}
+
+    async def _prepared(self, signed: Checkpoint, plan: Plan) -> Prepared:
+        try:
+            return await asyncio.to_thread(pruning.prepare, self._ledger.directory, signed, plan)
+        except (BadPruned, BrokenSegment, OSError) as error:
+            raise Refused("busy", f"the ledger cannot be read now: {error}") from error
 
     def _forget(self) -> None:
         for path in self._indexes:

@@ -34,6 +34,7 @@ from sekisho_audit.keyring import load_search_key
 from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.log_desk import LogDesk
 from sekisho_audit.officer_desk import OfficerDesk
+from sekisho_audit.pruning_desk import PruningDesk
 from sekisho_audit.published import Published
 from sekisho_audit.retention import BadRetention, Retention
 from sekisho_audit.retention import parse as parse_retention
@@ -161,6 +162,11 @@ async def _listen(path: Path, connect: Callable[[], Connection]) -> asyncio.Serv
         os.umask(before)
 
 
+def _prunings(options: Options, ledger: Ledger) -> PruningDesk:
+    derived = (options.history, options.search)
+    return PruningDesk(ledger, derived, days=options.retention.leaves_days)
+
+
 async def serve(options: Options, ledger: Ledger) -> str | None:
     """Serve until told to stop; returns why writing failed, or None."""
     loop = asyncio.get_running_loop()
@@ -186,6 +192,7 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
         anchors=anchors,
         erasures=ErasureDesk(ledger, options.keys, indexes),
         retention=RetentionDesk(ledger, options.keys, options.retention, search, options.search),
+        prunings=_prunings(options, ledger),
     )
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)
     writer = Writer(ledger, limits, round_over=server.round_over, ended=ended)
@@ -245,6 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             limits=Limits(segment_bytes=options.segment_bytes),
             kept=lambda keys: pinned(options.anchors, keys),
         )
+        _prunings(options, ledger).resume()
     except (Malformed, BadNote) as error:
         sys.stderr.write(f"auditd: {error}\n")
         return EXIT_USAGE

@@ -13,6 +13,7 @@ sekisho-audit show DIR [--exchange ID] [--type T] [--last N] [--json]
 sekisho-audit disclose DATA --officer NAME (--exchange ID | --index N) --purpose P --ticket T
 sekisho-audit erase DATA --officer NAME --principal ID --purpose P --ticket T [--json]
 sekisho-audit legal-hold (set | release | list) DATA --officer NAME [--principal ID | …]
+sekisho-audit prune DATA --officer NAME --before DATE --authority TEXT [--yes] [--json]
 sekisho-audit officers (add | remove | list | two) KEYS [NAME] [--duty DUTY]…
 sekisho-audit export DIR --officer NAME --query Q --format csv|jsonl|parquet|bundle --out FILE
     --purpose TEXT [--ticket TEXT] [--disclose] [--time-zone Asia/Tokyo] [--pinned CHECKPOINT]
@@ -62,6 +63,7 @@ COMMANDS = {
     "erase": _Known("erase", "destroy somebody's keys, pseudonym and rows, and prove it"),
     "legal-hold": _Known("legal_hold", "what must be kept: set, release, list"),
     "retention": _Known("retention", "how long what is kept, what is over; end it now"),
+    "prune": _Known("prune", "remove the oldest leaves for good; the rest still verifies"),
     "officers": _Known("officers", "who may use payload keys: add, remove, list, two"),
     "export": _Known("export", "what a query finds, as a table or as evidence"),
     "reconcile": _Known("reconcile", "a backend's usage export beside the ledger"),

@@ -1,5 +1,5 @@
 """What the ledger's own events say about the keeping of content: officers, legal holds, erasures,
-ceilings.
+ceilings, prunings.
 
 Kept by the writer as it reads and writes leaves, so it is as true after a restart as before, and
 nobody changes it but by an event.
@@ -25,6 +25,14 @@ class Office:
     duties: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """Leaves below `size` are to be removed; `state` the hash (hex) of what they leave."""
+
+    size: int
+    state: str
+
+
 @dataclass(slots=True)
 class Custody:
     """The state after some prefix of the ledger; people are pseudonyms."""
@@ -38,6 +46,7 @@ class Custody:
     shelves: Shelves = field(default_factory=Shelves)
     seen_us: int = 0  # when the last event was written
     leap_us: int = 0  # an event whose clock stood that far ahead of the one before it
+    pruning: Pruning | None = None  # the last one on record
 
     def held(self, person: str) -> list[str]:
         """Ids of the legal holds that keep something of a person."""
@@ -91,6 +100,9 @@ class Custody:
     def _finish_retention(self, leaf: Leaf) -> None:
         self.shelves.finish(leaf)
 
+    def _prune(self, leaf: Leaf) -> None:
+        self.pruning = Pruning(leaf["data"]["size"], leaf["data"]["state"])
+
 
 _RULES = {
     "officer.changed": Custody._officer,  # noqa: SLF001 - the table belongs to the class
@@ -101,4 +113,5 @@ _RULES = {
     "erasure.done": Custody._done,  # noqa: SLF001
     "retention.begun": Custody._begin_retention,  # noqa: SLF001
     "retention.applied": Custody._finish_retention,  # noqa: SLF001
+    "audit.pruned": Custody._prune,  # noqa: SLF001
 }

@@ -83,6 +83,7 @@ RESERVED = frozenset(
         "session.closed",
         "audit.boot",
         "audit.export",
+        "audit.pruned",
         "audit.recovered",
         "audit.shutdown",
         "audit.search",

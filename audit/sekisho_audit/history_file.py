@@ -20,6 +20,7 @@ import orjson
 
 from sekisho_audit import exchanges
 from sekisho_audit.durable import KEY_MODE, make_directory
+from sekisho_audit.scan import EVENTS, held_from
 from sekisho_audit.tail import Cursor, Tail
 
 FORMAT = 1
@@ -80,6 +81,9 @@ class HistoryFile:
         cursor = Cursor(*rest)
         if (made, origin) != (FORMAT, self._origin) or not cursor.fits(ledger):
             raise sqlite3.DatabaseError("the index is not of this ledger, or of another format")
+        ((oldest,),) = self._db.execute("SELECT min(first) FROM exchanges").fetchall()
+        if oldest is not None and oldest < held_from(ledger, EVENTS):
+            raise sqlite3.DatabaseError("the index tells of events that were pruned")
         return cursor
 
     @property

@@ -83,6 +83,11 @@ class Index:
         """What the last `take` was told of where the next event stands."""
         return bytes(self._place)
 
+    def begin_at(self, first: int) -> None:
+        """An index that has read nothing begins here: the leaves before are not held any more."""
+        if not self._indexed:
+            self._indexed = first
+
     def take(self, leaves: Iterable[tuple[int, Leaf]], place: Callable[[], bytes] = bytes) -> None:
         """Add leaves in order; those known already are passed over. Raises Gap.
 

@@ -32,6 +32,7 @@ _ROOT = Field(TEXT, "Root hash over so many events, in hex.")
 _SECOND = Field(PERSON, "The second officer, who agreed.")
 _SESSION = Field(TEXT, "Id of the worker's session.")
 _SIZE = Field(NUMBER, "How many events a checkpoint is over.", "events")
+_SIZE_PRUNED = Field(NUMBER, "How many leaves are gone: the first that stays.", "events")
 _SOURCE = {"source": "the network address"}
 
 _PEOPLE: Mapping[str, EventType] = {
@@ -186,6 +187,23 @@ _CUSTODY: Mapping[str, EventType] = {
     "legal_hold.released": EventType(
         "A legal hold ended.",
         {"hold": Field(TEXT, "Id of the event `legal_hold.set`.")},
+        {"second": _SECOND},
+        payloads={"authority": "by whose order"},
+        exchange=False,
+        actor=True,
+    ),
+    "audit.pruned": EventType(
+        "The leaves below `size` are about to be removed; their hashes stay. What they leave "
+        "behind for the rules is in the file `pruned/state`. What is begun is finished, also "
+        "after a crash.",
+        {
+            "size": _SIZE_PRUNED,
+            "root": _ROOT,
+            "state": Field(TEXT, "SHA-256 of the file `pruned/state`, in hex."),
+            "days": Field(NUMBER, "How long leaves are kept at least.", "days"),
+            "newest_us": Field(NUMBER, "The latest `ts` of the leaves that go.", _TIME),
+            "counted_us": Field(NUMBER, "From when the days were counted back.", _TIME),
+        },
         {"second": _SECOND},
         payloads={"authority": "by whose order"},
         exchange=False,

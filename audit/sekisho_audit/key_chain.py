@@ -10,13 +10,11 @@ Pure reading: the verifier and the writer use it alike.
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.checkpoint import (
     BadNote,
     Checkpoint,
@@ -25,11 +23,11 @@ from sekisho_audit.checkpoint import (
     open_text,
     read_unverified,
 )
-from sekisho_audit.scan import EVENTS, BrokenSegment, Segment, frames, segments
+from sekisho_audit.needles import leaves_of_type
+from sekisho_audit.pruned import carried_rotations
 
 ROTATED = "audit.key_rotated"
 _WORDS = "sekisho key rotation v1 "
-_NEEDLE = f'"type":"{ROTATED}"'.encode()
 
 
 def statement(before: Checkpoint, new: VerifierKey) -> str:
@@ -106,41 +104,10 @@ def find_rotations(ledger: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def stored_rotations(ledger: Path) -> Iterator[tuple[Mapping[str, Any], bytes]]:
-    """As `find_rotations`, each leaf with its bytes.
-
-    A search of the bytes, not a reading: fast, and without a word on anything else.
-    """
-    for segment in _segments(ledger):
-        with segment.path.open("rb") as file:
-            if not segment.path.stat().st_size:
-                continue
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-                if raw.find(_NEEDLE) < 0:
-                    continue
-        yield from _rotations_in(segment)
-
-
-def _segments(ledger: Path) -> list[Segment]:
-    try:
-        return segments(ledger, EVENTS)
-    except BrokenSegment:
-        return []
-
-
-def _rotations_in(segment: Segment) -> Iterator[tuple[Mapping[str, Any], bytes]]:
-    try:
-        for frame in frames(segment, EVENTS):
-            if _NEEDLE in frame.body:
-                leaf = _leaf(frame.body)
-                if leaf.get("type") == ROTATED:
-                    yield leaf, frame.body
-    except BrokenSegment:
-        return
-
-
-def _leaf(body: bytes) -> Mapping[str, Any]:
-    try:
-        found: Mapping[str, Any] = decode(body)
-    except NotCanonical:
-        return {}
-    return found
+    """As `find_rotations`, each leaf with its bytes; those that were pruned come first."""
+    last = -1
+    for leaf, body in (*carried_rotations(ledger), *leaves_of_type(ledger, ROTATED)):
+        index = leaf.get("n")
+        if type(index) is not int or index > last:
+            yield leaf, body
+            last = index if type(index) is int else last

@@ -31,7 +31,7 @@ from sekisho_audit.keyring import Keyring
 from sekisho_audit.leaves import Batch, Built, LeafBuilder
 from sekisho_audit.open_holds import HoldRecord, OpenHolds
 from sekisho_audit.opening import Kept, Opened, open_parts
-from sekisho_audit.recover import HOLD_PAYLOADS
+from sekisho_audit.recover import HOLD_PAYLOADS, State
 from sekisho_audit.rules import MEMORY_EVENTS
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, read_frame, segment_path
 from sekisho_audit.standing import RuleBroken
@@ -132,8 +132,7 @@ class Ledger:
                     writer.resume(tail.live, tail.size, tail.count)
         else:
             raise Unusable("the ledger has events but no checkpoint; somebody removed it")
-        if not state.firsts:
-            state.firsts.append(0)
+        state.firsts = state.firsts or [0]
         if state.edge.size == 0:
             self.write_checkpoint()
         with self._or_poisoned():
@@ -166,7 +165,10 @@ class Ledger:
 
     def append_batch(self, events: Sequence[Event]) -> list[Appended]:
         """Make events durable as one batch. Raises Refused (nothing written) or Poisoned."""
-        [result] = self.append_many([Request(events)])
+        return self._one(Request(events))
+
+    def _one(self, request: Request) -> list[Appended]:
+        [result] = self.append_many([request])
         if isinstance(result, Refused):
             raise result
         return result
@@ -219,9 +221,7 @@ class Ledger:
 
     def _timely(self, event: Event) -> Event:
         """An outcome for an intent that has one becomes `outcome.late`."""
-        if event.type != "backend.outcome":
-            return event
-        intent = event.data.get("intent")
+        intent = event.data.get("intent") if event.type == "backend.outcome" else None
         late = isinstance(intent, str) and intent in self._state.book.closed
         return replace(event, type="outcome.late") if late else event
 
@@ -327,10 +327,7 @@ class Ledger:
 
     def record_all(self, events: Sequence[Event]) -> list[Appended]:
         """Write events that nobody may ask for, as one batch. Raises Refused, Poisoned."""
-        [result] = self.append_many([Request(events, _OWN)])
-        if isinstance(result, Refused):
-            raise result
-        return result
+        return self._one(Request(events, _OWN))
 
     def record(
         self,
@@ -356,6 +353,12 @@ class Ledger:
             found = run(self._keyring)
             self._keyring.sync()
         return found
+
+    def with_state(self, run: Callable[[State], T]) -> T:
+        """Change files and what is known of them, together. Raises Poisoned."""
+        self._check_alive()
+        with self._or_poisoned():
+            return run(self._state)
 
     @property
     def sessions(self) -> frozenset[str]:

@@ -21,7 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sekisho_audit.durable import KEY_MODE, make_directory, write_all
-from sekisho_audit.scan import EVENTS, HEAD_BYTES, LENGTH, BrokenSegment, segment_path
+from sekisho_audit.pruned import carried_rotations, stored_hashes
+from sekisho_audit.scan import (
+    EVENTS,
+    HEAD_BYTES,
+    LENGTH,
+    BrokenSegment,
+    held_from,
+    segment_path,
+)
 from sekisho_audit.tiles import LEVELS_MAX, WIDTH, NoTile, tile_root
 from sekisho_audit.tree import HASH_BYTES
 
@@ -36,6 +44,10 @@ class Stored:
     body: bytes
 
 
+class Pruned(NoTile):
+    """The event is not held any more; its hash is."""
+
+
 class Damaged(Exception):
     """The files do not fit the ledger; `remove` them and begin anew."""
 
@@ -47,6 +59,7 @@ class LevelFiles:
         """Open or make the files. Raises Damaged, OSError."""
         self._directory = directory
         self._ledger = ledger
+        self._first = held_from(ledger, EVENTS)
         make_directory(directory)
         self._files = [self._open(str(level)) for level in range(LEVELS_MAX)]
         self._places = self._open("places")
@@ -72,12 +85,23 @@ class LevelFiles:
         if self.size:
             self._check_last()
 
+    @property
+    def held_from(self) -> int:
+        """The first event that is held: those before were pruned."""
+        if not segment_path(self._ledger, EVENTS, self._first).exists():
+            self._first = held_from(self._ledger, EVENTS)
+        return self._first
+
     def _check_last(self) -> None:
+        last = self.size - 1
         try:
-            last = self.events(self.size - 1, 1)[0]
+            if last < self.held_from:
+                found = stored_hashes(self._ledger, last, 1)
+            else:
+                found = [self.events(last, 1)[0].digest]
         except (OSError, BrokenSegment) as error:
             raise Damaged(f"the last event that was read is not there: {error}") from error
-        if last.digest != self.hashes(0, self.size - 1, 1):
+        if found != [self.hashes(0, last, 1)]:
             raise Damaged("the hashes are of another ledger")
 
     def close(self) -> None:
@@ -95,6 +119,28 @@ class LevelFiles:
         count = min(count, size - self.size)
         if count <= 0:
             return False
+        if self.size < self.held_from:
+            count = min(count, self._first - self.size)
+            fresh, places = self._gone(count)
+        else:
+            fresh, places = self._held(count)
+        if len(fresh) != count * HASH_BYTES:
+            raise Damaged("the ledger is shorter than it says")
+        if places:
+            write_all(self._places, places)
+        self._write_above(fresh)
+        write_all(self._files[0], fresh)
+        self.size += count
+        return True
+
+    def _gone(self, count: int) -> tuple[bytes, bytes]:
+        """Hashes of events that are not held any more; they have no place."""
+        blocks = -(-(self.size + count) // WIDTH) - -(-self.size // WIDTH)
+        found = stored_hashes(self._ledger, self.size, count)
+        return b"".join(found), _PLACE.pack(0, 0) * blocks
+
+    def _held(self, count: int) -> tuple[bytes, bytes]:
+        """Hashes of the next events, and where each 256th stands."""
         fresh, places = bytearray(), bytearray()
         for at, (segment, offset, digest, _) in enumerate(self._walk(self.size, bodies=False)):
             if (self.size + at) % WIDTH == 0:
@@ -102,14 +148,7 @@ class LevelFiles:
             fresh += digest
             if at + 1 == count:
                 break
-        if len(fresh) != count * HASH_BYTES:
-            raise Damaged("the ledger is shorter than it says")
-        if places:
-            write_all(self._places, bytes(places))
-        self._write_above(bytes(fresh))
-        write_all(self._files[0], bytes(fresh))
-        self.size += count
-        return True
+        return bytes(fresh), bytes(places)
 
     def _write_above(self, fresh: bytes) -> None:
         """The roots of all tiles that `fresh` hashes of level 0 make whole, level by level."""
@@ -137,8 +176,10 @@ class LevelFiles:
         return found
 
     def events(self, first: int, count: int) -> list[Stored]:
-        """So many events, each checked against its hash. Raises BrokenSegment, OSError."""
+        """So many events, each checked against its hash. Raises BrokenSegment, OSError, Pruned."""
         found: list[Stored] = []
+        if first < self.held_from:
+            return self._carried(first, count)
         for segment, offset, digest, body in self._walk(first, bodies=True):
             if EVENTS.digest(body) != digest:
                 path = segment_path(self._ledger, EVENTS, segment)
@@ -149,17 +190,29 @@ class LevelFiles:
         path = segment_path(self._ledger, EVENTS, first)
         raise BrokenSegment(path, 0, f"{count} events from {first} on are not all there")
 
-    def _walk(self, index: int, *, bodies: bool) -> Iterator[tuple[int, int, bytes, bytes]]:
-        """Segment, offset, hash and (if wanted) bytes of each event from `index` on."""
+    def _carried(self, first: int, count: int) -> list[Stored]:
+        """A change of keys is kept when its event is pruned; nothing else is."""
+        for leaf, body in carried_rotations(self._ledger) if count == 1 else ():
+            if leaf["n"] == first:
+                return [Stored(EVENTS.digest(body), body)]
+        raise Pruned(f"event {first} was pruned: the ledger holds events from {self._first} on")
+
+    def _place_before(self, index: int) -> tuple[int, int, int]:
+        """An event that is held, at or before one that is, with its segment and offset."""
         at = min(index, self.size) // WIDTH * WIDTH
         if at and at == self.size:
             at -= WIDTH  # the next block has no place yet: go through the one before
-        segment, offset = 0, len(EVENTS.header(0))
-        if at:
-            raw = os.pread(self._places, _PLACE.size, at // WIDTH * _PLACE.size)
-            if len(raw) != _PLACE.size:
-                raise Damaged("the place of an event is missing")
-            segment, offset = _PLACE.unpack(raw)
+        if at <= self.held_from:
+            return self._first, self._first, len(EVENTS.header(self._first))
+        raw = os.pread(self._places, _PLACE.size, at // WIDTH * _PLACE.size)
+        if len(raw) != _PLACE.size:
+            raise Damaged("the place of an event is missing")
+        segment, offset = _PLACE.unpack(raw)
+        return at, segment, offset
+
+    def _walk(self, index: int, *, bodies: bool) -> Iterator[tuple[int, int, bytes, bytes]]:
+        """Segment, offset, hash and (if wanted) bytes of each event from `index` on."""
+        at, segment, offset = self._place_before(index)
         while True:
             with segment_path(self._ledger, EVENTS, segment).open("rb") as file:
                 file.seek(offset)

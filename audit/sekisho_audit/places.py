@@ -35,7 +35,7 @@ def event_at(ledger: Path, index: int) -> dict[str, Any]:
     if not found or index < 0:
         raise LookupError(f"no event {index}")
     segment = found[-1]
-    for ordinal, (offset, _) in enumerate(_heads(segment, EVENTS), segment.first):
+    for ordinal, (offset, _) in enumerate(heads(segment, EVENTS), segment.first):
         if ordinal == index:
             leaf: dict[str, Any] = orjson.loads(read_frame(segment.path, offset, EVENTS).body)
             return leaf
@@ -49,7 +49,7 @@ def events_of(ledger: Path, exchanges: Collection[str], size: int) -> list[dict[
     wanted = {exchange.encode() for exchange in exchanges}
     found = []
     for segment in segments(ledger, EVENTS):
-        for body in _bodies(segment):
+        for body in bodies(segment):
             # Members of `data` stand before it and may have the same name.
             if any(named in wanted for named in _EXCHANGE.findall(body)):
                 leaf = orjson.loads(body)
@@ -63,7 +63,7 @@ def newest_of(ledger: Path, named: bytes) -> Iterator[dict[str, Any]]:
     BrokenSegment, OSError.
     """
     for segment in reversed(segments(ledger, EVENTS)):
-        for body in _bodies(segment):
+        for body in bodies(segment):
             if named in body:
                 yield orjson.loads(body)
 
@@ -79,7 +79,7 @@ def payloads_of(
     for segment in _likely(ledger, written_us):
         if not wanted:
             return
-        for offset, known in _heads(segment, PAYLOADS):
+        for offset, known in heads(segment, PAYLOADS):
             if known in wanted:
                 wanted.discard(known)
                 yield known.hex(), read_frame(segment.path, offset, PAYLOADS).body
@@ -102,7 +102,7 @@ def _likely(ledger: Path, written_us: int) -> list[Segment]:
     return [*late, *(one for one in every if one not in late)]
 
 
-def _bodies(segment: Segment) -> Iterator[bytes]:
+def bodies(segment: Segment) -> Iterator[bytes]:
     """Every whole body, unchecked; the live segment may end in one being written."""
     with segment.path.open("rb", buffering=_BUFFER_BYTES) as file:
         file.seek(len(EVENTS.header(segment.first)))
@@ -114,7 +114,7 @@ def _bodies(segment: Segment) -> Iterator[bytes]:
             yield body
 
 
-def _heads(segment: Segment, family: Family) -> Iterator[tuple[int, bytes]]:
+def heads(segment: Segment, family: Family) -> Iterator[tuple[int, bytes]]:
     """Offset and digest of every whole frame; the live segment may end in one being written."""
     size = segment.path.stat().st_size
     offset = len(family.header(segment.first))

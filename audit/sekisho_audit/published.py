@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sekisho_audit.checkpoint import Checkpoint
 from sekisho_audit.errors import Refused
-from sekisho_audit.level_files import Damaged, LevelFiles, Stored, remove
+from sekisho_audit.level_files import Damaged, LevelFiles, Pruned, Stored, remove
 from sekisho_audit.proof import Proof
 from sekisho_audit.scan import BrokenSegment
 from sekisho_audit.tiles import WIDTH, NoTile, TilePath, Tree, tile_root
@@ -131,6 +131,8 @@ class Published:
         width = (checkpoint.size >> (8 * level)) - path.index * WIDTH
         if path.width > width:
             raise NoTile("the ledger has no such tile yet")
+        if path.level is None and path.index * WIDTH < files.held_from:
+            raise NoTile(f"events below {self.published_from} were pruned; their hashes are served")
         try:
             hashes = files.hashes(level, path.index * WIDTH, min(width, WIDTH))
             self._check(checkpoint, files, level, path.index, hashes)
@@ -139,6 +141,11 @@ class Published:
         except (Damaged, NoTile, BrokenSegment) as error:
             raise self._failed() from error
         return hashes[: path.width * HASH_BYTES]
+
+    @property
+    def published_from(self) -> int:
+        """The minimum index of C2SP tlog-tiles: bundles are served whole, so it is one's first."""
+        return -(-self._ready()[1].held_from // WIDTH) * WIDTH
 
     def _check(
         self, checkpoint: Checkpoint, files: LevelFiles, level: int, index: int, hashes: bytes
@@ -174,6 +181,8 @@ class Published:
             [event] = files.events(index, 1)
             path = self._tree.inclusion(index, checkpoint.size)
             verify_inclusion(event.digest, index, checkpoint.size, path, checkpoint.root)
+        except Pruned:
+            raise
         except (Damaged, NoTile, BrokenSegment, BadProof) as error:
             raise self._failed() from error
         return Proof(event.body, index, path, note)
@@ -191,6 +200,8 @@ class Published:
                 path = tree.inclusion(index, checkpoint.size)
                 verify_inclusion(event.digest, index, checkpoint.size, path, checkpoint.root)
                 found.append(Excerpt(index, event.body, path))
+        except Pruned:
+            raise
         except (Damaged, NoTile, BrokenSegment, BadProof) as error:
             raise self._failed() from error
         return found

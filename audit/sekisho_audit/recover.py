@@ -22,6 +22,7 @@ from sekisho_audit.custody import Custody
 from sekisho_audit.durable import sync_directory
 from sekisho_audit.errors import Unusable
 from sekisho_audit.key_chain import ROTATED, Rotation
+from sekisho_audit.pruned import PRUNED, STATE, BadPruned, Pruned, read_pruned, record_of
 from sekisho_audit.rules import Book
 from sekisho_audit.scan import (
     EVENTS,
@@ -45,11 +46,11 @@ _MEND = "nothing was changed; run `sekisho-audit verify` and see the operators' 
 class Recent:
     """Ids of the last events with their places, so that a repeated append is recognised."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, first: int = 0) -> None:
         self._memory = memory
         self._index: dict[int, int] = {}
         self._offsets = array("Q")
-        self._first = 0
+        self._first = first
 
     @staticmethod
     def _key(event: str) -> int:
@@ -73,6 +74,14 @@ class Recent:
                 del self._index[key]
             del self._offsets[:excess]
             self._first += excess
+
+    def forget_before(self, index: int) -> None:
+        """Forget events below `index`: they are gone."""
+        if index > self._first:
+            for key in [key for key, known in self._index.items() if known < index]:
+                del self._index[key]
+            del self._offsets[: index - self._first]
+            self._first = index
 
 
 @dataclass(slots=True)
@@ -100,6 +109,15 @@ class State:
     custody: Custody = field(default_factory=Custody)
     rotations: list[Rotation] = field(default_factory=list)
     roots: dict[int, bytes] = field(default_factory=dict)  # of the sizes that were asked for
+    pruned: Pruned | None = None
+
+    def let_go(self, size: int) -> None:
+        """Forget where events below `size`, and payloads that went with them, stood."""
+        self.firsts[:] = [first for first in self.firsts if first >= size]
+        self.recent.forget_before(size)
+        gone = [name for name, (path, _) in self.hold_payloads.items() if not path.exists()]
+        for name in gone:
+            del self.hold_payloads[name]
 
 
 def read_checkpoint(ledger: Path, origin: str, keys: Sequence[VerifierKey]) -> Checkpoint | None:
@@ -153,7 +171,27 @@ class _Reader:
         self._sizes = frozenset(sizes)
         self._wanted: dict[str, None] = {}
         self._hold_wanted: set[str] = set()
-        self.state = State(CompactRange(), Book(memory), Recent(memory))
+        self._pruned = read_pruned(ledger)
+        self._named = self._pruned is None
+        self.state = self._beginning(self._pruned)
+
+    def _beginning(self, pruned: Pruned | None) -> State:
+        """The state before the first leaf that is held."""
+        memory = self._memory
+        if pruned is None:
+            return State(CompactRange(), Book(memory), Recent(memory))
+        pruned.check_log(self._origin)
+        if self._signed < pruned.size:
+            raise BadPruned(STATE, "the checkpoint is older than this pruning")
+        state = State(CompactRange(), pruned.book(memory), Recent(memory, pruned.size))
+        state.pruned, state.sums, state.custody = pruned, pruned.sums(), pruned.custody()
+        for digest in pruned.hashes():
+            if state.edge.size in self._sizes:
+                state.roots[state.edge.size] = state.edge.root()
+            state.edge.append(digest)
+        for leaf, _ in pruned.rotations():
+            state.rotations.append(Rotation.read(leaf))
+        return state
 
     def _segments(self, family: Family) -> list[Segment]:
         try:
@@ -162,7 +200,10 @@ class _Reader:
             raise Unusable(f"{error}; {_MEND}") from error
 
     def read_events(self) -> None:
-        state, found = self.state, self._segments(EVENTS)
+        state = self.state
+        below = 0 if self._pruned is None else self._pruned.size
+        # What lies below was pruned, and is about to be removed.
+        found = [segment for segment in self._segments(EVENTS) if segment.first >= below]
         for segment in found:
             if segment.first != state.edge.size:
                 raise Unusable(f"events before {segment.path.name} are missing; {_MEND}")
@@ -187,6 +228,13 @@ class _Reader:
                 f"events are missing; {_MEND}"
             )
         self._compare_root()
+        self._check_named()
+
+    def _check_named(self) -> None:
+        if self._pruned is not None and not self._named:
+            raise Unusable(
+                f"the first {self._pruned.size} events are gone, and no event says so; {_MEND}"
+            )
 
     def _compare_root(self) -> None:
         checkpoint, edge = self._checkpoint, self.state.edge
@@ -211,6 +259,8 @@ class _Reader:
         state.custody.apply(leaf)
         if leaf["type"] == ROTATED:
             self._rotated(leaf)
+        elif leaf["type"] == PRUNED and self._pruned is not None:
+            self._named = self._named or record_of(leaf).names(self._pruned)
         state.edge.append(frame.digest)
         state.recent.add(leaf["id"], index, frame.offset)
         self._want(leaf)
@@ -236,7 +286,9 @@ class _Reader:
                 del self._wanted[key]
 
     def read_payloads(self) -> None:
-        state, found, count = self.state, self._segments(PAYLOADS), 0
+        state, found = self.state, self._segments(PAYLOADS)
+        below = 0 if self._pruned is None else self._pruned.payloads
+        count = min(found[0].first, below) if found else 0
         broken: BrokenSegment | None = None
         for segment in found:
             if segment.first != count:
@@ -276,10 +328,15 @@ def recover(
 
     One of `keys` signed the checkpoint; `sizes` are those whose roots are wanted.
     """
-    reader = _Reader(ledger, origin, read_checkpoint(ledger, origin, keys), memory, sizes)
+    checkpoint = read_checkpoint(ledger, origin, keys)
     try:
+        reader = _Reader(ledger, origin, checkpoint, memory, sizes)
         reader.read_events()
         reader.read_payloads()
+    except BadPruned as error:
+        raise Unusable(f"{error.file}: {error}; {_MEND}") from error
+    except BadNote as error:
+        raise Unusable(f"a change of keys that was pruned: {error}; {_MEND}") from error
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise Unusable(f"an event does not read as one ({error!r}); {_MEND}") from error
     return reader.state

@@ -75,6 +75,7 @@ class Report:
     verdict: Verdict = Verdict.SOUND
     origin: str = ""
     size: int = 0
+    pruned: int = 0
     root: str = ""
     signed_size: int = 0
     unsigned_events: int = 0

@@ -33,6 +33,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     "legal_hold.set": {"authority": REASON},
     "legal_hold.released": {"authority": REASON},
     "erasure.begun": {"purpose": REASON, "ticket": REASON},
+    "audit.pruned": {"authority": REASON},
     "audit.disclosed": {"purpose": REASON, "ticket": REASON},
     "audit.search": {"query": QUERY},
     "audit.export": {"query": QUERY, "purpose": QUERY, "ticket": QUERY},
@@ -44,7 +45,8 @@ TABLE: Mapping[tuple[str, str], str] = MappingProxyType(
 
 DAYS_MIN, DAYS_MAX = 2, 36_500
 """A day's key must outlive the day, for what is under way; a century is enough for anybody."""
-LEAVES_DAYS_MIN = 184  # a supervisor may ask for half a year
+LEAVES_DAYS_MIN = 184
+"""Six calendar months at their longest: whoever may ask for the log of half a year finds it."""
 DAILY_BELOW_DAYS = 93
 """With a shorter ceiling a month's key would end most of its month much too early."""
 _DAY_S = 86_400

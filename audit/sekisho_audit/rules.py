@@ -15,12 +15,14 @@ from typing import Any
 
 from sekisho_audit import hold_rules
 from sekisho_audit.officer_rules import OFFICER_EVENTS, OfficerRules
+from sekisho_audit.retention import LEAVES_DAYS_MIN
 from sekisho_audit.standing import Decided, Filed, Intent, Leaf, RuleBroken, hold_asked
 
 # How many finished exchanges the writer remembers (about 150 bytes each); the verifier keeps all.
 MEMORY_EVENTS = 200_000
 # Somebody who was not heard after five appeals will not be by a sixth; bounds what is kept.
 APPEALS_MAX = 5
+DAY_US = 86_400 * 1_000_000
 _ABSENT = object()
 
 
@@ -54,6 +56,7 @@ class Book:
         self.held_answers: dict[str, str] = {}
         self.appeals: dict[str, int] = {}
         self.officers = OfficerRules(self._put, self._drop)
+        self.pruned: dict[str, int] = {"size": 0}
 
     # -- changing, with a way back
 
@@ -272,8 +275,20 @@ class Book:
     def _officer(self, leaf: Leaf) -> None:
         self.officers.take(leaf)
 
+    def _pruned(self, leaf: Leaf) -> None:
+        data = leaf["data"]
+        size, days = data["size"], data["days"]
+        if not self.pruned["size"] < size <= leaf["n"]:
+            raise RuleBroken("bad_pruning", "a pruning removes leaves, and none that follow it")
+        if days < LEAVES_DAYS_MIN:
+            raise RuleBroken("bad_pruning", f"leaves are kept for {LEAVES_DAYS_MIN} days at least")
+        if not data["newest_us"] + days * DAY_US <= data["counted_us"] <= leaf["ts"]:
+            raise RuleBroken("bad_pruning", "the leaves that are pruned are not old enough")
+        self._put(self.pruned, "size", size)
+
 
 _RULES = {
+    "audit.pruned": Book._pruned,  # noqa: SLF001
     "audit.recovered": Book._recovered,  # noqa: SLF001
     "audit.shutdown": Book._shutdown,  # noqa: SLF001 - the table belongs to the class
     "session.opened": Book._session_opened,  # noqa: SLF001

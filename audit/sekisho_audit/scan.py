@@ -98,6 +98,12 @@ def segments(ledger: Path, family: Family) -> list[Segment]:
     return found
 
 
+def held_from(ledger: Path, family: Family) -> int:
+    """The ordinal of the first frame that is held: 0 until leaves are pruned."""
+    found = segments(ledger, family)
+    return found[0].first if found else 0
+
+
 def frames(segment: Segment, family: Family) -> Iterator[Frame]:
     """The frames of one segment, each checked against its digest."""
     path = segment.path

@@ -3,8 +3,8 @@
     desk.submit(Question(lambda s: s.page('effect:deny "身份证"', "", 50), answered, failed))
 
 Answers name people, not pseudonyms; somebody who was erased has no name. Each says how far the
-ledger was read, how many trails could not be searched for words, and how many events are of erased
-people and in no index.
+ledger was read, from which event on it holds leaves, how many trails could not be searched for
+words, and how many events are of erased people and in no index.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sekisho_audit.index import Gap
 from sekisho_audit.index_file import Unclean, Unfit
 from sekisho_audit.index_query import TooBroad
 from sekisho_audit.query import BadQuery, Query, parse
+from sekisho_audit.scan import EVENTS, held_from
 from sekisho_audit.search import PAGE_MAX, BadCursor, Found, Search
 from sekisho_audit.search_file import SearchFile
 
@@ -46,6 +47,7 @@ class Searched:
             "data": [self._named(found) for found in page.found],
             "after": page.after,
             "size": self._source.size,
+            "first": self._first,
             "indexed": page.indexed,
             "erased": page.erased,
             "forgotten": page.forgotten,
@@ -64,10 +66,16 @@ class Searched:
                 for name, facet in facets.fields.items()
             },
             "size": self._source.size,
+            "first": self._first,
             "indexed": facets.indexed,
             "erased": facets.erased,
             "forgotten": facets.forgotten,
         }
+
+    @property
+    def _first(self) -> int:
+        """The first event that the ledger holds: those before were pruned."""
+        return held_from(self._source.directory, EVENTS)
 
     def forget(self, pseudonyms: Collection[str]) -> int:
         """Delete what is kept of people whose keys were destroyed; returns how many events.

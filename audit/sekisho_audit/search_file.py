@@ -14,8 +14,9 @@ from typing import Any
 
 from sekisho_audit.following import Source
 from sekisho_audit.index import Index
-from sekisho_audit.index_file import SqliteRows, Unfit
+from sekisho_audit.index_file import Rows, SqliteRows, Unfit
 from sekisho_audit.marks import Leaf
+from sekisho_audit.scan import EVENTS, held_from
 from sekisho_audit.seal import Unreadable, unseal
 from sekisho_audit.search import Search
 from sekisho_audit.tail import Cursor, PayloadCursor, PayloadTail, Tail
@@ -39,7 +40,9 @@ class SearchFile:
             self._index = Index(self._rows, blind, self._text, self._knows)
             self.search = Search(self._rows, blind, source.pseudonym_of)
             cursor, payloads = _stands(source.directory, self._index)
+            _check_held(self._rows, source.directory)
             self._events = Tail(source.directory, cursor)
+            self._index.begin_at(self._events.cursor.indexed)
             self._payloads = PayloadTail(source.directory, payloads)
         except BaseException:
             self._rows.close()
@@ -127,3 +130,10 @@ def _stands(ledger: Path, index: Index) -> tuple[Cursor, PayloadCursor]:
     if not cursor.fits(ledger):
         raise Unfit("the search index does not stand where the ledger does")
     return cursor, PayloadCursor(*payloads)
+
+
+def _check_held(rows: Rows, ledger: Path) -> None:
+    """Raises Unfit if the index knows leaves that the ledger does not hold any more."""
+    ((oldest,),) = rows.read("SELECT MIN(first) FROM trails")
+    if oldest is not None and oldest < held_from(ledger, EVENTS):
+        raise Unfit("the search index tells of events that were pruned")

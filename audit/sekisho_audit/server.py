@@ -26,6 +26,8 @@ from sekisho_audit.export_operations import EXPORT_OPERATIONS
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.officer_desk import OfficerDesk
 from sekisho_audit.officer_operations import PRESENT_OPERATIONS
+from sekisho_audit.prune_operations import PRUNE_OPERATIONS
+from sekisho_audit.pruning_desk import PruningDesk
 from sekisho_audit.reading_operations import READING_OPERATIONS
 from sekisho_audit.retention_desk import RetentionDesk
 from sekisho_audit.retention_operations import RETENTION_OPERATIONS
@@ -48,6 +50,7 @@ OFFICER_OPERATIONS: dict[str, Operation] = {
     **EXPORT_OPERATIONS,
     **ERASE_OPERATIONS,
     **RETENTION_OPERATIONS,
+    **PRUNE_OPERATIONS,
 }
 
 
@@ -72,6 +75,7 @@ class Server:
         anchors: AnchorDesk | None = None,
         erasures: ErasureDesk | None = None,
         retention: RetentionDesk | None = None,
+        prunings: PruningDesk | None = None,
     ) -> None:
         self.ledger = ledger
         self.desks = desks or Desks()
@@ -80,6 +84,7 @@ class Server:
         self.exports = ExportDesk()
         self.erasures = erasures
         self.retention = retention
+        self.prunings = prunings
         self.writer: Writer
         self._loop = asyncio.get_running_loop()
         self._grace_s = session_grace_s

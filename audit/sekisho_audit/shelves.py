@@ -9,7 +9,7 @@ back, do not open it again. Kept by the writer, from leaves alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sekisho_audit.retention import (
@@ -48,17 +48,17 @@ class BegunRun:
     over: Mapping[str, int]
 
 
+@dataclass(slots=True)
 class Shelves:
     """The state after some prefix of the ledger."""
 
-    def __init__(self) -> None:
-        self.days: dict[str, int | None] = dict(Retention().days)
-        self.begun: BegunRun | None = None
-        self.ended: dict[str, int] = {}  # class -> last first day that any run ended
-        self.spared: set[LegalHold] = set()  # legal holds that kept something back in a run
-        # Which classes had daily keys since when: (seconds since 1970, is daily), in order.
-        self._turns: dict[str, list[tuple[int, bool]]] = {}
-        self._known: dict[tuple[str, str, int], str] = {}
+    days: dict[str, int | None] = field(default_factory=lambda: dict(Retention().days))
+    begun: BegunRun | None = None
+    ended: dict[str, int] = field(default_factory=dict)  # class -> last first day any run ended
+    spared: set[LegalHold] = field(default_factory=set)  # what kept something back in a run
+    # Which classes had daily keys since when: (seconds since 1970, is daily), in order.
+    turns: dict[str, list[tuple[int, bool]]] = field(default_factory=dict)
+    _known: dict[tuple[str, str, int], str] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, kind: str, name: str, seconds: int) -> str:
         """The shelf of a payload of an exchange (or an event) that began at a time."""
@@ -75,7 +75,7 @@ class Shelves:
 
     def _daily(self, which: str, seconds: int) -> bool:
         daily = False
-        for since, then in self._turns.get(which, ()):
+        for since, then in self.turns.get(which, ()):
             if seconds >= since:
                 daily = then
         return daily
@@ -108,7 +108,7 @@ class Shelves:
     def _turn(self, which: str, days: int | None, ts: int) -> None:
         self.days[which] = days
         daily = days is not None and days < DAILY_BELOW_DAYS
-        turns = self._turns.setdefault(which, [])
+        turns = self.turns.setdefault(which, [])
         if daily != (turns[-1][1] if turns else False):
             # From the next second on: within one, all of a class is on one shelf.
             turns.append((ts // _US + 1, daily))

@@ -23,6 +23,7 @@ from sekisho_audit.scan import (
     PAYLOADS,
     BrokenSegment,
     Family,
+    held_from,
     read_frame,
     segment_path,
 )
@@ -69,10 +70,12 @@ def _open(ledger: Path, family: Family, first: int, offset: int) -> tuple[Binary
 
 
 class Tail:
-    """Reads leaves on from a cursor."""
+    """Reads leaves on from a cursor; one that has read nothing begins with the first leaf held."""
 
     def __init__(self, ledger: Path, cursor: Cursor) -> None:
         self._ledger = ledger
+        if not cursor.indexed:
+            cursor.indexed = cursor.segment = held_from(ledger, EVENTS)
         self.cursor = cursor
         self._file, cursor.offset = _open(ledger, EVENTS, cursor.segment, cursor.offset)
 
@@ -129,6 +132,10 @@ class PayloadTail:
 
     def __init__(self, ledger: Path, cursor: PayloadCursor) -> None:
         self._ledger = ledger
+        first = held_from(ledger, PAYLOADS)
+        if cursor.segment < first:  # what stood there was pruned, and is wanted by no leaf
+            cursor.passed = cursor.segment = first
+            cursor.offset = 0
         self.cursor = cursor
         self._file, cursor.offset = _open(ledger, PAYLOADS, cursor.segment, cursor.offset)
 

@@ -33,6 +33,7 @@ _WINDOW = re.compile(r"m\d{4}-\d\d-\d\dT\d\d:\d\d|d\d{4}-\d\d-\d\d|M\d{4}-\d\d")
 _MINUTE_US = 60 * 1_000_000
 _NOTHING = (0, 0, 0)
 _OTHERS = ("", "")
+_FIGURES = ("tokens", "spend_micros")
 
 Sum = tuple[int, int, int]
 Asked = tuple[str, str, str]
@@ -103,8 +104,26 @@ class Sums:
             kind: OrderedDict() for kind in ("m", "d", "M")
         }
         self._forgot: set[str] = set()
+        self._before: dict[str, str] = {}
         self._minute = -1
         self._now: tuple[_Table, ...] = ()
+
+    def carried(self) -> list[list[Any]]:
+        """Intents under way, for a ledger whose leaves up to here are gone; see `carry_on`."""
+        return [
+            [key, [list(name) for name in of.names], {name: of.charged[name] for name in _FIGURES}]
+            for key, of in self._open.items()
+        ]
+
+    def carry_on(self, carried: Sequence[Any], until_us: int) -> None:
+        """Go on from what was `carried`; of windows up to `until_us` nothing is known any more.
+
+        Raises TypeError, ValueError, KeyError.
+        """
+        for key, names, charged in carried:
+            figures = {name: int(charged[name]) for name in _FIGURES}
+            self._open[str(key)] = _SetAside(tuple((str(a), str(b)) for a, b in names), figures)
+        self._before = {window[0]: window for window in windows_of(until_us)}
 
     def apply(self, leaf: Mapping[str, Any]) -> None:
         """Take the next leaf, which is durable."""
@@ -149,7 +168,8 @@ class Sums:
         table = kept.get(window)
         if table is not None:
             return table.of((dimension, name[:NAME_CHARS_MAX]))
-        if window[0] in self._forgot and window < min(kept):
+        forgotten = window[0] in self._forgot and window < min(kept)
+        if forgotten or window <= self._before.get(window[0], ""):
             raise NotKept(f"{window} is too long ago")
         return _NOTHING
 

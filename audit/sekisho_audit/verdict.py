@@ -128,6 +128,13 @@ class Findings:
         if index + 1 in self._stops or not (index + 1) % _PROGRESS_EVENTS:
             self._note_root()
 
+    def pass_over(self, digest: bytes) -> None:
+        """The next event, of which only the leaf hash is held."""
+        if self.edge.size == self._watch:
+            self.watched = digest
+        self.edge.append(digest)
+        self._note_root()
+
     def keep_root(self) -> None:
         """The root over what was read so far will be compared, too."""
         self._roots[self.edge.size] = self.edge.root()

@@ -17,12 +17,14 @@ from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey
 from sekisho_audit.disclosed import Opening
 from sekisho_audit.kept import Kept, Unreadable
 from sekisho_audit.key_chain import KeyChain
+from sekisho_audit.pruned import DIRECTORY as PRUNED_DIRECTORY
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.report import Fault, Report, Verdict
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, Family, Segment, frames, segments
 from sekisho_audit.verdict import Findings, Progress, Signed
 from sekisho_audit.verify_anchors import Anchors
 from sekisho_audit.verify_keys import check_vkey, follow, hand_overs
+from sekisho_audit.verify_pruned import Cut
 
 # Files a ledger directory may hold beside its segments; the last two are left by a crash.
 _FILES = frozenset({"checkpoint", "vkey", "lock", "checkpoint.new", "vkey.new"})
@@ -67,10 +69,14 @@ class _Directory:
         if checkpoint is not None:
             signed.append(Signed(checkpoint, "checkpoint"))
         self._list_files()
+        cut = Cut(self._ledger, findings)
+        signed += cut.signed(findings.origin)
         findings.begin({item.checkpoint.size for item in signed})
-        self._read_events(checkpoint.size if checkpoint else 0)
-        self._read_payloads()
+        cut.begin()
+        self._read_events(cut, checkpoint.size if checkpoint else 0)
+        self._read_payloads(cut)
         findings.compare(signed)
+        cut.conclude(checkpoint.size if checkpoint else 0)
         kept.compare_leaf(keys, findings)
         anchors.conclude(findings)
         if checkpoint is not None:
@@ -106,7 +112,7 @@ class _Directory:
     def _list_files(self) -> None:
         for path in sorted(self._ledger.iterdir()):
             known = (
-                path.name in {EVENTS.directory, PAYLOADS.directory}
+                path.name in {EVENTS.directory, PAYLOADS.directory, PRUNED_DIRECTORY}
                 if path.is_dir()
                 else (path.name in _FILES)
             )
@@ -128,9 +134,11 @@ class _Directory:
             self._findings.fault(error.what, file=self._file(error.path))
             return []
 
-    def _read_events(self, signed: int) -> None:
+    def _read_events(self, cut: Cut, signed: int) -> None:
         findings, found = self._findings, self._segments(EVENTS)
         for segment in found:
+            if cut.leave(segment):
+                continue
             file = self._file(segment.path)
             if segment.first != findings.edge.size:
                 findings.fault("events before this file are missing", file=file)
@@ -143,12 +151,13 @@ class _Directory:
                 self._broken(error, tail=tail)
                 return
 
-    def _read_payloads(self) -> None:
+    def _read_payloads(self, cut: Cut) -> None:
         """After the events, so that a ledger in use has every payload that an event names."""
-        findings, count = self._findings, 0
+        findings, found = self._findings, self._segments(PAYLOADS)
+        count = cut.payloads(found)
         missing = dict(findings.named)
         broken: BrokenSegment | None = None
-        for segment in self._segments(PAYLOADS):
+        for segment in found:
             if broken is not None or segment.first != count:
                 findings.fault(
                     "payloads before this file are missing", file=self._file(segment.path)

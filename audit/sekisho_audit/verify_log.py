@@ -9,7 +9,7 @@ one that was kept, is `cannot tell`, never `sound`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,8 +22,10 @@ from sekisho_audit.checkpoint import (
 )
 from sekisho_audit.kept import Kept, Unreadable
 from sekisho_audit.key_chain import ROTATED, KeyChain
+from sekisho_audit.pruned import PRUNED
 from sekisho_audit.remote_log import NotThere, RemoteLog, TooLong, Unreachable
 from sekisho_audit.report import Report
+from sekisho_audit.rules import Book
 from sekisho_audit.tiles import WIDTH, TilePath, tile_root
 from sekisho_audit.tree import HASH_BYTES, leaf_hash
 from sekisho_audit.verdict import Findings, Progress, Signed
@@ -35,6 +37,25 @@ CONTENT_NOT_SERVED = (
     "Sealed content is not served over a network: whether what events commit to is still there "
     "can be seen in the directory only."
 )
+
+
+PRUNED_LOG = (
+    "they were pruned, as the log says. Their hashes lead to the root, and each entry served "
+    "was looked at; whether entries follow from one another can be checked in the directory only, "
+    "where the rules' state at the cut is: run `sekisho-audit verify` there"
+)
+HIDDEN = "no event of the log says that they were pruned"
+_KEY_OF_BEFORE = (
+    "nothing that the log still serves leads from the given key to the one that signed the "
+    "checkpoint: give the key of after the last change that was pruned"
+)
+
+
+class _Unruled(Book):
+    """What came before is not known, so nothing can be said of what may follow."""
+
+    def apply(self, leaf: Mapping[str, Any]) -> None:
+        """Let anything pass."""
 
 
 class _Broken(Exception):
@@ -86,12 +107,15 @@ class _Reading:
         self._findings = Findings(progress)
         self._findings.see = self._see
         self._rotations: list[Mapping[str, Any]] = []
+        self._prunings: list[int] = []
 
     def _see(self, leaf: Mapping[str, Any]) -> None:
         """A change of keys stands behind exactly the events that both keys signed."""
         if leaf["type"] == ROTATED:
             self._rotations.append(leaf)
             self._findings.keep_root()
+        elif leaf["type"] == PRUNED:
+            self._prunings.append(leaf["data"]["size"])
 
     def run(self, key: VerifierKey, kept: Kept) -> Report:
         """Read everything that the checkpoint covers."""
@@ -119,15 +143,78 @@ class _Reading:
             findings.fault("the checkpoint names another ledger than its key", file="checkpoint")
         findings.begin({checkpoint.size, *kept.expect(findings)})
         tiles = _Tiles(self._tile)
-        for index, width in _bundles(checkpoint.size):
-            tiles.append(self._bundle(TilePath(None, index, width)))
+        first = self._read_entries(checkpoint.size, tiles)
         tiles.finish()
+        if first:
+            self._say_pruned(first)
+        if first and not self._is_known(key, note):
+            findings.doubt(_KEY_OF_BEFORE)
+            return
         chain = follow_leaves(self._rotations, key, findings)
         try:
             chain.open(note)
         except BadNote as error:
             findings.fault(f"the checkpoint does not hold: {error}", file="checkpoint")
         self._compare(checkpoint, chain, kept)
+
+    def _read_entries(self, size: int, tiles: _Tiles) -> int:
+        """All entries that are served, and the hashes of those before; returns the first bundle
+        that is served.
+        """
+        bundles, first = list(_bundles(size)), 0
+        for index, width in bundles:
+            path = TilePath(None, index, width)
+            try:
+                tiles.append(self._pruned(path) if index < first else self._bundle(path))
+            except NotThere:
+                first = self._first_served(bundles) if index == 0 else 0
+                if not first:
+                    raise
+                self._findings.book = _Unruled()
+                tiles.append(self._pruned(path))
+        return first
+
+    def _first_served(self, bundles: Sequence[tuple[int, int]]) -> int:
+        """The first bundle that is there, if the first of all is not; 0 if none is."""
+        low, high = 0, len(bundles) - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._has(bundles[middle]) else (middle, high)
+        return high if high and self._has(bundles[high]) else 0
+
+    def _has(self, bundle: tuple[int, int]) -> bool:
+        try:
+            self._file(TilePath(None, *bundle), ENTRY_BYTES_MAX)
+        except NotThere:
+            return False
+        return True
+
+    def _say_pruned(self, first: int) -> None:
+        """An event of the log itself says what was pruned; without one, entries are just hidden."""
+        below = first * WIDTH
+        said = any(below - WIDTH < size <= below for size in self._prunings)
+        hidden = f"tile/{TilePath(None, 0)} and all entries below {below} are not served"
+        self._findings.doubt(f"{hidden}: {PRUNED_LOG if said else HIDDEN}")
+
+    def _pruned(self, path: TilePath) -> bytes:
+        """The hashes of entries that are not served any more."""
+        hashes = self._tile(TilePath(0, path.index, path.width))
+        if len(hashes) != path.width * HASH_BYTES:
+            raise _Broken("the tile has not the hashes that it must have", f"tile/{path}")
+        for at in range(0, len(hashes), HASH_BYTES):
+            self._findings.pass_over(hashes[at : at + HASH_BYTES])
+        return hashes
+
+    def _is_known(self, key: VerifierKey, note: bytes) -> bool:
+        """Whether what is still served leads from this key to the checkpoint."""
+        if self._rotations:
+            said = [leaf["data"] for leaf in self._rotations]
+            return key.line() in {one[name] for one in said for name in ("old", "new")}
+        try:
+            KeyChain(key).open(note)
+        except BadNote:
+            return False
+        return True
 
     def _compare(self, checkpoint: Checkpoint, chain: KeyChain, kept: Kept) -> None:
         findings = self._findings

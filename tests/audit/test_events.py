@@ -60,6 +60,7 @@ def test_fields_that_name_persons_are_known() -> None:
         "audit.export": ("second",),
         "legal_hold.set": ("person", "second"),
         "legal_hold.released": ("second",),
+        "audit.pruned": ("second",),
         "erasure.begun": ("person", "second"),
         "retention.begun": ("second",),
         "delegation.changed": ("delegate",),

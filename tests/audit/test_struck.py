@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from support.old_ledgers import old_ledger
 from support.strikes import Striker, SystemCall, Told, judge
 
 ALL = os.environ.get("SEKISHO_STRIKES") == "all"
@@ -132,3 +133,14 @@ def test_change_of_the_signing_key_is_struck(striker: Striker, fault: str) -> No
     chosen = calls if ALL else calls[first:]
     assert len(chosen) > 40
     assert struck(chosen, lambda call: striker.strike("new_key", call, fault)) == {}
+
+
+@pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO"])
+def test_pruning_is_struck(striker: Striker, memory_path: Path, fault: str) -> None:
+    """Wherever it ends, it is finished if it was recorded, and has removed nothing if not."""
+    old_ledger(memory_path, 70)
+    calls = striker.calls("prune", memory_path)
+    first = next(place for place, call in enumerate(calls) if "hashes.new" in call.text)
+    chosen = calls if ALL else [call for call in calls[first:] if call.changes]
+    assert len(chosen) > 20
+    assert struck(chosen, lambda call: striker.strike("prune", call, fault, memory_path)) == {}

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from sekisho_audit.ledger import Ledger
-from sekisho_audit.scan import HEAD_BYTES, PAYLOADS, BrokenSegment
+from sekisho_audit.scan import EVENTS, HEAD_BYTES, PAYLOADS, BrokenSegment, held_from
 from sekisho_audit.seal import stored_hash
 from sekisho_audit.store import frame
 from sekisho_audit.tail import Cursor, PayloadCursor, PayloadTail, Tail
 from support.ledgers import open_ledger, run_exchange
+from support.old_ledgers import Clock, after_days, live, open_at, prune
 
 
 @pytest.fixture
@@ -122,3 +123,33 @@ def test_a_changed_payload_is_told(ledger: Ledger) -> None:
     with pytest.raises(BrokenSegment, match="does not fit its hash"):
         tail.find(first)
     tail.close()
+
+
+@pytest.mark.parametrize("read", [0, 1, 40, 300])
+def test_reading_on_where_leaves_were_pruned(memory_path: Path, read: int) -> None:
+    """From a place that is gone one begins with what is held; from one that is held, one goes on.
+    Payloads are found from there on, wherever the reader of payloads had stopped.
+    """
+    clock = Clock()
+    ledger = open_at(memory_path, clock)
+    live(ledger, clock, 220)
+    tail = Tail(ledger.directory, Cursor())
+    tail.take(ledger.size, read)
+    cursor = tail.cursor
+    tail.close()
+    prune(ledger, clock, after_days(700))
+    first = held_from(ledger.directory, EVENTS)
+    assert 40 < first < ledger.size - 300
+    assert held_from(ledger.directory, PAYLOADS) > 0
+    assert cursor.fits(ledger.directory) is (read == 0 or read > first)
+    fresh = Tail(ledger.directory, cursor if cursor.fits(ledger.directory) else Cursor())
+    rest = fresh.take(ledger.size, 10_000)
+    fresh.close()
+    assert [one.leaf["n"] for one in rest] == list(range(max(first, read), ledger.size))
+    payloads = PayloadTail(ledger.directory, PayloadCursor(1, 0, 700))
+    for one in rest:
+        for entry in one.leaf["pl"]:
+            if "ct" in entry:
+                assert stored_hash(payloads.find(entry["ct"])) == entry["ct"]
+    payloads.close()
+    ledger.close()

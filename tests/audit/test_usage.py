@@ -292,3 +292,22 @@ def test_sums_are_the_same_after_a_restart(tmp_path: Path, ledger: Ledger) -> No
     requests, tokens, _ = before[0]
     assert used(again, "group", "g-0")[:2] == (requests + 1, tokens + 40)
     again.close()
+
+
+def test_what_is_under_way_at_a_cut_is_charged_behind_it() -> None:
+    """Leaves before are gone: of their windows nothing is told, rather than nothing charged."""
+    before, after = Feed(), Feed()
+    open_one, over = before.intent(), before.intent()
+    before.outcome(over, NOON_US - 200 * 1_440 * MINUTE_US)
+    after.sums.carry_on(before.sums.carried(), NOON_US - 184 * 1_440 * MINUTE_US)
+    after.outcome(open_one)
+    after.outcome(over)
+    assert after.day() == (1, 100, 70)
+    assert after.day("group", "eu") == (1, 100, 70)
+    assert after.sums.of("principal", "p-1", "d2026-11-23") == (0, 0, 0)
+    for window in windows_of(NOON_US - 184 * 1_440 * MINUTE_US):
+        with pytest.raises(NotKept):
+            after.sums.of("principal", "p-1", window)
+    for wrong in ([1], [["a", "b"]], [["a", [["x"]], ASIDE]], [["a", [], {}]]):
+        with pytest.raises((TypeError, ValueError, KeyError)):
+            Sums().carry_on(wrong, NOON_US)

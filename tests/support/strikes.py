@@ -26,12 +26,13 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
+from sekisho_audit import pruning
 from sekisho_audit.errors import LedgerError, Unusable
 from sekisho_audit.events import Event
 from sekisho_audit.keyring import Keyring
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.report import Verdict
-from sekisho_audit.scan import EVENTS, PAYLOADS, Frame, frames, segments
+from sekisho_audit.scan import EVENTS, PAYLOADS, Frame, frames, held_from, segments
 from sekisho_audit.seal import Unreadable, unseal
 from sekisho_audit.verify import verify
 from support.ledgers import open_ledger, received
@@ -201,11 +202,23 @@ def _wrong_ledger(told: Told) -> Iterator[str]:
         yield "the new signing key is not in force"
     yield from _lost(told, again)
     yield from _erasure(told, again)
+    pruning.finish(again)
+    yield from _pruned(told, ledger)
     again.append_batch([_last()])
     again.close()
     report = verify(ledger)
     if (report.verdict, report.unsigned_events) != (Verdict.SOUND, 0):
         yield f"not sound: {[str(fault) for fault in (*report.faults, *report.doubts)]}"
+
+
+def _pruned(told: Told, ledger: Path) -> Iterator[str]:
+    """A pruning that is on record is finished; one that is not has removed nothing."""
+    first = held_from(ledger, EVENTS)
+    for recorded in told.of("recorded"):
+        if first != recorded["recorded"]:
+            yield f"the ledger begins with event {first}, not with {recorded['recorded']}"
+    if told.of("unprepared") and first:
+        yield "leaves are gone, and nobody had them pruned"
 
 
 def _last() -> Event:

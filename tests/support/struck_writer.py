@@ -25,10 +25,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sekisho_audit import pruning
 from sekisho_audit.errors import LedgerError, Poisoned
 from sekisho_audit.events import Event
 from sekisho_audit.ledger import Ledger, Limits
 from support.ledgers import ORIGIN, decision, intent, outcome, received
+from support.old_ledgers import AUTHORITY, after_days, planned
 
 SAID_BYTES = 256 * 1024
 ATTACHED_S = 20.0
@@ -175,11 +177,32 @@ class Story:
         ledger.close()
         self._voice.say(closed=ledger.size)
 
+    def prune(self) -> None:
+        """Open what is years old, prune it, append, close."""
+        self._number = 3_000
+        ledger = self._open()
+        try:
+            plan = planned(ledger, lambda: _THEN_US, after_days(60))
+            if ledger.signed is None:
+                raise RuntimeError("it was signed when it was opened")
+            prepared = pruning.prepare(ledger.directory, ledger.signed[0], plan)
+        except OSError as error:
+            self._voice.say(unprepared=str(error))
+        else:
+            pruning.begin(ledger, prepared, (STAYS,), AUTHORITY)
+            self._voice.say(recorded=plan.size)
+            pruning.finish(ledger)
+            self._voice.say(pruned=plan.size)
+        self._append(ledger, STAYS)
+        ledger.close()
+        self._voice.say(closed=ledger.size)
+
 
 SCENARIOS: dict[str, Callable[[Story], None]] = {
     "life": Story.life,
     "again": Story.again,
     "new_key": Story.new_key,
+    "prune": Story.prune,
 }
 
 

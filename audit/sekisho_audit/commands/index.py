@@ -16,6 +16,7 @@ from sekisho_audit.checkpoint import BadNote, read_unverified
 from sekisho_audit.commands.printing import complain, ledger_in
 from sekisho_audit.history_file import remove
 from sekisho_audit.report import Verdict
+from sekisho_audit.scan import EVENTS, held_from
 
 _FILES = {"history": "cursor", "search": "progress"}
 _POLL_S = 0.5
@@ -56,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
             "is not there" if found is None else f"has read {found:,} events; {size:,} are signed"
         )
         sys.stdout.write(f"{name}: {said}\n")
+    if first := held_from(ledger, EVENTS):
+        sys.stdout.write(f"The first {first:,} events were pruned and are in no index.\n")
     if not complete:
         return complain("not complete yet; auditd must run to build them (--wait-s waits)")
     return int(Verdict.SOUND)

@@ -118,7 +118,7 @@ def _not_compared(found: Comparison) -> list[str]:
             "ledger's first event or after its last"
         )
     if found.first_index:
-        lines.append(f"the ledger's first {found.first_index:,} events, which are kept elsewhere")
+        lines.append(f"the ledger's first {found.first_index:,} events, which were pruned")
     if found.open_calls:
         lines.append(f"{found.open_calls:,} calls without an outcome yet")
     if found.never_sent:

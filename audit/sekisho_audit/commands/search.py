@@ -117,6 +117,8 @@ def _print_facets(found: Mapping[str, Any]) -> None:
 
 def _print_completeness(found: Mapping[str, Any]) -> None:
     sys.stdout.write(f"\nComplete up to event {found['indexed']:,} of {found['size']:,}.\n")
+    if found["first"]:
+        sys.stdout.write(f"The first {found['first']:,} events were pruned and are in no index.\n")
     if found["erased"]:
         sys.stdout.write(
             f"{found['erased']:,} more meet everything but the text: theirs is erased, past its "

@@ -8,7 +8,7 @@ bin := .venv/bin
 unexport PYTHONHOME
 unexport PYTHONPATH
 
-.PHONY: help env demo test check policy strace journeys bench soak fmt clean
+.PHONY: help env demo test check policy strace postgres journeys bench soak fmt clean
 
 help:
 	@echo "make demo      the gateway with rules, people, ledger and a real model, in the foreground"
@@ -45,7 +45,10 @@ journeys: env
 strace:
 	@deploy/strace.sh
 
-test: check policy strace
+postgres:
+	@deploy/postgres.sh
+
+test: check policy strace postgres
 	$(bin)/python -m pytest tests --ignore=tests/journeys --ignore=tests/bench -n 2 --dist loadfile
 	$(bin)/python -m pytest tests/journeys
 
@@ -55,7 +58,7 @@ bench: env
 	$(bin)/python tests/bench/bench_verify.py
 	$(bin)/python tests/bench/bench_policy.py
 
-soak: env strace
+soak: env strace postgres
 	SEKISHO_CRASH_CYCLES=10000 SEKISHO_KILL_ROUNDS=100 SEKISHO_STRIKES=all \
 		SEKISHO_EVERY_PROOF_TO=1024 SEKISHO_HANG_S=60 \
 		$(bin)/python -m pytest tests/faults tests/audit --timeout=7200 --verbose

@@ -30,6 +30,7 @@ from sekisho_audit.durable import make_directory
 from sekisho_audit.erasure_desk import ErasureDesk, derived_index
 from sekisho_audit.errors import Locked, Poisoned, SecondLedger, Unusable
 from sekisho_audit.history import History
+from sekisho_audit.index_postgres import database_of
 from sekisho_audit.keyring import load_search_key
 from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.log_desk import LogDesk
@@ -176,12 +177,13 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
         loop.call_soon_threadsafe(over.set_result, why)
 
     history = History(options.history, ledger)
-    search = SearchDesk(options.search, ledger, load_search_key(options.keys))
+    database = database_of(options.search, os.environ)
+    search = SearchDesk(options.search, ledger, load_search_key(options.keys), database)
     log = LogDesk(Published(options.tiles, ledger.directory, lambda: ledger.signed))
     desks = Desks(history, search, log)
     indexes = [
         derived_index(options.history, history, lambda kept, person: kept.forget(person)),
-        derived_index(options.search, search, lambda kept, person: kept.forget([person])),
+        derived_index(options.search, search, lambda kept, person: kept.forget([person]), database),
     ]
     anchors = AnchorDesk(options.anchors, options.evidence, ledger, log)
     server = Server(

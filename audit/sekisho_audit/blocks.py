@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sekisho_audit.bits import joined, packed, without
 from sekisho_audit.index_file import Rows
 
 Key = tuple[object, int]
+_READ_TOGETHER = 50  # a page of what was found
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +73,14 @@ def ids_packed(ids: Iterable[int]) -> bytes:
 def ids_of(stored: bytes) -> tuple[int, ...]:
     """The ids in stored bytes."""
     return struct.unpack(f"<{len(stored) // 4}I", stored)
+
+
+def read_each(rows: Rows, sql: str, keys: Iterable[int]) -> Iterator[Any]:
+    """The rows of a SELECT that ends with a column, for each value of it; in no order."""
+    wanted = sorted(keys)
+    for start in range(0, len(wanted), _READ_TOGETHER):
+        part = wanted[start : start + _READ_TOGETHER]
+        # As many places as there may be, so that a database sees one statement again and again.
+        places = ", ".join("?" * _READ_TOGETHER)
+        part += part[-1:] * (_READ_TOGETHER - len(part))
+        yield from rows.read(f"{sql} IN ({places})", part)

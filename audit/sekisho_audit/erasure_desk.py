@@ -20,10 +20,11 @@ import orjson
 from sekisho_audit import erasure
 from sekisho_audit.disclosure import OPEN, items_of, opened
 from sekisho_audit.erasure import Erasure
-from sekisho_audit.errors import LedgerError, Poisoned, Refused
+from sekisho_audit.errors import Away, LedgerError, Poisoned, Refused
 from sekisho_audit.events import Payload
 from sekisho_audit.following import Derived, Following, Question
 from sekisho_audit.history_file import remove
+from sekisho_audit.index_file import Database, SqliteDatabase
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.places import newest_of
 from sekisho_audit.raw_scan import NEEDLE_BYTES_MIN, raw_scan
@@ -33,6 +34,7 @@ SAMPLES = 8
 SAMPLE_BYTES = 40
 _SAMPLE_LETTERS_MIN = 12  # less varied bytes stand in many files by chance
 _FORGET_S = 120.0
+_AGAIN_S = 30.0
 
 Forget = Callable[[str], Awaitable[int]]
 """Deletes the rows of a pseudonym; returns how many. Raises LedgerError, TimeoutError."""
@@ -45,10 +47,11 @@ Written = Callable[[Callable[[Ledger], T]], Awaitable[T]]
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A derived file, and who makes it forget."""
+    """Something derived, and who makes it forget."""
 
-    path: Path
+    name: str  # of its file, if it is one
     forget: Forget
+    remove: Callable[[], None]  # when it cannot forget; raises Away
 
 
 async def answer_of(desk: Following[D, A], ask: Callable[[A], T], within_s: float) -> T:
@@ -69,13 +72,19 @@ async def answer_of(desk: Following[D, A], ask: Callable[[A], T], within_s: floa
     return await asyncio.wait_for(done, within_s)
 
 
-def derived_index(path: Path, desk: Following[D, A], forget: Callable[[A, str], int]) -> Index:
-    """The index in `path`, kept by a thread that is asked to forget."""
+def derived_index(
+    path: Path,
+    desk: Following[D, A],
+    forget: Callable[[A, str], int],
+    database: Database | None = None,
+) -> Index:
+    """The index in `path`, or in `database`, kept by a thread that is asked to forget."""
 
     async def asked(person: str) -> int:
         return await answer_of(desk, lambda kept: forget(kept, person), _FORGET_S)
 
-    return Index(path, asked)
+    kept = database or SqliteDatabase(path)
+    return Index(kept.name, asked, kept.remove)
 
 
 class ErasureDesk:
@@ -115,17 +124,26 @@ class ErasureDesk:
 
     async def resume(self, written: Written[Any]) -> None:
         """Lead to their end what a start finds unfinished."""
-        try:
-            async with self._one:
-                begun: list[Erasure] = await written(lambda own: list(erasure.unfinished(own)))
-                for one in begun:
-                    keys, rows, _ = await self._through(written, one, None)
-                    sys.stderr.write(
-                        f"auditd: finished an erasure ({one.cause}): {len(keys)} keys, "
-                        f"{sum(rows.values())} rows\n"
-                    )
-        except Poisoned:
-            return  # the process is about to end; the next one begins here
+        while True:
+            try:
+                async with self._one:
+                    await self._resume(written)
+            except Poisoned:
+                return  # the process is about to end; the next one begins here
+            except Refused as error:
+                sys.stderr.write(f"auditd: an erasure is not finished yet: {error}\n")
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                return
+
+    async def _resume(self, written: Written[Any]) -> None:
+        begun: list[Erasure] = await written(lambda own: list(erasure.unfinished(own)))
+        for one in begun:
+            keys, rows, _ = await self._through(written, one, None)
+            sys.stderr.write(
+                f"auditd: finished an erasure ({one.cause}): {len(keys)} keys, "
+                f"{sum(rows.values())} rows\n"
+            )
 
     async def _through(
         self, written: Written[Any], begun: Erasure, principal: str | None
@@ -148,11 +166,18 @@ class ErasureDesk:
         rows = {}
         for index in self._indexes:
             try:
-                rows[index.path.name] = await index.forget(person)
+                rows[index.name] = await index.forget(person)
             except (LedgerError, TimeoutError):
-                remove(index.path)
-                rows[index.path.name] = 0
-        folder, served = self._data_dir / "index", {index.path.name for index in self._indexes}
+                try:
+                    await asyncio.to_thread(index.remove)
+                except Away as error:
+                    raise Refused(
+                        "busy",
+                        "the keys are destroyed, but an index whose database is not in reach "
+                        "still has the person's rows; ask again, or auditd ends it later",
+                    ) from error
+                rows[index.name] = 0
+        folder, served = self._data_dir / "index", {index.name for index in self._indexes}
         with suppress(FileNotFoundError):
             for path in sorted(folder.iterdir()):
                 if path.suffix == ".db" and path.name not in served:

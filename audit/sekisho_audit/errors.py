@@ -2,6 +2,7 @@
 
 LedgerError
 +-- Refused     this request is not written; `code` says why; the ledger is fine
++-- Away        a database of something derived cannot be used now; the ledger is fine
 +-- Poisoned    a write failed or a file changed under us; nothing more is written, ever
 +-- Unusable    the ledger cannot be opened as it is; a person must look
 +-- Locked      another writer has it
@@ -21,6 +22,10 @@ class Refused(LedgerError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class Away(LedgerError):
+    """A database that keeps something derived cannot be used now; it may be in a while."""
 
 
 class Poisoned(LedgerError):

@@ -2,7 +2,8 @@
 
 What is derived may be late; it never takes part in an append. It is fed from the segments on the
 disk, in small steps, and while the ledger is busy it rests much longer than it works. Whatever goes
-wrong with it, it is thrown away and built again; nobody's evidence depends on it.
+wrong with it, it is thrown away and built again; nobody's evidence depends on it. When it is a
+database that cannot be reached, it stays, and is opened again in a while.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from sekisho_audit.errors import LedgerError, Refused
+from sekisho_audit.errors import Away, LedgerError, Refused
 from sekisho_audit.scan import BrokenSegment
 
 # A ledger that grows by so many events a second is busy: then at most one part in so many is ours.
@@ -106,6 +107,7 @@ class Following(threading.Thread, Generic[D, A]):
         self._retry_at_s = 0.0
         self._read_at_s = 0.0
         self._derived: D | None = None
+        self._why = ""  # it is not open; told once
         self._seen = (time.monotonic(), source.size)
         self._busy = False
 
@@ -167,20 +169,26 @@ class Following(threading.Thread, Generic[D, A]):
 
     def _ready(self) -> D | None:
         """What is kept; opened, or begun anew, when it is time to."""
-        if self._derived is not None and not self._derived.is_there():
-            self._lose("somebody removed it")
-            self._retry_at_s = 0.0
+        try:
+            if self._derived is not None and not self._derived.is_there():
+                self._lose("somebody removed it")
+                self._retry_at_s = 0.0
+        except Away as error:
+            self._lose(str(error))
         if self._derived is None and time.monotonic() >= self._retry_at_s:
             unfit: tuple[type[Exception], ...] = (*self.damage, OSError)
             try:
                 self._derived = self._open()
+                self._why = ""
+            except Away as error:
+                self._lose(str(error))
             except unfit as error:
                 self._lose(repr(error))
                 self._remove()
         return self._derived
 
     def _answer(self, question: Question[A], derived: D | None) -> None:
-        building = Refused("busy", f"{self.about} is being built; try again")
+        building = Refused("busy", f"{self.about} is being built or not in reach; try again")
         if derived is None:
             question.failed(building)
             return
@@ -188,6 +196,10 @@ class Following(threading.Thread, Generic[D, A]):
             found = question.ask(self._asked(derived))
         except Refused as error:
             question.failed(error)
+            return
+        except Away as error:
+            self._lose(str(error))
+            question.failed(building)
             return
         except self.damage as error:
             self._damaged(error)
@@ -216,6 +228,9 @@ class Following(threading.Thread, Generic[D, A]):
             self._lose(str(error))
             self._retry_at_s, self._read_at_s = 0.0, time.monotonic() + _RETRY_S
             return _POLL_S
+        except Away as error:
+            self._lose(str(error))
+            return _POLL_S
         except self.damage as error:
             self._damaged(error)
             return _POLL_S
@@ -236,7 +251,9 @@ class Following(threading.Thread, Generic[D, A]):
         self._remove()
 
     def _lose(self, why: str) -> None:
-        sys.stderr.write(f"auditd: {self.about} is opened anew: {why}\n")
+        if why != self._why:
+            sys.stderr.write(f"auditd: {self.about} is opened anew: {why}\n")
+            self._why = why
         self._drop()
         self._retry_at_s = time.monotonic() + _RETRY_S
 

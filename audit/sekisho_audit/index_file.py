@@ -1,8 +1,8 @@
 """The tables of the search index, and the SQLite file they stand in by default.
 
 Derived from the ledger and no evidence: it may be deleted at any time and is then built again.
-Whoever builds or searches knows only `Rows`: plain SQL with bound parameters and no dialect, so
-that another database needs another `Rows` and nothing else.
+Whoever builds or searches knows only `Rows`: plain SQL with bound parameters and no dialect. For
+PostgreSQL there is another `Rows` (index_postgres), and nothing else.
 
 A **trail** is what a search finds: all events of one exchange, or one event that belongs to none.
 Trails are numbered in the order of their first events, and never by a number twice.
@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sekisho_audit.durable import KEY_MODE, make_directory
+from sekisho_audit.history_file import remove
 
 FORMAT = 2
 _BUSY_S = 5.0
 _CHECKPOINT_PAGES = 4_000
 _CACHE_KB = 65_536  # the marks of a query over 10 million events
-_SCHEMA = """
+SCHEMA = """
 -- One row: how far the ledger was read, and the numbers to give next.
 CREATE TABLE progress (format INTEGER, key_check BLOB, origin TEXT, indexed INTEGER,
                        forgotten INTEGER, next_word INTEGER, next_trail INTEGER, place BLOB);
@@ -62,9 +63,14 @@ class Unclean(Exception):
     """What was deleted may still stand in the file: somebody is reading it. Ask again."""
 
 
+class Damaged(Exception):
+    """The tables are not as they were made: the index is to be removed and built again."""
+
+
 class Rows(Protocol):
-    """A database of one thread. Any call may raise the database's own errors; after one in a
-    transaction, nothing of that transaction is there.
+    """A database of one thread. Any call may raise Away, Damaged or sqlite3.Error; after one in a
+    transaction, nothing of that transaction is there, unless it was the answer to the commit that
+    was lost: then all of it may be.
     """
 
     def read(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
@@ -82,6 +88,47 @@ class Rows(Protocol):
     def scrub(self) -> None:
         """Return when what was deleted is in no file any more. Raises Unclean."""
 
+    def is_there(self) -> bool:
+        """Whether nobody took the index away."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Database(Protocol):
+    """Where an index stands, open or not."""
+
+    name: str
+
+    def open(self, origin: str, key_check: bytes) -> Rows:
+        """The index there, or a beginning. Raises Unfit, Away, Damaged, sqlite3.Error."""
+
+    def remove(self) -> None:
+        """Delete it. Raises Away."""
+
+    def indexed(self) -> int | None:
+        """How many events were read; None if it cannot be told. Raises Away."""
+
+
+class SqliteDatabase:
+    """A file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = path.name
+
+    def open(self, origin: str, key_check: bytes) -> Rows:
+        """The index there, or a beginning. Raises Unfit, sqlite3.Error."""
+        return SqliteRows(self._path, origin, key_check)
+
+    def remove(self) -> None:
+        """Delete the file."""
+        remove(self._path)
+
+    def indexed(self) -> int | None:
+        """How many events were read; None if it cannot be told."""
+        return indexed_in(self._path, "progress")
+
 
 class SqliteRows:
     """`Rows` in a SQLite file; made if it is not there."""
@@ -89,6 +136,7 @@ class SqliteRows:
     def __init__(self, path: Path, origin: str, key_check: bytes) -> None:
         make_directory(path.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, KEY_MODE))
+        self._path, self._inode = path, path.stat().st_ino
         self._db = sqlite3.connect(path, _BUSY_S, isolation_level=None, cached_statements=64)
         try:
             for pragma in (
@@ -108,7 +156,7 @@ class SqliteRows:
 
     def _prepare(self, origin: str, key_check: bytes) -> None:
         if not self.read("SELECT 1 FROM sqlite_master WHERE name = 'progress'"):
-            for statement in _SCHEMA.split(";"):
+            for statement in SCHEMA.split(";"):
                 self._db.execute(statement)
             first = (FORMAT, key_check, origin, 0, 0, 1, 0, b"")
             self.write("INSERT INTO progress VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [first])
@@ -163,6 +211,28 @@ class SqliteRows:
         if busy:
             raise Unclean("the search index is being read; what was erased may stand in its log")
 
+    def is_there(self) -> bool:
+        """Whether the path still names the file that is open."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+
+
+def indexed_in(path: Path, table: str) -> int | None:
+    """How many events the index in a file has read, or None if there is none to read."""
+    if not path.is_file():
+        return None
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            rows = db.execute(f"SELECT indexed FROM {table}").fetchall()  # noqa: S608 - a constant
+        finally:
+            db.close()
+    except sqlite3.Error:
+        return None
+    return int(rows[0][0]) if rows else None

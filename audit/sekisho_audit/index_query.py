@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sekisho_audit.bits import BLOCK_BITS, ascending, descending, mask_of, shared
-from sekisho_audit.blocks import MARKS, POSTINGS, ids_of
+from sekisho_audit.blocks import MARKS, POSTINGS, ids_of, read_each
 from sekisho_audit.index import CLOSED, SPAN_TRAILS, TRAIL
 from sekisho_audit.index_file import Rows
+from sekisho_audit.marks import Mark
 from sekisho_audit.query import Query, Term
 from sekisho_audit.tokens import Blind, Wanted, contains
 
@@ -276,11 +277,16 @@ def _mask(trails: Iterable[int], block: int) -> int:
     return int.from_bytes(bitmap, "little")
 
 
-def words_of(rows: Rows, ids: Iterable[int]) -> Mapping[str, tuple[str, ...]]:
-    """The words of these ids by field, in order; forgotten ones and our own signs are left out."""
+def words_known(rows: Rows, ids: Iterable[int]) -> Mapping[int, Mark]:
+    """The words of these ids with their fields, without forgotten ones."""
+    sql = "SELECT id, field, word FROM words WHERE id"
+    return {number: (name, text) for number, name, text in read_each(rows, sql, ids)}
+
+
+def words_of(known: Mapping[int, Mark], ids: Iterable[int]) -> Mapping[str, tuple[str, ...]]:
+    """Words by field, in order; forgotten ones and our own signs are left out."""
     said: dict[str, list[str]] = defaultdict(list)
-    for word in ids:
-        for name, text in rows.read("SELECT field, word FROM words WHERE id = ?", (word,)):
-            if name:
-                said[name].append(text)
+    for name, text in (known[word] for word in ids if word in known):
+        if name:
+            said[name].append(text)
     return {name: tuple(sorted(said[name])) for name in sorted(said)}

@@ -9,17 +9,18 @@ words, and how many events are of erased people and in no index.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 
-from sekisho_audit.errors import Refused
+from sekisho_audit.durable import make_directory
+from sekisho_audit.errors import Away, Refused
 from sekisho_audit.following import Following, Source
-from sekisho_audit.history_file import remove
 from sekisho_audit.index import Gap
-from sekisho_audit.index_file import Unclean, Unfit
+from sekisho_audit.index_file import Damaged, Database, SqliteDatabase, Unclean, Unfit
 from sekisho_audit.index_query import TooBroad
 from sekisho_audit.query import BadQuery, Query, parse
 from sekisho_audit.scan import EVENTS, held_from
@@ -124,21 +125,32 @@ class Searched:
 
 
 class SearchDesk(Following[SearchFile, Searched]):
-    """Keeps the file. `key` is that of the index, from the directory of keys."""
+    """Keeps it in `database`, or in the file at `path`, whose disk must have room in any case.
+
+    `key` is that of the index, from the directory of keys.
+    """
 
     about = "the search index"
     step_events = STEP_EVENTS
-    damage = (*Following.damage, Unfit, Gap, InvalidTag)
+    damage = (*Following.damage, Damaged, Unfit, Gap, InvalidTag)
 
-    def __init__(self, path: Path, source: Source, key: bytes) -> None:
+    def __init__(
+        self, path: Path, source: Source, key: bytes, database: Database | None = None
+    ) -> None:
         super().__init__("ledger-search", path, source)
         self._key = key
+        self._database = database or SqliteDatabase(path)
 
     def _open(self) -> SearchFile:
-        return SearchFile(self._path, self._source, self._key)
+        make_directory(self._path.parent)
+        return SearchFile(self._database, self._source, self._key)
 
     def _asked(self, derived: SearchFile) -> Searched:
         return Searched(derived, self._source)
 
     def _remove(self) -> None:
-        remove(self._path)
+        try:
+            self._database.remove()
+        except Away as error:
+            # Whoever opens it next finds the same fault, and removes it then.
+            sys.stderr.write(f"auditd: {self.about} is not removed yet: {error}\n")

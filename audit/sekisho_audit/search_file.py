@@ -1,4 +1,4 @@
-"""The search index of one ledger, in a SQLite file: opened, led on, asked, made to forget.
+"""The search index of one ledger, in a database: opened, led on, asked, made to forget.
 
 It can be deleted at any time. What is not there, damaged, of another ledger, key or format, or does
 not stand where the ledger does, is thrown away and built again. How far the ledger was read is in
@@ -14,7 +14,7 @@ from typing import Any
 
 from sekisho_audit.following import Source
 from sekisho_audit.index import Index
-from sekisho_audit.index_file import Rows, SqliteRows, Unfit
+from sekisho_audit.index_file import Database, Rows, Unfit
 from sekisho_audit.marks import Leaf
 from sekisho_audit.scan import EVENTS, held_from
 from sekisho_audit.seal import Unreadable, unseal
@@ -30,12 +30,10 @@ _PLACE = struct.Struct(">QQQ32sQQQ")
 class SearchFile:
     """One open index, and where in the ledger it stands."""
 
-    def __init__(self, path: Path, source: Source, key: bytes) -> None:
-        self._path = path
+    def __init__(self, database: Database, source: Source, key: bytes) -> None:
         self._source = source
         blind = Blind(key)
-        self._rows = SqliteRows(path, source.origin, blind.check)
-        self._inode = path.stat().st_ino
+        self._rows = database.open(source.origin, blind.check)
         try:
             self._index = Index(self._rows, blind, self._text, self._knows)
             self.search = Search(self._rows, blind, source.pseudonym_of)
@@ -54,11 +52,8 @@ class SearchFile:
         return self._index.indexed
 
     def is_there(self) -> bool:
-        """Whether the path still names the file that is open."""
-        try:
-            return self._path.stat().st_ino == self._inode
-        except FileNotFoundError:
-            return False
+        """Whether nobody took it away. Raises Away."""
+        return self._rows.is_there()
 
     def advance(self, size: int, count: int) -> bool:
         """Read at most `count` more leaves of a ledger of `size` events. False: none were left.

@@ -20,7 +20,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -56,7 +56,8 @@ class CannotServe(SekishoError):
 class Child:
     """One process to keep alive. `ready_line` is waited for on its standard output; `log` takes
     its standard error, which is ours otherwise; `serves` says that it answers clients; those with
-    one `counts_in` put their metrics there and answer for one another.
+    one `counts_in` put their metrics there and answer for one another; `secrets` go by environment,
+    because all users of the machine see commands.
     """
 
     name: str
@@ -68,13 +69,14 @@ class Child:
     log: Path | None = None
     serves: bool = False
     counts_in: Path | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
     process: asyncio.subprocess.Process | None = None
 
     @property
     def environment(self) -> dict[str, str]:
         """Ours, with the place of its metrics and the calmer collector of OPA's runtime."""
         own = {MULTIPROC_DIR: str(self.counts_in)} if self.counts_in else {}
-        return {"GOGC": GO_COLLECTOR_PERCENT, **os.environ, **own}
+        return {"GOGC": GO_COLLECTOR_PERCENT, **os.environ, **own, **self.secrets}
 
     @property
     def running(self) -> bool:
@@ -128,6 +130,7 @@ class Supervisor:
                 stop_s=10.0,
                 ready_line=b"ready",
                 final_exits=(EXIT_DISK_LIED, EXIT_SECOND_LEDGER),
+                secrets=auditd_secrets(settings),
             )
         ]
         if settings.redis is None:
@@ -319,6 +322,12 @@ def auditd_command(settings: Settings) -> list[str]:
         "--retention", settings.audit.retention.argument(),
         *(part for one in settings.anchors for part in ("--anchor", one.argument())),
     ]  # fmt: skip
+
+
+def auditd_secrets(settings: Settings) -> dict[str, str]:
+    """What auditd is told and no list of processes shows."""
+    url = settings.audit.index_url
+    return {"SEKISHO_AUDIT__INDEX_URL": url.get_secret_value()} if url else {}
 
 
 def valkey_command(settings: Settings) -> list[str]:

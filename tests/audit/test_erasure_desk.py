@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sekisho_audit import erasure
 from sekisho_audit.canon import decode
 from sekisho_audit.disclosure import ERASED, NOT_KEPT, OPEN, items_of, opened
 from sekisho_audit.events import Payload
+from sekisho_audit.index_postgres import URL_VARIABLE, PostgresDatabase
 from sekisho_audit.keyring import Keyring
 from sekisho_audit.report import Verdict
 from sekisho_audit.scan import EVENTS, frames, segments
@@ -35,6 +36,7 @@ from support.ledgers import (
     received,
 )
 from support.officers import OFFICER, SECOND, appoint, ask, in_office
+from support.postgres import Postgres, postgres
 
 OTHER = "staff-8@ledger.example"
 THEIRS = b"canary-8842: another text that must be there still"
@@ -241,6 +243,48 @@ async def test_an_erasure_that_was_cut_off_is_finished_by_the_next_start(tmp_pat
     rows.close()
     assert found == (0,)
     assert begun.begun
+    assert verify(auditd.ledger).verdict is Verdict.SOUND
+
+
+@pytest.fixture
+def server() -> Iterator[Postgres]:
+    with postgres() as running:
+        yield running
+
+
+async def test_an_index_out_of_reach_keeps_an_erasure_open(
+    tmp_path: Path, server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys go at once, but nobody is told that all is done before the rows are gone too. The
+    file that kept the index before PostgreSQL did goes as well.
+    """
+    before = tmp_path / "data" / "index" / "search.db"
+    monkeypatch.setenv(URL_VARIABLE, server.url)
+    auditd = Auditd(tmp_path)
+    await auditd.start()
+    secret = appoint(tmp_path)
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(PostgresDatabase(server.url).indexed):
+            await asyncio.sleep(0.05)
+    before.write_bytes(b"rows of somebody")
+    server.stop()
+    client = AuditdLedger(auditd.socket)
+    await client.start()
+    await client.append([received(uuid7())])
+    await client.close()
+    (refused,) = await ask(auditd, secret, ERASE)
+    assert refused.code == "busy"
+    assert "keys are destroyed" in str(refused)
+    assert keys_of(tmp_path, STAFF) == {}
+    assert not [leaf for leaf in leaves(auditd) if leaf["type"] == "erasure.done"]
+    await asyncio.to_thread(server.start)
+    await auditd.end()
+    await auditd.start()
+    async with asyncio.timeout(40):
+        while not [leaf for leaf in leaves(auditd) if leaf["type"] == "erasure.done"]:
+            await asyncio.sleep(0.05)
+    await auditd.end()
+    assert not before.exists()
     assert verify(auditd.ledger).verdict is Verdict.SOUND
 
 

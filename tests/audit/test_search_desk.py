@@ -14,9 +14,11 @@ import pytest
 from sekisho_audit import following
 from sekisho_audit.errors import LedgerError, Refused
 from sekisho_audit.following import Question
+from sekisho_audit.index_postgres import PostgresDatabase
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.search_desk import ERASED, SearchDesk, Searched
 from support.ledgers import REVIEWER, STAFF, open_ledger, run_exchange, run_held_exchange
+from support.postgres import postgres
 
 LIMIT_S = 20.0
 KEY = bytes(range(32))
@@ -167,3 +169,34 @@ def test_another_key_builds_it_anew(
     assert len(page["data"]) == 2
     other.stop()
     other.join(LIMIT_S)
+
+
+def test_while_postgresql_is_away_the_ledger_goes_on(
+    path: Path, ledger: Ledger, desk: SearchDesk
+) -> None:
+    """Questions are refused in words; back again, the desk reads on where it stood. A second desk
+    on the same database is refused and takes nothing away.
+    """
+    with postgres() as server:
+        database = PostgresDatabase(server.url)
+        kept = SearchDesk(path.with_name("unused.db"), ledger, KEY, database)
+        kept.start()
+        before = complete(kept, lambda s: s.facets(""))
+        assert before == complete(desk, lambda s: s.facets(""))
+        second = SearchDesk(path.with_name("second.db"), ledger, KEY, database)
+        second.start()
+        with pytest.raises(Refused, match="not in reach"):
+            ask(second, lambda s: s.facets(""))
+        second.stop()
+        second.join(LIMIT_S)
+        server.stop()
+        size = ledger.size
+        run_exchange(ledger, "s-1")
+        with pytest.raises(Refused, match="not in reach") as refused:
+            ask(kept, lambda s: s.facets(""))
+        assert refused.value.code == "busy"
+        server.start()
+        assert complete(kept, lambda s: s.facets(""))["indexed"] == ledger.size > size
+        kept.stop()
+        kept.join(LIMIT_S)
+        assert not path.with_name("unused.db").exists()

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sekisho.model.ids import uuid7
-from sekisho_audit.index_file import Unfit
+from sekisho_audit.index_file import Database, SqliteDatabase, Unfit
+from sekisho_audit.index_postgres import PostgresDatabase
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.query import parse
 from sekisho_audit.scan import PAYLOADS, BrokenSegment
@@ -28,6 +29,7 @@ from support.ledgers import (
     received,
     run_held_exchange,
 )
+from support.postgres import Postgres, postgres
 
 KEY = bytes(range(32))
 PROMPTS = (
@@ -54,6 +56,22 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "index" / "search.db"
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        yield SqliteDatabase(path)
+    else:
+        found = PostgresDatabase(request.getfixturevalue("server").url)
+        yield found
+        found.remove()
+
+
 def fill(ledger: Ledger) -> dict[str, tuple[str, str]]:
     """Exchanges in four languages; returns what was said in each."""
     said = {}
@@ -68,8 +86,9 @@ def fill(ledger: Ledger) -> dict[str, tuple[str, str]]:
     return said
 
 
-def caught_up(path: Path, ledger: Ledger, step: int = 5) -> SearchFile:
-    file = SearchFile(path, ledger, KEY)
+def caught_up(kept: Path | Database, ledger: Ledger, step: int = 5) -> SearchFile:
+    database = SqliteDatabase(kept) if isinstance(kept, Path) else kept
+    file = SearchFile(database, ledger, KEY)
     while file.advance(ledger.size, step):
         pass
     return file
@@ -80,13 +99,13 @@ def found(file: SearchFile, query: str) -> set[str | None]:
 
 
 def test_words_of_one_character_and_more_are_found_as_a_scan_finds_them(
-    ledger: Ledger, path: Path
+    ledger: Ledger, database: Database
 ) -> None:
     """English, Chinese, Japanese and Korean: each piece of up to four units of every text, and
     pieces that are nowhere.
     """
     said = fill(ledger)
-    file = caught_up(path, ledger)
+    file = caught_up(database, ledger)
     phrases = {"身份证", "证身", "합계", "merge", "Heron contract", "契约"}
     for text in itertools.chain(*said.values()):
         units = [unit.text for unit in units_of(text)]
@@ -106,17 +125,19 @@ def test_words_of_one_character_and_more_are_found_as_a_scan_finds_them(
     file.close()
 
 
-def test_a_new_process_for_each_step_builds_the_same_index(ledger: Ledger, path: Path) -> None:
-    """Where it stands among events and payloads is in the file."""
+def test_a_new_process_for_each_step_builds_the_same_index(
+    ledger: Ledger, path: Path, database: Database
+) -> None:
+    """Where it stands among events and payloads is with the rows."""
     said = fill(ledger)
     run_held_exchange(ledger, "s-1")
     while True:
-        file = SearchFile(path, ledger, KEY)
+        file = SearchFile(database, ledger, KEY)
         more = file.advance(ledger.size, 3)
         file.close()
         if not more:
             break
-    slow = SearchFile(path, ledger, KEY)
+    slow = SearchFile(database, ledger, KEY)
     whole = caught_up(path.with_name("whole.db"), ledger, 10_000)
     assert slow.indexed == whole.indexed == ledger.size
     for query in ("", '"合同"', "type:hold.review", "effect:hold", "-status:released"):
@@ -136,12 +157,12 @@ def test_an_index_of_another_ledger_or_key_is_refused(
     fill(ledger)
     caught_up(path, ledger).close()
     with pytest.raises(Unfit):
-        SearchFile(path, ledger, bytes(32))
+        SearchFile(SqliteDatabase(path), ledger, bytes(32))
     other = open_ledger(tmp_path / "other")
     other.open_session("s-1", 1)
     fill(other)
     with pytest.raises(Unfit, match="stand"):
-        SearchFile(path, other, KEY)
+        SearchFile(SqliteDatabase(path), other, KEY)
     other.close()
 
 
@@ -155,13 +176,15 @@ def test_an_index_that_lost_its_place_is_refused(ledger: Ledger, path: Path, pla
     db.commit()
     db.close()
     with pytest.raises(Unfit):
-        SearchFile(path, ledger, KEY)
+        SearchFile(SqliteDatabase(path), ledger, KEY)
 
 
-def test_an_erased_person_is_counted_and_not_found(ledger: Ledger, path: Path) -> None:
+def test_an_erased_person_is_counted_and_not_found(
+    ledger: Ledger, path: Path, database: Database
+) -> None:
     """Whether the index was there before, or is built after: no text, no name, no row."""
     said = fill(ledger)
-    file = caught_up(path, ledger)
+    file = caught_up(database, ledger)
     before = len(file.search.page(parse(""), "", 200).found)
     pseudonym = ledger.pseudonym_of(STAFF)
     assert pseudonym is not None
@@ -185,7 +208,7 @@ def test_a_missing_payload_is_the_ledgers_trouble(tmp_path: Path, path: Path) ->
     ledger.close()
     *_, last = sorted((ledger.directory / "payloads").iterdir())
     os.truncate(last, len(PAYLOADS.header(int(last.stem))))
-    file = SearchFile(path, ledger, KEY)
+    file = SearchFile(SqliteDatabase(path), ledger, KEY)
     with pytest.raises(BrokenSegment, match="is not there"):
         file.advance(ledger.size, 1_000)
     file.close()

@@ -1,10 +1,11 @@
 """What search costs: building the index, its size, and how long queries and counts take.
 
-    python tests/bench/bench_search.py [--events 1000000] [--texts 0.1] [--rounds 40]
+    python tests/bench/bench_search.py [--events 1000000] [--texts 0.1] [--rounds 40] [--url URL]
 
 Leaves are made up on the way, some four for an exchange, of 2,000 people in 200 days; `--texts` is
 the part of the exchanges whose prompt can be read: some 150 characters, a third each of English,
-Chinese and Japanese. Queries ask for another person, rule or word each time.
+Chinese and Japanese. Queries ask for another person, rule or word each time. With `--url`, an index
+in PostgreSQL is measured beside the file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sekisho_audit.index import Index
-from sekisho_audit.index_file import SqliteRows
+from sekisho_audit.index_file import Database, SqliteDatabase
+from sekisho_audit.index_postgres import PostgresDatabase
 from sekisho_audit.query import parse
 from sekisho_audit.search import Search
 from sekisho_audit.tokens import Blind
@@ -110,58 +112,68 @@ def build(index: Index, events: int, texts: float) -> None:
 
 
 def main() -> None:
-    """Build, search, count, forget."""
+    """Measure each database."""
     options = argparse.ArgumentParser()
     options.add_argument("--events", type=int, default=1_000_000)
     options.add_argument("--texts", type=float, default=0.1)
     options.add_argument("--rounds", type=int, default=40)
+    options.add_argument("--url", help="of PostgreSQL; an index there is deleted")
     given = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        file = SqliteDatabase(Path(folder) / "search.db")
+        measure(file, given)
+        size = sum(item.stat().st_size for item in Path(folder).iterdir())
+        print(f"file {size / 1e6:,.0f} MB, {size / given.events:.0f} bytes an event")
+    if given.url:
+        print("PostgreSQL")
+        database = PostgresDatabase(given.url)
+        database.remove()
+        measure(database, given)
+        database.remove()
+    print(f"memory at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+def measure(database: Database, given: argparse.Namespace) -> None:
+    """Build, search, count, forget in one database."""
     dice, blind = random.Random(1), Blind(KEY)  # noqa: S311 - the same queries in each run
     gone: set[str] = set()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "search.db"
-        rows = SqliteRows(path, ORIGIN, blind.check)
-        index = Index(rows, blind, lambda _leaf, _name: text_of(dice), lambda who: who not in gone)
-        build(index, given.events, given.texts)
-        size = sum(item.stat().st_size for item in path.parent.iterdir())
-        print(f"file {size / 1e6:,.0f} MB, {size / given.events:.0f} bytes an event")
-        search = Search(rows, blind, lambda name: pseudonym(int(name[6:])))
+    rows = database.open(ORIGIN, blind.check)
+    index = Index(rows, blind, lambda _leaf, _name: text_of(dice), lambda who: who not in gone)
+    build(index, given.events, given.texts)
+    search = Search(rows, blind, lambda name: pseudonym(int(name[6:])))
 
-        def page(shape: str) -> Callable[[int], int]:
-            def once(number: int) -> int:
-                asked = shape.format(
-                    who=number * 37 % PEOPLE, rule=number, word=ENGLISH[number % 16]
-                )
-                return len(search.page(parse(asked), "", 50).found)
+    def page(shape: str) -> Callable[[int], int]:
+        def once(number: int) -> int:
+            asked = shape.format(who=number * 37 % PEOPLE, rule=number, word=ENGLISH[number % 16])
+            return len(search.page(parse(asked), "", 50).found)
 
-            return once
+        return once
 
-        def count(shape: str) -> Callable[[int], int]:
-            return lambda number: search.facets(parse(shape.format(who=number, rule=number))).total
+    def count(shape: str) -> Callable[[int], int]:
+        return lambda number: search.facets(parse(shape.format(who=number, rule=number))).total
 
-        for shape in (
-            "principal:staff-{who} effect:deny rule:dlp.* model:gpt-* after:2026-03-01",
-            "effect:deny",
-            "rule:office.r{rule} state:approved before:2026-02-01T09:30",
-            "model:gpt-* -effect:allow -rule:dlp.* principal:staff-{who} status:failed",
-            'effect:deny "身份证"',
-            '"独角兽计划的合同" after:2026-02-01',
-            '"契約" effect:hold',
-            '"{word} contract" principal:staff-{who}',
-        ):
-            timed(shape, given.rounds, page(shape))
-        for shape in (
-            "principal:staff-{who}",
-            "effect:deny after:2026-03-01 before:2026-04-01",
-            "",
-        ):
-            timed(f"counts: {shape}", max(3, given.rounds // 8), count(shape))
-        gone.add(pseudonym(3))
-        start = time.perf_counter()
-        forgotten = index.forget(gone)
-        print(f"forgot one person, {forgotten} events: {time.perf_counter() - start:.1f} s")
-        rows.close()
-    print(f"memory at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    for shape in (
+        "principal:staff-{who} effect:deny rule:dlp.* model:gpt-* after:2026-03-01",
+        "effect:deny",
+        "rule:office.r{rule} state:approved before:2026-02-01T09:30",
+        "model:gpt-* -effect:allow -rule:dlp.* principal:staff-{who} status:failed",
+        'effect:deny "身份证"',
+        '"独角兽计划的合同" after:2026-02-01',
+        '"契約" effect:hold',
+        '"{word} contract" principal:staff-{who}',
+    ):
+        timed(shape, given.rounds, page(shape))
+    for shape in (
+        "principal:staff-{who}",
+        "effect:deny after:2026-03-01 before:2026-04-01",
+        "",
+    ):
+        timed(f"counts: {shape}", max(3, given.rounds // 8), count(shape))
+    gone.add(pseudonym(3))
+    start = time.perf_counter()
+    forgotten = index.forget(gone)
+    print(f"forgot one person, {forgotten} events: {time.perf_counter() - start:.1f} s")
+    rows.close()
 
 
 if __name__ == "__main__":

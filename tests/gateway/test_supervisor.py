@@ -18,6 +18,7 @@ from sekisho.supervisor import (
     Supervisor,
     _terminate,
     auditd_command,
+    auditd_secrets,
     listen,
     metrics_directory,
     prepare_directories,
@@ -28,6 +29,7 @@ from sekisho.telemetry import MULTIPROC_DIR
 from sekisho.web.tls import TLSUnusable
 from sekisho_audit.auditd import parse
 from sekisho_audit.cosignature import Cosigner
+from sekisho_audit.index_postgres import PostgresDatabase, database_of
 from sekisho_audit.ledger import Ledger
 
 BACKEND = {"id": "local", "base_url": "https://models.example/v1", "models": ["*"]}
@@ -109,6 +111,17 @@ def test_auditd_is_started_as_the_settings_say(tmp_path: Path) -> None:
     assert (settings.auditd_socket, "a.example/l") == (options.socket, options.origin)
     assert (3.0, 2**21) == (options.session_grace_s, options.segment_bytes)
     assert options.anchors == []
+
+
+def test_the_password_of_the_search_index_is_in_no_list_of_processes(tmp_path: Path) -> None:
+    """It goes to auditd by environment, and to nobody else."""
+    url = "postgresql+asyncpg://sekisho:the-password@db.example/index"
+    settings = _settings(tmp_path, audit={"index_url": url})
+    child = Child("auditd", auditd_command(settings), stop_s=1, secrets=auditd_secrets(settings))
+
+    assert "the-password" not in " ".join(child.command) + repr(settings)
+    assert isinstance(database_of(tmp_path, child.environment), PostgresDatabase)
+    assert auditd_secrets(_settings(tmp_path)) == {}
 
 
 def test_auditd_is_told_of_anchors(tmp_path: Path) -> None:

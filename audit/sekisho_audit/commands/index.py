@@ -1,24 +1,27 @@
 """`sekisho-audit index`: how far the derived indexes have read the ledger; build them anew.
 
 They are no evidence and can be deleted at any time. auditd builds what is not there: at once if it
-runs, else at its next start.
+runs, else at its next start. A search index in PostgreSQL is found by the environment variable
+SEKISHO_AUDIT__INDEX_URL, as auditd finds it.
 """
 
 from __future__ import annotations
 
 import argparse
-import sqlite3
+import os
 import sys
 import time
 from pathlib import Path
 
 from sekisho_audit.checkpoint import BadNote, read_unverified
 from sekisho_audit.commands.printing import complain, ledger_in
+from sekisho_audit.errors import Away
 from sekisho_audit.history_file import remove
+from sekisho_audit.index_file import Database, indexed_in
+from sekisho_audit.index_postgres import database_of
 from sekisho_audit.report import Verdict
 from sekisho_audit.scan import EVENTS, held_from
 
-_FILES = {"history": "cursor", "search": "progress"}
 _POLL_S = 0.5
 
 
@@ -36,14 +39,22 @@ def run(arguments: argparse.Namespace) -> int:
     ledger = ledger_in(arguments.directory)
     if ledger is None:
         return int(Verdict.CANNOT_TELL)
-    paths = {name: ledger.parent / "index" / f"{name}.db" for name in _FILES}
-    if arguments.rebuild:
-        for path in paths.values():
-            remove(path)
-    end_s = time.monotonic() + arguments.wait_s
+    history = ledger.parent / "index" / "history.db"
+    search = database_of(history.with_name("search.db"), os.environ)
+    try:
+        if arguments.rebuild:
+            remove(history)
+            search.remove()
+        return _shown(ledger, history, search, arguments.wait_s)
+    except Away as error:
+        return complain(str(error))
+
+
+def _shown(ledger: Path, history: Path, search: Database, wait_s: float) -> int:
+    end_s = time.monotonic() + wait_s
     while True:
         size = _signed(ledger)
-        indexed = {name: _indexed(path, _FILES[name]) for name, path in paths.items()}
+        indexed = {"history": indexed_in(history, "cursor"), "search": search.indexed()}
         complete = all(found is not None and found >= size for found in indexed.values())
         if complete or time.monotonic() >= end_s:
             break
@@ -70,18 +81,3 @@ def _signed(ledger: Path) -> int:
         return read_unverified((ledger / "checkpoint").read_bytes()).size
     except (OSError, BadNote):
         return 0
-
-
-def _indexed(path: Path, table: str) -> int | None:
-    """How many events an index has read, or None if there is none to read."""
-    if not path.is_file():
-        return None
-    try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            rows = db.execute(f"SELECT indexed FROM {table}").fetchall()  # noqa: S608 - a constant
-        finally:
-            db.close()
-    except sqlite3.Error:
-        return None
-    return int(rows[0][0]) if rows else None

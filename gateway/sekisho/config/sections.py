@@ -184,6 +184,18 @@ class AuditSettings(Section):
         64 * MIB, ge=MIB, le=4 * GIB, description="A ledger file is closed at this size."
     )
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    index_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL for the search index: postgresql+asyncpg://…, a database of its "
+        "own; never printed. Without it the index is a SQLite file in data_dir.",
+    )
+
+    @model_validator(mode="after")
+    def _scheme(self) -> Self:
+        url = self.index_url.get_secret_value() if self.index_url else ""
+        if self.index_url and urlsplit(url).scheme not in {"postgresql", "postgresql+asyncpg"}:
+            raise ValueError("index_url must begin with postgresql+asyncpg://")
+        return self
 
 
 class RedisSettings(Section):

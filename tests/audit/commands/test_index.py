@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from sekisho_audit.cli import main
+from sekisho_audit.index_postgres import URL_VARIABLE, PostgresDatabase
 from support.ledgers import Auditd, small_ledger
+from support.postgres import postgres
 
 
 async def test_indexes_are_built_anew_while_auditd_runs(
@@ -53,6 +55,25 @@ def test_what_cannot_be_read_is_not_there(
     assert "search: is not there" in capsys.readouterr().out
     assert (index / "search.db").read_bytes() == content
     assert [path.name for path in index.iterdir()] == ["search.db"]
+
+
+def test_an_index_in_postgresql(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the variable, removed there, and out of reach when it is."""
+    ledger = small_ledger(tmp_path)
+    with postgres() as server:
+        monkeypatch.setenv(URL_VARIABLE, server.url)
+        database = PostgresDatabase(server.url)
+        database.open("o", b"k").close()
+        assert main(["index", str(ledger)]) == 2
+        assert "search: has read 0 events" in capsys.readouterr().out
+        assert main(["index", str(ledger), "--rebuild"]) == 2
+        assert database.indexed() is None
+    assert main(["index", str(ledger)]) == 2
+    said = capsys.readouterr().err
+    assert "cannot be used" in said
+    assert server.password not in said
 
 
 def test_no_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,6 +103,13 @@ def test_addresses() -> None:
     assert not is_loopback("localhost.evil.example")
 
 
+def test_the_search_index_can_be_in_postgresql() -> None:
+    """In the form of the driver or the short one; anything else is refused."""
+    for scheme in ("postgresql+asyncpg", "postgresql"):
+        assert settings(audit={"index_url": f"{scheme}://a:b@h/d"}).audit.index_url is not None
+    refused("must begin with postgresql", audit={"index_url": "mysql://a:b@h/d"})
+
+
 def test_the_registry_can_be_elsewhere_in_sqlite_only() -> None:
     """Other databases are refused in words instead of being half used."""
     url = "sqlite:////srv/registry.sqlite"

@@ -193,7 +193,7 @@ async def serve(options: Options, ledger: Ledger) -> str | None:
         officers=OfficerDesk(options.keys),
         anchors=anchors,
         erasures=ErasureDesk(ledger, options.keys, indexes),
-        retention=RetentionDesk(ledger, options.keys, options.retention, search, options.search),
+        retention=RetentionDesk(ledger, options.keys, options.retention, search, database),
         prunings=_prunings(options, ledger),
     )
     limits = WriterLimits(disk_free_min_bytes=options.disk_free_min_bytes)

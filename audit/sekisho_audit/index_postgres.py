@@ -59,11 +59,13 @@ _UNSAMPLED = (
     *(("words", "field"), ("words", "word"), ("trails", "exchange"), ("trails", "owner")),
     *(("postings", "token"), ("postings", "trails"), ("marks", "trails")),
     *(("events", "words"), ("texts", "sequence")),
+    *(("shelves", "owner"), ("shelves", "shelf")),
 )
 # A column of each table that is written anew, whichever: it makes all rows move to a new file.
 _MOVED = (
     *(("words", "id"), ("marks", "block"), ("postings", "block")),
     *(("trails", "first"), ("events", "ts"), ("texts", "n")),
+    ("shelves", "id"),
 )
 
 

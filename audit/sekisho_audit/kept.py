@@ -1,7 +1,9 @@
 """What the auditor kept from before and brings along: pinned checkpoints and a receipt.
 
-They are what whoever holds every key of the installation cannot change. So they are compared even
-if their signature does not fit; but then nothing is called sound.
+They are what whoever holds every key of the installation cannot change. So a checkpoint under a
+signature of a key that is not known here is compared too: perhaps the change to that key was cut
+away. One that a known key seems to have signed, and did not, was altered on the way: it is doubt
+and accuses nobody.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sekisho_audit.checkpoint import BadNote, Checkpoint, read_unverified
+from sekisho_audit.checkpoint import BadNote, Checkpoint, read_unverified, split_note
 from sekisho_audit.key_chain import KeyChain
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.verdict import Findings, Signed
@@ -20,6 +22,9 @@ NO_PINNED = (
     "signed again by the holder of the key cannot be seen. Keep checkpoints elsewhere "
     "and give one with --pinned."
 )
+
+
+_ALTERED = "only its checkpoint is signed, so somebody may have altered its index or hash"
 
 
 class Unreadable(ValueError):
@@ -47,9 +52,13 @@ class Kept:
 
     def open(self, keys: KeyChain, findings: Findings) -> list[Signed]:
         """What is to be compared. Raises Unreadable."""
-        if not self.pinned:
+        if not self.pinned and self.receipt is None:
             findings.note(NO_PINNED)
-        found = [Signed(_pinned(raw, keys, findings), "pinned checkpoint") for raw in self.pinned]
+        found = []
+        for raw in self.pinned:
+            pinned = _pinned(raw, keys, findings)
+            if pinned is not None:
+                found.append(Signed(pinned, "pinned checkpoint"))
         if self.receipt is not None:
             findings.watch(self.receipt.index)
             try:
@@ -61,7 +70,11 @@ class Kept:
         return found
 
     def compare_leaf(self, keys: KeyChain, findings: Findings) -> None:
-        """The event of a receipt that one of `keys` signed must be there."""
+        """The event of a receipt that one of `keys` signed must be there.
+
+        Only the checkpoint of a receipt is signed, and it fixes every event that it covers: if it
+        fits and the event does not, the receipt was altered. If it does not fit, that was told.
+        """
         receipt = self.receipt
         if receipt is None:
             return
@@ -70,10 +83,14 @@ class Kept:
         except BadNote:
             return
         if findings.watched is None:
-            findings.fault("the event of the receipt is not there", index=receipt.index)
+            findings.doubt(
+                f"the event of the receipt is not there; {_ALTERED}", index=receipt.index
+            )
         elif findings.watched != receipt.leaf:
-            what = "another event stands where the receipt has its own"
-            findings.fault(what, index=receipt.index)
+            what = f"another event stands where the receipt has its own; {_ALTERED}"
+            findings.doubt(what, index=receipt.index)
+        else:
+            findings.report.proved.append(f"{receipt.index}  the event of the receipt")
 
 
 def _claimed(raw: bytes) -> Checkpoint:
@@ -83,10 +100,16 @@ def _claimed(raw: bytes) -> Checkpoint:
         raise Unreadable(f"the pinned checkpoint cannot be read: {error}") from error
 
 
-def _pinned(raw: bytes, keys: KeyChain, findings: Findings) -> Checkpoint:
+def _pinned(raw: bytes, keys: KeyChain, findings: Findings) -> Checkpoint | None:
+    """What a note claims; None if it was altered after a key of this ledger had signed it."""
     try:
         return keys.open(raw)
     except BadNote as error:
         claimed = _claimed(raw)
+        known = {(key.name, key.key_id) for key in keys.keys}
+        _, lines = split_note(raw)
+        if known & {(name, behind[: len(keys.current.key_id)]) for name, behind in lines}:
+            findings.doubt(f"the pinned checkpoint is not what this ledger's key signed: {error}")
+            return None
         findings.doubt(f"the pinned checkpoint: {error}")
         return claimed

@@ -30,16 +30,22 @@ _ADVICE = (
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A checkpoint of ours that is known elsewhere, and where."""
+    """A checkpoint of ours that is known elsewhere, and where. `signed`: by a key that we know; a
+    copy from before a change of keys does not know the later one.
+    """
 
     where: str
     checkpoint: Checkpoint
+    signed: bool = True
 
 
 def check_ancestors(kept: Iterable[Elsewhere], size: int, roots: Mapping[int, bytes]) -> None:
     """SecondLedger unless the ledger of `size` events leads back to every checkpoint."""
     for one in kept:
         told = one.checkpoint
+        if not one.signed:
+            _check_length(one, size)
+            continue
         if told.size > size:
             raise SecondLedger(
                 f"{one.where} has a checkpoint of ours over {told.size} events, and the ledger "
@@ -50,6 +56,18 @@ def check_ancestors(kept: Iterable[Elsewhere], size: int, roots: Mapping[int, by
                 f"{one.where} has a checkpoint of ours over {told.size} events, and the first "
                 f"{told.size} events here are others. {_ADVICE}"
             )
+
+
+def _check_length(one: Elsewhere, size: int) -> None:
+    """A longer ledger of our name, whoever signed it, is a reason to ask a person first."""
+    if one.checkpoint.size > size:
+        raise SecondLedger(
+            f"{one.where} has a checkpoint under our name over {one.checkpoint.size} events, by a "
+            f"key that is not known here, and the ledger has {size}. Either this is a copy from "
+            "before the signing key was changed, or somebody else wrote that file. Nothing was "
+            "written. Start with the ledger that has these events; if the file is a stranger's, "
+            "move it elsewhere and keep it. See docs/howto/anchors.md"
+        )
 
 
 class LastSigned:

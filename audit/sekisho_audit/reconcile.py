@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -91,25 +91,43 @@ class Comparison:
         return found
 
 
+class UnknownBackend(ValueError):
+    """Nothing ever left for a backend of this name: all that it counted would seem to accuse."""
+
+    def __init__(self, asked: str, known: Collection[str]) -> None:
+        names = ", ".join(sorted(known)) or "none"
+        super().__init__(f"the ledger knows no backend {asked!r}; there are: {names}")
+
+
 def calls_in(ledger: Path, backend: str | None, found: Comparison) -> list[Call]:
-    """The calls of a ledger; how far it reaches goes into `found`. Raises BrokenSegment,
-    NotCanonical, OSError.
+    """The calls of a ledger; how far it reaches goes into `found`. Raises UnknownBackend,
+    BrokenSegment, NotCanonical, OSError.
     """
     every = segments(ledger, EVENTS)
     found.first_index = every[0].first if every else 0
-    return list(_calls((decode(f.body) for s in every for f in frames(s, EVENTS)), backend, found))
+    backends: set[str] = set()
+    leaves = (decode(f.body) for s in every for f in frames(s, EVENTS))
+    calls = list(_calls(leaves, backend, backends, found))
+    if backend is not None and backend not in backends:
+        raise UnknownBackend(backend, backends)
+    return calls
 
 
 def _calls(
-    leaves: Iterable[Mapping[str, Any]], backend: str | None, found: Comparison
+    leaves: Iterable[Mapping[str, Any]],
+    backend: str | None,
+    backends: set[str],
+    found: Comparison,
 ) -> Iterator[Call]:
     intents: dict[str, tuple[int, str]] = {}
     for leaf in leaves:
         kind, data = leaf["type"], leaf["data"]
         found.first_us = leaf["ts"] if found.first_us is None else min(found.first_us, leaf["ts"])
         found.last_us = max(found.last_us or 0, leaf["ts"])
-        if kind == "backend.intent" and backend in {None, data["backend"]}:
-            intents[leaf["id"]] = leaf["ts"], data["model"]
+        if kind == "backend.intent":
+            backends.add(data["backend"])
+            if backend in {None, data["backend"]}:
+                intents[leaf["id"]] = leaf["ts"], data["model"]
         elif kind == "backend.outcome" and data["intent"] in intents:
             start_us, model = intents.pop(data["intent"])
             if data["status"] == "failed" and data.get("cause") == "never_sent":

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 from sekisho_audit import retention_run
 from sekisho_audit.erasure_desk import answer_of
-from sekisho_audit.errors import LedgerError, Poisoned, Refused
-from sekisho_audit.history_file import remove
+from sekisho_audit.errors import Away, LedgerError, Poisoned, Refused
+from sekisho_audit.index_file import Database
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.retention import Retention, day_of, day_text
 from sekisho_audit.retention_run import Ended, Run
@@ -45,7 +45,12 @@ class RetentionDesk:
     """Used by the event loop. `tell_workers` is given a principal whose keys are to be dropped."""
 
     def __init__(
-        self, ledger: Ledger, keys_dir: Path, retention: Retention, search: SearchDesk, index: Path
+        self,
+        ledger: Ledger,
+        keys_dir: Path,
+        retention: Retention,
+        search: SearchDesk,
+        index: Database,
     ) -> None:
         self._now_us = ledger.now_us
         self._keys = keys_dir / "principals.keys"
@@ -122,7 +127,14 @@ class RetentionDesk:
         try:
             return await answer_of(self._search, lambda kept: kept.drop_texts(), _DROP_S)
         except (LedgerError, TimeoutError):
-            remove(self._index)
+            try:
+                await asyncio.to_thread(self._index.remove)
+            except Away as error:
+                raise Refused(
+                    "busy",
+                    "the keys are destroyed, but the search index whose database is not in reach "
+                    "still has their texts; the next run goes on",
+                ) from error
             return 0
 
     def _check_room(self) -> None:

@@ -90,6 +90,8 @@ def segments(ledger: Path, family: Family) -> list[Segment]:
     """All segments of a family in order. A file that is none of ours is refused."""
     found = []
     directory = ledger / family.directory
+    if not directory.is_dir():
+        raise BrokenSegment(directory, 0, "this folder is missing", torn=False)
     for path in sorted(directory.iterdir()):
         match = _NAME.fullmatch(path.name)
         if not match or not path.is_file():

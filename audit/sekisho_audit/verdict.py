@@ -27,6 +27,9 @@ _PROGRESS_EVENTS = 10_000
 # A clock that is set right by less than this is no reason to look into anything.
 STEP_BACK_US = 1_000_000
 
+# What an auditor brings along: that it was compared belongs into the verdict.
+_BROUGHT = frozenset({"pinned checkpoint", "receipt's checkpoint"})
+
 # What says nothing for certain about a disclosed payload: the ledger may be right and the keys not.
 _DOUBTS = {
     OTHER: "what the disclosed key opens is not what was committed to, though as long: a redacted "
@@ -221,6 +224,8 @@ class Findings:
                 told.append(Fault(what + (f"; the first {good} are" if good else "")))
             elif signed.bounds:
                 good = checkpoint.size
+                if name in _BROUGHT:
+                    self.report.proved.append(f"the first {good} events are those of the {name}")
             if checkpoint.origin != self.origin:
                 what = f"the {name} is of the ledger {checkpoint.origin}, not {self.origin}"
                 told.append(Fault(what))

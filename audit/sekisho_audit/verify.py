@@ -52,7 +52,7 @@ class _Directory:
         """Check everything; the report says what it is worth."""
         findings = self._findings
         vkey = self._ledger / "vkey"
-        if not any((self._ledger / EVENTS.directory).iterdir()) and not vkey.exists():
+        if not vkey.exists() and not _has_any(self._ledger / EVENTS.directory):
             raise _Doubt("there is no ledger here: not one event and no key")
         found = self._key(vkey, key)
         trusted = key or found
@@ -196,9 +196,21 @@ class _Directory:
 def find_ledger(directory: Path) -> Path | None:
     """The ledger in `directory`, or in `directory/ledger` if that is a data directory."""
     for candidate in (directory, directory / "ledger"):
-        if (candidate / EVENTS.directory).is_dir() and (candidate / PAYLOADS.directory).is_dir():
+        parts = [candidate / family.directory for family in (EVENTS, PAYLOADS)]
+        if all(part.is_dir() for part in parts) or _is_rest(candidate, parts):
             return candidate
     return None
+
+
+def _is_rest(directory: Path, parts: Sequence[Path]) -> bool:
+    """Whether this was a ledger, of which somebody removed a part."""
+    return (directory / "vkey").is_file() and (
+        (directory / "checkpoint").is_file() or any(part.is_dir() for part in parts)
+    )
+
+
+def _has_any(directory: Path) -> bool:
+    return directory.is_dir() and any(directory.iterdir())
 
 
 def _nothing(_size: int) -> None:

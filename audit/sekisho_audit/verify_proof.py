@@ -154,11 +154,14 @@ def _compare(receipt: Receipt, proofs: list[Proof], key: VerifierKey, report: Re
         report.doubts.append(Fault(f"the receipt was not signed by this key: {error}"))
         return
     if not receipt.index < signed.size:
-        report.faults.append(Fault("the receipt's checkpoint does not cover its event"))
+        report.doubts.append(Fault("the receipt's checkpoint does not cover its event"))
     for proof in proofs:
         if proof.index == receipt.index:
             if leaf_hash(proof.leaf) != receipt.leaf:
-                what = "another event is proved to stand where the receipt has its own"
-                report.faults.append(Fault(what, index=proof.index))
+                what = (
+                    "another event is proved to stand where the receipt has its own: only the "
+                    "receipt's checkpoint is signed, so somebody may have altered its hash"
+                )
+                report.doubts.append(Fault(what, index=proof.index))
             return
     report.doubts.append(Fault("none of the proofs is of the receipt's event", index=receipt.index))

@@ -48,12 +48,19 @@ def test_nothing_kept_is_said() -> None:
 
 
 def test_pinned_of_another_key_is_doubt_and_compared() -> None:
-    """Perhaps the key is the wrong one; what the note claims is shown all the same."""
+    """Perhaps the change to that key was cut away; what the note claims is shown all the same."""
     found = findings()
-    assert Kept([THEIRS.sign(NOW)]).open(KeyChain(OURS.key), found) == [
-        Signed(NOW, "pinned checkpoint")
-    ]
+    opened = Kept([THEIRS.sign(NOW)]).open(KeyChain(OURS.key), found)
+    assert opened == [Signed(NOW, "pinned checkpoint")]
     assert "no signature" in found.report.doubts[0].what
+
+
+def test_pinned_that_was_altered_is_doubt_and_accuses_nobody() -> None:
+    """Anybody can write another size above a true signature."""
+    found = findings()
+    altered = OURS.sign(NOW).replace(b"\n7\n", b"\n9\n")
+    assert Kept([altered]).open(KeyChain(OURS.key), found) == []
+    assert "is not what this ledger's key signed" in found.report.doubts[0].what
 
 
 def test_pinned_that_does_not_read_is_nothing_to_go_by() -> None:
@@ -70,7 +77,9 @@ def test_pinned_that_does_not_read_is_nothing_to_go_by() -> None:
     ],
 )
 def test_event_of_a_receipt_must_be_there(given: Receipt, said: str | None) -> None:
-    """With the hash that the client was told."""
+    """With the hash that the client was told; else the receipt was altered, since its checkpoint
+    fixes the event. It accuses nobody.
+    """
     found = findings()
     kept = Kept((), given)
     [promised] = kept.open(KeyChain(OURS.key), found)
@@ -79,10 +88,9 @@ def test_event_of_a_receipt_must_be_there(given: Receipt, said: str | None) -> N
     found.take(b"{}", LEAF, "f", 0)
     found.report.faults.clear()  # that `{}` is no event
     kept.compare_leaf(KeyChain(OURS.key), found)
-    assert [fault.what for fault in found.report.faults if said and said in fault.what] == [
-        fault.what for fault in found.report.faults
-    ]
-    assert bool(found.report.faults) is (said is not None)
+    assert found.report.faults == []
+    assert [said in doubt.what for doubt in found.report.doubts if said] == [True] * bool(said)
+    assert found.report.proved == ([] if said else ["0  the event of the receipt"])
 
 
 def test_receipt_of_another_key_is_doubt_and_accuses_nobody() -> None:

@@ -154,12 +154,14 @@ def test_what_never_left_or_never_ended_is_no_call() -> None:
         *(leaf("retention.applied", str(keys), classes=_ended(keys)) for keys in (2, 0, 3)),
     ]
     found = Comparison()
-    calls = list(_calls([*sent, *ends], None, found))
+    calls = list(_calls([*sent, *ends], None, set(), found))
     assert [one.status for one in calls] == ["unknown", "released"]
     assert (found.never_sent, found.open_calls, calls[1].input_tokens) == (1, 1, None)
     assert found.erasures == 1
     assert found.ended == {"content": {"keys": 5, "up_to": "2026-11-03"}}
-    assert list(_calls([*sent, *ends], "another", Comparison())) == []
+    backends: set[str] = set()
+    assert list(_calls([*sent, *ends], "another", backends, Comparison())) == []
+    assert "another" not in backends
 
 
 def test_calls_are_read_from_a_ledger(tmp_path: Path) -> None:

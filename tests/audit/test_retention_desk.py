@@ -23,6 +23,7 @@ from sekisho_audit.errors import Refused
 from sekisho_audit.events import Payload
 from sekisho_audit.form import epochs_of
 from sekisho_audit.history_file import remove
+from sekisho_audit.index_file import SqliteDatabase
 from sekisho_audit.keyring import Keyring
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.report import Verdict
@@ -255,7 +256,7 @@ def desk_of(ledger: Ledger, home: Path, ceilings: str) -> tuple[RetentionDesk, A
     """A desk without an index, and the way to its writer."""
     silent: Any = Silent()
     index = home / "data" / "index" / "search.db"
-    desk = RetentionDesk(ledger, home / "keys", parse(ceilings), silent, index)
+    desk = RetentionDesk(ledger, home / "keys", parse(ceilings), silent, SqliteDatabase(index))
 
     async def written(run: Any) -> Any:
         return run(ledger)

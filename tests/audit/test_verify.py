@@ -346,3 +346,13 @@ def test_no_principal_and_no_content_in_the_ledger(tmp_path: Path) -> None:
     stored = b"".join(item.read_bytes() for item in ledger.rglob("*") if item.is_file())
     for secret in (b"canary-7731", b"Blue Heron", b"staff-7", b"reviewer-1"):
         assert secret not in stored
+
+
+@pytest.mark.parametrize("folder", ["events", "payloads"])
+def test_a_folder_that_was_removed_is_a_fault(tmp_path: Path, folder: str) -> None:
+    """Not a place where there never was a ledger."""
+    ledger = small_ledger(tmp_path)
+    shutil.rmtree(ledger / folder)
+    report = verify(ledger.parent)
+    assert report.verdict is Verdict.TAMPERED
+    assert any(fault.file == folder for fault in report.faults)

@@ -22,6 +22,7 @@ from sekisho_audit.checkpoint import (
     Checkpoint,
     VerifierKey,
     open_any,
+    read_unverified,
 )
 from sekisho_audit.durable import create, make_directory
 from sekisho_audit.last_signed import Elsewhere
@@ -53,10 +54,18 @@ class Pin:
     # -- at start, before the first event
 
     def known(self, keys: Sequence[VerifierKey]) -> list[Elsewhere]:
-        """What is pinned, newest first. Raises AnchorFailed if the place cannot be read."""
-        names = sorted(self._names(), reverse=True)[:COMPARED_AT_START]
-        read = ((name, self._read(name, keys)) for name in names)
-        return [Elsewhere(str(self.folder / name), one) for name, one in read if one is not None]
+        """What is pinned under our name, newest first, and whether one of `keys` signed it.
+
+        Raises AnchorFailed if the place cannot be read.
+        """
+        found = []
+        for name in sorted(self._names(), reverse=True)[:COMPARED_AT_START]:
+            told = self._read(name, keys)
+            claimed = told or self._claimed(name)
+            if claimed is not None:
+                where = str(self.folder / name)
+                found.append(Elsewhere(where, claimed, signed=told is not None))
+        return found
 
     # -- as an anchor
 
@@ -72,7 +81,9 @@ class Pin:
             self._compared.add(name)
         if strange:
             raise AnchorFailed(
-                "unsigned", f"{self.folder / strange[0]} was not signed by our key; remove it"
+                "unsigned",
+                f"{self.folder / strange[0]} was not signed by our key: find out who wrote it, "
+                "and keep it elsewhere",
             )
 
     def take(self, claim: Claim) -> Evidence:
@@ -104,16 +115,27 @@ class Pin:
 
     def _read(self, name: str, keys: Sequence[VerifierKey]) -> Checkpoint | None:
         """A pinned checkpoint of ours; None if our key did not sign it."""
+        try:
+            told = open_any(self._raw(name), keys)
+        except BadNote:
+            return None
+        return told if told.origin == self._origin else None
+
+    def _claimed(self, name: str) -> Checkpoint | None:
+        """What a note says under our name, whoever signed it."""
+        try:
+            told = read_unverified(self._raw(name))
+        except BadNote:
+            return None
+        return told if told.origin == self._origin else None
+
+    def _raw(self, name: str) -> bytes:
         path = self.folder / name
         try:
             with path.open("rb") as file:
-                raw = file.read(NOTE_BYTES_MAX + 1)
-            told = open_any(raw, keys)
-        except BadNote:
-            return None
+                return file.read(NOTE_BYTES_MAX + 1)
         except OSError as error:
             raise AnchorFailed("disk", f"{path}: {error.strerror}") from error
-        return told if told.origin == self._origin else None
 
     def _compare(self, told: Checkpoint, name: str, claim: Claim) -> None:
         ours = claim.checkpoint

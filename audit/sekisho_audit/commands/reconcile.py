@@ -16,7 +16,7 @@ from sekisho_audit.canon import NotCanonical
 from sekisho_audit.commands.printing import complain, ledger_in, plain
 from sekisho_audit.exports.rows import iso_utc
 from sekisho_audit.query import BadQuery, parse
-from sekisho_audit.reconcile import SLACK_US, Comparison, calls_in, compare
+from sekisho_audit.reconcile import SLACK_US, Comparison, UnknownBackend, calls_in, compare
 from sekisho_audit.report import Verdict
 from sekisho_audit.scan import BrokenSegment
 from sekisho_audit.usage_export import BadUsage, Used, read_usage
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         rows = _within(read_usage(arguments.usage), arguments.after, arguments.before)
         found = Comparison()
         compare(rows, calls_in(ledger, arguments.backend, found), found)
-    except (BadUsage, BadQuery, BrokenSegment, NotCanonical, OSError) as error:
+    except (BadUsage, BadQuery, UnknownBackend, BrokenSegment, NotCanonical, OSError) as error:
         return complain(plain(str(error)))
     if arguments.json:
         sys.stdout.write(json.dumps(found.as_dict(), indent=2) + "\n")

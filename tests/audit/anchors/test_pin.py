@@ -9,7 +9,7 @@ import pytest
 
 from sekisho_audit.anchors.pin import Pin, file_name
 from sekisho_audit.anchors.port import AnchorFailed, Diverged
-from sekisho_audit.checkpoint import Signer, open_note
+from sekisho_audit.checkpoint import Checkpoint, Signer, open_note
 from sekisho_audit.errors import SecondLedger
 from sekisho_audit.last_signed import check_ancestors
 from support.claims import ORIGIN, SIGNER, Grown
@@ -85,7 +85,7 @@ def test_both_clones_notice(pin: Pin, place: Path) -> None:
     other.take(clone.grow(1, "clone").claim())
 
 
-def test_what_our_key_did_not_sign_stops_nobody(pin: Pin) -> None:
+def test_what_our_key_did_not_sign_stops_nobody_who_runs(pin: Pin) -> None:
     """Whoever can write to the place could stop us with a made-up file; it is told all the same."""
     ledger = Grown(5)
     pin.take(ledger.claim())
@@ -93,7 +93,28 @@ def test_what_our_key_did_not_sign_stops_nobody(pin: Pin) -> None:
     (pin.folder / file_name(forged.checkpoint())).write_bytes(forged.claim().note)
     with pytest.raises(AnchorFailed, match="not signed by our key"):
         pin.take(ledger.grow(1).claim())
-    assert [one.checkpoint.size for one in pin.known([SIGNER.key])] == [5]
+    assert {one.checkpoint.size: one.signed for one in pin.known([SIGNER.key])} == {
+        5: True,
+        50: False,
+    }
+
+
+def test_a_longer_ledger_of_our_name_stops_a_start_whoever_signed_it(pin: Pin) -> None:
+    """A copy of data and keys from before a change of keys does not know the later key."""
+    later = Signer(ORIGIN, bytes(32))
+    pin.take(Grown(9, signer=later).claim([later]))
+    known = pin.known([SIGNER.key])
+    with pytest.raises(SecondLedger, match="by a key that is not known here"):
+        check_ancestors(known, 5, {})
+    check_ancestors(known, 9, {})  # shorter ones prove nothing: anybody could have written them
+
+
+def test_a_longer_ledger_of_another_name_stops_nobody(pin: Pin) -> None:
+    other = Signer("other.example/log", bytes(32))
+    note = other.sign(Checkpoint("other.example/log", 9, bytes(32)))
+    pin.folder.mkdir(parents=True)
+    (pin.folder / f"{9:012d}-{'0' * 16}.note").write_bytes(note)
+    assert pin.known([SIGNER.key]) == []
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"x" * 100_000])

@@ -74,8 +74,18 @@ def test_calls_around_the_gate_are_counted_with_their_cost(
     assert "\x1b" not in said
     assert main(["reconcile", str(home / "data"), "--usage", usage, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["around_calls"] == 4
-    other = ["--backend", "elsewhere"]
-    assert main(["reconcile", str(home / "data"), "--usage", usage, *other]) == 1
+
+
+def test_a_backend_that_is_not_known_accuses_nobody(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All that it counted would seem to have gone around the gate."""
+    usage = export(tmp_path, f"{now()},small,5,0.50,usd")
+    asked = ["reconcile", str(home / "data"), "--usage", usage, "--backend", "lokal"]
+    assert main(asked) == 2
+    said = capsys.readouterr()
+    assert "the ledger knows no backend 'lokal'; there are: local" in said.err
+    assert said.out == ""
 
 
 def test_times_outside_of_the_ledger_are_not_judged(

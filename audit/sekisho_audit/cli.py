@@ -74,6 +74,15 @@ def _load(name: str) -> Command:
     return cast("Command", import_module(f"sekisho_audit.commands.{COMMANDS[name].module}"))
 
 
+def _is_text(argument: str) -> bool:
+    """Whether it came in the encoding of the system; what did not cannot be sent or printed."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (argparse itself ends with 2)."""
     given = list(sys.argv[1:] if argv is None else argv)
@@ -83,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    if not all(map(_is_text, given)):
+        return complain("an argument is not UTF-8: set the terminal to UTF-8, or write it again")
     chosen: Command | None = None
     for name, known in COMMANDS.items():
         command = commands.add_parser(name, help=known.about)

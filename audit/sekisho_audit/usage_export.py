@@ -66,6 +66,8 @@ class Used:
 
 def read_usage(path: Path) -> list[Used]:
     """All rows of an export. Raises BadUsage, OSError."""
+    if path.exists() and not path.is_file():
+        raise BadUsage("this is no file: save the export, and name it")
     if path.stat().st_size > FILE_BYTES_MAX:
         raise BadUsage(f"the file has more than {FILE_BYTES_MAX} bytes: export a shorter time")
     rows: list[Used] = []

@@ -68,6 +68,11 @@ _SCOPE = [
         "everything was recorded, is not."
     ),
     "Who asked is told by the one who exported; the ledger has a pseudonym.",
+    (
+        "What the reports (report.*.html) say, and what the bundle's own verify.py does, was not "
+        "compared with the events: whoever exported could have written other ones. Proved are "
+        "events.jsonl and the disclosed texts."
+    ),
 ]
 _PAYLOAD = {"index": int, "name": str, "commit": str}
 _TEXT = {"index": int, "name": str, "file": str, "whole": bool}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sekisho_audit.canon import NotCanonical, decode
-from sekisho_audit.checkpoint import BadNote, VerifierKey, open_note
+from sekisho_audit.checkpoint import BadNote, VerifierKey, open_note, split_note
 from sekisho_audit.events import BadEvent
 from sekisho_audit.form import check_keys, check_leaf
 from sekisho_audit.proof import MAGIC, PROOF_BYTES_MAX, Proof
@@ -47,6 +47,8 @@ def read_proofs(path: Path) -> list[Proof]:
     """The proofs in a `.tlog-proof` or in what `/v1/audit/receipts/` answers. Raises NoProof,
     BadProof, OSError.
     """
+    if path.exists() and not path.is_file():
+        raise NoProof("this is no file")
     if path.stat().st_size > PROOFS_MAX * PROOF_BYTES_MAX:
         raise NoProof("the file is too large to be a proof")
     try:
@@ -136,13 +138,35 @@ def _check(proof: Proof, key: VerifierKey, report: Report) -> None:
         check_leaf(leaf, proof.index, checkpoint.origin)
         check_keys(leaf)
     except (BadProof, BadNote, NotCanonical, BadEvent) as error:
-        report.faults.append(Fault(str(error), index=proof.index))
+        other = _signed_by_another(proof, key)
+        if other:
+            report.doubts.append(Fault(other, index=proof.index))
+        else:
+            report.faults.append(Fault(str(error), index=proof.index))
         return
     report.origin, report.root = checkpoint.origin, checkpoint.root.hex()
     report.signed_size = max(report.signed_size, checkpoint.size)
     report.size += 1
     report.proved.append(f"{proof.index}  {leaf['type']}  {leaf['exchange'] or '-'}")
     report.types[leaf["type"]] = report.types.get(leaf["type"], 0) + 1
+
+
+def _signed_by_another(proof: Proof, key: VerifierKey) -> str:
+    """Words about a note that only another key of this name seems to have signed: the signing key
+    may have changed, before this proof was made or since. Empty if that is not so.
+    """
+    try:
+        _, lines = split_note(proof.note)
+    except BadNote:
+        return ""
+    ids = [behind[: len(key.key_id)].hex() for name, behind in lines if name == key.name]
+    if not ids or key.key_id.hex() in ids:
+        return ""
+    return (
+        f"signed by another key of {key.name}, with the id {ids[0]}: give that one, or ask for the "
+        "proof again. `sekisho-audit verify` of the directory or the log tells how keys follow "
+        "one another"
+    )
 
 
 def _compare(receipt: Receipt, proofs: list[Proof], key: VerifierKey, report: Report) -> None:

@@ -53,3 +53,9 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
             main([name, "--help"])
         assert ended.value.code == 0
         assert "options:" in capsys.readouterr().out
+
+
+def test_an_argument_of_another_encoding_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """As a terminal of GBK sends it; nothing could be found by it, and nothing printed."""
+    assert main(["search", "nowhere", "--query", "\udcd6\udcd0"]) == 2
+    assert "not UTF-8" in capsys.readouterr().err

@@ -145,3 +145,9 @@ def test_no_file_is_more_than_refused(tmp_path: Path, raw: bytes) -> None:
         assert read(tmp_path, b"time,cost\n" + raw)
     except BadUsage:
         return
+
+
+def test_what_is_no_file_is_not_read() -> None:
+    """A device has no end."""
+    with pytest.raises(BadUsage, match="this is no file"):
+        read_usage(Path("/dev/zero"))

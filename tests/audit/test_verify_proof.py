@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -151,3 +152,23 @@ def test_members_that_stand_twice_are_refused(
 ) -> None:
     text = json.dumps(answer).replace('"pending": 0', '"pending": 0, "pending": 1')
     assert judged(tmp_path, text, key).verdict is Verdict.CANNOT_TELL
+
+
+def test_a_proof_under_another_key_of_the_name_is_no_accusation(
+    tmp_path: Path, proofs: list[Proof]
+) -> None:
+    """The signing key was changed; a key of another name has nothing to do with it."""
+    later = Signer(ORIGIN, bytes(32))
+    report = verify_file(written(tmp_path, proofs[2]), key=later.key)
+    assert (report.verdict, report.faults) == (Verdict.CANNOT_TELL, [])
+    assert "signed by another key of" in report.doubts[0].what
+    stranger = Signer("other.example/log", bytes(32))
+    report = verify_file(written(tmp_path, proofs[2]), key=stranger.key)
+    assert report.verdict is Verdict.TAMPERED
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path, key: VerifierKey) -> None:
+    """A pipe that nobody writes to would hold it for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    report = verify_file(tmp_path / "pipe", key=key)
+    assert (report.verdict, report.doubts[0].what) == (Verdict.CANNOT_TELL, "this is no file")

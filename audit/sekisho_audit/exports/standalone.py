@@ -677,7 +677,11 @@ def judged(
         check.doubts.insert(0, "no key was given: get it from elsewhere, and give it with --key")
     if check.doubts:
         return 2, f"{UNCLEAR}\n\nWhy:\n" + "".join(f"  - {plain(one)}\n" for one in check.doubts)
-    notes = [*check.notes, "That the query finds all that matters, or that all was recorded."]
+    notes = [
+        *check.notes,
+        "That the query finds all that matters, or that all was recorded.",
+        "That the reports (report.*.html) say what the events say; events.jsonl is what is proved.",
+    ]
     told = "".join(f"  - {plain(note)}\n" for note in notes)
     return 0, f"{SOUND}\n{plain(checked)}\nWhat this verdict does not say:\n{told}"
 

@@ -163,7 +163,7 @@ async def test_a_disclosed_text_cannot_be_another(
     ("more", "what"),
     [
         (["--format", "csv", "--query", "effect:perhaps"], "effect is never"),
-        (["--format", "csv", "--query", "\udcff"], "surrogates"),
+        (["--format", "csv", "--query", "\udcff"], "not UTF-8"),
         (["--format", "csv", "--disclose"], "for --format bundle"),
         (["--format", "bundle", "--disclose"], "--ticket"),
         (["--format", "bundle", "--time-zone", "Mars/Base"], "time zone"),

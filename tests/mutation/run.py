@@ -44,8 +44,9 @@ TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "store": (("test_store.py",),),
     # The verifier is three modules, which are tested as one.
     "verify": (
+        ("test_verify_directory.py",),
         ("test_verify.py", "-k", _NOT_LONG),
-        ("test_kept.py",),
+        ("test_kept.py", "test_verify_keys.py", "test_verify_anchors.py", "test_disclosed.py"),
         ("test_verify.py", "-k", _LONG),
     ),
     "verdict": (

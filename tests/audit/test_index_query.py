@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sekisho_audit import bits, index, index_query
 from sekisho_audit.bits import descending
-from sekisho_audit.index_query import Plan, TooBroad, words_of, words_then
+from sekisho_audit.index_query import Plan, TooBroad, words_known, words_of, words_then
 from sekisho_audit.query import Query, Term, parse, resolved
 from support.searches import (
     DAY_US,
@@ -135,7 +135,7 @@ def test_our_own_signs_cannot_be_asked_for_and_are_not_shown(tmp_path: Path) -> 
     world = World((leaf_of(0, "hold.review", unstored=("reason",)),), {})
     rows, built, _ = open_index(tmp_path / "search.db", world)
     built.take(world.numbered())
-    assert words_of(rows, words_then(rows, 0)) == {
+    assert words_of(words_known(rows, words_then(rows, 0)), words_then(rows, 0)) == {
         "principal": (PEOPLE[0],),
         "type": ("hold.review",),
     }

@@ -28,7 +28,7 @@ async def auditd(tmp_path: Path) -> AsyncIterator[Auditd]:
     ledger = open_at(tmp_path, clock)
     live(ledger, clock, 99, step=40)
     ledger.close()
-    made = Auditd(tmp_path, "--leaves-days", "184")
+    made = Auditd(tmp_path, "--retention", "leaves=184")
     await made.start()
     yield made
     await made.end()

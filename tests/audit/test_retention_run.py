@@ -21,6 +21,7 @@ from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.verify import verify
 from support.clocks import Clock, ledger_at
 from support.ledgers import CANARY, STAFF, HeldExchange, decision, intent, outcome, received
+from support.officers import in_office
 
 OFFICER = "officer-1@ledger.example"
 OTHER = "staff-8@ledger.example"
@@ -37,6 +38,7 @@ def clock() -> Clock:
 def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
     made = ledger_at(tmp_path, clock)
     made.open_session("s-1", 1)
+    in_office(made, OFFICER)
     yield made
     made.close()
     assert verify(made.directory).verdict is Verdict.SOUND

@@ -229,6 +229,6 @@ def oldest_rows(folder: Path) -> list[int]:
 
 
 async def test_nobody_runs_it_with_less_than_half_a_year(tmp_path: Path) -> None:
-    auditd = Auditd(tmp_path, "--leaves-days", "183")
+    auditd = Auditd(tmp_path, "--retention", "leaves=183")
     with pytest.raises(RuntimeError, match="184"):
         await auditd.start()

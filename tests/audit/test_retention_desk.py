@@ -56,6 +56,16 @@ def days_ago(days: int) -> str:
     return uuid7(time.time_ns() // 1_000_000 - days * DAY_MS)
 
 
+async def findable(auditd: Auditd, secret: str, query: str) -> None:
+    """Wait until the index has come so far that this finds one exchange."""
+    async with asyncio.timeout(60):
+        while True:
+            [(found, _)] = await ask(auditd, secret, {"op": "search", "query": query, "limit": 10})
+            if len(found["data"]) == 1:
+                return
+            await asyncio.sleep(0.05)
+
+
 async def written(home: Path) -> str:
     """An old exchange with all classes, and a young one; returns the old one's id."""
     auditd = Auditd(home, *LONG)
@@ -73,8 +83,7 @@ async def written(home: Path) -> str:
     await client.append([received(young, YOUNG), asked, sent])
     await client.append([outcome(sent, body=YOUNG)])
     secret = appoint(home)
-    [(found, _)] = await ask(auditd, secret, {"op": "search", "query": '"old text"', "limit": 10})
-    assert len(found["data"]) == 1
+    await findable(auditd, secret, '"old text"')
     await client.close()
     await auditd.end()
     return held.exchange
@@ -159,6 +168,7 @@ async def test_of_a_dead_class_nothing_is_left(old: str, tmp_path: Path) -> None
     for text in (OLD, keys[dead], keys[dead].hex().encode()):
         assert holding(tmp_path, text) == []
     secret = appoint(tmp_path)
+    await findable(auditd, secret, '"seven years"')
     why = {"op": "disclose", "purpose": "p", "ticket": "t"}
     (answer, blobs), (found, _), (gone, _) = await ask(
         auditd,

@@ -176,8 +176,9 @@ def test_an_employees_receipt_is_checked_by_an_outsider(
     other = "A" if leaf[1][0] != "A" else "B"
     forged = receipt.replace(f"leaf=:{leaf[1][0]}", f"leaf=:{other}")
     code, report = _verify(auditor, str(ledger), "--key", key, "--receipt", forged)
-    assert code == 1
-    assert "another event stands" in str(report["faults"])
+    assert code == 2
+    assert report["faults"] == []
+    assert "another event stands" in str(report["doubts"])
 
 
 def _receipts(gateway: Installation, key: str, exchange: str) -> httpx.Response:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from sekisho_audit.events import PERSONS, BadEvent, check_data, check_payload_names
+from sekisho_audit.ids import began_us
 from sekisho_audit.kinds import PSEUDONYM, TEXT
 from sekisho_audit.retention import SHELF, fits
 
@@ -101,7 +102,7 @@ def check_keys(leaf: Mapping[str, Any]) -> None:
 
 def epochs_of(identifier: str) -> tuple[str, str]:
     """The UTC month and the day in a UUID of version 7, as `2026-11` and `2026-11-03`."""
-    return _epochs(int(identifier[:8] + identifier[9:13], 16) // 1000)
+    return _epochs(began_us(identifier) // 1_000_000)
 
 
 @lru_cache(maxsize=1_024)  # exchanges near one another began within the same few seconds

@@ -32,14 +32,13 @@ from sekisho_audit.leaves import Batch, Built, LeafBuilder
 from sekisho_audit.open_holds import HoldRecord, OpenHolds
 from sekisho_audit.opening import Kept, Opened, open_parts
 from sekisho_audit.recover import HOLD_PAYLOADS, State
-from sekisho_audit.rules import MEMORY_EVENTS
+from sekisho_audit.rules import DAY_US, MEMORY_EVENTS
 from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, read_frame, segment_path
 from sekisho_audit.standing import RuleBroken
 from sekisho_audit.store import SegmentWriter, frame
 from sekisho_audit.usage import Asked, NotKept, Sum
 
 T = TypeVar("T")
-_DAY_US = 86_400 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,8 @@ class Limits:
 
     segment_bytes: int = 64 * 1024 * 1024  # sealed segments are shipped and stored as one object
     memory_events: int = MEMORY_EVENTS
-    hold_shown_us: int = _DAY_US  # answers to held exchanges are kept this long
-    hold_known_us: int = 7 * _DAY_US  # after that, an intent naming the hold is refused anyway
+    hold_shown_us: int = DAY_US  # answers to held exchanges are kept this long
+    hold_known_us: int = 7 * DAY_US  # after that, an intent naming the hold is refused anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class Ledger:
         self.origin = parts.notes.key.name
         self.boot = str(uuid.uuid4())
         self._lock = parts.lock
-        self.notes = self._notes = parts.notes
+        self.notes = parts.notes
         self._keyring = keyring
         self._state = state
         self._limits = limits
@@ -122,7 +121,7 @@ class Ledger:
         return ledger
 
     def _start(self) -> None:
-        state, lost = self._state, self._notes.given_up
+        state, lost = self._state, self.notes.given_up
         if (self.directory / "checkpoint").exists() or state.edge.size == 0:
             pairs = ((self._events, state.events), (self._payloads, state.payloads))
             for writer, tail in pairs:
@@ -136,7 +135,7 @@ class Ledger:
         if state.edge.size == 0:
             self.write_checkpoint()
         with self._or_poisoned():
-            self._notes.finish_hand_over(self._now())
+            self.notes.finish_hand_over(self._now())
         cut = sum(count for _, count in state.cut) + self._keyring.cut_bytes
         boot = {"boot": self.boot, "last": state.edge.size - 1, "cut": cut}
         own = [self._own("audit.boot", boot)]
@@ -431,17 +430,17 @@ class Ledger:
     @property
     def signed(self) -> tuple[Checkpoint, bytes] | None:
         """The last checkpoint with its note. From any thread, as the next two."""
-        return self._notes.signed
+        return self.notes.signed
 
     @property
     def key(self) -> VerifierKey:
         """The key that signs."""
-        return self._notes.key
+        return self.notes.key
 
     @property
     def keys(self) -> Sequence[VerifierKey]:
         """All keys that this ledger ever had, the one that signs last."""
-        return self._notes.keys
+        return self.notes.keys
 
     def write_checkpoint(self, *, keep: bool = False) -> bytes | None:
         """Sign size and root and publish them, if they changed. Raises Poisoned.
@@ -450,26 +449,26 @@ class Ledger:
         """
         self._check_alive()
         with self._or_poisoned():
-            return self._notes.write(self._now(), keep=keep)
+            return self.notes.write(self._now(), keep=keep)
 
     def sign_text(self, body: str) -> bytes:
         """A signed note over a text of our own making that cannot read as a checkpoint."""
         self._check_alive()
-        return self._notes.text(body)
+        return self.notes.text(body)
 
     def note(self) -> bytes:
         """A signed note over all events as they stand: the same for all who ask at one size."""
-        return self._notes.known(self.size) or self._notes.note(self._now())
+        return self.notes.known(self.size) or self.notes.note(self._now())
 
     def rotate_key(self) -> VerifierKey:
         """Sign with a new key from now on; the ledger says so, with both. Raises Poisoned."""
         self._check_alive()
         before = self._now()
         with self._or_poisoned():
-            new, words = self._notes.new_key(before)
+            new, words = self.notes.new_key(before)
             self._append_own([self._own("audit.key_rotated", words)])
-            self._notes.take_over(new, before)
-            self._notes.finish_hand_over(self._now())
+            self.notes.take_over(new, before)
+            self.notes.finish_hand_over(self._now())
         return new.key
 
     def exchange_keys(self, principal: str, exchange: str) -> tuple[bytes, bytes]:

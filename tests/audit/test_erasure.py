@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sekisho.model.ids import uuid7
 from sekisho_audit import erasure
-from sekisho_audit.canon import decode
 from sekisho_audit.erasure import RESTART, RESTORED, Erasure
 from sekisho_audit.errors import Refused
 from sekisho_audit.events import Event, Payload
@@ -19,7 +17,6 @@ from sekisho_audit.ledger import Ledger
 from sekisho_audit.officer_desk import changes
 from sekisho_audit.officers import Officer, Roll
 from sekisho_audit.report import Verdict
-from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.verify import verify
 from support.ledgers import (
     CANARY,
@@ -35,6 +32,7 @@ from support.ledgers import (
     run_held_exchange,
 )
 from support.officers import OFFICER, in_office
+from support.raw_reading import leaves
 
 WHY = (Payload("purpose", b"they left", b"they left"), Payload("ticket", b"T-1", b"T-1"))
 
@@ -47,14 +45,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     yield made
     made.close()
     assert verify(made.directory).verdict is Verdict.SOUND
-
-
-def leaves(ledger: Ledger) -> list[dict[str, Any]]:
-    return [
-        decode(frame.body)
-        for part in segments(ledger.directory, EVENTS)
-        for frame in frames(part, EVENTS)
-    ]
 
 
 def begun(ledger: Ledger, principal: str = STAFF) -> Erasure:
@@ -73,7 +63,9 @@ def erased(ledger: Ledger, principal: str = STAFF) -> Erasure:
 def test_keys_and_pseudonym_are_gone(ledger: Ledger, tmp_path: Path) -> None:
     """From memory and from the disk; the tree still verifies and says by whom and how much."""
     person = ledger.pseudonym_of(STAFF)
-    month = next(leaf["pl"][0]["kref"] for leaf in leaves(ledger) if leaf["pl"]).split("/")[1]
+    month = next(leaf["pl"][0]["kref"] for leaf in leaves(ledger.directory) if leaf["pl"]).split(
+        "/"
+    )[1]
     key = ledger.secret_of(str(person), month)
     assert key is not None
     one = begun(ledger)
@@ -83,7 +75,7 @@ def test_keys_and_pseudonym_are_gone(ledger: Ledger, tmp_path: Path) -> None:
     assert ledger.pseudonym_of(STAFF) is None
     assert ledger.principal_of(str(person)) is None
     assert ledger.secret_of(str(person), month) is None
-    began, done = leaves(ledger)[-2:]
+    began, done = leaves(ledger.directory)[-2:]
     assert (began["data"]["person"], began["data"]["keys"]) == (person, 1)
     assert (began["principal"], began["actor"]) == (None, ledger.pseudonym_of(OFFICER))
     assert (done["data"]["begun"], done["data"]["keys"]) == (began["id"], 1)
@@ -93,7 +85,7 @@ def test_keys_and_pseudonym_are_gone(ledger: Ledger, tmp_path: Path) -> None:
 def test_the_reasons_of_an_erasure_outlive_it(ledger: Ledger) -> None:
     """They are the officer's words, under the officer's key."""
     erased(ledger)
-    began = leaves(ledger)[-2]
+    began = leaves(ledger.directory)[-2]
     owner, _, shelf = began["pl"][0]["kref"].partition("/")
     assert owner == ledger.pseudonym_of(OFFICER)
     assert ledger.secret_of(owner, shelf) is not None
@@ -146,7 +138,7 @@ def test_open_holds_are_withdrawn_first(ledger: Ledger) -> None:
     review = approved.review()
     ledger.append_batch([review, approved.settled([review])])
     erased(ledger)
-    settled = [leaf for leaf in leaves(ledger) if leaf["data"].get("cause") == "erased"]
+    settled = [leaf for leaf in leaves(ledger.directory) if leaf["data"].get("cause") == "erased"]
     assert [leaf["data"]["hold"] for leaf in settled] == [waiting.hold]
     assert {leaf["data"]["state"] for leaf in settled} == {"withdrawn"}
     with pytest.raises(Refused) as error:
@@ -169,7 +161,7 @@ def test_what_comes_late_has_no_name_and_no_content(ledger: Ledger) -> None:
     [place] = ledger.append_batch([ended])
     [again] = ledger.append_batch([ended])
     assert (again.index, again.duplicate) == (place.index, True)
-    leaf = leaves(ledger)[place.index]
+    leaf = leaves(ledger.directory)[place.index]
     assert leaf["principal"] is None
     assert [sorted(entry) for entry in leaf["pl"]] == [["commit", "kref", "len", "name"]]
     assert ledger.pseudonym_of(STAFF) is None
@@ -186,7 +178,7 @@ def test_between_beginning_and_end_the_name_is_gone_too(ledger: Ledger) -> None:
     ledger.append_batch([received(exchange), decision(exchange), sent])
     one = begun(ledger)
     [place] = ledger.append_batch([outcome(sent)])
-    assert leaves(ledger)[place.index]["principal"] is None
+    assert leaves(ledger.directory)[place.index]["principal"] is None
     with pytest.raises(Refused) as error:
         ledger.exchange_keys(STAFF, exchange)
     assert error.value.code == "erased"

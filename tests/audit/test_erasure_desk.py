@@ -20,7 +20,6 @@ from sekisho_audit.canon import decode
 from sekisho_audit.disclosure import ERASED, NOT_KEPT, OPEN, items_of, opened
 from sekisho_audit.events import Payload
 from sekisho_audit.index_postgres import URL_VARIABLE, PostgresDatabase
-from sekisho_audit.keyring import Keyring
 from sekisho_audit.report import Verdict
 from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.verify import verify
@@ -37,6 +36,7 @@ from support.ledgers import (
 )
 from support.officers import OFFICER, SECOND, appoint, ask, in_office
 from support.postgres import Postgres, postgres
+from support.raw_reading import holding, keys_of
 
 OTHER = "staff-8@ledger.example"
 THEIRS = b"canary-8842: another text that must be there still"
@@ -75,27 +75,6 @@ def leaves(auditd: Auditd) -> list[dict[str, Any]]:
         decode(frame.body)
         for part in segments(auditd.ledger, EVENTS)
         for frame in frames(part, EVENTS)
-    ]
-
-
-def keys_of(home: Path, principal: str) -> dict[str, bytes]:
-    """As somebody with the directory of keys reads them."""
-    copy = home / "copy.keys"
-    shutil.copy(home / "keys" / "principals.keys", copy)
-    copy.chmod(0o600)
-    ring = Keyring(copy, (home / "keys" / "kek").read_bytes())
-    found = ring.keys_of(principal)
-    ring.close()
-    copy.unlink()
-    return found
-
-
-def holding(home: Path, text: bytes) -> list[str]:
-    """The files below a directory in which some bytes stand."""
-    return [
-        path.relative_to(home).as_posix()
-        for path in home.rglob("*")
-        if path.is_file() and text in path.read_bytes()
     ]
 
 

@@ -17,19 +17,16 @@ from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.errors import LedgerRefused
 from sekisho.model.ids import uuid7
 from sekisho_audit import retention_run
-from sekisho_audit.canon import decode
 from sekisho_audit.disclosure import EXPIRED, NOT_KEPT, OPEN
 from sekisho_audit.errors import Refused
 from sekisho_audit.events import Payload
 from sekisho_audit.form import epochs_of
 from sekisho_audit.history_file import remove
 from sekisho_audit.index_file import SqliteDatabase
-from sekisho_audit.keyring import Keyring
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.report import Verdict
 from sekisho_audit.retention import KEEP, parse
 from sekisho_audit.retention_desk import RetentionDesk
-from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.verify import verify
 from support.clocks import Clock, ledger_at
 from support.ledgers import (
@@ -43,6 +40,7 @@ from support.ledgers import (
     received,
 )
 from support.officers import OFFICER, appoint, ask
+from support.raw_reading import holding, keys_of, leaves
 
 DAY_MS = 86_400_000
 OLD = b"canary-4411: an old text that nobody may read any more"
@@ -70,6 +68,7 @@ async def written(home: Path) -> str:
     """An old exchange with all classes, and a young one; returns the old one's id."""
     auditd = Auditd(home, *LONG)
     await auditd.start()
+    await applied(auditd, "keep")  # until it is on record, the ceilings are those of no settings
     client = AuditdLedger(auditd.socket)
     await client.start()
     held = HeldExchange(exchange=days_ago(240), body=OLD)
@@ -114,40 +113,14 @@ async def auditd(tmp_path: Path, old: str) -> AsyncIterator[Auditd]:
     assert verify(made.ledger).verdict is Verdict.SOUND
 
 
-def leaves(ledger: Path) -> list[dict[str, Any]]:
-    return [
-        decode(frame.body) for part in segments(ledger, EVENTS) for frame in frames(part, EVENTS)
-    ]
-
-
-async def applied(auditd: Auditd) -> dict[str, Any]:
-    """The record of the run under the short ceiling that a start makes by itself."""
+async def applied(auditd: Auditd, days: int | str = 180) -> dict[str, Any]:
+    """The record of the run that a start makes by itself, with this ceiling of content."""
     async with asyncio.timeout(20):
         while True:
             found = [leaf for leaf in leaves(auditd.ledger) if leaf["type"] == "retention.applied"]
-            if found and found[-1]["data"]["classes"][0]["days"] == 180:
+            if found and found[-1]["data"]["classes"][0]["days"] == days:
                 return found[-1]
             await asyncio.sleep(0.05)
-
-
-def keys_of(home: Path, principal: str) -> dict[str, bytes]:
-    """As somebody with the directory of keys reads them."""
-    copy = home / "copy.keys"
-    shutil.copy(home / "keys" / "principals.keys", copy)
-    copy.chmod(0o600)
-    ring = Keyring(copy, (home / "keys" / "kek").read_bytes())
-    found = ring.keys_of(principal)
-    ring.close()
-    copy.unlink()
-    return found
-
-
-def holding(home: Path, text: bytes) -> list[str]:
-    return [
-        path.relative_to(home).as_posix()
-        for path in home.rglob("*")
-        if path.is_file() and text in path.read_bytes()
-    ]
 
 
 async def test_of_a_dead_class_nothing_is_left(old: str, tmp_path: Path) -> None:

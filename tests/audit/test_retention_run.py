@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from sekisho_audit import retention_run
-from sekisho_audit.canon import decode
 from sekisho_audit.errors import Refused
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.ids import uuid7
@@ -17,11 +16,11 @@ from sekisho_audit.ledger import Ledger
 from sekisho_audit.report import Verdict
 from sekisho_audit.retention import Retention, parse
 from sekisho_audit.retention_run import RESTART, Run
-from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.verify import verify
 from support.clocks import Clock, ledger_at
 from support.ledgers import CANARY, STAFF, HeldExchange, decision, intent, outcome, received
 from support.officers import in_office
+from support.raw_reading import leaves
 
 OFFICER = "officer-1@ledger.example"
 OTHER = "staff-8@ledger.example"
@@ -42,14 +41,6 @@ def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
     yield made
     made.close()
     assert verify(made.directory).verdict is Verdict.SOUND
-
-
-def leaves(ledger: Ledger) -> list[dict[str, Any]]:
-    return [
-        decode(frame.body)
-        for part in segments(ledger.directory, EVENTS)
-        for frame in frames(part, EVENTS)
-    ]
 
 
 def exchanged(ledger: Ledger, clock: Clock, principal: str = STAFF) -> str:
@@ -98,7 +89,7 @@ def ran(ledger: Ledger, clock: Clock, ceilings: str = "content=180") -> Mapping[
         return None
     ended = retention_run.destroy(ledger, run)
     retention_run.finish(ledger, run, ended, texts=0)
-    return {row["class"]: row for row in leaves(ledger)[-1]["data"]["classes"]}
+    return {row["class"]: row for row in leaves(ledger.directory)[-1]["data"]["classes"]}
 
 
 def test_each_class_ends_at_its_time(ledger: Ledger, clock: Clock) -> None:
@@ -150,7 +141,7 @@ def test_a_new_ceiling_is_on_record_and_short_ones_have_days(ledger: Ledger, clo
     ledger.append_batch(before.filing())
     clock.us += 1_000_000
     assert ran(ledger, clock, "content=30,query=keep") is not None
-    begun = leaves(ledger)[-2]["data"]["classes"]
+    begun = leaves(ledger.directory)[-2]["data"]["classes"]
     assert [(row["class"], row["days"]) for row in begun] == [
         *(("content", 30), ("input", 180), ("reason", 2_555), ("query", "keep"))
     ]
@@ -238,7 +229,7 @@ def test_a_hold_that_comes_between_the_steps_still_holds(ledger: Ledger, clock: 
     retention_run.finish(ledger, run, ended, texts=0)
     assert shelves(ledger) == {"2026-11", "2026-11/input"}
     assert ended.people == (OTHER,)
-    row = leaves(ledger)[-1]["data"]["classes"][0]
+    row = leaves(ledger.directory)[-1]["data"]["classes"][0]
     assert (row["class"], row["keys"], row["held"]) == ("content", 1, 1)
 
 
@@ -272,7 +263,7 @@ def test_a_crash_leaves_a_duty(
     assert len(ended.due.keys) == left
     retention_run.finish(again, found, ended, texts=0)
     assert list(retention_run.unfinished(again)) == []
-    assert leaves(again)[-1]["data"]["cause"] == RESTART
+    assert leaves(again.directory)[-1]["data"]["cause"] == RESTART
     assert shelves(again) == set()
     assert ran(again, clock, "content=3650,input=3650") is not None
     again.close()
@@ -314,7 +305,7 @@ def test_what_comes_late_makes_no_key(ledger: Ledger, clock: Clock) -> None:
     assert (again.index, again.duplicate) == (place.index, True)
     [known] = ledger.append_batch([first])
     assert (known.index, known.duplicate) == (before.index, True)
-    [entry] = leaves(ledger)[place.index]["pl"]
+    [entry] = leaves(ledger.directory)[place.index]["pl"]
     assert sorted(entry) == ["commit", "kref", "len", "name"]
     assert entry["kref"] == f"{ledger.pseudonym_of(STAFF)}/2026-11"
     with pytest.raises(Refused) as error:
@@ -339,6 +330,6 @@ def test_officers_who_ask_are_named(ledger: Ledger, clock: Clock) -> None:
     exchanged(ledger, clock)
     clock.set("2027-12-10")
     retention_run.begin(ledger, Retention(), clock(), (OFFICER, OTHER))
-    begun = leaves(ledger)[-1]
+    begun = leaves(ledger.directory)[-1]
     assert begun["actor"] == ledger.pseudonym_of(OFFICER)
     assert begun["data"]["second"] == ledger.pseudonym_of(OTHER)

@@ -108,7 +108,22 @@ def test_a_checkpoint_of_another_name_is_a_fault(ledger: Path) -> None:
     report = verify(ledger)
     other = Checkpoint("elsewhere", report.size, bytes.fromhex(report.root))
     (ledger / "checkpoint").write_bytes(signer(ledger).sign(other))
-    assert says(verify(ledger), "checkpoint", "names another ledger than its key")
+    report = verify(ledger)
+    assert says(report, "checkpoint", "names another ledger than its key")
+    assert report.origin == "elsewhere"
+
+
+def test_a_checkpoint_over_other_events_is_named_as_such(ledger: Path) -> None:
+    """Not as a pinned one, of which the auditor could say where it comes from."""
+    size = verify(ledger).size
+    for root_of_size, what in (
+        (size, f"the first {size} events are not the ones that the checkpoint signs"),
+        (size + 1, f"the checkpoint says {size + 1} events, {size} can be read"),
+    ):
+        signed = signer(ledger).sign(Checkpoint(ORIGIN, root_of_size, bytes(32)))
+        (ledger / "checkpoint").write_bytes(signed)
+        [fault] = verify(ledger).faults
+        assert what in fault.what
 
 
 # -- files that do not belong
@@ -127,6 +142,12 @@ def test_a_lock_holds_nothing(ledger: Path) -> None:
     (ledger / "lock").write_text("x")
     [fault] = verify(ledger).faults
     assert (fault.file, fault.what) == ("lock", "the lock must be empty")
+
+
+def test_a_copy_needs_no_lock(ledger: Path) -> None:
+    """It is the writer's, and says nothing."""
+    (ledger / "lock").unlink()
+    assert verify(ledger).verdict is Verdict.SOUND
 
 
 @pytest.mark.parametrize("family", [EVENTS, PAYLOADS])
@@ -157,6 +178,7 @@ def test_a_torn_segment_that_is_not_the_last_is_a_fault(ledger: Path) -> None:
     report = verify(ledger)
     assert says(report, f"events/{every[1].name}", "ends inside a record")
     assert report.doubts == []
+    assert not any(told(report, f"events/{path.name}") for path in every[2:])
 
 
 def _of_first(ledger: Path, size: int) -> Checkpoint:
@@ -176,6 +198,18 @@ def test_a_torn_end_is_a_fault_below_the_checkpoint_and_doubt_behind_it(ledger: 
     report = verify(ledger)
     assert (report.verdict, report.faults) == (Verdict.CANNOT_TELL, [])
     assert (report.doubts[0].file, report.doubts[0].offset) == (name, len(raw))
+
+
+def test_without_a_checkpoint_no_torn_end_is_a_fault(ledger: Path) -> None:
+    """Nothing was signed, so also the first event may be one that a kill cut off."""
+    (ledger / "checkpoint").unlink()
+    first, *others = paths(ledger, EVENTS)
+    for path in (*others, *paths(ledger, PAYLOADS)):
+        path.unlink()
+    first.write_bytes(first.read_bytes()[:-1])
+    report = verify(ledger)
+    assert [fault.file for fault in report.faults] == ["checkpoint"]
+    assert [doubt.file for doubt in report.doubts] == [f"events/{first.name}"]
 
 
 def test_what_no_kill_leaves_is_a_fault_at_the_end_too(ledger: Path) -> None:
@@ -230,7 +264,8 @@ def test_behind_a_torn_payload_every_file_is_said_to_lack_something(ledger: Path
     every = paths(ledger, PAYLOADS)
     every[0].write_bytes(every[0].read_bytes()[:-1])
     report = verify(ledger)
-    assert says(report, f"payloads/{every[1].name}", "payloads before this file are missing")
+    for path in every[1:]:
+        assert says(report, f"payloads/{path.name}", "payloads before this file are missing")
 
 
 # -- what is no ledger, and what cannot be told
@@ -243,6 +278,32 @@ def test_one_folder_is_no_ledger(tmp_path: Path, keep: str) -> None:
     report = verify(tmp_path)
     assert (report.verdict, report.faults) == (Verdict.CANNOT_TELL, [])
     assert report.doubts[0].what == f"there is no ledger in {tmp_path}"
+
+
+@pytest.mark.parametrize("kept", [["vkey", "checkpoint"], ["vkey", "events"], ["vkey", "payloads"]])
+def test_what_is_left_of_a_ledger_is_one(ledger: Path, tmp_path: Path, kept: list[str]) -> None:
+    """Somebody took the rest away; that is a fault and no doubt."""
+    rest = _parts(ledger, tmp_path, kept)
+    assert find_ledger(rest) == rest
+    assert verify(rest).verdict is Verdict.TAMPERED
+
+
+@pytest.mark.parametrize("kept", [["vkey"], ["checkpoint"], ["checkpoint", "events"]])
+def test_a_key_alone_is_no_ledger_and_nothing_is_without_one(
+    ledger: Path, tmp_path: Path, kept: list[str]
+) -> None:
+    """An auditor keeps key and checkpoints too; a folder of events is everybody's."""
+    rest = _parts(ledger, tmp_path, kept)
+    assert find_ledger(rest) is None
+    assert verify(rest).verdict is Verdict.CANNOT_TELL
+
+
+def _parts(ledger: Path, place: Path, names: list[str]) -> Path:
+    rest = place / "rest"
+    rest.mkdir()
+    for name in names:
+        (ledger / name).rename(rest / name)
+    return rest
 
 
 def test_two_empty_folders_are_no_ledger(tmp_path: Path) -> None:

@@ -263,6 +263,21 @@ def _prune_with(ledger: Ledger, clock: Clock, member: str) -> None:
     pruning.finish(ledger)
 
 
+def test_the_root_that_a_pruning_names_is_compared(memory_path: Path) -> None:
+    """Before its leaves go, while everybody can still compute it."""
+    clock = Clock()
+    ledger = open_at(memory_path, clock)
+    live(ledger, clock, 80)
+    plan = planned(ledger, clock, after_days(100))
+    assert ledger.signed is not None
+    prepared = pruning.prepare(ledger.directory, ledger.signed[0], plan)
+    index = pruning.begin(ledger, replace(prepared, root="0" * 64), (STAFF,), AUTHORITY)
+    abandon(ledger)
+    report = verify(ledger.directory)
+    assert report.verdict is Verdict.TAMPERED
+    assert f"not the ones that the pruning at event {index} signs" in told(report)
+
+
 def test_an_unfinished_one_is_sound_and_told(memory_path: Path) -> None:
     clock = Clock()
     ledger = open_at(memory_path, clock)
@@ -273,6 +288,18 @@ def test_an_unfinished_one_is_sound_and_told(memory_path: Path) -> None:
     assert (report.verdict, report.pruned) == (Verdict.SOUND, 0)
     assert any("not finished" in note for note in report.notes)
     assert read_pruned(ledger.directory) is None
+
+
+def test_what_was_to_go_and_is_still_there_ends_no_reading(home: Path) -> None:
+    """Killed between removing one file and the next; what stays is read as before."""
+    directory = home / "data" / "ledger"
+    before = verify(directory)
+    for name in sorted(path.name for path in (home / "whole" / "events").iterdir())[:2]:
+        shutil.copyfile(home / "whole" / "events" / name, directory / "events" / name)
+    report = verify(directory)
+    assert (report.verdict, told(report)) == (Verdict.SOUND, "")
+    assert (report.size, report.root) == (before.size, before.root)
+    assert any("not finished" in note for note in report.notes)
 
 
 def test_a_ledger_made_by_the_helper_is_sound(memory_path: Path) -> None:

@@ -22,6 +22,7 @@ DUTY_OF = {
     "erasure.begun": "erase",
     "legal_hold.set": "legal_hold",
     "legal_hold.released": "legal_hold",
+    "audit.pruned": "retention",
 }
 _TWO = "two"
 

@@ -9,6 +9,7 @@ import pytest
 from sekisho_audit.ids import uuid7
 from sekisho_audit.officer_rules import DUTY_OF, OFFICER_EVENTS
 from sekisho_audit.officers import DUTIES
+from sekisho_audit.rules import DAY_US
 from sekisho_audit.standing import RuleBroken
 from support.scribe import Scribe, broken, opened, state
 
@@ -21,6 +22,14 @@ ACTS: dict[str, dict[str, Any]] = {
     "erasure.begun": {"person": PERSON, "keys": 1, "holds": 0},
     "legal_hold.set": {"person": PERSON},
     "legal_hold.released": {"hold": "the-hold"},
+    "audit.pruned": {
+        "size": 1,
+        "root": "0",
+        "state": "0",
+        "days": 184,
+        "counted_us": NOW_US,
+        "newest_us": NOW_US - 184 * DAY_US,
+    },
 }
 
 
@@ -118,7 +127,8 @@ def test_an_office_is_somebodys(scribe: Scribe) -> None:
 
 
 def test_every_type_has_its_rule() -> None:
-    assert set(DUTY_OF) < set(OFFICER_EVENTS)
+    """That of a pruning is in `rules.py`, which asks for the duty here."""
+    assert set(DUTY_OF) - {"audit.pruned"} < set(OFFICER_EVENTS)
     assert set(DUTY_OF.values()) < set(DUTIES)
 
 

@@ -68,7 +68,7 @@ def test_hashes_stay_and_entries_go(memory_path: Path, ledger: Ledger, anew: boo
     assert len(published.excerpt(published.shown, range(first, first + 40))) == 40
     size = 3
     assert published.consistency(published.shown, size)
-    assert proofs.keys() == {0, WIDTH, ledger.size - 2}
+    assert proofs.keys() == {0, WIDTH, ledger.size - 3}
     published.close()
 
 

@@ -236,3 +236,48 @@ def test_whoever_was_erased_is_named_no_more_by_what_was_before(office: Scribe, 
     for exchange, principal in ((EARLIER, "p-other"), (EARLIER, None), (LATER, PERSON)):
         office.take({**office.leaf("request.received", exchange), "principal": principal})
     office.take({**office.leaf("key.created", None), "principal": PERSON})
+
+
+# -- retention
+
+
+def run_begun(scribe: Scribe, actor: str | None = None, **data: Any) -> str:
+    """A run of retention that is on record; returns its name."""
+    leaf = scribe.leaf("retention.begun", classes=[], **data)
+    scribe.take({**leaf, "principal": None, "actor": actor})
+    return str(leaf["id"])
+
+
+def run_refused(scribe: Scribe, kind: str, actor: str | None = None, **data: Any) -> str:
+    before = state(scribe.book)
+    leaf = scribe.leaf(kind, classes=[], **data)
+    with pytest.raises(RuleBroken) as caught:
+        scribe.take({**leaf, "principal": None, "actor": actor})
+    scribe.book.roll_back()
+    assert state(scribe.book) == before
+    return caught.value.code
+
+
+def test_a_retention_is_done_once_and_was_begun(scribe: Scribe) -> None:
+    """Runs follow one another; each is named by its end, and none is done that never began."""
+    assert run_refused(scribe, "retention.applied", begun="e-0", texts=0) == "unknown_retention"
+    for _ in range(2):
+        begun = run_begun(scribe)
+        assert run_refused(scribe, "retention.begun") == "retention_open"
+        assert run_refused(scribe, "retention.applied", begun="e-0", texts=0) == "unknown_retention"
+        scribe.write("retention.applied", begun=begun, classes=[], texts=0)
+        again = run_refused(scribe, "retention.applied", begun=begun, texts=0)
+        assert again == "unknown_retention"
+
+
+def test_a_retention_that_somebody_asked_for_is_an_officers(scribe: Scribe) -> None:
+    """By itself it needs nobody."""
+    assert run_refused(scribe, "retention.begun", ONE) == "no_duty"
+    appoint(scribe, ONE, "retention")
+    appoint(scribe, TWO, "export")
+    assert run_refused(scribe, "retention.begun", ONE, second=TWO) == "no_duty"
+    begun = run_begun(scribe, ONE)
+    scribe.write("retention.applied", begun=begun, classes=[], texts=0)
+    scribe.write("officer.paired", duties=["retention"])
+    assert run_refused(scribe, "retention.begun", ONE) == "one_officer"
+    run_begun(scribe)

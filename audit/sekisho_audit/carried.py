@@ -55,6 +55,7 @@ def _officers_json(rules: OfficerRules) -> Json:
         "begun": _pairs(rules.begun, str),
         "open": _pairs(rules.open, str),
         "erased": _pairs(rules.erased, int),
+        "runs": _pairs(rules.runs, int),
     }
 
 
@@ -208,7 +209,7 @@ _BOOK = (
     *("writer", "pruned", "boots", "sessions", "intents", "closed", "decided", "answers"),
     *("holds", "held", "held_answers", "appeals", "officers"),
 )
-_OFFICERS = ("duties", "pairs", "holds", "begun", "open", "erased")
+_OFFICERS = ("duties", "pairs", "holds", "begun", "open", "erased", "runs")
 
 
 def read_book(value: Any, origin: str, memory: int | None) -> Book:
@@ -240,6 +241,7 @@ def read_book(value: Any, origin: str, memory: int | None) -> Book:
     book.officers.begun = _dict(officers["begun"], _text)
     book.officers.open = _dict(officers["open"], _text)
     book.officers.erased = _dict(officers["erased"], _whole)
+    book.officers.runs = _dict(officers["runs"], _whole)
     return book
 
 

@@ -266,6 +266,11 @@ _LEDGER: Mapping[str, EventType] = {
             "first": Field(NUMBER, "Index of the first entry.", "index"),
             "count": Field(NUMBER, "How many entries.", "entries"),
         },
+        {
+            "state": Field(
+                TEXT, "Hash of a pruned ledger's `pruned/state`, of which a piece was given."
+            )
+        },
         exchange=False,
         actor=True,
     ),

@@ -10,7 +10,7 @@ Pure reading: the verifier and the writer use it alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,8 +105,15 @@ def find_rotations(ledger: Path) -> Iterator[Mapping[str, Any]]:
 
 def stored_rotations(ledger: Path) -> Iterator[tuple[Mapping[str, Any], bytes]]:
     """As `find_rotations`, each leaf with its bytes; those that were pruned come first."""
+    return in_order((*carried_rotations(ledger), *leaves_of_type(ledger, ROTATED)))
+
+
+def in_order(
+    found: Iterable[tuple[Mapping[str, Any], bytes]],
+) -> Iterator[tuple[Mapping[str, Any], bytes]]:
+    """Leaves that a pruning carried with those that are held: some may be among both."""
     last = -1
-    for leaf, body in (*carried_rotations(ledger), *leaves_of_type(ledger, ROTATED)):
+    for leaf, body in found:
         index = leaf.get("n")
         if type(index) is not int or index > last:
             yield leaf, body

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from sekisho_audit.checkpoint import Checkpoint
+from sekisho_audit.cut_files import BELOW
 from sekisho_audit.errors import Refused
 from sekisho_audit.published import Excerpt, Published, Signed
 from sekisho_audit.scan import BrokenSegment
@@ -51,12 +52,15 @@ class LogDesk:
         self._thread.shutdown(wait=False)
 
     async def file(self, path: str) -> bytes:
-        """What C2SP tlog-tiles serves under this path: `checkpoint`, `tile/0/000`.
+        """What C2SP tlog-tiles serves under this path: `checkpoint`, `tile/0/000`; and what a
+        pruning left: `pruned/cut`.
 
         Raises Refused (`no_tile`, `busy`).
         """
         if path == "checkpoint":
             return await self._ask(lambda: self._published.checkpoint)
+        if path.startswith(BELOW):
+            return await self._ask(lambda: self._published.pruned(path.removeprefix(BELOW)))
         if not path.startswith(_TILE):
             raise Refused("no_tile", f"{path!r} is no path of this log")
         return await self._ask(

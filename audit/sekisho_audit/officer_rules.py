@@ -22,6 +22,7 @@ DUTY_OF = {
     "erasure.begun": "erase",
     "legal_hold.set": "legal_hold",
     "legal_hold.released": "legal_hold",
+    "audit.pruned": "retention",
 }
 _TWO = "two"
 
@@ -43,6 +44,7 @@ class OfficerRules:
         self.begun: dict[str, str] = {}  # event of an erasure -> whose
         self.open: dict[str, str] = {}  # whose -> event of the erasure that is not done
         self.erased: dict[str, int] = {}  # whose -> when the erasure began, microseconds
+        self.runs: dict[str, int] = {}  # event of a run of retention that is not done -> its index
 
     def take(self, leaf: Leaf) -> None:
         """The next event of a type in `OFFICER_EVENTS`. Raises RuleBroken."""
@@ -118,6 +120,19 @@ class OfficerRules:
         elif leaf["data"].get("cause") != "restored":
             raise RuleBroken("erasure_done", "this erasure was done already")
 
+    def _retention_begun(self, leaf: Leaf) -> None:
+        if leaf["actor"] is not None:
+            self._check_officers(leaf, "retention")
+        if self.runs:
+            raise RuleBroken("retention_open", "the run of retention before is not done")
+        self._put(self.runs, leaf["id"], leaf["n"])
+
+    def _retention_applied(self, leaf: Leaf) -> None:
+        begun = leaf["data"]["begun"]
+        if begun not in self.runs:
+            raise RuleBroken("unknown_retention", "no run of retention of this name is to be done")
+        self._drop(self.runs, begun)
+
 
 def _before(exchange: str, moment_us: int) -> bool:
     try:
@@ -135,5 +150,7 @@ _RULES = {
     "legal_hold.released": OfficerRules._released,  # noqa: SLF001
     "erasure.begun": OfficerRules._begun,  # noqa: SLF001
     "erasure.done": OfficerRules._done,  # noqa: SLF001
+    "retention.begun": OfficerRules._retention_begun,  # noqa: SLF001
+    "retention.applied": OfficerRules._retention_applied,  # noqa: SLF001
 }
 OFFICER_EVENTS = (*_RULES,)

@@ -53,9 +53,12 @@ def encode_state(document: Mapping[str, Any]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The cut of a ledger: leaves below `size` are gone, and payloads below ordinal `payloads`."""
+    """The cut of a ledger: leaves below `size` are gone, and payloads below ordinal `payloads`.
 
-    ledger: Path
+    `ledger` is None if only the state is at hand, not the hashes.
+    """
+
+    ledger: Path | None
     size: int
     root: str
     newest_us: int
@@ -97,8 +100,8 @@ class Pruned:
 
     def hashes(self) -> Iterator[bytes]:
         """Hashes of the leaves below the cut. Raises BadPruned, OSError."""
-        left, path = self.size, self.ledger / DIRECTORY / HASHES
-        if not path.is_file():
+        left, path = self.size, None if self.ledger is None else self.ledger / DIRECTORY / HASHES
+        if path is None or not path.is_file():
             raise BadPruned(HASHES, "the file is not there")
         with path.open("rb") as file:
             while left:
@@ -128,7 +131,7 @@ def read_pruned(ledger: Path) -> Pruned | None:
     return parse_state(ledger, path.read_bytes())
 
 
-def parse_state(ledger: Path, raw: bytes) -> Pruned:
+def parse_state(ledger: Path | None, raw: bytes) -> Pruned:
     """The cut that a state tells. Raises BadPruned."""
     try:
         said = json.loads(raw)

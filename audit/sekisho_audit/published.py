@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sekisho_audit.checkpoint import Checkpoint
+from sekisho_audit.cut_files import Piece, Rest, parse_path
 from sekisho_audit.errors import Refused
 from sekisho_audit.level_files import Damaged, LevelFiles, Pruned, Stored, remove
 from sekisho_audit.proof import Proof
+from sekisho_audit.published_cut import PublishedCut
 from sekisho_audit.scan import BrokenSegment
 from sekisho_audit.tiles import WIDTH, NoTile, TilePath, Tree, tile_root
 from sekisho_audit.tree import (
@@ -54,6 +56,7 @@ class Published:
         self._directory = directory
         self._ledger = ledger
         self._signed = signed
+        self._cut = PublishedCut(ledger)
         self._files: LevelFiles | None = None
         self._tree: Tree | None = None
         self._shown: Signed | None = None
@@ -133,24 +136,39 @@ class Published:
             raise NoTile("the ledger has no such tile yet")
         if path.level is None and path.index * WIDTH < files.held_from:
             raise NoTile(f"events below {self.published_from} were pruned; their hashes are served")
+        if path.level is None:
+            return self._entries(path.index * WIDTH, path.width)
         try:
-            hashes = files.hashes(level, path.index * WIDTH, min(width, WIDTH))
-            self._check(checkpoint, files, level, path.index, hashes)
-            if path.level is None:
-                return self._entries(files, path, hashes)
-        except (Damaged, NoTile, BrokenSegment) as error:
+            return self._led(level, path.index)[: path.width * HASH_BYTES]
+        except (Damaged, NoTile) as error:
             raise self._failed() from error
-        return hashes[: path.width * HASH_BYTES]
+
+    def pruned(self, path: str) -> bytes:
+        """What a pruning left, by its path below `pruned/`. Raises NoTile, Refused (`busy`)."""
+        asked, ((checkpoint, _), files) = parse_path(path), self._ready()
+        if isinstance(asked, Rest):
+            held = files.held_from
+            if asked.first < held or asked.first // WIDTH != held // WIDTH:
+                raise NoTile("these entries are no rest of a bundle that was pruned in part")
+            if asked.first + asked.count > checkpoint.size:
+                raise NoTile("the ledger has not so many entries yet")
+            return self._entries(asked.first, asked.count)
+        signed = self._signed()
+        size = 0 if signed is None else signed[0].size
+        if isinstance(asked, Piece):
+            return self._cut.piece(asked, checkpoint.size, size)
+        return self._cut.note(checkpoint.size, size)
 
     @property
     def published_from(self) -> int:
         """The minimum index of C2SP tlog-tiles: bundles are served whole, so it is one's first."""
         return -(-self._ready()[1].held_from // WIDTH) * WIDTH
 
-    def _check(
-        self, checkpoint: Checkpoint, files: LevelFiles, level: int, index: int, hashes: bytes
-    ) -> None:
-        """Lead a tile, as wide as it is by now, to the signed root; raises Damaged."""
+    def _led(self, level: int, index: int) -> bytes:
+        """A tile, as wide as it is by now, led to the signed root. Raises Damaged, NoTile."""
+        (checkpoint, _), files = self._ready()
+        width = min(WIDTH, (checkpoint.size >> (8 * level)) - index * WIDTH)
+        hashes = tile = files.hashes(level, index * WIDTH, width)
         while len(hashes) == WIDTH * HASH_BYTES:
             root, above = tile_root(hashes), index // WIDTH
             level += 1
@@ -162,12 +180,24 @@ class Published:
             index = above
         if Tree(files).root(checkpoint.size) != checkpoint.root:
             raise Damaged("the hashes do not lead to the signed root")
+        return tile
 
-    def _entries(self, files: LevelFiles, path: TilePath, hashes: bytes) -> bytes:
-        events = files.events(path.index * WIDTH, path.width)
-        if b"".join(one.digest for one in events) != hashes[: path.width * HASH_BYTES]:
-            raise Damaged("an event has not the hash that is in the tile")
+    def _entries(self, first: int, count: int) -> bytes:
+        """Entries of one bundle."""
+        try:
+            events = self._events(first, count)
+        except (Damaged, NoTile, BrokenSegment) as error:
+            raise self._failed() from error
         return b"".join(_LENGTH.pack(len(one.body)) + one.body for one in events)
+
+    def _events(self, first: int, count: int) -> list[Stored]:
+        """Events of one bundle that lead to the signed root; raises Damaged, NoTile."""
+        index, at = divmod(first, WIDTH)
+        hashes = self._led(0, index)[at * HASH_BYTES : (at + count) * HASH_BYTES]
+        events = self._ready()[1].events(first, count)
+        if b"".join(one.digest for one in events) != hashes:
+            raise Damaged("an event has not the hash that is in the tile")
+        return events
 
     def proof(self, index: int) -> Proof:
         """An event with the proof that it is under the checkpoint shown.

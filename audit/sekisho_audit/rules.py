@@ -276,6 +276,7 @@ class Book:
         self.officers.take(leaf)
 
     def _pruned(self, leaf: Leaf) -> None:
+        self.officers.take(leaf)
         data = leaf["data"]
         size, days = data["size"], data["days"]
         if not self.pruned["size"] < size <= leaf["n"]:

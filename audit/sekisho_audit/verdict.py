@@ -142,6 +142,12 @@ class Findings:
         """The root over what was read so far will be compared, too."""
         self._roots[self.edge.size] = self.edge.root()
 
+    def complete(self, found: Sequence[Signed], root: Callable[[int], bytes]) -> None:
+        """Roots that nobody wanted before the first event, told from the hashes that were read."""
+        for size in {one.checkpoint.size for one in found} - self._roots.keys():
+            if size <= self.edge.size:
+                self._roots[size] = root(size)
+
     def _note_root(self) -> None:
         size = self.edge.size
         if size in self._stops:

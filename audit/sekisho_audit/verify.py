@@ -24,7 +24,7 @@ from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, Family, Segment,
 from sekisho_audit.verdict import Findings, Progress, Signed
 from sekisho_audit.verify_anchors import Anchors
 from sekisho_audit.verify_keys import check_vkey, follow, hand_overs
-from sekisho_audit.verify_pruned import Cut
+from sekisho_audit.verify_pruned import StoredCut
 
 # Files a ledger directory may hold beside its segments; the last two are left by a crash.
 _FILES = frozenset({"checkpoint", "vkey", "lock", "checkpoint.new", "vkey.new"})
@@ -69,7 +69,7 @@ class _Directory:
         if checkpoint is not None:
             signed.append(Signed(checkpoint, "checkpoint"))
         self._list_files()
-        cut = Cut(self._ledger, findings)
+        cut = StoredCut(self._ledger, findings)
         signed += cut.signed(findings.origin)
         findings.begin({item.checkpoint.size for item in signed})
         cut.begin()
@@ -134,7 +134,7 @@ class _Directory:
             self._findings.fault(error.what, file=self._file(error.path))
             return []
 
-    def _read_events(self, cut: Cut, signed: int) -> None:
+    def _read_events(self, cut: StoredCut, signed: int) -> None:
         findings, found = self._findings, self._segments(EVENTS)
         for segment in found:
             if cut.leave(segment):
@@ -151,7 +151,7 @@ class _Directory:
                 self._broken(error, tail=tail)
                 return
 
-    def _read_payloads(self, cut: Cut) -> None:
+    def _read_payloads(self, cut: StoredCut) -> None:
         """After the events, so that a ledger in use has every payload that an event names."""
         findings, found = self._findings, self._segments(PAYLOADS)
         count = cut.payloads(found)

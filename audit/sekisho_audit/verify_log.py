@@ -1,54 +1,47 @@
 """The verifier over a network: is the log at this URL what was signed, and within its rules?
 
 All entries are read, so the root is computed from the events themselves and every rule is checked
-as for a directory; all hash tiles are read too and must be those of the entries. What a server does
-not say is no proof of anything: a log that does not answer, or that shows an older checkpoint than
-one that was kept, is `cannot tell`, never `sound`.
+as for a directory; all hash tiles are read too and must be those of the entries. Of a pruned log
+the rules' state at the cut is read first, and believed if an event of the log names it (`cut.py`).
+What a server does not say is no proof of anything: a log that does not answer, or that shows an
+older checkpoint than one that was kept, is `cannot tell`, never `sound`.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sekisho_audit.checkpoint import (
-    NOTE_BYTES_MAX,
-    BadNote,
-    Checkpoint,
-    VerifierKey,
-    read_unverified,
-)
+from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey
+from sekisho_audit.compared_tiles import ComparedTiles, WrongTile
+from sekisho_audit.cut import Cut
 from sekisho_audit.kept import Kept, Unreadable
-from sekisho_audit.key_chain import ROTATED, KeyChain
-from sekisho_audit.pruned import PRUNED
-from sekisho_audit.remote_log import NotThere, RemoteLog, TooLong, Unreachable
+from sekisho_audit.key_chain import ROTATED, KeyChain, in_order
+from sekisho_audit.pruned import DIRECTORY, PRUNED, STATE, BadPruned, Pruned, Record, record_of
+from sekisho_audit.remote_log import NotThere, RemoteLog, Unreachable
 from sekisho_audit.report import Report
 from sekisho_audit.rules import Book
-from sekisho_audit.tiles import WIDTH, TilePath, tile_root
+from sekisho_audit.served_files import Broken, Entries, ServedFiles
+from sekisho_audit.tiles import WIDTH, TilePath
 from sekisho_audit.tree import HASH_BYTES, leaf_hash
 from sekisho_audit.verdict import Findings, Progress, Signed
 from sekisho_audit.verify_keys import follow_leaves, hand_overs
 
-_BEFORE = struct.Struct(">H")
-ENTRY_BYTES_MAX = _BEFORE.size + 0xFFFF
 CONTENT_NOT_SERVED = (
     "Sealed content is not served over a network: whether what events commit to is still there "
     "can be seen in the directory only."
 )
-
-
 PRUNED_LOG = (
     "they were pruned, as the log says. Their hashes lead to the root, and each entry served "
-    "was looked at; whether entries follow from one another can be checked in the directory only, "
-    "where the rules' state at the cut is: run `sekisho-audit verify` there"
+    "was looked at; whether entries follow from one another cannot be checked without the rules' "
+    "state at the cut, which this log does not show: run `sekisho-audit verify` on the directory"
 )
 HIDDEN = "no event of the log says that they were pruned"
 _KEY_OF_BEFORE = (
     "nothing that the log still serves leads from the given key to the one that signed the "
     "checkpoint: give the key of after the last change that was pruned"
 )
+_NOTHING = Entries(b"", "", 0)
 
 
 class _Unruled(Book):
@@ -58,56 +51,16 @@ class _Unruled(Book):
         """Let anything pass."""
 
 
-class _Broken(Exception):
-    """The log does not show what it signs."""
-
-    def __init__(self, what: str, file: str) -> None:
-        super().__init__(what)
-        self.file = file
-
-
-class _Tiles:
-    """Compares each tile with the hashes of the entries, as soon as it is whole."""
-
-    def __init__(self, get: Callable[[TilePath], bytes]) -> None:
-        self._get = get
-        self._levels: list[tuple[int, bytearray]] = [(0, bytearray())]
-
-    def append(self, hashes: bytes) -> None:
-        """The next hashes of entries: those of one bundle."""
-        self._add(0, hashes)
-
-    def _add(self, level: int, hashes: bytes) -> None:
-        if level == len(self._levels):
-            self._levels.append((0, bytearray()))
-        index, tile = self._levels[level]
-        tile += hashes
-        if len(tile) == WIDTH * HASH_BYTES:
-            self._compare(TilePath(level, index), bytes(tile))
-            self._levels[level] = (index + 1, bytearray())
-            self._add(level + 1, tile_root(bytes(tile)))
-
-    def finish(self) -> None:
-        """Compare what is not whole."""
-        for level, (index, tile) in enumerate(self._levels):
-            if tile:
-                width = len(tile) // HASH_BYTES
-                self._compare(TilePath(level, index, width), bytes(tile))
-
-    def _compare(self, path: TilePath, hashes: bytes) -> None:
-        if self._get(path) != hashes:
-            raise _Broken("the hashes of this tile are not those of the entries", f"tile/{path}")
-
-
 class _Reading:
     """One pass over one log."""
 
     def __init__(self, log: RemoteLog, progress: Progress) -> None:
-        self._log = log
+        self._files = ServedFiles(log)
+        self._tiles = ComparedTiles(self._files.tile)
         self._findings = Findings(progress)
         self._findings.see = self._see
         self._rotations: list[Mapping[str, Any]] = []
-        self._prunings: list[int] = []
+        self._prunings: list[Record] = []
 
     def _see(self, leaf: Mapping[str, Any]) -> None:
         """A change of keys stands behind exactly the events that both keys signed."""
@@ -115,7 +68,7 @@ class _Reading:
             self._rotations.append(leaf)
             self._findings.keep_root()
         elif leaf["type"] == PRUNED:
-            self._prunings.append(leaf["data"]["size"])
+            self._prunings.append(record_of(leaf))
 
     def run(self, key: VerifierKey, kept: Kept) -> Report:
         """Read everything that the checkpoint covers."""
@@ -124,7 +77,7 @@ class _Reading:
         findings.note(CONTENT_NOT_SERVED)
         try:
             self._read(key, kept)
-        except _Broken as error:
+        except (Broken, WrongTile, BadPruned) as error:
             findings.fault(str(error), file=error.file)
         except (Unreachable, Unreadable) as error:
             findings.doubt(str(error))
@@ -132,78 +85,97 @@ class _Reading:
 
     def _read(self, key: VerifierKey, kept: Kept) -> None:
         """Who may have signed the checkpoint is known when all was read that it covers."""
-        findings = self._findings
-        try:
-            note = self._log.get("checkpoint", NOTE_BYTES_MAX)
-            checkpoint = read_unverified(note)
-        except (TooLong, BadNote) as error:
-            raise _Broken(f"the checkpoint does not hold: {error}", "checkpoint") from error
+        findings, files = self._findings, self._files
+        note, checkpoint = files.checkpoint()
+        head, pruned = self._head(checkpoint.size), None
+        if head is None:
+            pruned = files.cut()
+            # Asked for after the state: the event that names an honest one is below it.
+            note, checkpoint = files.checkpoint()
         findings.origin = checkpoint.origin
         if checkpoint.origin != key.name:
             findings.fault("the checkpoint names another ledger than its key", file="checkpoint")
+        cut = Cut(pruned, findings, self._prunings)
         findings.begin({checkpoint.size, *kept.expect(findings)})
-        tiles = _Tiles(self._tile)
-        first = self._read_entries(checkpoint.size, tiles)
-        tiles.finish()
-        if first:
-            self._say_pruned(first)
-        if first and not self._is_known(key, note):
-            findings.doubt(_KEY_OF_BEFORE)
-            return
-        chain = follow_leaves(self._rotations, key, findings)
+        cut.carry_on()
+        hidden = self._read_entries(checkpoint.size, head, pruned)
+        self._tiles.finish()
+        if hidden:
+            self._say_pruned(hidden)
+            if not self._is_known(key, note):
+                findings.doubt(_KEY_OF_BEFORE)
+                return
+        cut.judge()
+        chain = follow_leaves(self._changes(pruned), key, findings)
         try:
             chain.open(note)
         except BadNote as error:
             findings.fault(f"the checkpoint does not hold: {error}", file="checkpoint")
-        self._compare(checkpoint, chain, kept)
+        self._compare(checkpoint, chain, kept, cut)
+        cut.conclude(checkpoint.size)
 
-    def _read_entries(self, size: int, tiles: _Tiles) -> int:
-        """All entries that are served, and the hashes of those before; returns the first bundle
-        that is served.
-        """
-        bundles, first = list(_bundles(size)), 0
-        for index, width in bundles:
-            path = TilePath(None, index, width)
-            try:
-                tiles.append(self._pruned(path) if index < first else self._bundle(path))
-            except NotThere:
-                first = self._first_served(bundles) if index == 0 else 0
-                if not first:
-                    raise
-                self._findings.book = _Unruled()
-                tiles.append(self._pruned(path))
-        return first
-
-    def _first_served(self, bundles: Sequence[tuple[int, int]]) -> int:
-        """The first bundle that is there, if the first of all is not; 0 if none is."""
-        low, high = 0, len(bundles) - 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._has(bundles[middle]) else (middle, high)
-        return high if high and self._has(bundles[high]) else 0
-
-    def _has(self, bundle: tuple[int, int]) -> bool:
+    def _head(self, size: int) -> Entries | None:
+        """The first bundle, None if it is not served."""
         try:
-            self._file(TilePath(None, *bundle), ENTRY_BYTES_MAX)
+            return next((self._files.bundle(path) for path in _bundles(size)), _NOTHING)
         except NotThere:
-            return False
-        return True
+            return None
 
-    def _say_pruned(self, first: int) -> None:
-        """An event of the log itself says what was pruned; without one, entries are just hidden."""
-        below = first * WIDTH
-        said = any(below - WIDTH < size <= below for size in self._prunings)
-        hidden = f"tile/{TilePath(None, 0)} and all entries below {below} are not served"
-        self._findings.doubt(f"{hidden}: {PRUNED_LOG if said else HIDDEN}")
+    def _changes(self, pruned: Pruned | None) -> Iterator[Mapping[str, Any]]:
+        carried = [] if pruned is None else pruned.rotations()
+        held = ((leaf, b"") for leaf in self._rotations)
+        return (leaf for leaf, _ in in_order((*carried, *held)))
 
-    def _pruned(self, path: TilePath) -> bytes:
+    def _read_entries(self, size: int, head: Entries | None, pruned: Pruned | None) -> int:
+        """The hashes of what was pruned, and all entries that are served; returns how many events
+        are hidden, and no state was shown instead.
+        """
+        hidden, gone = 0, 0 if pruned is None else pruned.size
+        if gone >= size > 0:
+            raise Broken("it is of more events than the log has", f"{DIRECTORY}/{STATE}")
+        paths = list(_bundles(size))
+        if head is None and pruned is None and paths:
+            first = self._files.first_bundle(paths)
+            if not first:
+                raise NotThere(f"the log has no tile/{paths[0]}")
+            hidden = gone = first * WIDTH
+            self._findings.book = _Unruled()
+        for path in paths:
+            begin = path.index * WIDTH
+            below = max(0, min(gone - begin, path.width))
+            if below:
+                self._pass_over(path, below)
+            if not below:
+                bundle = head if head is not None and not begin else self._files.bundle(path)
+                self._take(bundle)
+            elif below < path.width:
+                self._take(self._files.rest(gone, path.width - below))
+        return hidden
+
+    def _pass_over(self, path: TilePath, count: int) -> None:
         """The hashes of entries that are not served any more."""
-        hashes = self._tile(TilePath(0, path.index, path.width))
+        tile = TilePath(0, path.index, path.width)
+        hashes = self._files.tile(tile)
         if len(hashes) != path.width * HASH_BYTES:
-            raise _Broken("the tile has not the hashes that it must have", f"tile/{path}")
+            raise Broken("the tile has not the hashes that it must have", f"tile/{tile}")
+        hashes = hashes[: count * HASH_BYTES]
         for at in range(0, len(hashes), HASH_BYTES):
             self._findings.pass_over(hashes[at : at + HASH_BYTES])
-        return hashes
+        self._tiles.append(bytes(hashes))
+
+    def _take(self, entries: Entries) -> None:
+        hashes = bytearray()
+        for at, body in entries:
+            digest = leaf_hash(body)
+            self._findings.take(body, digest, entries.file, at)
+            hashes += digest
+        self._tiles.append(bytes(hashes))
+
+    def _say_pruned(self, below: int) -> None:
+        """An event of the log itself says what was pruned; without one, entries are just hidden."""
+        said = any(below - WIDTH < one.size <= below for one in self._prunings)
+        hidden = f"tile/{TilePath(None, 0)} and all entries below {below} are not served"
+        self._findings.doubt(f"{hidden}: {PRUNED_LOG if said else HIDDEN}")
 
     def _is_known(self, key: VerifierKey, note: bytes) -> bool:
         """Whether what is still served leads from this key to the checkpoint."""
@@ -216,9 +188,10 @@ class _Reading:
             return False
         return True
 
-    def _compare(self, checkpoint: Checkpoint, chain: KeyChain, kept: Kept) -> None:
+    def _compare(self, checkpoint: Checkpoint, chain: KeyChain, kept: Kept, cut: Cut) -> None:
         findings = self._findings
         signed = [Signed(checkpoint, "checkpoint"), *hand_overs(chain)]
+        signed += cut.signed(findings.origin)
         older = False
         for one in kept.open(chain, findings):
             if one.checkpoint.size <= checkpoint.size:
@@ -230,60 +203,19 @@ class _Reading:
                 f"{one.checkpoint.size}: it is behind, or events were removed. Ask again in a "
                 "minute; if it stays so, keep both checkpoints as evidence"
             )
+        findings.complete(signed, self._tiles.root)
         findings.compare(signed)
         if not older:
             kept.compare_leaf(chain, findings)
         findings.signed_at(checkpoint.size)
 
-    def _bundle(self, path: TilePath) -> bytes:
-        """Take the entries of a bundle; returns their hashes."""
-        (raw, wider), file, at = self._file(path, ENTRY_BYTES_MAX), f"tile/{path}", 0
-        hashes = bytearray()
-        for _ in range(path.width):
-            if len(raw) < at + _BEFORE.size:
-                raise _Broken("the bundle ends before its last entry", file)
-            (length,) = _BEFORE.unpack_from(raw, at)
-            body = raw[at + _BEFORE.size : at + _BEFORE.size + length]
-            if len(body) < length:
-                raise _Broken("the bundle ends inside an entry", file)
-            digest = leaf_hash(body)
-            self._findings.take(body, digest, file, at)
-            hashes += digest
-            at += _BEFORE.size + length
-        if at != len(raw) and not wider:
-            raise _Broken("the bundle goes on behind its last entry", file)
-        return bytes(hashes)
 
-    def _tile(self, path: TilePath) -> bytes:
-        hashes, wider = self._file(path, HASH_BYTES)
-        return hashes[: path.width * HASH_BYTES] if wider else hashes
-
-    def _file(self, path: TilePath, each_bytes_max: int) -> tuple[bytes, bool]:
-        """The file, or the whole one that a log may show instead of a part that has grown."""
-        file = f"tile/{path}"
-        try:
-            try:
-                return self._log.get(file, path.width * each_bytes_max), False
-            except NotThere as missing:
-                if path.width == WIDTH:
-                    raise
-                return self._wider(path, each_bytes_max, missing), True
-        except TooLong as error:
-            raise _Broken(str(error), file) from error
-
-    def _wider(self, path: TilePath, each_bytes_max: int, missing: NotThere) -> bytes:
-        try:
-            return self._log.get(f"tile/{replace(path, width=WIDTH)}", WIDTH * each_bytes_max)
-        except NotThere:
-            raise missing from None
-
-
-def _bundles(size: int) -> Iterator[tuple[int, int]]:
-    """Index and width of each bundle of entries."""
+def _bundles(size: int) -> Iterator[TilePath]:
+    """The path of each bundle of entries."""
     whole, rest = divmod(size, WIDTH)
-    yield from ((index, WIDTH) for index in range(whole))
+    yield from (TilePath(None, index) for index in range(whole))
     if rest:
-        yield whole, rest
+        yield TilePath(None, whole, rest)
 
 
 def _nothing(_size: int) -> None:

@@ -230,7 +230,8 @@ class Log(Protocol):
     """The ledger as outsiders may follow it: signed checkpoints, tiles, proofs."""
 
     async def file(self, path: str) -> bytes:
-        """What C2SP tlog-tiles serves under this path: `checkpoint`, `tile/0/000`.
+        """What C2SP tlog-tiles serves under this path: `checkpoint`, `tile/0/000`; and what a
+        pruning left: `pruned/cut`.
 
         Raises NotFound for what is not there (yet), LedgerUnavailable.
         """

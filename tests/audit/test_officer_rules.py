@@ -9,6 +9,7 @@ import pytest
 from sekisho_audit.ids import uuid7
 from sekisho_audit.officer_rules import DUTY_OF, OFFICER_EVENTS
 from sekisho_audit.officers import DUTIES
+from sekisho_audit.rules import DAY_US
 from sekisho_audit.standing import RuleBroken
 from support.scribe import Scribe, broken, opened, state
 
@@ -21,6 +22,14 @@ ACTS: dict[str, dict[str, Any]] = {
     "erasure.begun": {"person": PERSON, "keys": 1, "holds": 0},
     "legal_hold.set": {"person": PERSON},
     "legal_hold.released": {"hold": "the-hold"},
+    "audit.pruned": {
+        "size": 1,
+        "root": "0",
+        "state": "0",
+        "days": 184,
+        "counted_us": NOW_US,
+        "newest_us": NOW_US - 184 * DAY_US,
+    },
 }
 
 
@@ -118,7 +127,8 @@ def test_an_office_is_somebodys(scribe: Scribe) -> None:
 
 
 def test_every_type_has_its_rule() -> None:
-    assert set(DUTY_OF) < set(OFFICER_EVENTS)
+    """That of a pruning is in `rules.py`, which asks for the duty here."""
+    assert set(DUTY_OF) - {"audit.pruned"} < set(OFFICER_EVENTS)
     assert set(DUTY_OF.values()) < set(DUTIES)
 
 
@@ -226,3 +236,48 @@ def test_whoever_was_erased_is_named_no_more_by_what_was_before(office: Scribe, 
     for exchange, principal in ((EARLIER, "p-other"), (EARLIER, None), (LATER, PERSON)):
         office.take({**office.leaf("request.received", exchange), "principal": principal})
     office.take({**office.leaf("key.created", None), "principal": PERSON})
+
+
+# -- retention
+
+
+def run_begun(scribe: Scribe, actor: str | None = None, **data: Any) -> str:
+    """A run of retention that is on record; returns its name."""
+    leaf = scribe.leaf("retention.begun", classes=[], **data)
+    scribe.take({**leaf, "principal": None, "actor": actor})
+    return str(leaf["id"])
+
+
+def run_refused(scribe: Scribe, kind: str, actor: str | None = None, **data: Any) -> str:
+    before = state(scribe.book)
+    leaf = scribe.leaf(kind, classes=[], **data)
+    with pytest.raises(RuleBroken) as caught:
+        scribe.take({**leaf, "principal": None, "actor": actor})
+    scribe.book.roll_back()
+    assert state(scribe.book) == before
+    return caught.value.code
+
+
+def test_a_retention_is_done_once_and_was_begun(scribe: Scribe) -> None:
+    """Runs follow one another; each is named by its end, and none is done that never began."""
+    assert run_refused(scribe, "retention.applied", begun="e-0", texts=0) == "unknown_retention"
+    for _ in range(2):
+        begun = run_begun(scribe)
+        assert run_refused(scribe, "retention.begun") == "retention_open"
+        assert run_refused(scribe, "retention.applied", begun="e-0", texts=0) == "unknown_retention"
+        scribe.write("retention.applied", begun=begun, classes=[], texts=0)
+        again = run_refused(scribe, "retention.applied", begun=begun, texts=0)
+        assert again == "unknown_retention"
+
+
+def test_a_retention_that_somebody_asked_for_is_an_officers(scribe: Scribe) -> None:
+    """By itself it needs nobody."""
+    assert run_refused(scribe, "retention.begun", ONE) == "no_duty"
+    appoint(scribe, ONE, "retention")
+    appoint(scribe, TWO, "export")
+    assert run_refused(scribe, "retention.begun", ONE, second=TWO) == "no_duty"
+    begun = run_begun(scribe, ONE)
+    scribe.write("retention.applied", begun=begun, classes=[], texts=0)
+    scribe.write("officer.paired", duties=["retention"])
+    assert run_refused(scribe, "retention.begun", ONE) == "one_officer"
+    run_begun(scribe)

@@ -48,6 +48,7 @@ def test_nobody_goes_below_half_a_year(memory_path: Path) -> None:
     assert error.value.code == "too_young"
     with pytest.raises(ValueError, match="184"):
         make_plan(ledger.directory, standing(ledger, clock()), after_days(10), 183)
+    in_office(ledger, STAFF)
     said = {
         "size": 10,
         "root": "00",

@@ -13,6 +13,7 @@ from sekisho_audit.ledger import Ledger
 from sekisho_audit.pruning_desk import PruningDesk
 from sekisho_audit.scan import EVENTS, held_from
 from support.ledgers import STAFF
+from support.officers import in_office
 from support.old_ledgers import AUTHORITY, Clock, after_days, live, open_at
 
 
@@ -23,6 +24,8 @@ class Desk:
         self.clock = Clock()
         self.ledger = open_at(home, self.clock)
         live(self.ledger, self.clock, 100)
+        in_office(self.ledger, STAFF, "officer-2")
+        self.ledger.write_checkpoint()
         self.index = home / "history.db"
         self.index.write_bytes(b"derived")
         self.desk = PruningDesk(self.ledger, [self.index], days=184, now_us=self.clock)
@@ -51,6 +54,18 @@ async def test_indexes_go_and_both_officers_are_on_record(made: Desk) -> None:
     assert held_from(made.ledger.directory, EVENTS) == plan.size
     assert not made.index.exists()
     assert done["event"] == made.ledger.size - 1
+
+
+async def test_who_is_in_office_no_more_removes_nothing(made: Desk) -> None:
+    """Also if that was recorded while the pruning was prepared."""
+    plan = await made.desk.plan(made.written, after_days(150))
+    in_office(made.ledger, "officer-2", duties=("export",))
+    with pytest.raises(Refused, match="had not the duty `retention`") as error:
+        await made.prune(plan.size)
+    assert error.value.code == "no_duty"
+    assert held_from(made.ledger.directory, EVENTS) == 0
+    assert made.index.exists()
+    assert list((made.ledger.directory / "pruned").iterdir()) == []
 
 
 async def test_nothing_is_removed_that_nobody_signed(

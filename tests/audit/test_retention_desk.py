@@ -39,7 +39,7 @@ from support.ledgers import (
     outcome,
     received,
 )
-from support.officers import OFFICER, appoint, ask
+from support.officers import OFFICER, appoint, ask, in_office
 from support.raw_reading import holding, keys_of, leaves
 
 DAY_MS = 86_400_000
@@ -323,6 +323,7 @@ async def test_a_clock_far_ahead_destroys_nothing_by_itself(
     """
     clock = Clock("2026-11-10")
     ledger = ledger_at(tmp_path, clock)
+    in_office(ledger, OFFICER)
     ledger.append_batch([received(clock.exchange())])
     clock.set("2036-11-10")
     desk, written = desk_of(ledger, tmp_path, SHORT[1])

@@ -327,6 +327,7 @@ def test_a_ledger_of_before_ends_as_content(ledger: Ledger, clock: Clock) -> Non
 
 def test_officers_who_ask_are_named(ledger: Ledger, clock: Clock) -> None:
     """One or two; a run by itself names nobody."""
+    in_office(ledger, OTHER)
     exchanged(ledger, clock)
     clock.set("2027-12-10")
     retention_run.begin(ledger, Retention(), clock(), (OFFICER, OTHER))

@@ -26,6 +26,7 @@ from support.old_ledgers import (
     AUTHORITY,
     Clock,
     after_days,
+    have_officer,
     live,
     open_at,
     planned,
@@ -253,6 +254,7 @@ def test_a_state_that_is_nonsense_under_a_true_signature(memory_path: Path) -> N
 
 
 def _prune_with(ledger: Ledger, clock: Clock, member: str) -> None:
+    have_officer(ledger)
     plan = planned(ledger, clock, after_days(100))
     assert ledger.signed is not None
     prepared = pruning.prepare(ledger.directory, ledger.signed[0], plan)

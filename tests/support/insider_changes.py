@@ -18,6 +18,7 @@ from support.insider_officers import (
     appoint_nobody,
     disclose_without_the_duty,
     erase_under_hold,
+    forge_a_retention_done,
     forge_an_erasure_done,
     release_a_hold_alone,
     rotate_with_one_key,
@@ -525,6 +526,7 @@ BREAKING: tuple[Change, ...] = (
     say_more, review_ones_own, ask_for_fewer_reviews, send_other_bytes, send_what_was_denied,
     deliver_what_was_denied, skip_an_index, forge_an_erasure_done, erase_under_hold,
     release_a_hold_alone, disclose_without_the_duty, appoint_nobody, rotate_with_one_key,
+    forge_a_retention_done,
 )  # fmt: skip
 FITTING: tuple[Change, ...] = (
     edit_a_reason, edit_a_model, back_date, edit_an_outcome, delete_a_reading, delete_an_appeal,

@@ -25,6 +25,18 @@ def forge_an_erasure_done(tape: Tape) -> Hint | None:
     return tape.lay_down(index + 1, rule=True)
 
 
+def forge_a_retention_done(tape: Tape) -> Hint | None:
+    """Keys were destroyed because their time was over, in a run that never began."""
+    index = tape.pick("officer.changed")
+    if index is None or index + 1 >= tape.high:
+        return None
+    forged = {**_copy(tape.leaves[index]), "type": "retention.applied", "principal": None}
+    row = {"class": "content", "days": 180, "keys": 3, "held": 0}
+    forged["data"] = {"begun": uuid7(), "classes": [row], "texts": 3}
+    tape.leaves.insert(index + 1, forged)
+    return tape.lay_down(index + 1, rule=True)
+
+
 def erase_under_hold(tape: Tape) -> Hint | None:
     """Somebody was erased of whom a court had said that everything be kept."""
     index = tape.pick("legal_hold.set")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sekisho_audit.checkpoint import VerifierKey
+from sekisho_audit.cut_files import BELOW
 from sekisho_audit.errors import Refused
 from sekisho_audit.kept import Kept
 from sekisho_audit.ledger import Ledger
@@ -53,6 +54,8 @@ class LogSite:
             with self._lock:
                 if path == "checkpoint":
                     return self.published.checkpoint
+                if path.startswith(BELOW):
+                    return self.published.pruned(path.removeprefix(BELOW))
                 return self.published.tile(TilePath.parse(path.removeprefix("tile/")))
         except (NoTile, Refused):
             return None

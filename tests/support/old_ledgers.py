@@ -11,6 +11,7 @@ from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.prune_plan import Plan, make_plan, standing
 from sekisho_audit.rules import DAY_US
 from support.ledgers import ORIGIN, STAFF, run_exchange
+from support.officers import in_office
 
 BEGAN_US = 1_514_764_800 * 1_000_000  # 2018-01-01
 SEGMENT_BYTES = 16_384
@@ -54,12 +55,20 @@ def live(ledger: Ledger, clock: Clock, days: int, *, step: float = 7) -> None:
 
 
 def old_ledger(home: Path, days: int = 100, *, clock: Clock | None = None) -> Path:
-    """A ledger that was written for so many weeks; stopped cleanly."""
+    """A ledger that was written for so many weeks, with an officer; stopped cleanly."""
     clock = clock or Clock()
     ledger = open_at(home, clock)
     live(ledger, clock, days)
+    have_officer(ledger)
     ledger.close()
     return ledger.directory
+
+
+def have_officer(ledger: Ledger) -> None:
+    """STAFF may prune from now on."""
+    if ledger.pseudonym_of(STAFF) not in ledger.custody.officers:
+        in_office(ledger, STAFF)
+        ledger.write_checkpoint()
 
 
 def planned(ledger: Ledger, clock: Callable[[], int], before_us: int, days: int = 184) -> Plan:
@@ -69,6 +78,7 @@ def planned(ledger: Ledger, clock: Callable[[], int], before_us: int, days: int 
 
 def recorded(ledger: Ledger, clock: Clock, before_us: int, days: int = 184) -> Plan:
     """A pruning that is on record, and not yet done."""
+    have_officer(ledger)
     plan = planned(ledger, clock, before_us, days)
     assert ledger.signed is not None
     prepared = pruning.prepare(ledger.directory, ledger.signed[0], plan)

@@ -29,7 +29,7 @@ from sekisho_audit import pruning
 from sekisho_audit.errors import LedgerError, Poisoned
 from sekisho_audit.events import Event
 from sekisho_audit.ledger import Ledger, Limits
-from support.ledgers import ORIGIN, decision, intent, outcome, received
+from support.ledgers import ORIGIN, STAFF, decision, intent, outcome, received
 from support.old_ledgers import AUTHORITY, after_days, planned
 
 SAID_BYTES = 256 * 1024
@@ -189,7 +189,7 @@ class Story:
         except OSError as error:
             self._voice.say(unprepared=str(error))
         else:
-            pruning.begin(ledger, prepared, (STAYS,), AUTHORITY)
+            pruning.begin(ledger, prepared, (STAFF,), AUTHORITY)
             self._voice.say(recorded=plan.size)
             pruning.finish(ledger)
             self._voice.say(pruned=plan.size)

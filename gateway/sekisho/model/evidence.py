@@ -246,13 +246,16 @@ def read(
     )
 
 
-def log_read(actor: str, first: int, count: int) -> Event:
-    """`actor` was given so many entries of the ledger from the `first` on."""
+def log_read(actor: str, first: int, count: int, *, state: str | None = None) -> Event:
+    """`actor` was given so many entries of the ledger from the `first` on; or, of none, a piece of
+    the rules' `state` that a pruning left.
+    """
+    said = {} if state is None else {"state": state}
     return Event(
         id=uuid7(),
         type="log.read",
         exchange=None,
         principal=None,
         actor=actor,
-        data={"first": first, "count": count},
+        data={"first": first, "count": count, **said},
     )

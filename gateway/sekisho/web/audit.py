@@ -3,7 +3,8 @@
 `/v1/audit/log/` serves the paths of C2SP tlog-tiles, so that any monitor of transparency logs can
 follow the ledger: a signed checkpoint, hash tiles, bundles of entries. Entries name people by
 pseudonyms and hold no content, but who asked when and what became of it is nobody else's to see:
-all of it needs the role auditor, and each bundle that was given out is recorded first.
+all of it needs the role auditor, and each bundle that was given out is recorded first. So is each
+piece of what a pruned ledger keeps of the entries that are gone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sekisho.model import evidence
 from sekisho.model.principal import Scope
 from sekisho.web.callers import Caller, Parts, ProblemRoute, needs, needs_auditor
 from sekisho.web.exchanges import find_exchange
+from sekisho_audit.cut_files import BELOW, Rest, parse_path
 from sekisho_audit.tiles import WIDTH, TilePath
 
 # A tile never changes, a checkpoint does at any moment; neither is for a shared cache.
@@ -79,6 +81,30 @@ async def show_tile(
     if tile.level is None:
         read = evidence.log_read(principal.id, tile.index * WIDTH, tile.width)
         await parts.ledger.append([read])
+    headers = {"cache-control": TILE_CACHE}
+    return Response(found, media_type="application/octet-stream", headers=headers)
+
+
+@router.get(
+    "/log/pruned/{path:path}",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}}},
+)
+async def show_cut(
+    path: Annotated[str, Path(max_length=96)], parts: Parts, principal: Caller
+) -> Response:
+    """What a pruning left: `cut`, `state/<hash>/<piece>`, `entries/<first>.p/<count>`."""
+    needs_auditor(principal)
+    found = await parts.log.file(f"{BELOW}{path}")
+    asked = parse_path(path)
+    if asked is None:
+        headers = {"cache-control": CHECKPOINT_CACHE}
+        return Response(found, media_type="application/json", headers=headers)
+    if isinstance(asked, Rest):
+        read = evidence.log_read(principal.id, asked.first, asked.count)
+    else:
+        read = evidence.log_read(principal.id, 0, 0, state=asked.state)
+    await parts.ledger.append([read])
     headers = {"cache-control": TILE_CACHE}
     return Response(found, media_type="application/octet-stream", headers=headers)
 

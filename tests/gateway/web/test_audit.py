@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from sekisho.web.audit import router
 from sekisho.web.services import Services
 from sekisho_audit.canon import decode
 from sekisho_audit.checkpoint import VerifierKey, open_note
+from sekisho_audit.cut_files import CutNote
 from sekisho_audit.proof import Proof
+from sekisho_audit.pruned import read_pruned
 from sekisho_audit.report import Verdict
 from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.tiles import TilePath
@@ -31,6 +34,7 @@ from support.holds import CANARY, STAFF, STRANGER, Desk
 from support.holds import exchange as asked_now
 from support.holds import outgoing as leaving
 from support.ledgers import Auditd
+from support.old_ledgers import pruned_ledger
 
 AUDITOR = Principal("auditor-1", frozenset({Role.AUDITOR}), frozenset(), credential="k-a")
 PEOPLE = {
@@ -86,7 +90,14 @@ class Site:
 
 @pytest.fixture
 async def site(desk: Desk, tmp_path: Path) -> AsyncIterator[Site]:
-    auditd = Auditd(tmp_path)
+    async with serving(desk, tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def serving(desk: Desk, home: Path) -> AsyncIterator[Site]:
+    """The router over an auditd with the ledger in `home`, which is sound in the end."""
+    auditd = Auditd(home)
     await auditd.start()
     ledger = AuditdLedger(auditd.socket)
     await ledger.start()
@@ -187,6 +198,38 @@ async def test_no_entries_without_a_record(site: Site) -> None:
     await site.auditd.start()
 
 
+async def test_what_a_pruning_left_is_shown_and_recorded(desk: Desk, tmp_path: Path) -> None:
+    """The state byte for byte, the rest of a bundle; the cut alone tells nothing of anybody."""
+    ledger = pruned_ledger(tmp_path, 150, 500)
+    state = (ledger / "pruned" / "state").read_bytes()
+    pruned = read_pruned(ledger)
+    assert pruned is not None
+    entries = f"log/pruned/entries/{pruned.size}.p/{256 - pruned.size % 256}"
+    async with serving(desk, tmp_path) as site:
+        await checkpoint_of(site)
+        cut = await site.get("log/pruned/cut")
+        assert cut.headers["cache-control"] == "private, no-cache"
+        note = CutNote.parse(cut.content)
+        pieces = [await site.get(f"log/pruned/{piece}") for piece, _ in note.pieces()]
+        assert b"".join(piece.content for piece in pieces) == state
+        assert "immutable" in pieces[0].headers["cache-control"]
+        assert (await site.get(entries)).status_code == 200
+        for path in ("cut", f"state/{note.state}/000", entries.removeprefix("log/pruned/")):
+            assert (await site.get(f"log/pruned/{path}", "key-staff")).status_code == 403
+        for path in ("", "state", f"state/{note.state}/001", "entries/1.p/1", "..%2fvkey", "%00"):
+            assert (await site.get(f"log/pruned/{path}")).status_code == 404, path
+    leaves = [
+        decode(frame.body)
+        for segment in segments(ledger, EVENTS)
+        for frame in frames(segment, EVENTS)
+    ]
+    said = [leaf["data"] for leaf in leaves if leaf["type"] == "log.read"]
+    assert said == [
+        {"first": 0, "count": 0, "state": note.state},
+        {"first": pruned.size, "count": 256 - pruned.size % 256},
+    ]
+
+
 @pytest.mark.parametrize(
     ("path", "key", "status", "code"),
     [
@@ -204,6 +247,8 @@ async def test_no_entries_without_a_record(site: Site) -> None:
         ("log/tile/entries/999", "key-auditor", 404, "not_found"),
         ("log/tile/..%2f..%2fvkey", "key-auditor", 404, "not_found"),
         ("log/tile/%00", "key-auditor", 404, "not_found"),
+        ("log/pruned/cut", "", 401, None),
+        ("log/pruned/cut", "key-auditor", 404, "not_found"),
     ],
 )
 async def test_who_may_not_and_what_is_not_there(

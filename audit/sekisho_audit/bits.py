@@ -6,6 +6,7 @@ length tells which. In memory a block is one int, so that "and", "or" and "not" 
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 from array import array
@@ -15,6 +16,8 @@ from collections.abc import Collection, Iterable, Iterator
 BLOCK_BITS = 65_536
 BITMAP_BYTES = BLOCK_BITS // 8
 _LISTED_MAX = BITMAP_BYTES // 2 - 1
+_NOT_EMPTY = re.compile(rb"[^\0]")
+_BITS = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 
 
 def packed(members: Iterable[int]) -> bytes:
@@ -91,19 +94,18 @@ def bitmap_of(mask: int) -> bytes:
 
 def ascending(mask: int) -> Iterator[int]:
     """The numbers in a mask, smallest first."""
-    for place, byte in enumerate(bitmap_of(mask)):
-        if byte:
-            for bit in range(8):
-                if byte >> bit & 1:
-                    yield place * 8 + bit
+    bitmap = bitmap_of(mask)
+    for found in _NOT_EMPTY.finditer(bitmap):
+        place = found.start()
+        for bit in _BITS[bitmap[place]]:
+            yield place * 8 + bit
 
 
 def descending(mask: int) -> Iterator[int]:
     """The numbers in a mask, greatest first; cheap if only the first ones are taken."""
-    bitmap = bitmap_of(mask)
-    for place in range((mask.bit_length() + 7) // 8 - 1, -1, -1):
-        byte = bitmap[place]
-        if byte:
-            for bit in range(7, -1, -1):
-                if byte >> bit & 1:
-                    yield place * 8 + bit
+    bitmap = bitmap_of(mask)[::-1]
+    last = len(bitmap) - 1
+    for found in _NOT_EMPTY.finditer(bitmap):
+        place = found.start()
+        for bit in reversed(_BITS[bitmap[place]]):
+            yield (last - place) * 8 + bit

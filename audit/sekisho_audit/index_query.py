@@ -9,6 +9,7 @@ neither by the phrase nor by its negation; it is counted.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ _FEW = 256
 # Reading a trail's words takes as long as looking a few trails up among those of two words.
 _READ_PER_WORD = 0.5
 _TIME_END_US = 2**62
-_SPAN_MASK = (1 << SPAN_TRAILS) - 1
+_RUN = re.compile(rb"\x01+")
 _ALL_EVENTS = 2**62
 
 
@@ -58,6 +59,7 @@ class Plan:
         self._after_us = 0 if query.after_us is None else query.after_us
         self._before_us = _TIME_END_US if query.before_us is None else query.before_us
         self._timed = (query.after_us, query.before_us) != (None, None)
+        self._spans = self._spans_in_time() if self._timed else {}
         (self._present,) = self._ids((Term(*TRAIL),)) or (0,)
         (self._closed,) = self._ids((Term(*CLOSED),)) or (0,)
         self._words: list[_Words] = []
@@ -117,9 +119,10 @@ class Plan:
         """Trails of a block that meet all but the phrases, and of which the phrases cannot be told
         because a text could not be read.
         """
-        if not self._texts:
+        closed = self._marked(self._closed, block) if self._texts else 0
+        if not closed:
             return 0
-        left = self.structured(block) & self._marked(self._closed, block)
+        left = self.structured(block) & closed
         all_there = left
         for text in self._texts:
             hits = self._hits(text.wanted, block, left) if left else 0
@@ -131,21 +134,33 @@ class Plan:
 
     def structured(self, block: int) -> int:
         """Trails of a block that meet the conditions on fields and times."""
-        mask = self._marked(self._present, block)
+        if self._timed and block not in self._spans:
+            return 0
+        mask, rest = self._first(block)
         if self._only is not None:
             mask &= _mask(self._only, block)
         if self._never:
             mask &= ~_mask(self._never, block)
         if mask and self._timed:
             mask &= self._within_time(block)
-        for done, words in enumerate(self._words):
+        for done, words in enumerate(rest):
             if mask.bit_count() <= _FEW:
-                return _mask(self._among(set(ascending(mask)), block, self._words[done:]), 0)
-            there = 0
-            for word in words.ids:
-                there |= self._marked(word, block)
+                return _mask(self._among(set(ascending(mask)), block, rest[done:]), 0)
+            there = self._with_any(words, block)
             mask &= ~there if words.negated else there
         return mask
+
+    def _first(self, block: int) -> tuple[int, Sequence[_Words]]:
+        """The trails of a block that the rarest word leaves, and the conditions on other words."""
+        if self._words and not self._words[0].negated:
+            return self._with_any(self._words[0], block), self._words[1:]
+        return self._marked(self._present, block), self._words
+
+    def _with_any(self, words: _Words, block: int) -> int:
+        there = 0
+        for word in words.ids:
+            there |= self._marked(word, block)
+        return there
 
     def _among(self, places: set[int], block: int, conditions: Sequence[_Words]) -> set[int]:
         """Those of a few trails of a block whose words meet all conditions."""
@@ -188,19 +203,25 @@ class Plan:
         )
         return any(contains(self._blind.opened(stored), wanted) for (stored,) in rows)
 
+    def _spans_in_time(self) -> Mapping[int, Sequence[tuple[int, bool]]]:
+        """The spans with trails that may have begun within the time, by block; each with whether
+        all of its trails have.
+        """
+        spans: dict[int, list[tuple[int, bool]]] = defaultdict(list)
+        for span, oldest, newest in self._rows.read(
+            "SELECT span, oldest, newest FROM spans WHERE newest >= ? AND oldest < ?",
+            (self._after_us, self._before_us),
+        ):
+            whole = oldest >= self._after_us and newest < self._before_us
+            spans[span * SPAN_TRAILS // BLOCK_BITS].append((span, whole))
+        return spans
+
     def _within_time(self, block: int) -> int:
-        first = block * BLOCK_BITS
-        spans = self._rows.read(
-            "SELECT span, oldest, newest FROM spans WHERE span >= ? AND span < ?",
-            (first // SPAN_TRAILS, (first + BLOCK_BITS) // SPAN_TRAILS),
-        )
-        mask = 0
-        for span, oldest, newest in spans:
-            if newest < self._after_us or oldest >= self._before_us:
-                continue
+        first, mask, whole = block * BLOCK_BITS, 0, bytearray(BLOCK_BITS // SPAN_TRAILS)
+        for span, is_whole in self._spans[block]:
             start = span * SPAN_TRAILS
-            if oldest >= self._after_us and newest < self._before_us:
-                mask |= _SPAN_MASK << (start - first)
+            if is_whole:
+                whole[(start - first) // SPAN_TRAILS] = 1
                 continue
             found = self._rows.read(
                 "SELECT trail FROM trails WHERE trail >= ? AND trail < ?"
@@ -208,6 +229,9 @@ class Plan:
                 (start, start + SPAN_TRAILS, self._after_us, self._before_us),
             )
             mask |= _mask((trail - first for (trail,) in found), 0)
+        for run in _RUN.finditer(whole):
+            length = (run.end() - run.start()) * SPAN_TRAILS
+            mask |= ((1 << length) - 1) << run.start() * SPAN_TRAILS
         return mask
 
     # -- one by one

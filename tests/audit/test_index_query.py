@@ -78,7 +78,6 @@ def test_trails_of_several_blocks_and_spans_are_told_apart(
     monkeypatch.setattr(bits, "BITMAP_BYTES", 2)
     for module in (index, index_query):
         monkeypatch.setattr(module, "SPAN_TRAILS", 4)
-    monkeypatch.setattr(index_query, "_SPAN_MASK", 15)
     monkeypatch.setattr(bits, "_LISTED_MAX", 0)
     leaves = tuple(
         leaf_of(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -39,7 +39,7 @@ from sekisho.holding.file import Filing
 from sekisho.holding.keep import keep
 from sekisho.model import evidence
 from sekisho.model.catalog import Catalog
-from sekisho.model.decision import Decision
+from sekisho.model.decision import Decision, Effect
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
 from sekisho.model.hold import Hold, HoldView, StoredAnswer
@@ -47,6 +47,7 @@ from sekisho.model.ids import uuid7
 from sekisho.model.limits import Estimate
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal, Shown
+from sekisho.obligations import pin_route
 from sekisho.ports import (
     Backend,
     BackendReply,
@@ -219,6 +220,7 @@ class Pipeline:
                 evidence.decided(hold.exchange, hold.principal, "request", decision, document),
             )
             progress.stage = "clear"
+            facts = await self._found_again(facts, decision, hold.outgoing)
             outgoing = Outgoing(
                 exchange=hold.exchange,
                 principal=hold.principal,
@@ -232,7 +234,7 @@ class Pipeline:
                 decision=decision,
                 before=progress.before,
             )
-            cleared = clear_approved(unchanged(outgoing), hold, len(approved_by))
+            cleared = clear_approved(unchanged(outgoing, parts.catalog), hold, len(approved_by))
             charge = await self._charge_patiently(cleared)
         except SekishoError as error:
             await self._refuse(hold.exchange, hold.principal, progress, error)
@@ -240,6 +242,13 @@ class Pipeline:
         answer, outcome = await self._dispatch(cleared, charge)
         limit = parts.limits.answer_bytes_max
         return await gather(answer, outcome, self._keep, answer_bytes_max=limit)
+
+    async def _found_again(self, facts: Facts, decision: Decision, body: bytes) -> Facts:
+        """The facts with what stands in the approved bytes, if policy wants something masked."""
+        if not decision.obligations.redact:
+            return facts
+        scan = await asyncio.to_thread(self._parts.scanner.scan, orjson.loads(body))
+        return replace(facts, found=scan.found)
 
     async def _still_here(self, hold: Hold) -> None:
         """Raises DeniedByPolicy (`policy_principal_gone`) if who asked may not ask any more."""
@@ -276,9 +285,10 @@ class Pipeline:
         document["approval"] = {"state": "approved", "by": list(approved_by)}
         context = document["context"]
         context["time_ns"] = self._parts.clock.now_us() * 1000
-        standing = await self._parts.limiter.standing(spender_of(document))
+        facts = Facts(document=document, backend=hold.backend, found=())
+        standing = await self._parts.limiter.standing(spender_of(facts))
         context["spend"], context["limits"] = standing_facts(standing)
-        return Facts(document=document, backend=hold.backend, found=())
+        return facts
 
     async def models(self, principal: Principal) -> bytes:
         """The models that may be named with this credential, in the shape of `GET /v1/models`."""
@@ -323,6 +333,8 @@ class Pipeline:
             evidence.received(exchange, principal, stored),
             evidence.decided(exchange.id, principal.id, "request", decision, document),
         )
+        if decision.effect is not Effect.DENY:
+            facts = self._routed(facts, decision, exchange.model)
         path = parts.path_of(facts.backend, exchange.endpoint) if facts.backend else ""
         outgoing = prepare(exchange, principal, facts, decision, path=path, before=progress.before)
         progress.stage = "clear"
@@ -341,7 +353,7 @@ class Pipeline:
         are asked to review and what is tried against the rules.
         """
         if outgoing.backend:
-            spender = spender_of(outgoing.facts.document)
+            spender = spender_of(outgoing.facts)
             limiter = self._parts.limiter
             charge = await limiter.reserve(spender, Estimate(0, 0), forced=forced)
             charge.settle({"tokens": 0, "spend_micros": 0}, None)
@@ -352,6 +364,14 @@ class Pipeline:
             return await decide(facts, self._parts.engine)
         finally:
             self._parts.metrics.decision_took("request", perf_counter() - began_s)
+
+    def _routed(self, facts: Facts, decision: Decision, model: str) -> Facts:
+        """The facts with the backend that policy sends this to. Raises DeniedByPolicy."""
+        route = decision.obligations.route
+        if route is None:
+            return facts
+        backend = pin_route.apply(route, model, facts.backend, self._parts.catalog)
+        return replace(facts, backend=backend)
 
     async def _forward(self, recorded: Recorded) -> BackendReply:
         began_s = perf_counter()
@@ -364,7 +384,7 @@ class Pipeline:
     async def _charge(self, cleared: Clearance, *, forced: bool = False) -> Charge:
         """Set aside what this exchange may use of its limits; refused if it is not there."""
         outgoing = cleared.outgoing
-        spender = spender_of(outgoing.facts.document)
+        spender = spender_of(outgoing.facts)
         return await self._parts.limiter.reserve(spender, outgoing.estimate, forced=forced)
 
     async def _dispatch(self, cleared: Clearance, charge: Charge) -> tuple[Answer, Outcome]:

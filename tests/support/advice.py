@@ -62,6 +62,7 @@ WHAT_TO_DO = {
     "origin_not_allowed": "Operators: add the page's origin to `[server] cors_origins`.",
     "overloaded": "Try again in a moment, with less at once.",
     "pepper_unusable": "Operators: restore `keys_dir` from its own backup.",
+    "no_route": "Choose a model that a trusted enough backend offers; `GET /v1/models` lists them.",
     "policy_changed": "Ask again: it is judged by the rules as they are now.",
     "policy_denied": "The message says what to change, or ask an operator.",
     "policy_malformed": "Operators: `sekisho policy check`.",

@@ -145,6 +145,7 @@ class EntitiesData(Wire):
 
     denied: list[Entity] = Field(default=[])
     held: list[Entity] = Field(default=[])
+    redacted: list[Entity] = Field(default=[])
 
 
 class HoldData(Wire):

@@ -91,8 +91,8 @@ def _export(out: BinaryIO, arguments: argparse.Namespace) -> ExportClient:
     with presented(arguments) as asker:
         asked = Asked(
             query=arguments.query,
-            purpose=arguments.purpose,
-            ticket=arguments.ticket,
+            purpose=arguments.purpose.strip(),
+            ticket=arguments.ticket.strip(),
             format=arguments.format,
             asked_by=arguments.officer,
         )

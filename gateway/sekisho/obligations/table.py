@@ -6,6 +6,7 @@ redact       obligations.redact, on the request
 route        obligations.pin_route, before the bytes are made
 hold         stages.clear, at stage request
 log_level    pipeline, on what the ledger keeps
+label_output obligations.label_output, on the answer, streamed or whole (stages.release)
 retain_days  recorded; the ledger's keeper acts on it
 """
 
@@ -27,7 +28,6 @@ def unsupported(obligations: Obligations) -> tuple[str, ...]:
         "redact": not KINDS.issuperset(obligations.redact),
         "route": not pin_route.is_route(obligations.route or ""),
         "justify": obligations.justify,
-        "label_output": obligations.label_output,
         "review_response": obligations.review_response,
         "notify": bool(obligations.notify),
         "hold.stage": obligations.hold is not None and obligations.hold.stage != "request",

@@ -25,7 +25,16 @@ ASKED: dict[str, Any] = {
     "review_response": True,
     "notify": ("reviewer-1",),
 }
-CARRIED_OUT = {"redact", "route", "hold", "max_tokens", "allow_tools", "retain_days", "log_level"}
+CARRIED_OUT = {
+    "label_output",
+    "redact",
+    "route",
+    "hold",
+    "max_tokens",
+    "allow_tools",
+    "retain_days",
+    "log_level",
+}
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Obligations)])

@@ -164,6 +164,7 @@ class RecordsData(Wire):
 
     log_level: Annotated[str, Field(pattern="^(metadata|redacted|full)$")] = "redacted"
     retain_days: Annotated[int, Field(ge=0, le=RETAIN_DAYS_MAX)] | None = None
+    label_output: bool = False
 
 
 def _fits_id(text: str) -> bool:

@@ -24,6 +24,11 @@ obligation contains {"log_level": data.records.log_level}
 obligation contains {"retain_days": data.records.retain_days}
 
 # METADATA
+# title: Label
+# description: Answers say that a machine wrote them, if data.records asks for it.
+obligation contains {"label_output": true} if data.records.label_output == true
+
+# METADATA
 # title: Cap
 # description: The principal's own, else the smallest of the groups.
 cap := own_cap

@@ -39,6 +39,7 @@ _SAID: Mapping[str, Mark] = {
     "hold.delivered": ("state", "delivered"),
     "exchange.refused": ("status", "refused"),
     "exchange.cancelled": ("status", "cancelled"),
+    "exchange.checked": ("status", "checked"),
 }
 
 

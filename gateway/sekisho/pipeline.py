@@ -16,12 +16,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
 
 import orjson
 
 from sekisho.clearance import Clearance, Recorded
-from sekisho.content.redact import redact_body
+from sekisho.content.kept import Kept
 from sekisho.content.scan import Scanner
 from sekisho.errors import (
     BackendFailed,
@@ -63,6 +62,7 @@ from sekisho.ports import (
 from sekisho.stages.clear import Held, clear, clear_approved
 from sekisho.stages.decide import decide
 from sekisho.stages.describe import describe, spender_of, standing_facts
+from sekisho.stages.foretell import foretell
 from sekisho.stages.forward import forward
 from sekisho.stages.identify import identify, may_ask, within_credential
 from sekisho.stages.prepare import prepare, unchanged
@@ -82,7 +82,6 @@ from sekisho.unsettled import Unsettled
 from sekisho_audit.events import Event
 
 APPROVED_WAIT_S = 90  # for room under a limit: a minute that is full, and some
-SCAN_INLINE_BYTES_MAX = 32_768  # above it, masking for the record leaves the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +132,7 @@ class Pipeline:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._kept = Kept(parts.scanner)
 
     async def identify(self, shown: Shown) -> Principal:
         """Who asks, known from the request's head alone: a stranger's body is never read."""
@@ -172,10 +172,52 @@ class Pipeline:
         try:
             answer, outcome = await self._dispatch(cleared, charge)
             limit = self._parts.limits.answer_bytes_max
-            return await release(answer, outcome, self._keep, answer_bytes_max=limit)
+            return await release(answer, outcome, self._kept.answer, answer_bytes_max=limit)
         except SekishoError as error:
             error.exchange = exchange.id
             raise
+
+    async def check(self, principal: Principal, raw: RawRequest) -> bytes:
+        """What would happen to this request, as JSON; nothing is sent and no content kept.
+
+        It is recorded and counts as a request, so that nobody tries the rules unseen or without
+        end. Raises as `handle`, but for a deny by the rules, which is an answer here.
+        """
+        exchange = await self._receive(raw, principal)
+        progress = _Progress("describe", (evidence.received(exchange, principal, None),))
+        try:
+            within_credential(principal, exchange.model)
+            facts = await self._describe(exchange, principal)
+            progress.stage = "decide"
+            decision = await self._decide(facts)
+            document = orjson.dumps(facts.document)
+            decided = evidence.decided(exchange.id, principal.id, "request", decision, document)
+            progress.before = (*progress.before, decided)
+            progress.stage = "check"
+            made = self._made(exchange, principal, facts, decision, progress.before)
+            if isinstance(made, Outgoing):
+                await self._count(made)
+            told = foretell(exchange.id, facts, decision, made)
+            event = evidence.checked(exchange.id, principal.id, told["effect"])
+            await self._parts.ledger.append([*progress.before, event])
+        except SekishoError as error:
+            error.exchange = exchange.id
+            await self._refuse(exchange.id, principal.id, progress, error)
+            raise
+        return orjson.dumps(told)
+
+    def _made(
+        self,
+        exchange: Exchange,
+        principal: Principal,
+        facts: Facts,
+        decision: Decision,
+        before: tuple[Event, ...],
+    ) -> Outgoing | DeniedByPolicy:
+        try:
+            return self._prepare(exchange, principal, facts, decision, before)
+        except DeniedByPolicy as error:
+            return error
 
     async def resume(self, hold_id: str) -> None:
         """Claim an approved hold, send it once, keep its answer; nothing if another worker did.
@@ -241,7 +283,7 @@ class Pipeline:
             raise
         answer, outcome = await self._dispatch(cleared, charge)
         limit = parts.limits.answer_bytes_max
-        return await gather(answer, outcome, self._keep, answer_bytes_max=limit)
+        return await gather(answer, outcome, self._kept.answer, answer_bytes_max=limit)
 
     async def _found_again(self, facts: Facts, decision: Decision, body: bytes) -> Facts:
         """The facts with what stands in the approved bytes, if policy wants something masked."""
@@ -314,29 +356,19 @@ class Pipeline:
         self, exchange: Exchange, principal: Principal, progress: _Progress
     ) -> Clearance | Held:
         """The middle of the line: describe, decide, prepare, clear."""
-        parts = self._parts
         within_credential(principal, exchange.model)
-        facts = await describe(
-            exchange,
-            principal,
-            parts.catalog,
-            parts.scanner,
-            limiter=parts.limiter,
-            now_us=parts.clock.now_us(),
-        )
+        facts = await self._describe(exchange, principal)
         progress.stage = "decide"
         decision = await self._decide(facts)
         progress.stage = "prepare"
-        stored = await self._stored(exchange, facts, decision.obligations.log_level)
+        level = decision.obligations.log_level
+        stored = await self._kept.request(exchange.body, exchange.parsed, facts.found, level)
         document = orjson.dumps(facts.document)
         progress.before = (
             evidence.received(exchange, principal, stored),
             evidence.decided(exchange.id, principal.id, "request", decision, document),
         )
-        if decision.effect is not Effect.DENY:
-            facts = self._routed(facts, decision, exchange.model)
-        path = parts.path_of(facts.backend, exchange.endpoint) if facts.backend else ""
-        outgoing = prepare(exchange, principal, facts, decision, path=path, before=progress.before)
+        outgoing = self._prepare(exchange, principal, facts, decision, progress.before)
         progress.stage = "clear"
         try:
             cleared = clear(outgoing)
@@ -347,6 +379,31 @@ class Pipeline:
         if isinstance(cleared, Held):
             await self._count(outgoing)
         return cleared
+
+    async def _describe(self, exchange: Exchange, principal: Principal) -> Facts:
+        parts = self._parts
+        return await describe(
+            exchange,
+            principal,
+            parts.catalog,
+            parts.scanner,
+            limiter=parts.limiter,
+            now_us=parts.clock.now_us(),
+        )
+
+    def _prepare(
+        self,
+        exchange: Exchange,
+        principal: Principal,
+        facts: Facts,
+        decision: Decision,
+        before: tuple[Event, ...],
+    ) -> Outgoing:
+        if decision.effect is not Effect.DENY:
+            facts = self._routed(facts, decision, exchange.model)
+        to = facts.backend
+        path = self._parts.path_of(to, exchange.endpoint) if to else ""
+        return prepare(exchange, principal, facts, decision, path=path, before=before)
 
     async def _count(self, outgoing: Outgoing, *, forced: bool = False) -> None:
         """Count a request that does not leave now, so that limits on requests bound what people
@@ -439,36 +496,3 @@ class Pipeline:
     ) -> None:
         refused = evidence.refused(exchange, principal, error.code, error.status, progress.stage)
         await self._parts.ledger.append([*progress.before, refused])
-
-    async def _stored(self, exchange: Exchange, facts: Facts, level: str) -> bytes | None:
-        """What of the request the log level lets the ledger keep, sealed."""
-        match level:
-            case "metadata":
-                return None
-            case "full":
-                return exchange.body
-            case _ if not facts.found:
-                return exchange.body
-            case _ if len(exchange.body) > SCAN_INLINE_BYTES_MAX:
-                return await asyncio.to_thread(redact_body, exchange.parsed, facts.found)
-            case _:
-                return redact_body(exchange.parsed, facts.found)
-
-    async def _keep(self, answer: Any, level: str) -> bytes | None:
-        """The same for an answer, which has to be scanned first."""
-        if level == "metadata":
-            return None
-        body = orjson.dumps(answer)
-        if level == "full":
-            return body
-        if len(body) > SCAN_INLINE_BYTES_MAX:
-            return await asyncio.to_thread(self._masked, answer, body)
-        return self._masked(answer, body)
-
-    def _masked(self, answer: Any, body: bytes) -> bytes | None:
-        """What cannot be looked through whole is not kept: the commitment alone stands then."""
-        try:
-            found = self._parts.scanner.scan(answer).found
-        except BadRequest:
-            return None
-        return redact_body(answer, found) if found else body

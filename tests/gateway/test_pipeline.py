@@ -245,6 +245,54 @@ async def test_without_such_a_backend_nothing_leaves_and_the_decision_is_on_reco
     assert not line.backend.sent
 
 
+@pytest.mark.parametrize(
+    ("says", "effect"),
+    [
+        (decision(Effect.ALLOW), "allow"),
+        (HOLD, "hold"),
+        (DENY, "deny"),
+        (decision(Effect.ALLOW, route="trust:onprem"), "deny"),
+    ],
+    ids=["allow", "hold", "deny", "no_route"],
+)
+async def test_a_check_tells_and_sends_nothing(says: Decision, effect: str) -> None:
+    """It is on record and counted, without content: rules are not tried unseen, nor for free."""
+    line = Line()
+    line.rules.says = says
+
+    told = orjson.loads(await line.pipeline.check(STAFF, chat(MAIL)))
+
+    assert (effect, False) == (told["effect"], told["sent"])
+    assert not line.backend.sent
+    assert ["request.received", "policy.decision", "exchange.checked"] == line.ledger.types()
+    assert [effect] == [data["effect"] for data in line.data("exchange.checked")]
+    assert {told["exchange"]} == {event.exchange for event in line.ledger.events}
+    (prompt,) = line.ledger.events[0].payloads
+    assert prompt.stored is None
+    if effect != "deny":
+        assert [(0, 0)] == [
+            (c.estimate.prompt_tokens, c.estimate.answer_tokens) for c in line.limiter.charges
+        ]
+
+
+async def test_a_check_that_cannot_be_answered_is_refused_and_recorded() -> None:
+    line = Line()
+    line.rules.says = PolicyUnavailable("the rules are late")
+
+    with pytest.raises(PolicyUnavailable):
+        await line.pipeline.check(STAFF, chat())
+    assert ["policy_unavailable"] == [data["code"] for data in line.data("exchange.refused")]
+
+
+async def test_a_check_counts_against_the_limits() -> None:
+    line = Line()
+    line.limiter.refuses = LimitReached("Too many.", retry_after_s=5)
+
+    with pytest.raises(LimitReached):
+        await line.pipeline.check(STAFF, chat())
+    assert "exchange.checked" not in line.ledger.types()
+
+
 async def test_what_the_line_does_is_counted() -> None:
     """Decisions and backend calls appear in the metrics."""
     line = Line()

@@ -30,6 +30,7 @@ from sekisho.adapters.opa_channel import (
 from sekisho.adapters.policy_answer import failed, no_result, read_result
 from sekisho.adapters.policy_check import try_bundle
 from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
+from sekisho.config import PolicySettings
 from sekisho.content.scan import Scanner
 from sekisho.errors import PolicyRejected, PolicyUnavailable
 from sekisho.model.decision import Decision
@@ -83,7 +84,7 @@ class ServerOPA:
         try:
             await self._channel.open()
         except OSError as error:
-            text = f"[policy] ca_file, client_cert or client_key: {error.strerror or error}"
+            text = f"[policy] tls_ca, tls_certificate or tls_key: {error.strerror or error}"
             raise PolicyRejected([text]) from error
         await self.reload(self._directory)
 
@@ -288,12 +289,24 @@ class ServerOPA:
             _log.warning("the OPA server gives decisions again")
 
 
+def of_settings(policy: PolicySettings, token: str | None) -> ServerOPA:
+    """The engine that section [policy] describes; `token` is what its variable holds."""
+    shown, key = policy.tls_certificate, policy.tls_key
+    place = OpaPlace(
+        policy.url or "",
+        token=token,
+        ca_file=policy.tls_ca,
+        client_pair=(shown, key) if shown and key else None,
+    )
+    return ServerOPA(policy.bundle, place, deadline_ms=policy.deadline_ms)
+
+
 _SAID = {
     "late": "did not answer in time",
     "unreachable": "cannot be reached: start it, or mend [policy] url",
     "reset": "ended the connection twice: is it OPA, and with https if [policy] url has it?",
     "refused": "does not let us ask: mend [policy] token_env or its system.authz policy",
-    "untrusted": "has a certificate that is not trusted here: mend [policy] ca_file",
+    "untrusted": "has a certificate that is not trusted here: mend [policy] tls_ca",
     "unreadable": "gave an answer that is no JSON object: does [policy] url name an OPA server?",
     "no_revision": "names no bundle in its answers: it has no rules yet, or not from a bundle",
     "more_bundles": "runs more than one bundle: give it ours alone",

@@ -515,6 +515,6 @@ async def test_files_of_tls_that_are_not_there(tmp_path: Path) -> None:
     """Said at the start, by the names of the settings."""
     place = OpaPlace("https://127.0.0.1:1", ca_file=tmp_path / "none.pem")
     engine = ServerOPA(SHIPPED, place)
-    with pytest.raises(PolicyRejected, match="ca_file"):
+    with pytest.raises(PolicyRejected, match="tls_ca"):
         await engine.start()
     await engine.close()

@@ -232,9 +232,17 @@ class Unavailable(SekishoError):
 
 
 class PolicyUnavailable(Unavailable):
-    """The rules cannot be asked, so nothing may pass."""
+    """The rules cannot be asked, so nothing may pass.
+
+    `cause` is one word for operators and their log, as `late` or `stale_revision`; clients are told
+    the message only.
+    """
 
     code = "policy_unavailable"
+
+    def __init__(self, message: str, *, cause: str = "engine") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class PolicyRejected(SekishoError):

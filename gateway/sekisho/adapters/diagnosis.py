@@ -25,8 +25,8 @@ from sekisho.adapters import registry_keys
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.diagnosis_anchors import anchors
 from sekisho.adapters.diagnosis_identity import LoadTLS, certificate, issuers
+from sekisho.adapters.diagnosis_policy import rules
 from sekisho.adapters.finding import Finding
-from sekisho.adapters.policy_check import check_bundle
 from sekisho.adapters.registry_schema import why
 from sekisho.adapters.sql_registry import Registry
 from sekisho.adapters.tls_trust import untrusted
@@ -55,7 +55,7 @@ def diagnose(
         _port(settings),
         *_auditd(settings, serve),
         _valkey(settings, serve),
-        *_policy(settings),
+        *rules(settings.policy, environ),
         _registry(settings, config),
         *(finding for backend in settings.backends for finding in _backend(backend, environ)),
         *issuers(settings.issuers, environ),
@@ -217,19 +217,6 @@ def _valkey(settings: Settings, serve: str) -> Finding:
         mend = serve if settings.redis is None else "mend the server that [redis] url names"
         return Finding("valkey", ok=False, said=type(error).__name__, mend=mend)
     return Finding("valkey", ok=True, said="answers")
-
-
-def _policy(settings: Settings) -> Iterator[Finding]:
-    bundle = settings.policy.bundle
-    if not bundle.is_dir():
-        mend = "set [policy] bundle to the directory of your rules"
-        yield Finding("policy", ok=False, said=f"{bundle} is not there", mend=mend)
-        return
-    faults = check_bundle(bundle)
-    mend = f"sekisho policy check {shlex.quote(str(bundle))}"
-    yield from (Finding("policy", ok=False, said=str(fault), mend=mend) for fault in faults)
-    if not faults:
-        yield Finding("policy", ok=True, said=str(bundle))
 
 
 def _registry(settings: Settings, config: Path) -> Finding:

@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from opa_bindings import OpaEngine, OpaError, OpaUndefinedError
-from pydantic import ValidationError
 
 from sekisho.adapters.bundle import Bundle, build, read_bundle
-from sekisho.adapters.decision_wire import DecisionWire, to_decision
+from sekisho.adapters.policy_answer import QUERY, failed, no_result, read_result
 from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
 from sekisho.content.scan import Scanner
 from sekisho.errors import PolicyRejected, PolicyUnavailable
-from sekisho.model.decision import Decision, Effect, Reason
+from sekisho.model.decision import Decision
 from sekisho.model.prices import UsageRules
 
 ENGINES = 2  # one evaluates while another is waited for; each holds the data once (about 30 MB)
@@ -37,7 +36,6 @@ LATE_MAX = 2  # late engines a worker tolerates: each may burn a core and grow w
 STARVED_S_MAX = 5.0  # an engine that got no processor for so long is given up all the same
 OPEN_S_MAX = 10.0  # compiling 10,000 principals takes about 0.2 s of a core
 ENGINE_NAME = "opa-embedded"
-_QUERY = "sekisho.decision"
 _ENGINE_CODES = frozenset({"closed", "internal", "invalid_handle"})
 
 _log = logging.getLogger(__name__)
@@ -99,7 +97,7 @@ class EmbeddedOPA:
         """For /readyz. Raises PolicyUnavailable if nothing can be decided."""
         if self._suspect or self._closed or self._crew is None:
             message = "the rules do not answer; this worker is about to be replaced"
-            raise PolicyUnavailable(message)
+            raise PolicyUnavailable(message, cause="suspect")
 
     @property
     def revision(self) -> str:
@@ -130,7 +128,7 @@ class EmbeddedOPA:
     def _active(self) -> _Crew:
         if self._crew is None:
             message = "The rules are not loaded. Try again in a moment."
-            raise PolicyUnavailable(message)
+            raise PolicyUnavailable(message, cause="not_loaded")
         return self._crew
 
     async def decide(self, document: Mapping[str, Any]) -> Decision:
@@ -139,7 +137,7 @@ class EmbeddedOPA:
             message = (
                 "The rules in force do not answer in time, so nothing was sent. Tell an operator."
             )
-            raise PolicyUnavailable(message)
+            raise PolicyUnavailable(message, cause="suspect")
         crew = self._active
         began_ns = time.perf_counter_ns()
         answer = await self._ask(crew, document, self._deadline_s)
@@ -200,7 +198,7 @@ class EmbeddedOPA:
     def _expire(self, crew: _Crew, job: _Job) -> None:
         if not job.future.done():
             message = "The rules did not answer in time, so nothing was sent. Try again."
-            job.future.set_exception(PolicyUnavailable(message))
+            job.future.set_exception(PolicyUnavailable(message, cause="late"))
         if crew.starved(job, self._deadline_s):
             again_s = self._deadline_s
             job.timer = asyncio.get_running_loop().call_later(again_s, self._expire, crew, job)
@@ -378,7 +376,7 @@ def _fail(future: asyncio.Future[None], error: BaseException) -> None:
 def _evaluate(engine: OpaEngine, document: Mapping[str, Any]) -> Any:
     """The raw answer, or the exception as a value: it has to cross from a thread."""
     try:
-        return engine.eval_document(_QUERY, document)
+        return engine.eval_document(QUERY, document)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is not a decision
         return error
 
@@ -386,21 +384,10 @@ def _evaluate(engine: OpaEngine, document: Mapping[str, Any]) -> Any:
 def read_answer(answer: Any, revision: str, took_us: int) -> Decision:
     """The decision in `answer`; what is not one is a deny, a broken engine PolicyUnavailable."""
     if isinstance(answer, OpaUndefinedError):
-        return _deny("policy_undefined", "The rules gave no decision.", revision, took_us)
+        return no_result(revision, engine=ENGINE_NAME, took_us=took_us)
     if isinstance(answer, OpaError) and answer.code not in _ENGINE_CODES:
-        return _deny("policy_undefined", "The rules could not be evaluated.", revision, took_us)
+        return failed(revision, engine=ENGINE_NAME, took_us=took_us)
     if isinstance(answer, BaseException):
         message = "The rules cannot be asked, so nothing was sent. Try again."
-        raise PolicyUnavailable(message) from answer
-    try:
-        wire = DecisionWire.model_validate(answer)
-    except ValidationError:
-        return _deny(
-            "policy_malformed", "The rules gave an answer nobody can read.", revision, took_us
-        )
-    return to_decision(wire, revision=revision, engine=ENGINE_NAME, took_us=took_us)
-
-
-def _deny(code: str, what: str, revision: str, took_us: int) -> Decision:
-    reason = Reason(code, f"{what} Nothing was sent. Ask an operator to look.", _QUERY)
-    return Decision(Effect.DENY, (reason,), revision, engine=ENGINE_NAME, took_us=took_us)
+        raise PolicyUnavailable(message, cause="broken") from answer
+    return read_result(answer, revision, engine=ENGINE_NAME, took_us=took_us)

@@ -88,11 +88,15 @@ class TestReport:
 def check_bundle(directory: Path) -> list[Fault]:
     """All faults, each with its place; empty if the gateway would run the bundle."""
     try:
-        bundle = read_bundle(directory)
-        _bounded(lambda: _smoke(bundle))
+        try_bundle(read_bundle(directory))
     except PolicyRejected as error:
         return [Fault.read(text) for text in error.faults]
     return []
+
+
+def try_bundle(bundle: Bundle) -> None:
+    """Compile it and ask what must be denied. Raises PolicyRejected with all faults."""
+    _bounded(lambda: _smoke(bundle))
 
 
 def test_bundle(directory: Path) -> TestReport:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from sekisho import demo, telemetry
-from sekisho.config.sections import PolicySettings
+from sekisho.config import PolicySettings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sekisho.adapters.policy_check import check_bundle, test_bundle
 from sekisho.cli.printing import add_json, as_json
-from sekisho.config.sections import PolicySettings
+from sekisho.config import PolicySettings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -12,13 +12,13 @@ from sekisho.config.identity import (
     ScimSettings,
 )
 from sekisho.config.load import ConfigError, load, parse
+from sekisho.config.policy import PolicySettings
 from sekisho.config.sections import (
     AuditSettings,
     BackendSettings,
     DatabaseSettings,
     HoldSettings,
     LogSettings,
-    PolicySettings,
     RedisSettings,
     ServerSettings,
     Settings,

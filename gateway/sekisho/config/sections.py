@@ -33,18 +33,11 @@ from sekisho.config.kinds import (
     Section,
     is_loopback,
 )
+from sekisho.config.policy import PolicySettings
 from sekisho.config.retention import RetentionSettings
 
 # sockaddr_un holds 108 bytes with the final NUL on Linux; the longest name we add is kept below it.
 _SOCKET_PATH_BYTES_MAX = 100
-
-# The pack that comes with the product: inside the wheel, or at the root of a source tree.
-_PACKAGE = Path(__file__).resolve().parent.parent
-_SHIPPED_PACKS = (_PACKAGE / "shipped_policies", _PACKAGE.parent.parent / "policies")
-
-
-def _shipped_pack() -> Path:
-    return next((path for path in _SHIPPED_PACKS if path.is_dir()), _SHIPPED_PACKS[-1])
 
 
 class ServerSettings(Section):
@@ -224,41 +217,6 @@ class DatabaseSettings(Section):
                 "url must begin with sqlite:/// and an absolute path: this version keeps the "
                 "registry in SQLite only. Leave [database] out to keep it in data_dir"
             )
-        return self
-
-
-class PolicySettings(Section):
-    """The rules and the engine that answers by them."""
-
-    engine: Literal["embedded", "server"] = Field(
-        "embedded",
-        description="OPA inside the worker. `server`, an OPA beside it, is not built yet.",
-    )
-    url: HttpUrl | None = Field(
-        None, description="The OPA server of engine = server: not built yet."
-    )
-    bundle: Path = Field(
-        default_factory=_shipped_pack,
-        description="Directory of rules and data. Absent: the pack that comes with Sekisho.",
-    )
-    deadline_ms: int = Field(
-        250, ge=5, le=5000, description="A decision takes under 1 ms; later than this is a deny."
-    )
-    engines: int = Field(
-        2, ge=1, le=16, description="Engines a worker keeps, so that a slow decision is not alone."
-    )
-    memo_max: int = Field(
-        8192,
-        ge=0,
-        le=1_000_000,
-        description="Decisions kept for equal questions under one revision, about 1 KB each; 0 for "
-        "none.",
-    )
-
-    @model_validator(mode="after")
-    def _built(self) -> Self:
-        if self.engine == "server" or self.url is not None:
-            raise ValueError('engine = "server" is not built yet: use "embedded", leave url out')
         return self
 
 

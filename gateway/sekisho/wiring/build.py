@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import time
+from collections.abc import Callable
 
 from sekisho.adapters.aiohttp_backend import AiohttpBackend
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.auditd_socket import LedgerLimits
 from sekisho.adapters.measured_ledger import MeasuredLedger
 from sekisho.adapters.offered_models import OfferedModels
-from sekisho.adapters.opa_embedded import EmbeddedOPA
+from sekisho.adapters.opa_choice import rules_engine
 from sekisho.adapters.policy_memo import MemoizedEngine
 from sekisho.adapters.redis_holds import RedisHoldStore, connect
 from sekisho.adapters.redis_limits import RedisLimiter
@@ -20,6 +22,7 @@ from sekisho.config import Settings
 from sekisho.holding import rebuild
 from sekisho.holding.file import Filing
 from sekisho.holding.sweep import Sweep
+from sekisho.model.prices import UsageRules
 from sekisho.pipeline import Limits as LineLimits
 from sekisho.pipeline import Parts, Pipeline
 from sekisho.ports import Ledger
@@ -55,9 +58,8 @@ def build(settings: Settings) -> Worker:
     ledger = MeasuredLedger(auditd, metrics)
     holds = _holds(settings, ledger)
     pepper = (settings.audit.keys_dir / "pepper").read_bytes()
-    policy = settings.policy
-    engine = EmbeddedOPA(policy.bundle, engines=policy.engines, deadline_ms=policy.deadline_ms)
-    limiter = _limiter(settings, ledger, engine)
+    engine = rules_engine(settings.policy, os.environ)
+    limiter = _limiter(settings, ledger, lambda: engine.usage)
     backend = AiohttpBackend(endpoints(settings))
     models = catalog(settings)
     unsettled = Unsettled(ledger)
@@ -87,7 +89,7 @@ def build(settings: Settings) -> Worker:
     sweep = Sweep(holds, ledger, pipeline.resume)
     url = settings.public_url
     waiting = Waiting(holds, ledger, clock, limits=limits, public_url=url, launch=sweep.start)
-    checks = every_check(auditd, holds, people.keys, engine, unsettled)
+    checks = every_check(auditd, holds, people.keys, engine.check, unsettled)
     services = Services(
         *(holds, ledger, auditd, auditd, people.directory, people.entrance, limits),
         currency=lambda: engine.usage.prices.currency,
@@ -130,10 +132,9 @@ def _holds(settings: Settings, ledger: Ledger) -> RedisHoldStore:
     )
 
 
-def _limiter(settings: Settings, ledger: Ledger, engine: EmbeddedOPA) -> RedisLimiter:
+def _limiter(settings: Settings, ledger: Ledger, rules: Callable[[], UsageRules]) -> RedisLimiter:
     """Counts by the rules in force, whichever those are by then."""
-    terms = lease_terms(settings)
-    return RedisLimiter(connect(settings.redis_url), ledger, lambda: engine.usage, terms)
+    return RedisLimiter(connect(settings.redis_url), ledger, rules, lease_terms(settings))
 
 
 async def _reapply(store: RedisHoldStore, ledger: Ledger) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sekisho.adapters.auditd_ledger import AuditdLedger
-from sekisho.adapters.opa_embedded import EmbeddedOPA
 from sekisho.adapters.redis_holds import RedisHoldStore
 from sekisho.adapters.sql_directory import SqlDirectory
 from sekisho.errors import LedgerUnavailable, Overloaded
@@ -15,7 +14,7 @@ def every_check(
     ledger: AuditdLedger,
     holds: RedisHoldStore,
     keys: SqlDirectory,
-    engine: EmbeddedOPA,
+    policy: Check,
     unsettled: Unsettled,
 ) -> dict[str, Check]:
     """What is asked, by the name operators read."""
@@ -23,7 +22,7 @@ def every_check(
         "ledger": ledger_check(ledger),
         "holds": holds_check(holds),
         "registry": keys.check,
-        "policy": engine.check,
+        "policy": policy,
         "outcomes": outcomes_check(unsettled),
     }
 

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
 from sekisho.adapters.aiohttp_backend import AiohttpBackend
 from sekisho.adapters.auditd_ledger import AuditdLedger
-from sekisho.adapters.opa_embedded import EmbeddedOPA
 from sekisho.adapters.redis_holds import RedisHoldStore
 from sekisho.adapters.redis_limits import RedisLimiter
 from sekisho.errors import LedgerUnavailable, PolicyRejected
@@ -27,6 +27,18 @@ STEP_S = 2.0  # for each step of stopping; all of them fit into STOP_S of the su
 _log = structlog.get_logger("sekisho.wiring")
 
 
+class RulesEngine(Protocol):
+    """The engine of the rules while a worker lives; what it decides is `PolicyEngine`'s."""
+
+    async def start(self, on_exhausted: Callable[[], None] | None = None) -> None:
+        """Load the bundle; safe to repeat. Raises PolicyRejected."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
 @dataclass
 class Worker:
     """One worker's application and what has to be started and stopped around it."""
@@ -34,7 +46,7 @@ class Worker:
     app: DataPath
     ledger: AuditdLedger
     holds: RedisHoldStore
-    engine: EmbeddedOPA
+    engine: RulesEngine
     backend: AiohttpBackend
     sweep: Sweep
     filing: Filing

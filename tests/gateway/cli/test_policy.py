@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sekisho.cli import main
-from sekisho.config.sections import PolicySettings
+from sekisho.config import PolicySettings
 
 SHIPPED = PolicySettings().bundle
 

@@ -82,13 +82,6 @@ def test_limits_that_contradict_one_another_are_refused() -> None:
     refused("answer_bytes_max", holds={"answer_bytes_max": 2**22, "hold_bytes_total_max": 2**21})
 
 
-def test_an_engine_that_is_not_built_is_refused() -> None:
-    """Rules that an operator believes to be asked elsewhere must not be asked here in silence."""
-    refused("not built yet", policy={"engine": "server"})
-    refused("not built yet", policy={"engine": "server", "url": "http://127.0.0.1:8181"})
-    refused("not built yet", policy={"url": "http://127.0.0.1:8181"})
-
-
 def test_a_data_dir_too_long_for_a_socket_is_refused() -> None:
     """Linux cuts socket paths at 108 bytes; the fault is told at start."""
     refused("too long for the sockets", data_dir="/" + "d" * 90)

@@ -1,0 +1,94 @@
+"""Where the rules are and which OPA answers by them: section `[policy]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from sekisho.config.kinds import EnvironmentName, HttpUrl, Section, is_loopback
+
+# The pack that comes with the product: inside the wheel, or at the root of a source tree.
+_PACKAGE = Path(__file__).resolve().parent.parent
+_SHIPPED_PACKS = (_PACKAGE / "shipped_policies", _PACKAGE.parent.parent / "policies")
+
+
+def _shipped_pack() -> Path:
+    return next((path for path in _SHIPPED_PACKS if path.is_dir()), _SHIPPED_PACKS[-1])
+
+
+class PolicySettings(Section):
+    """The rules and the engine that answers by them."""
+
+    engine: Literal["embedded", "server"] = Field(
+        "embedded",
+        description="OPA inside the worker, or `server`, an OPA beside it: one is never used in "
+        "place of the other. See docs/howto/opa-server.md.",
+    )
+    url: HttpUrl | None = Field(
+        None,
+        description="The OPA server of engine = server: scheme, host and port. Facts about "
+        "requests go there and decisions come back, so https unless it is this machine.",
+    )
+    token_env: EnvironmentName | None = Field(
+        None,
+        description="The environment variable with the bearer token for it; absent: it wants none.",
+    )
+    tls_ca: Path | None = Field(
+        None,
+        description="PEM file of the authority that signed its certificate; absent: those of this "
+        "machine.",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of the certificate to show to it, if it asks for one."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of that certificate's key.")
+    bundle: Path = Field(
+        default_factory=_shipped_pack,
+        description="Directory of rules and data. Absent: the pack that comes with Sekisho. With "
+        "engine = server the same bundle is polled by the server.",
+    )
+    deadline_ms: int = Field(
+        250, ge=5, le=5000, description="A decision takes under 1 ms; later than this is a deny."
+    )
+    engines: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="Embedded engines a worker keeps, so that a slow decision is not alone.",
+    )
+    memo_max: int = Field(
+        8192,
+        ge=0,
+        le=1_000_000,
+        description="Decisions kept for equal questions under one revision, about 1 KB each; 0 for "
+        "none.",
+    )
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> Self:
+        of_server = ("url", "token_env", "tls_ca", "tls_certificate", "tls_key")
+        given = [name for name in of_server if getattr(self, name) is not None]
+        if self.engine == "embedded" and given:
+            raise ValueError(f'{", ".join(given)}: only for engine = "server"')
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together: set both or neither")
+        if self.engine == "server":
+            self._check_url()
+        return self
+
+    def _check_url(self) -> None:
+        if self.url is None:
+            raise ValueError('engine = "server" needs url, as "http://127.0.0.1:8181"')
+        parts = urlsplit(self.url)
+        if parts.path:
+            raise ValueError("url: leave the path out, it is OPA's own")
+        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+            raise ValueError(
+                "url must begin with https:// unless it is this machine: whoever is in between "
+                "could read facts about requests and change decisions"
+            )
+        if parts.scheme == "http" and (self.tls_ca or self.tls_certificate):
+            raise ValueError("tls_ca, tls_certificate and tls_key are for an url with https://")

@@ -17,8 +17,17 @@ from typing import Any, TypeVar
 
 from opa_bindings import OpaEngine, OpaError, OpaUndefinedError
 
-from sekisho.adapters.bundle import Bundle, Fault, Module, build, faults_of, read_bundle
+from sekisho.adapters.bundle import (
+    Bundle,
+    Fault,
+    Module,
+    build,
+    faults_of,
+    read_bundle,
+    syntax_tree,
+)
 from sekisho.adapters.opa_embedded import read_answer
+from sekisho.adapters.policy_lint import lint
 from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
 from sekisho.errors import PolicyRejected, PolicyUnavailable
 
@@ -86,12 +95,17 @@ class TestReport:
 
 
 def check_bundle(directory: Path) -> list[Fault]:
-    """All faults, each with its place; empty if the gateway would run the bundle."""
+    """All faults, each with its place; empty if the gateway would run the bundle and whoever reads
+    it finds nothing unused and nothing that does not say what it is for.
+    """
+    faults: list[Fault] = []
     try:
-        try_bundle(read_bundle(directory))
+        bundle = read_bundle(directory)
+        faults += lint(bundle)
+        try_bundle(bundle)
     except PolicyRejected as error:
-        return [Fault.read(text) for text in error.faults]
-    return []
+        faults += [Fault.read(text) for text in error.faults]
+    return sorted(faults, key=lambda fault: fault.order)
 
 
 def try_bundle(bundle: Bundle) -> None:
@@ -125,7 +139,7 @@ def _bounded(work: Callable[[], _T]) -> _T:
     try:
         outcome = done.get(timeout=TIME_S_MAX)
     except queue.Empty:
-        raise PolicyRejected([f"sekisho/main.rego:1: not done after {TIME_S_MAX} s"]) from None
+        raise PolicyRejected([f"sekisho/main.rego:1:1: not done after {TIME_S_MAX} s"]) from None
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome
@@ -145,7 +159,7 @@ def _smoke(bundle: Bundle) -> None:
             except PolicyUnavailable as error:
                 fault = error.message
             if fault:
-                faults.append(f"sekisho/main.rego:1: {fault}")
+                faults.append(f"sekisho/main.rego:1:1: {fault}")
     if faults:
         raise PolicyRejected(faults)
 
@@ -170,10 +184,7 @@ def _run(bundle: Bundle) -> TestReport:
 
 def _tests_in(parser: OpaEngine, module: Module) -> Iterator[str]:
     """The full paths of the test rules of one module, each once."""
-    tree = parser.eval_query(
-        "x := rego.parse_module(input.path, input.source)",
-        {"path": module.path, "source": module.source},
-    )[0]["x"]
+    tree = syntax_tree(parser, module)
     package = [str(step["value"]) for step in tree["package"]["path"][1:]]
     seen = set()
     for rule in tree.get("rules", []):

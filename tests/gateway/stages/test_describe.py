@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from sekisho.adapters.decision_wire import InputWire
+from sekisho.adapters.input_wire import InputWire
 from sekisho.content.scan import Scan, Scanner
 from sekisho.errors import BadRequest, Unavailable
 from sekisho.model.catalog import Backend, Catalog

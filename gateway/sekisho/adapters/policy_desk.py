@@ -103,6 +103,15 @@ class PolicyDesk:
             return read_bundle(self._first)
         return self._store.read(row.revision, row.contents)
 
+    def place_of(self, named: str | None) -> Path:
+        """Where a revision is kept, or what is in force; its files are whole."""
+        if named is not None:
+            row, _ = self.bundle(named)
+            return self._store.place(row.contents)
+        with self._registry().reading() as registry:
+            active = registry_policies.in_force(registry).active
+        return self._first if active is None else self.place_of(active.revision)
+
     def tested(self, who: Principal, named: str) -> TestReport:
         """What the revision's own tests say."""
         may_look(who)

@@ -1,6 +1,6 @@
 """`sekisho policy check | test`: the rules, judged by the real OPA, without a running gateway.
 
-The verbs for the life of a revision are in `revisions.py`.
+The verbs for the life of a revision are in `revisions.py` and `replay.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 from pathlib import Path
 
 from sekisho.adapters.policy_check import check_bundle, test_bundle
-from sekisho.cli import revisions
+from sekisho.cli import replay, revisions
 from sekisho.cli.printing import add_json, as_json
 from sekisho.config import PolicySettings
 
@@ -30,12 +30,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         )
         add_json(verb)
     revisions.configure(verbs)
+    replay.configure(verbs)
 
 
 def run(options: argparse.Namespace) -> int:
     """0 if the bundle is sound, 1 if not."""
     if options.verb in revisions.VERBS:
         return revisions.run(options)
+    if options.verb in replay.VERBS:
+        return replay.run(options)
     return _check(options) if options.verb == "check" else _test(options)
 
 

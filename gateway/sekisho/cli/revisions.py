@@ -9,14 +9,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sekisho.adapters.ledger_desk import evidence
 from sekisho.adapters.policy_desk import Known, PolicyDesk
-from sekisho.adapters.policy_store import PolicyStore
-from sekisho.adapters.sql_registry import Registry
 from sekisho.cli.gate import add_key
 from sekisho.cli.person import person_of
 from sekisho.cli.printing import add_config, add_json, as_json, table, visible, when
-from sekisho.config import Settings, load
+from sekisho.cli.stock import desk_of
+from sekisho.config import load
 from sekisho.model.principal import Principal
 from sekisho.model.revisions import Activation, Report
 
@@ -60,16 +58,6 @@ def run(options: argparse.Namespace) -> int:
         case "rollback":
             _print_done(options, desk.rollback(who))
     return 0
-
-
-def desk_of(settings: Settings) -> PolicyDesk:
-    """The desk of an installation, for a command."""
-    return PolicyDesk(
-        PolicyStore(settings.policies_dir),
-        lambda: Registry.open(settings.registry_path),
-        lambda: evidence(settings),
-        settings.policy.bundle,
-    )
 
 
 def _print(options: argparse.Namespace, said: Any, text: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sekisho.adapters.key_desk import KeyDesk
 from sekisho.cli import main
-from sekisho.cli.revisions import desk_of
+from sekisho.cli.stock import desk_of
 from sekisho.config import load
 from support.revisions import ACTIVATOR, AUTHOR, DENY_ALL, Rules, replay
 

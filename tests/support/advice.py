@@ -7,6 +7,7 @@ line for every code, and none for others.
 from __future__ import annotations
 
 WHAT_TO_DO = {
+    "already_active": "Nothing is to be done: this revision is in force.",
     "already_decided": "Read the hold again: somebody else answered, or it is over.",
     "answer_too_large": "Ask for less (`max_tokens`); operators: `[holds] answer_bytes_max`.",
     "approval_denied": "Change what the reviewer objected to, or talk to them; or appeal.",
@@ -59,6 +60,8 @@ WHAT_TO_DO = {
     "model_not_for_key": "Use a key for this model, or ask an operator for one.",
     "not_eligible": "Leave it to those whom the rules ask for this hold.",
     "not_found": "Look for a slip in the id; what is not yours looks the same.",
+    "nothing_before": "There is nothing to go back to: draft the rules that you want.",
+    "officer_needed": "Ask an officer with the duty `disclose`; docs/howto/policy.md.",
     "origin_not_allowed": "Operators: add the page's origin to `[server] cors_origins`.",
     "overloaded": "Try again in a moment, with less at once.",
     "pepper_unusable": "Operators: restore `keys_dir` from its own backup.",
@@ -68,13 +71,16 @@ WHAT_TO_DO = {
     "policy_malformed": "Operators: `sekisho policy check`.",
     "policy_principal_gone": "Whoever asked is shut out or no employee any more. Ask an operator.",
     "policy_rejected": "Correct every line named, then `sekisho policy check`.",
+    "policy_store_unusable": "Restore `policies/` from a backup, or put the files in again.",
     "policy_unavailable": "Try again in a moment; operators: `sekisho policy check`.",
     "principal_exists": "Choose another id, or use `sekisho principal grant` for the one there is.",
     "principal_left": "The id is never used again. Choose another one.",
     "reason_required": "Give the review a reason (`--reason`).",
     "registry_unusable": "Operators: the message says why; restore it from a backup if need be.",
+    "replay_missing": "Run `sekisho policy diff --against REVISION --record` and read it first.",
     "request_timeout": "Send the whole request within the time the message names.",
     "request_too_large": "Send less at once.",
+    "revision_changed": "Somebody put it in again meanwhile: look at it again.",
     "role_missing": "Ask an operator for the role the message names.",
     "scanner_failed": "Try again; if it fails again, tell an operator the time.",
     "scope_missing": "Use a key that was made for this (`sekisho key create --scopes`).",

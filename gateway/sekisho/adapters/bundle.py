@@ -77,7 +77,7 @@ class Module:
 class Bundle:
     """Rules and data as they would run. `tests` are read but never loaded by the gateway; `reads`
     are the input paths that a decision can depend on (see policy_memo), None if they are all.
-    `usage` has the limits and prices of the data.
+    `usage` has the limits and prices of the data. `files` are the bytes of all of it, tests too.
     """
 
     modules: tuple[Module, ...]
@@ -86,6 +86,14 @@ class Bundle:
     revision: str
     reads: tuple[tuple[str, ...], ...] | None = None
     usage: UsageRules = field(default=UNLIMITED, compare=False)
+    files: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def contents(self) -> str:
+        """The digest of everything that was read. Tests do not run, so a revision says nothing of
+        them; whoever keeps a bundle keeps them too.
+        """
+        return _digest(b"sekisho-bundle-contents-v1\n", list(self.files.items()))
 
     @property
     def words(self) -> dict[str, tuple[str, ...]]:
@@ -211,6 +219,7 @@ class _Reader:
         self._tests: list[Module] = []
         self._data: dict[str, Any] = {}
         self._digest: list[tuple[str, bytes]] = []
+        self._files_read: dict[str, bytes] = {}
 
     def read(self) -> Bundle:
         if not self._root.is_dir():
@@ -227,6 +236,7 @@ class _Reader:
             self._data,
             _revision(self._digest),
             usage=usage_rules(self._data),
+            files=self._files_read,
         )
 
     def _fault(self, name: str, text: str) -> None:
@@ -258,6 +268,7 @@ class _Reader:
         except OSError as error:
             self._fault(name, f"cannot be read: {error.strerror}")
             return
+        self._files_read[name] = source
         if len(source) > limit:
             self._fault(name, f"is larger than {limit} bytes")
         elif kind == "rego":
@@ -298,8 +309,12 @@ def _is_data(name: str) -> bool:
 
 
 def _revision(files: list[tuple[str, bytes]]) -> str:
+    return _digest(b"sekisho-bundle-v1\n", files)
+
+
+def _digest(domain: bytes, files: list[tuple[str, bytes]]) -> str:
     """Lengths before contents, so that no two bundles give the same bytes to hash."""
-    digest = hashlib.sha256(b"sekisho-bundle-v1\n")
+    digest = hashlib.sha256(domain)
     for name, content in sorted(files):
         for part in (name.encode(), content):
             digest.update(len(part).to_bytes(8, "big"))

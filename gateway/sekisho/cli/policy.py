@@ -1,4 +1,7 @@
-"""`sekisho policy check | test`: the rules, judged by the real OPA, without a running gateway."""
+"""`sekisho policy check | test`: the rules, judged by the real OPA, without a running gateway.
+
+The verbs for the life of a revision are in `revisions.py` and `replay.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import dataclasses
 from pathlib import Path
 
 from sekisho.adapters.policy_check import check_bundle, test_bundle
+from sekisho.cli import replay, revisions
 from sekisho.cli.printing import add_json, as_json
 from sekisho.config import PolicySettings
 
@@ -25,10 +29,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
             help="directory of rules and data (default: the shipped one)",
         )
         add_json(verb)
+    revisions.configure(verbs)
+    replay.configure(verbs)
 
 
 def run(options: argparse.Namespace) -> int:
     """0 if the bundle is sound, 1 if not."""
+    if options.verb in revisions.VERBS:
+        return revisions.run(options)
+    if options.verb in replay.VERBS:
+        return replay.run(options)
     return _check(options) if options.verb == "check" else _test(options)
 
 

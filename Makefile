@@ -49,7 +49,8 @@ postgres:
 	@deploy/postgres.sh
 
 test: check policy strace postgres
-	$(bin)/python -m pytest tests --ignore=tests/journeys --ignore=tests/bench -n 2 --dist loadfile
+	$(bin)/python -m pytest tests --ignore=tests/journeys --ignore=tests/bench -n 2 --dist loadfile \
+		--no-loadscope-reorder
 	$(bin)/python -m pytest tests/journeys
 
 bench: env

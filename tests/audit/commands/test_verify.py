@@ -334,3 +334,21 @@ def test_a_file_that_is_not_there_is_told_in_words(
     (ledger / "checkpoint").unlink()
     assert main(["verify", str(ledger)]) == 1
     assert "checkpoint is not there" in capsys.readouterr().out
+
+
+def test_a_proof_is_verified_under_a_key_of_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what `keys` wrote; the report tells how the keys follow one another."""
+    ledger = open_ledger(tmp_path)
+    old = ledger.key
+    new = ledger.rotate_key()
+    ledger.close()
+    directory, changes, proof = str(ledger.directory), tmp_path / "changes", tmp_path / "proofs"
+    assert main(["keys", directory, "--out", str(changes)]) == 0
+    assert main(["prove", directory, "--index", "0", "--out", str(proof)]) == 0
+    [file] = proof.iterdir()
+    assert main(["verify", str(file), "--key", old.line()]) == 2
+    capsys.readouterr()
+    assert main(["verify", str(file), "--key", old.line(), "--key-changes", str(changes)]) == 0
+    assert f"the key is {new.line()}" in capsys.readouterr().out

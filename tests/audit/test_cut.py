@@ -120,6 +120,7 @@ OTHER_STATES: dict[str, Callable[[Made], bytes]] = {
     "one of a smaller cut": _changed(lambda said: said.update(size=WIDTH)),
     "one of a cut within": _changed(lambda said: said.update(size=int(str(said["size"])) + 1)),
     "nonsense in the book": _changed(lambda said: said.update(book={"x": 1})),
+    "no size of a pruning": _changed(lambda said: said["book"].update(pruned=[])),  # type: ignore[attr-defined]
     "nonsense in the sums": _changed(lambda said: said.update(sums=[1])),
     "no JSON": lambda _made: b"[" * 100_000,
     "not the canonical form": lambda made: made.state + b"\n",

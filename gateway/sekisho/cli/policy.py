@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from sekisho.adapters.policy_check import check_bundle, test_bundle
+from sekisho.cli import policy_pack
 from sekisho.cli.printing import add_json, as_json
 from sekisho.config import PolicySettings
 
@@ -25,10 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
             help="directory of rules and data (default: the shipped one)",
         )
         add_json(verb)
+    policy_pack.add_verb(verbs)
 
 
 def run(options: argparse.Namespace) -> int:
     """0 if the bundle is sound, 1 if not."""
+    if options.verb == policy_pack.VERB:
+        return policy_pack.pack(options)
     return _check(options) if options.verb == "check" else _test(options)
 
 

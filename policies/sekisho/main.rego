@@ -61,7 +61,7 @@ reasons := [ranked[2] |
 	count(denials) > 0
 }
 
-reasons := [reason | some reason in {held.reason | some held in holds}] if effect == "hold"
+reasons := [cause | some cause in {held.reason | some held in holds}] if effect == "hold"
 
 reasons := [{
 	"code": "not_allowed",

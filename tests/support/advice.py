@@ -29,6 +29,7 @@ WHAT_TO_DO = {
     "binding_mismatch": "What you saw has changed. Look at the hold again before you review it.",
     "budget_exhausted": "Wait until the day or month is over (UTC), or ask an operator for more.",
     "cannot_serve": "Operators: the message names what is in the way of `sekisho serve`.",
+    "cannot_write": "Name a file in a directory that exists and is yours.",
     "config_invalid": "Correct every line named; docs/reference/settings.md has all settings.",
     "conflict": "Something changed meanwhile. Read it again, then decide.",
     "content_not_scannable": "It is too much to look through. Send less at once.",

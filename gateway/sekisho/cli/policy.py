@@ -10,7 +10,7 @@ import dataclasses
 from pathlib import Path
 
 from sekisho.adapters.policy_check import check_bundle, test_bundle
-from sekisho.cli import replay, revisions
+from sekisho.cli import policy_pack, replay, revisions
 from sekisho.cli.printing import add_json, as_json
 from sekisho.config import PolicySettings
 
@@ -31,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         add_json(verb)
     revisions.configure(verbs)
     replay.configure(verbs)
+    policy_pack.add_verb(verbs)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,6 +40,8 @@ def run(options: argparse.Namespace) -> int:
         return revisions.run(options)
     if options.verb in replay.VERBS:
         return replay.run(options)
+    if options.verb == policy_pack.VERB:
+        return policy_pack.pack(options)
     return _check(options) if options.verb == "check" else _test(options)
 
 

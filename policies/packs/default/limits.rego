@@ -43,4 +43,7 @@ cap := min(group_caps) if {
 
 own_cap := data.principals[input.principal.id].max_tokens
 
-group_caps contains data.groups[group].max_tokens if some group in input.principal.groups
+group_caps contains most if {
+	some group in input.principal.groups
+	most := data.groups[group].max_tokens
+}

@@ -15,7 +15,7 @@ help:
 	@echo "make test      everything that must hold: lint, types, contracts, policy, all tests"
 	@echo "make env       only the set-up of .venv"
 	@echo "make check     lint, format, types, import contracts, dependencies"
-	@echo "make policy    the tests of the policy packs, by the real OPA"
+	@echo "make policy    the policy packs: check, tests, 95 % of lines, by the real OPA"
 	@echo "make journeys  whole journeys with the openai package and the demo's model"
 	@echo "make bench     figures: CPU per request and per chunk beside a bare pass-through"
 	@echo "make soak      the long runs: crash cycles, random load"
@@ -37,7 +37,8 @@ check: env
 	$(bin)/deptry . --no-ansi
 
 policy: env
-	$(bin)/sekisho policy test policies
+	$(bin)/sekisho policy check policies
+	$(bin)/sekisho policy test policies --coverage-min 95
 
 journeys: env
 	$(bin)/python -m pytest tests/journeys

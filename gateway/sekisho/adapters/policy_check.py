@@ -8,8 +8,6 @@ the caller is a command, and ends.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any, TypeVar
 
 from opa_bindings import OpaEngine, OpaError, OpaUndefinedError
 
+from sekisho.adapters.bounded import bounded
 from sekisho.adapters.bundle import (
     Bundle,
     Fault,
@@ -110,14 +109,14 @@ def check_bundle(directory: Path) -> list[Fault]:
 
 def try_bundle(bundle: Bundle) -> None:
     """Compile it and ask what must be denied. Raises PolicyRejected with all faults."""
-    _bounded(lambda: _smoke(bundle))
+    _in_time(lambda: _smoke(bundle))
 
 
 def test_bundle(directory: Path) -> TestReport:
     """Run every `test_*` rule of the bundle's `_test.rego` files."""
     try:
         bundle = read_bundle(directory)
-        return _bounded(lambda: _run(bundle))
+        return _in_time(lambda: _run(bundle))
     except PolicyRejected as error:
         return TestReport((), (), 0.0, tuple(error.faults))
 
@@ -125,24 +124,12 @@ def test_bundle(directory: Path) -> TestReport:
 test_bundle.__test__ = False  # type: ignore[attr-defined]  # as above
 
 
-def _bounded(work: Callable[[], _T]) -> _T:
-    """Do `work` in a thread and wait no longer than the limit. Raises PolicyRejected."""
-    done: queue.SimpleQueue[_T | BaseException] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            done.put(work())
-        except BaseException as error:  # noqa: BLE001 - crosses the thread and is raised there
-            done.put(error)
-
-    threading.Thread(target=run, daemon=True).start()
+def _in_time(work: Callable[[], _T]) -> _T:
+    """As `bounded`, with PolicyRejected for rules that do not end."""
     try:
-        outcome = done.get(timeout=TIME_S_MAX)
-    except queue.Empty:
-        raise PolicyRejected([f"sekisho/main.rego:1:1: not done after {TIME_S_MAX} s"]) from None
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
+        return bounded(work, TIME_S_MAX)
+    except TimeoutError as error:
+        raise PolicyRejected([f"sekisho/main.rego:1:1: {error}"]) from None
 
 
 def _smoke(bundle: Bundle) -> None:

@@ -31,7 +31,7 @@ COMMANDS = {
     "principal": ("principals", "list principals, set their roles and groups"),
     "hold": ("holds", "list, show, approve, deny and withdraw held exchanges"),
     "check": ("check", "what would happen to a text, before it is sent"),
-    "policy": ("policy", "check and test the rules, and put them in force"),
+    "policy": ("policy", "check, test and try the rules, and put them in force"),
     "doctor": ("doctor", "what is wrong with an installation, and how to mend it"),
 }
 

@@ -262,6 +262,7 @@ def test_clock_that_goes_back_is_noted(leaves: list[Leaf]) -> None:
     count, said = steps(leaves, 9 * s, 8 * s, 8 * s, 10 * s, 3 * s + 1)
     assert count == 2
     assert "back 2 times within a boot, first at event 1, at most by 6 s" in said[-1]
+    assert "at most by 7 s" in steps(leaves, 9 * s, 2 * s)[1][-1]
 
 
 def test_clock_of_another_boot_is_another_clock(leaves: list[Leaf]) -> None:

@@ -8,18 +8,19 @@ bin := .venv/bin
 unexport PYTHONHOME
 unexport PYTHONPATH
 
-.PHONY: help env demo test check policy strace postgres journeys bench soak fmt clean
+.PHONY: help env demo test check policy strace postgres journeys bench soak conformance mutation fmt clean
 
 help:
 	@echo "make demo      the gateway with rules, people, ledger and a real model, in the foreground"
 	@echo "make test      everything that must hold: lint, types, contracts, policy, all tests"
 	@echo "make env       only the set-up of .venv"
 	@echo "make check     lint, format, types, import contracts, dependencies"
-	@echo "make policy    the tests of the policy packs, by the real OPA"
+	@echo "make policy    the policy packs: check, tests, 95 % of lines, by the real OPA"
 	@echo "make journeys  whole journeys with the openai package and the demo's model"
 	@echo "make bench     figures: CPU per request and per chunk beside a bare pass-through"
 	@echo "make soak      the long runs: crash cycles, random load"
 	@echo "make mutation  are the tests of the evidence sharp? half an hour; docs/reference/mutation.md"
+	@echo "make conformance OPA_CASES=DIR   OPA's own cases; docs/reference/conformance.md"
 	@echo "make fmt       put the code into its shape"
 	@echo "make clean     remove caches; .venv and .demo stay"
 
@@ -37,7 +38,8 @@ check: env
 	$(bin)/deptry . --no-ansi
 
 policy: env
-	$(bin)/sekisho policy test policies
+	$(bin)/sekisho policy check policies
+	$(bin)/sekisho policy test policies --coverage-min 95
 
 journeys: env
 	$(bin)/python -m pytest tests/journeys
@@ -49,7 +51,8 @@ postgres:
 	@deploy/postgres.sh
 
 test: check policy strace postgres
-	$(bin)/python -m pytest tests --ignore=tests/journeys --ignore=tests/bench -n 2 --dist loadfile
+	$(bin)/python -m pytest tests --ignore=tests/journeys --ignore=tests/bench -n 2 --dist loadfile \
+		--no-loadscope-reorder
 	$(bin)/python -m pytest tests/journeys
 
 bench: env
@@ -62,6 +65,10 @@ soak: env strace postgres
 	SEKISHO_CRASH_CYCLES=10000 SEKISHO_KILL_ROUNDS=100 SEKISHO_STRIKES=all \
 		SEKISHO_EVERY_PROOF_TO=1024 SEKISHO_HANG_S=60 \
 		$(bin)/python -m pytest tests/faults tests/audit --timeout=7200 --verbose
+
+conformance: env
+	@test -n "$(OPA_CASES)" || { echo "usage: make conformance OPA_CASES=DIR (docs/reference/conformance.md)"; exit 2; }
+	$(bin)/python tests/conformance/run.py "$(OPA_CASES)"
 
 mutation: env
 	$(bin)/python tests/mutation/run.py

@@ -30,6 +30,7 @@ from sekisho_audit.durable import make_directory
 from sekisho_audit.erasure_desk import ErasureDesk, derived_index
 from sekisho_audit.errors import Locked, Poisoned, SecondLedger, Unusable
 from sekisho_audit.history import History
+from sekisho_audit.index_file import SqliteDatabase
 from sekisho_audit.index_postgres import database_of
 from sekisho_audit.keyring import load_search_key
 from sekisho_audit.ledger import Ledger, Limits
@@ -164,7 +165,8 @@ async def _listen(path: Path, connect: Callable[[], Connection]) -> asyncio.Serv
 
 
 def _prunings(options: Options, ledger: Ledger) -> PruningDesk:
-    derived = (options.history, options.search)
+    search = database_of(options.search, os.environ)
+    derived = (SqliteDatabase(options.history), search)
     return PruningDesk(ledger, derived, days=options.retention.leaves_days)
 
 

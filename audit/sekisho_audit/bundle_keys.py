@@ -1,4 +1,4 @@
-"""The keys behind an evidence bundle: from the one you keep to the one that signed it.
+"""The keys behind an evidence bundle, or a proof: from the one you keep to the one that signed it.
 
 A bundle that was made after a change of keys carries each change: the event with its proofs, and in
 it the note that both keys signed. One that was made before knows nothing of it; then the changes

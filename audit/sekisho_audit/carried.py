@@ -222,7 +222,7 @@ def read_book(value: Any, origin: str, memory: int | None) -> Book:
         "down": _of(writer["down"], bool),
         "cut": None if cut is None else _whole(cut),
     }
-    book.pruned = _dict(said["pruned"], _whole)
+    book.pruned = _members(_dict(said["pruned"], _whole), ("size",))
     book.boots = _dict(said["boots"], _whole)
     book.sessions = dict.fromkeys(_texts(said["sessions"]), True)
     book.intents = _dict(said["intents"], _read_intent)

@@ -3,7 +3,7 @@
 sekisho-audit verify DIR [--key VKEY] [--pinned CHECKPOINT]... [--receipt RECEIPT] [--json]
 sekisho-audit verify DIR --disclosed FILE [--show] …
 sekisho-audit verify URL --key VKEY [--credential-file FILE] [--pinned CHECKPOINT]... [--json]
-sekisho-audit verify FILE --key VKEY [--receipt RECEIPT] [--json]
+sekisho-audit verify FILE --key VKEY [--receipt RECEIPT] [--key-changes FILE] [--json]
 sekisho-audit verify BUNDLE --key VKEY [--pinned CHECKPOINT] [--key-changes FILE] [--json]
 sekisho-audit prove DIR (--index N | --exchange ID) [--out FOLDER]
 sekisho-audit keys DIR [--out FILE]

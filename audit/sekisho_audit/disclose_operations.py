@@ -2,7 +2,8 @@
 
 `audit.disclosed` names the officers, the events and how many payloads; purpose and ticket are its
 payloads. Beside it stands a `record.read` for everybody whose content it is, so they see it in
-their own history. Both are durable before anything is opened.
+their own history. Both are durable before anything is opened. Whoever needs one kind of payload
+only, says `names`, and nothing else is opened.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class _Asked:
     index: int
     skip: int
     keys: bool
+    names: frozenset[str]
     officers: tuple[str, ...]
     reasons: tuple[Payload, ...]
 
@@ -66,9 +68,12 @@ def _asked(errand: Errand) -> _Asked:
     keys, skip = errand.message.get("keys", False), errand.message.get("skip", 0)
     if type(keys) is not bool or type(skip) is not int or skip < 0:
         raise Malformed("disclose takes `keys`, a flag, and `skip`, a whole number")
+    names = errand.message.get("names", [])
+    if type(names) is not list or not all(isinstance(name, str) for name in names):
+        raise Malformed("disclose takes `names`, a list of names of payloads")
     reasons = (words(errand, "purpose"), words(errand, "ticket"))
     officers = tuple(errand.connection.officers)
-    return _Asked(tuple(exchanges), index, skip, keys, officers, reasons)
+    return _Asked(tuple(exchanges), index, skip, keys, frozenset(names), officers, reasons)
 
 
 def _disclose(errand: Errand) -> None:
@@ -87,6 +92,7 @@ async def _answer(errand: Errand, asked: _Asked) -> bytes:
     ledger = errand.server.ledger
     try:
         items = await asyncio.to_thread(_found, ledger, asked)
+        items = [item for item in items if not asked.names or item.entry["name"] in asked.names]
         page = items if asked.keys else _page(items[asked.skip :])
         if not page:
             raise Refused("not_found", "no event has such content")

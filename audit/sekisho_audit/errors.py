@@ -11,6 +11,19 @@ LedgerError
 
 from __future__ import annotations
 
+import errno
+
+_WORDS = {
+    errno.ENOENT: "{} is not there: see that it is written right",
+    errno.EACCES: "{} may not be opened by this account: use the one that owns it",
+    errno.EPERM: "{} may not be opened by this account: use the one that owns it",
+    errno.EISDIR: "{} is a folder: name the file",
+    errno.ENOTDIR: "{}: what should be a folder is a file",
+    errno.EEXIST: "{} is there already: name another file",
+    errno.ENOSPC: "{}: there is no room left on the disk",
+}
+_NOBODY = "nobody answers there: see that host and port are right"
+
 
 class LedgerError(Exception):
     """Root of the tree. Messages are written for the operator who reads them."""
@@ -42,3 +55,12 @@ class Locked(Unusable):
 
 class SecondLedger(Unusable):
     """Our key signed another history: a machine was cloned, or an old copy was restored."""
+
+
+def in_words(error: OSError) -> str:
+    """What the system refused, for people: without its number, with what to do."""
+    if error.errno == errno.ECONNREFUSED:
+        return _NOBODY
+    if error.filename is None or error.errno is None:
+        return error.strerror or str(error) or type(error).__name__
+    return _WORDS.get(error.errno, f"{{}}: {error.strerror}").format(error.filename)

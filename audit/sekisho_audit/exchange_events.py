@@ -181,6 +181,15 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "stage": _STEP,
         },
     ),
+    "exchange.checked": EventType(
+        "Somebody asked what would happen to a request and was told; nothing was sent.",
+        {
+            "effect": Field(
+                one_of("allow", "hold", "deny"),
+                "What would have happened, also for what no rule but an obligation refuses.",
+            )
+        },
+    ),
     "exchange.cancelled": EventType("The client went away before anything left.", {"stage": _STEP}),
     "exchange.appealed": EventType(
         "Somebody disagrees with how their own exchange ended; the payload `reason` says why.",

@@ -36,6 +36,7 @@ def begin(leaf: Leaf) -> Document:
         "sends": [],
         "refused": None,
         "cancelled": None,
+        "checked": None,
         "appeals": [],
         "reads": [],
     }
@@ -192,6 +193,10 @@ def _cancelled(document: Document, leaf: Leaf, _digest: str) -> None:
     document["cancelled"] = {"stage": _short(leaf["data"]["stage"]), "at_us": leaf["ts"]}
 
 
+def _checked(document: Document, leaf: Leaf, _digest: str) -> None:
+    document["checked"] = {"effect": leaf["data"]["effect"], "at_us": leaf["ts"]}
+
+
 def _appealed(document: Document, leaf: Leaf, digest: str) -> None:
     # The rules let an exchange have a few of them only.
     document["appeals"].append(
@@ -237,6 +242,7 @@ _RULES: Mapping[str, Callable[[Document, Leaf, str], None]] = {
     "delivery.cut": _cut,
     "exchange.refused": _refused,
     "exchange.cancelled": _cancelled,
+    "exchange.checked": _checked,
     "exchange.appealed": _appealed,
     "record.read": _read,
 }

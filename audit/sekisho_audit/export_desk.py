@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from sekisho_audit.errors import LedgerError, Refused
-from sekisho_audit.events import Event, Payload
-from sekisho_audit.exports.bundle_form import signed_text
+from sekisho_audit.events import Appended, Event, Payload
+from sekisho_audit.exports.bundle_form import FORMAT, manifest_bytes, signed_text
 from sekisho_audit.following import Question
 from sekisho_audit.ids import began_us, uuid7
 from sekisho_audit.ledger import Ledger
@@ -36,6 +37,7 @@ EVENTS_MAX = 200_000  # as bundle_form: more is an archive
 PAGE_EVENTS = 1_000
 SHOWN_S = 15.0  # until a checkpoint covers the export and its tiles are there
 _POLL_S = 0.05
+_OF_THE_CLIENT = frozenset({"at_us", "time_zone", "files"})  # compared by whoever verifies
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class Export:
     index: int
     signed: Signed
     commit_key: bytes
+    # What a manifest of it must say, all but times and files; None if it is no bundle.
+    says: Mapping[str, object] | None = None
 
 
 class ExportDesk:
@@ -164,8 +168,8 @@ def signed_size(ledger: Ledger) -> int:
 
 def recorded(
     ledger: Ledger, said: Mapping[str, object], officers: Sequence[str], words: Sequence[Payload]
-) -> tuple[int, bytes]:
-    """Record an export, in the writer's thread; returns its index and its commitments' key."""
+) -> tuple[Appended, bytes]:
+    """Record an export, in the writer's thread; returns its place and its commitments' key."""
     actor, *second = officers
     data = dict(said)
     if second:
@@ -178,7 +182,53 @@ def recorded(
     secret = ledger.secret_of(ledger.pseudonym_of(actor) or "", shelf)
     if secret is None:
         raise Refused("busy", "the officer's keys were erased meanwhile")
-    return place.index, commit_key(secret, event.id)
+    return place, commit_key(secret, event.id)
+
+
+def manifest_of(
+    export: Export, told: Mapping[str, Any], leaf: str, asked_by: str, words: Sequence[Payload]
+) -> dict[str, object]:
+    """What the manifest of a bundle must say of an export: `told` is what its event says, `leaf`
+    the hash of that event, `words` its query, purpose and ticket.
+    """
+    checkpoint = export.signed[0]
+    return {
+        "format": FORMAT,
+        "ledger": checkpoint.origin,
+        "asked_by": asked_by,
+        **{one.name: one.exact.decode() for one in words},
+        "export": {
+            "index": export.index,
+            "leaf_hash": leaf,
+            "commit_key": export.commit_key.hex(),
+        },
+        "selection": {
+            **{name: told[name] for name in ("found", "events", "size", "root")},
+            "erased": export.selection.erased,
+            "forgotten": export.selection.forgotten,
+        },
+        "checkpoint": {"size": checkpoint.size, "root": checkpoint.root.hex()},
+    }
+
+
+def check_manifest(export: Export, manifest: bytes) -> None:
+    """Refused unless it says of the export what was recorded and counted.
+
+    Some of that, e.g. how many events are of erased people, stands in no event: nobody but us can
+    compare it.
+    """
+    if export.says is None:
+        raise Refused("bad_request", "only a bundle has a manifest: export with that format")
+    try:
+        said = json.loads(manifest)
+        plain = isinstance(said, dict) and manifest_bytes(said) == manifest
+    except (ValueError, RecursionError) as error:
+        raise Refused("bad_request", f"the manifest does not read: {error}") from error
+    if not plain or said.keys() - export.says.keys() != _OF_THE_CLIENT:
+        raise Refused("bad_request", "the manifest has not the form of one")
+    for name, value in export.says.items():
+        if said.get(name) != value:
+            raise Refused("bad_request", f"the manifest tells another {name} than was recorded")
 
 
 def signature(ledger: Ledger, export: Export, manifest: bytes) -> bytes:

@@ -3,7 +3,7 @@
 export        {query, purpose, ticket?, format}  -> what was found, and the event on record
 export_page   {first}                            -> events from that place on, with paths
 export_sealed {digests}                          -> sealed payloads, for keys that are disclosed
-export_sign   {manifest (blob)}                  -> a signed note over the bundle's manifest
+export_sign   {manifest}                         -> a signed note over it (a blob), if it is true
 export_since  {size}                             -> consistency with an earlier checkpoint
 export_keys   {first}                            -> as a page, the events that changed the key
 """
@@ -22,7 +22,9 @@ from sekisho_audit.events import Payload
 from sekisho_audit.export_desk import (
     Export,
     changes_of,
+    check_manifest,
     covered,
+    manifest_of,
     packed,
     page_of,
     recorded,
@@ -39,7 +41,8 @@ from sekisho_audit.published import Excerpt
 from sekisho_audit.scan import BrokenSegment
 from sekisho_audit.wire import BLOBS_MAX, FRAME_BYTES_MAX, Malformed, encode
 
-FORMATS = ("csv", "jsonl", "parquet", "bundle")
+BUNDLE = "bundle"
+FORMATS = ("csv", "jsonl", "parquet", BUNDLE)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SEALED_BYTES = FRAME_BYTES_MAX - 8 * 1024 * 1024
 _PAGE_BYTES = 16 * 1024 * 1024
@@ -94,8 +97,10 @@ async def _export(errand: Errand) -> Answer:
     asked = text.encode()
     payloads = [Payload("query", asked, asked), *said]
     officers = list(errand.connection.officers)
-    index, key = await errand.written(lambda own: recorded(own, data, officers, payloads))
-    export = Export(selection, index, await covered(log, index + 1), key)
+    place, key = await errand.written(lambda own: recorded(own, data, officers, payloads))
+    export = Export(selection, place.index, await covered(log, place.index + 1), key)
+    if kind == BUNDLE:
+        export.says = manifest_of(export, data, place.leaf, officers[0], payloads)
     errand.server.exports.begin(errand.connection, export)
     told = {
         "found": selection.found,
@@ -103,7 +108,7 @@ async def _export(errand: Errand) -> Answer:
         "size": selection.size,
         "erased": selection.erased,
         "forgotten": selection.forgotten,
-        "index": index,
+        "index": place.index,
         "commit_key": key.hex(),
         "note": export.signed[1].decode(),
         "vkey": errand.server.ledger.key.line(),
@@ -171,6 +176,7 @@ async def _sign(errand: Errand) -> Answer:
     if len(errand.blobs) != 1 or len(errand.blobs[0]) > MANIFEST_BYTES_MAX:
         raise Refused("bad_request", "export_sign takes the manifest as its one blob")
     [manifest] = errand.blobs
+    await asyncio.to_thread(check_manifest, export, manifest)
     note = await errand.written(lambda own: signature(own, export, manifest))
     return {"note": note.decode()}, ()
 

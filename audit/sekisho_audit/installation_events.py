@@ -119,13 +119,42 @@ _PEOPLE: Mapping[str, EventType] = {
 }
 
 _POLICY: Mapping[str, EventType] = {
+    "policy.drafted": EventType(
+        "`actor` put a revision of policy in, as one of its authors. Nothing is in force by that.",
+        {
+            "revision": _REVISION,
+            "contents": Field(TEXT, "The digest of all its files, tests too."),
+        },
+        {"bundle": _BUNDLE},
+        exchange=False,
+        actor=True,
+    ),
+    "policy.replayed": EventType(
+        "Recorded decisions were decided again by `revision`, and compared with what `previous` "
+        "decides; `actor` took the report on record.",
+        {
+            "revision": _REVISION,
+            "previous": Field(TEXT, "The revision that is compared with."),
+            "decisions": Field(NUMBER, "How many recorded decisions.", "decisions"),
+            "denied": Field(NUMBER, "How many would newly be denied.", "decisions"),
+            "held": Field(NUMBER, "How many would newly be held.", "decisions"),
+            "freed": Field(NUMBER, "How many would newly be let go.", "decisions"),
+            "unread": Field(NUMBER, "How many inputs nobody can open any more.", "decisions"),
+            "since_us": Field(NUMBER, "From when on.", _TIME),
+        },
+        exchange=False,
+        actor=True,
+    ),
     "policy.activated": EventType(
-        "A policy revision became active.",
+        "A policy revision became active; `actor` put it in force.",
         {"revision": _REVISION},
         {
             "previous": Field(TEXT, "The revision that was active before."),
             "bundle": _BUNDLE,
             "engine": Field(TEXT, "What evaluates it, e.g. `opa-embedded`."),
+            "cause": _CAUSE,
+            "report": Field(TEXT, "Id of the event `policy.replayed` that was before it."),
+            "tests": Field(NUMBER, "How many of its own tests passed.", "tests"),
         },
         exchange=False,
     ),

@@ -30,6 +30,8 @@ _FIELDS: Mapping[str, tuple[Mark, ...]] = {
     "outcome.late": (("status", "status"),),
     "exchange.refused": (("code", "code"), ("stage", "stage")),
     "exchange.cancelled": (("stage", "stage"),),
+    "policy.drafted": (("revision", "revision"),),
+    "policy.replayed": (("revision", "revision"),),
     "policy.activated": (("revision", "revision"),),
     "policy.rejected": (("revision", "revision"),),
 }
@@ -39,6 +41,7 @@ _SAID: Mapping[str, Mark] = {
     "hold.delivered": ("state", "delivered"),
     "exchange.refused": ("status", "refused"),
     "exchange.cancelled": ("status", "cancelled"),
+    "exchange.checked": ("status", "checked"),
 }
 
 

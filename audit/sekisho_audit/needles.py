@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sekisho_audit.canon import NotCanonical, decode
-from sekisho_audit.scan import EVENTS, BrokenSegment, Segment, frames, segments
+from sekisho_audit.scan import EVENTS, BrokenSegment, Segment, frames, listed
 
 
 def leaves_of_type(ledger: Path, kind: str) -> Iterator[tuple[Mapping[str, Any], bytes]]:
@@ -30,7 +30,7 @@ def leaves_of_type(ledger: Path, kind: str) -> Iterator[tuple[Mapping[str, Any],
 
 def _segments(ledger: Path) -> list[Segment]:
     try:
-        return segments(ledger, EVENTS)
+        return listed(ledger, EVENTS)[0]
     except BrokenSegment:
         return []
 

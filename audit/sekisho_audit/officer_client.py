@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sekisho_audit.errors import in_words
 from sekisho_audit.officers import well_formed
 from sekisho_audit.wire import Malformed, Message, Splitter, encode
 
@@ -105,7 +106,8 @@ class OfficerClient:
             self._socket.sendall(encode({**message, "req": self._req}, blobs))
             answer, found = self._next()
         except (OSError, Malformed) as error:
-            raise OfficerError("no_auditd", f"auditd did not answer: {error}") from error
+            said = in_words(error) if isinstance(error, OSError) else str(error)
+            raise OfficerError("no_auditd", f"auditd did not answer: {said}") from error
         if "error" in answer:
             raise OfficerError(str(answer["error"]), str(answer.get("message", "")))
         return answer, found

@@ -2,7 +2,7 @@
 
 Reading and writing what is left behind takes a while and happens beside the writer; only the record
 and the removal are the writer's. Indexes are derived: they are deleted, and built again from the
-leaves that stay.
+leaves that stay. One that is out of reach is told; it is cleared when it is next opened.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sekisho_audit import pruning
 from sekisho_audit.checkpoint import Checkpoint
-from sekisho_audit.errors import Refused
+from sekisho_audit.errors import Away, Refused
 from sekisho_audit.events import Payload
-from sekisho_audit.history_file import remove
+from sekisho_audit.index_file import Database
 from sekisho_audit.ledger import Ledger, wall_us
 from sekisho_audit.prune_plan import LEAVES_DAYS, Plan, check_days, make_plan, standing
 from sekisho_audit.pruned import BadPruned
@@ -29,12 +28,12 @@ Written = Callable[[Callable[[Ledger], T]], Awaitable[T]]
 
 
 class PruningDesk:
-    """Used by the event loop. Leaves are kept for `days`; `indexes` are files derived of them."""
+    """Used by the event loop. Leaves are kept for `days`; `indexes` are derived of them."""
 
     def __init__(
         self,
         ledger: Ledger,
-        indexes: Sequence[Path],
+        indexes: Sequence[Database],
         *,
         days: int = LEAVES_DAYS,
         now_us: Callable[[], int] = wall_us,
@@ -98,8 +97,8 @@ class PruningDesk:
             except Refused:
                 await written(pruning.forget_unrecorded)
                 raise
-            await asyncio.to_thread(self._forget)
-            return {**plan.told(), "event": index, "removed": len(gone)}
+            left = await asyncio.to_thread(self._forget)
+            return {**plan.told(), "event": index, "removed": len(gone), "left": left}
 
     async def _prepared(self, signed: Checkpoint, plan: Plan) -> Prepared:
         try:
@@ -107,6 +106,16 @@ class PruningDesk:
         except (BadPruned, BrokenSegment, OSError) as error:
             raise Refused("busy", f"the ledger cannot be read now: {error}") from error
 
-    def _forget(self) -> None:
-        for path in self._indexes:
-            remove(path)
+    def _forget(self) -> list[str]:
+        """Delete all indexes; returns those that were not in reach."""
+        left = []
+        for index in self._indexes:
+            try:
+                index.remove()
+            except Away as error:
+                left.append(index.name)
+                sys.stderr.write(
+                    f"auditd: {index.name} still tells of what was pruned, until it is next "
+                    f"opened: {error}\n"
+                )
+        return left

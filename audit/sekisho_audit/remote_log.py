@@ -23,6 +23,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from sekisho_audit.errors import in_words
+
 LOG_PATH = "/v1/audit/log"
 # For one answer, from the connection to the last byte; a bundle of entries has at most 17 MB.
 ANSWER_S = 60.0
@@ -202,7 +204,8 @@ class RemoteLog:
             return self._once(path, bytes_max)
         except (HTTPException, OSError, ValueError) as error:
             self.close()
-            said = str(error) or type(error).__name__
+            said = in_words(error) if isinstance(error, OSError) else str(error)
+            said = said or type(error).__name__
             raise Unreachable(f"{path} cannot be read: {said}") from error
         except TooLong:
             self.close()

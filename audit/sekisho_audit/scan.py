@@ -25,6 +25,7 @@ HEAD_BYTES = _HEAD.size
 # A request body may be 8 MiB and an answer more; this is a bound on memory, not a wish.
 PAYLOAD_BYTES_MAX = 32 * 1024 * 1024
 _READ_BYTES = 1024 * 1024
+NO_SEGMENT = "this file does not belong here"
 _NAME = re.compile(r"([0-9]{12})\.seg")
 
 
@@ -88,16 +89,25 @@ def segment_path(ledger: Path, family: Family, first: int) -> Path:
 
 def segments(ledger: Path, family: Family) -> list[Segment]:
     """All segments of a family in order. A file that is none of ours is refused."""
-    found = []
+    found, strays = listed(ledger, family)
+    for path in strays:
+        raise BrokenSegment(path, 0, NO_SEGMENT, torn=False)
+    return found
+
+
+def listed(ledger: Path, family: Family) -> tuple[list[Segment], list[Path]]:
+    """The segments in order, and what lies beside them. Raises BrokenSegment without a folder."""
+    found, strays = [], []
     directory = ledger / family.directory
     if not directory.is_dir():
         raise BrokenSegment(directory, 0, "this folder is missing", torn=False)
     for path in sorted(directory.iterdir()):
         match = _NAME.fullmatch(path.name)
-        if not match or not path.is_file():
-            raise BrokenSegment(path, 0, "this file does not belong here", torn=False)
-        found.append(Segment(path, int(match[1])))
-    return found
+        if match and path.is_file():
+            found.append(Segment(path, int(match[1])))
+        else:
+            strays.append(path)
+    return found, strays
 
 
 def held_from(ledger: Path, family: Family) -> int:

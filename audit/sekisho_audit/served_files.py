@@ -19,7 +19,7 @@ from sekisho_audit.tree import HASH_BYTES
 
 _BEFORE = struct.Struct(">H")
 ENTRY_BYTES_MAX = _BEFORE.size + 0xFFFF
-# Of the rules' state at a cut; one of 250,000 exchanges has about 100 MB.
+# Of the rules' state at a cut; one of 250,000 exchanges has a quarter of it.
 STATE_BYTES_MAX = 1 << 28
 
 

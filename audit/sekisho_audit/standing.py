@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 Leaf = Mapping[str, Any]
+# Obligations are any document. Reviews that do not read were asked for all the same: as no hold
+# can have these, none will do.
+_UNREADABLE: Sequence[Leaf] = ({},)
 
 
 class RuleBroken(ValueError):
@@ -37,6 +40,8 @@ class Decided:
     def after(cls, before: Decided | None, data: Leaf, *, held: bool) -> Decided:
         """The standing after the decision `data`; `held` tells whether it wants people here."""
         asked = hold_asked(data).get("thresholds") if held else None
+        if asked is not None and not isinstance(asked, (list, tuple)):
+            asked = _UNREADABLE
         if before is not None:
             held = held or before.must_hold
             asked = before.thresholds if asked is None else asked

@@ -15,12 +15,22 @@ from pathlib import Path
 
 from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey
 from sekisho_audit.disclosed import Opening
+from sekisho_audit.errors import in_words
 from sekisho_audit.kept import Kept, Unreadable
 from sekisho_audit.key_chain import KeyChain
 from sekisho_audit.pruned import DIRECTORY as PRUNED_DIRECTORY
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.report import Fault, Report, Verdict
-from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, Family, Segment, frames, segments
+from sekisho_audit.scan import (
+    EVENTS,
+    NO_SEGMENT,
+    PAYLOADS,
+    BrokenSegment,
+    Family,
+    Segment,
+    frames,
+    listed,
+)
 from sekisho_audit.verdict import Findings, Progress, Signed
 from sekisho_audit.verify_anchors import Anchors
 from sekisho_audit.verify_keys import check_vkey, follow, hand_overs
@@ -90,7 +100,7 @@ class _Directory:
             raw = path.read_bytes()
             found = VerifierKey.parse(raw.decode().removesuffix("\n"))
         except (OSError, UnicodeDecodeError, BadNote) as error:
-            fault(f"the key of the ledger cannot be read: {error}", file="vkey")
+            fault(f"the key of the ledger cannot be read: {_said(error)}", file="vkey")
             found = None
         if found is not None and raw != f"{found.line()}\n".encode():
             fault("the file holds more than one key line", file="vkey")
@@ -103,7 +113,7 @@ class _Directory:
         try:
             checkpoint = keys.open((self._ledger / "checkpoint").read_bytes())
         except (OSError, BadNote) as error:
-            fault(f"the checkpoint does not hold: {error}", file="checkpoint")
+            fault(f"the checkpoint does not hold: {_said(error)}", file="checkpoint")
             return None
         if checkpoint.origin != keys.current.name:
             fault("the checkpoint names another ledger than its key", file="checkpoint")
@@ -128,11 +138,15 @@ class _Directory:
         return path.relative_to(self._ledger).as_posix()
 
     def _segments(self, family: Family) -> list[Segment]:
+        """All that are there. A file beside them is a fault of its own and hides none of them."""
         try:
-            return segments(self._ledger, family)
+            found, strays = listed(self._ledger, family)
         except BrokenSegment as error:
             self._findings.fault(error.what, file=self._file(error.path))
             return []
+        for path in strays:
+            self._findings.fault(NO_SEGMENT, file=self._file(path))
+        return found
 
     def _read_events(self, cut: StoredCut, signed: int) -> None:
         findings, found = self._findings, self._segments(EVENTS)
@@ -213,6 +227,10 @@ def _has_any(directory: Path) -> bool:
     return directory.is_dir() and any(directory.iterdir())
 
 
+def _said(error: Exception) -> str:
+    return in_words(error) if isinstance(error, OSError) else str(error)
+
+
 def _nothing(_size: int) -> None:
     """Nobody watches the progress."""
 
@@ -244,7 +262,7 @@ def verify(
     except (_Doubt, Unreadable) as error:
         return _cannot_tell(str(error))
     except OSError as error:
-        return _cannot_tell(f"a file cannot be read: {error}")
+        return _cannot_tell(f"a file cannot be read: {in_words(error)}")
 
 
 def _cannot_tell(why: str) -> Report:

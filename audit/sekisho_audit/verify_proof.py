@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sekisho_audit.bundle_keys import REPLACED, UnknownKey, chain_of, read_changes
 from sekisho_audit.canon import NotCanonical, decode
-from sekisho_audit.checkpoint import BadNote, VerifierKey, open_note, split_note
+from sekisho_audit.checkpoint import BadNote, VerifierKey, read_unverified, split_note
 from sekisho_audit.events import BadEvent
 from sekisho_audit.form import check_keys, check_leaf
+from sekisho_audit.key_chain import KeyChain
 from sekisho_audit.proof import MAGIC, PROOF_BYTES_MAX, Proof
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.report import Fault, Report, Verdict
@@ -25,6 +27,10 @@ PROOFS_MAX = 1_000
 _NO_KEY = (
     "No key was given. Get the ledger's public key from somewhere else than this file, and give it "
     "with --key."
+)
+_NOT_OF_YOURS = (
+    "your key is none of theirs: see that both are of the ledger you mean, and come from where you "
+    "think"
 )
 _EVENTS = {
     "request.received": "received",
@@ -104,8 +110,13 @@ def _agree(document: dict[str, Any], item: dict[str, Any], proof: Proof) -> None
                 raise BadProof(f"event {proof.index}: {name!r} says what the event does not say")
 
 
-def verify_file(path: Path, *, key: VerifierKey | None, receipt: Receipt | None = None) -> Report:
-    """What the proofs in a file show. Never raises for what it finds there."""
+def verify_file(
+    path: Path, *, key: VerifierKey | None, receipt: Receipt | None = None, changes: bytes = b""
+) -> Report:
+    """What the proofs in a file show. Never raises for what it finds there.
+
+    `changes` is a file of changes of keys: then any key of the ledger will do as `key`.
+    """
     report = Report()
     try:
         proofs = read_proofs(path)
@@ -118,10 +129,7 @@ def verify_file(path: Path, *, key: VerifierKey | None, receipt: Receipt | None 
     if key is None:
         report.doubts.append(Fault(_NO_KEY))
     else:
-        for proof in proofs:
-            _check(proof, key, report)
-        if receipt is not None and not report.faults:
-            _compare(receipt, proofs, key, report)
+        _check_all(proofs, _keys(key, changes, report), receipt, report)
     if report.faults:
         report.verdict = Verdict.TAMPERED
     elif report.doubts:
@@ -131,14 +139,40 @@ def verify_file(path: Path, *, key: VerifierKey | None, receipt: Receipt | None 
     return report
 
 
-def _check(proof: Proof, key: VerifierKey, report: Report) -> None:
+def _keys(key: VerifierKey, changes: bytes, report: Report) -> KeyChain | None:
+    """The keys of the ledger, of which `key` is trusted. None if the changes lead nowhere."""
     try:
+        given = read_changes(changes, key.name) if changes else []
+        chain = chain_of((), given, given[-1].new if given else key, key)
+    except (BadNote, UnknownKey) as error:
+        said = _NOT_OF_YOURS if isinstance(error, UnknownKey) else str(error)
+        report.doubts.append(Fault(f"the changes of keys that were given: {said}"))
+        return None
+    report.keys = chain.says()
+    return chain
+
+
+def _check_all(
+    proofs: list[Proof], keys: KeyChain | None, receipt: Receipt | None, report: Report
+) -> None:
+    if keys is None:
+        return
+    for proof in proofs:
+        _check(proof, keys, report)
+    if receipt is not None and not report.faults:
+        _compare(receipt, proofs, keys, report)
+
+
+def _check(proof: Proof, keys: KeyChain, report: Report) -> None:
+    key = keys.current
+    try:
+        key = keys.at(read_unverified(proof.note).size)
         checkpoint = proof.check(key)
         leaf = decode(proof.leaf)
         check_leaf(leaf, proof.index, checkpoint.origin)
         check_keys(leaf)
     except (BadProof, BadNote, NotCanonical, BadEvent) as error:
-        other = _signed_by_another(proof, key)
+        other = _signed_by_another(proof, key, keys)
         if other:
             report.doubts.append(Fault(other, index=proof.index))
         else:
@@ -147,11 +181,13 @@ def _check(proof: Proof, key: VerifierKey, report: Report) -> None:
     report.origin, report.root = checkpoint.origin, checkpoint.root.hex()
     report.signed_size = max(report.signed_size, checkpoint.size)
     report.size += 1
+    if key != keys.current and REPLACED not in report.notes:
+        report.notes.append(REPLACED)
     report.proved.append(f"{proof.index}  {leaf['type']}  {leaf['exchange'] or '-'}")
     report.types[leaf["type"]] = report.types.get(leaf["type"], 0) + 1
 
 
-def _signed_by_another(proof: Proof, key: VerifierKey) -> str:
+def _signed_by_another(proof: Proof, key: VerifierKey, keys: KeyChain) -> str:
     """Words about a note that only another key of this name seems to have signed: the signing key
     may have changed, before this proof was made or since. Empty if that is not so.
     """
@@ -162,17 +198,21 @@ def _signed_by_another(proof: Proof, key: VerifierKey) -> str:
     ids = [behind[: len(key.key_id)].hex() for name, behind in lines if name == key.name]
     if not ids or key.key_id.hex() in ids:
         return ""
+    if ids[0] in {known.key_id.hex() for known in keys.keys}:
+        return (
+            f"signed by a key of {key.name}, with the id {ids[0]}, that was not in force then: "
+            "whoever stole it may have made this; ask for the proof again"
+        )
     return (
-        f"signed by another key of {key.name}, with the id {ids[0]}: give that one, or ask for the "
-        "proof again. `sekisho-audit verify` of the directory or the log tells how keys follow "
-        "one another"
+        f"signed by another key of {key.name}, with the id {ids[0]}: give that one, or with "
+        "--key-changes what `sekisho-audit keys --out` wrote, or ask for the proof again"
     )
 
 
-def _compare(receipt: Receipt, proofs: list[Proof], key: VerifierKey, report: Report) -> None:
+def _compare(receipt: Receipt, proofs: list[Proof], keys: KeyChain, report: Report) -> None:
     """Whether the receipt is of one of the proved events."""
     try:
-        signed = open_note(receipt.note, key)
+        signed = keys.open(receipt.note)
     except BadNote as error:
         # Whoever has no key of the ledger can make one up: it is evidence of nothing.
         report.doubts.append(Fault(f"the receipt was not signed by this key: {error}"))

@@ -14,14 +14,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
 
 import orjson
 
 from sekisho.clearance import Clearance, Recorded
-from sekisho.content.redact import redact_body
+from sekisho.content.kept import Kept
 from sekisho.content.scan import Scanner
 from sekisho.errors import (
     BackendFailed,
@@ -39,7 +38,7 @@ from sekisho.holding.file import Filing
 from sekisho.holding.keep import keep
 from sekisho.model import evidence
 from sekisho.model.catalog import Catalog
-from sekisho.model.decision import Decision
+from sekisho.model.decision import Decision, Effect
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
 from sekisho.model.hold import Hold, HoldView, StoredAnswer
@@ -47,6 +46,7 @@ from sekisho.model.ids import uuid7
 from sekisho.model.limits import Estimate
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal, Shown
+from sekisho.obligations import pin_route
 from sekisho.ports import (
     Backend,
     BackendReply,
@@ -62,6 +62,7 @@ from sekisho.ports import (
 from sekisho.stages.clear import Held, clear, clear_approved
 from sekisho.stages.decide import decide
 from sekisho.stages.describe import describe, spender_of, standing_facts
+from sekisho.stages.foretell import foretell
 from sekisho.stages.forward import forward
 from sekisho.stages.identify import identify, may_ask, within_credential
 from sekisho.stages.prepare import prepare, unchanged
@@ -81,7 +82,6 @@ from sekisho.unsettled import Unsettled
 from sekisho_audit.events import Event
 
 APPROVED_WAIT_S = 90  # for room under a limit: a minute that is full, and some
-SCAN_INLINE_BYTES_MAX = 32_768  # above it, masking for the record leaves the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,7 @@ class Pipeline:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._kept = Kept(parts.scanner)
 
     async def identify(self, shown: Shown) -> Principal:
         """Who asks, known from the request's head alone: a stranger's body is never read."""
@@ -171,10 +172,52 @@ class Pipeline:
         try:
             answer, outcome = await self._dispatch(cleared, charge)
             limit = self._parts.limits.answer_bytes_max
-            return await release(answer, outcome, self._keep, answer_bytes_max=limit)
+            return await release(answer, outcome, self._kept.answer, answer_bytes_max=limit)
         except SekishoError as error:
             error.exchange = exchange.id
             raise
+
+    async def check(self, principal: Principal, raw: RawRequest) -> bytes:
+        """What would happen to this request, as JSON; nothing is sent and no content kept.
+
+        It is recorded and counts as a request, so that nobody tries the rules unseen or without
+        end. Raises as `handle`, but for a deny by the rules, which is an answer here.
+        """
+        exchange = await self._receive(raw, principal)
+        progress = _Progress("describe", (evidence.received(exchange, principal, None),))
+        try:
+            within_credential(principal, exchange.model)
+            facts = await self._describe(exchange, principal)
+            progress.stage = "decide"
+            decision = await self._decide(facts)
+            document = orjson.dumps(facts.document)
+            decided = evidence.decided(exchange.id, principal.id, "request", decision, document)
+            progress.before = (*progress.before, decided)
+            progress.stage = "check"
+            made = self._made(exchange, principal, facts, decision, progress.before)
+            if isinstance(made, Outgoing):
+                await self._count(made)
+            told = foretell(exchange.id, facts, decision, made)
+            event = evidence.checked(exchange.id, principal.id, told["effect"])
+            await self._parts.ledger.append([*progress.before, event])
+        except SekishoError as error:
+            error.exchange = exchange.id
+            await self._refuse(exchange.id, principal.id, progress, error)
+            raise
+        return orjson.dumps(told)
+
+    def _made(
+        self,
+        exchange: Exchange,
+        principal: Principal,
+        facts: Facts,
+        decision: Decision,
+        before: tuple[Event, ...],
+    ) -> Outgoing | DeniedByPolicy:
+        try:
+            return self._prepare(exchange, principal, facts, decision, before)
+        except DeniedByPolicy as error:
+            return error
 
     async def resume(self, hold_id: str) -> None:
         """Claim an approved hold, send it once, keep its answer; nothing if another worker did.
@@ -219,6 +262,7 @@ class Pipeline:
                 evidence.decided(hold.exchange, hold.principal, "request", decision, document),
             )
             progress.stage = "clear"
+            facts = await self._found_again(facts, decision, hold.outgoing)
             outgoing = Outgoing(
                 exchange=hold.exchange,
                 principal=hold.principal,
@@ -232,14 +276,21 @@ class Pipeline:
                 decision=decision,
                 before=progress.before,
             )
-            cleared = clear_approved(unchanged(outgoing), hold, len(approved_by))
+            cleared = clear_approved(unchanged(outgoing, parts.catalog), hold, len(approved_by))
             charge = await self._charge_patiently(cleared)
         except SekishoError as error:
             await self._refuse(hold.exchange, hold.principal, progress, error)
             raise
         answer, outcome = await self._dispatch(cleared, charge)
         limit = parts.limits.answer_bytes_max
-        return await gather(answer, outcome, self._keep, answer_bytes_max=limit)
+        return await gather(answer, outcome, self._kept.answer, answer_bytes_max=limit)
+
+    async def _found_again(self, facts: Facts, decision: Decision, body: bytes) -> Facts:
+        """The facts with what stands in the approved bytes, if policy wants something masked."""
+        if not decision.obligations.redact:
+            return facts
+        scan = await asyncio.to_thread(self._parts.scanner.scan, orjson.loads(body))
+        return replace(facts, found=scan.found)
 
     async def _still_here(self, hold: Hold) -> None:
         """Raises DeniedByPolicy (`policy_principal_gone`) if who asked may not ask any more."""
@@ -276,9 +327,10 @@ class Pipeline:
         document["approval"] = {"state": "approved", "by": list(approved_by)}
         context = document["context"]
         context["time_ns"] = self._parts.clock.now_us() * 1000
-        standing = await self._parts.limiter.standing(spender_of(document))
+        facts = Facts(document=document, backend=hold.backend, found=())
+        standing = await self._parts.limiter.standing(spender_of(facts))
         context["spend"], context["limits"] = standing_facts(standing)
-        return Facts(document=document, backend=hold.backend, found=())
+        return facts
 
     async def models(self, principal: Principal) -> bytes:
         """The models that may be named with this credential, in the shape of `GET /v1/models`."""
@@ -304,27 +356,19 @@ class Pipeline:
         self, exchange: Exchange, principal: Principal, progress: _Progress
     ) -> Clearance | Held:
         """The middle of the line: describe, decide, prepare, clear."""
-        parts = self._parts
         within_credential(principal, exchange.model)
-        facts = await describe(
-            exchange,
-            principal,
-            parts.catalog,
-            parts.scanner,
-            limiter=parts.limiter,
-            now_us=parts.clock.now_us(),
-        )
+        facts = await self._describe(exchange, principal)
         progress.stage = "decide"
         decision = await self._decide(facts)
         progress.stage = "prepare"
-        stored = await self._stored(exchange, facts, decision.obligations.log_level)
+        level = decision.obligations.log_level
+        stored = await self._kept.request(exchange.body, exchange.parsed, facts.found, level)
         document = orjson.dumps(facts.document)
         progress.before = (
             evidence.received(exchange, principal, stored),
             evidence.decided(exchange.id, principal.id, "request", decision, document),
         )
-        path = parts.path_of(facts.backend, exchange.endpoint) if facts.backend else ""
-        outgoing = prepare(exchange, principal, facts, decision, path=path, before=progress.before)
+        outgoing = self._prepare(exchange, principal, facts, decision, progress.before)
         progress.stage = "clear"
         try:
             cleared = clear(outgoing)
@@ -336,12 +380,37 @@ class Pipeline:
             await self._count(outgoing)
         return cleared
 
+    async def _describe(self, exchange: Exchange, principal: Principal) -> Facts:
+        parts = self._parts
+        return await describe(
+            exchange,
+            principal,
+            parts.catalog,
+            parts.scanner,
+            limiter=parts.limiter,
+            now_us=parts.clock.now_us(),
+        )
+
+    def _prepare(
+        self,
+        exchange: Exchange,
+        principal: Principal,
+        facts: Facts,
+        decision: Decision,
+        before: tuple[Event, ...],
+    ) -> Outgoing:
+        if decision.effect is not Effect.DENY:
+            facts = self._routed(facts, decision, exchange.model)
+        to = facts.backend
+        path = self._parts.path_of(to, exchange.endpoint) if to else ""
+        return prepare(exchange, principal, facts, decision, path=path, before=before)
+
     async def _count(self, outgoing: Outgoing, *, forced: bool = False) -> None:
         """Count a request that does not leave now, so that limits on requests bound what people
         are asked to review and what is tried against the rules.
         """
         if outgoing.backend:
-            spender = spender_of(outgoing.facts.document)
+            spender = spender_of(outgoing.facts)
             limiter = self._parts.limiter
             charge = await limiter.reserve(spender, Estimate(0, 0), forced=forced)
             charge.settle({"tokens": 0, "spend_micros": 0}, None)
@@ -352,6 +421,14 @@ class Pipeline:
             return await decide(facts, self._parts.engine)
         finally:
             self._parts.metrics.decision_took("request", perf_counter() - began_s)
+
+    def _routed(self, facts: Facts, decision: Decision, model: str) -> Facts:
+        """The facts with the backend that policy sends this to. Raises DeniedByPolicy."""
+        route = decision.obligations.route
+        if route is None:
+            return facts
+        backend = pin_route.apply(route, model, facts.backend, self._parts.catalog)
+        return replace(facts, backend=backend)
 
     async def _forward(self, recorded: Recorded) -> BackendReply:
         began_s = perf_counter()
@@ -364,7 +441,7 @@ class Pipeline:
     async def _charge(self, cleared: Clearance, *, forced: bool = False) -> Charge:
         """Set aside what this exchange may use of its limits; refused if it is not there."""
         outgoing = cleared.outgoing
-        spender = spender_of(outgoing.facts.document)
+        spender = spender_of(outgoing.facts)
         return await self._parts.limiter.reserve(spender, outgoing.estimate, forced=forced)
 
     async def _dispatch(self, cleared: Clearance, charge: Charge) -> tuple[Answer, Outcome]:
@@ -419,36 +496,3 @@ class Pipeline:
     ) -> None:
         refused = evidence.refused(exchange, principal, error.code, error.status, progress.stage)
         await self._parts.ledger.append([*progress.before, refused])
-
-    async def _stored(self, exchange: Exchange, facts: Facts, level: str) -> bytes | None:
-        """What of the request the log level lets the ledger keep, sealed."""
-        match level:
-            case "metadata":
-                return None
-            case "full":
-                return exchange.body
-            case _ if not facts.found:
-                return exchange.body
-            case _ if len(exchange.body) > SCAN_INLINE_BYTES_MAX:
-                return await asyncio.to_thread(redact_body, exchange.parsed, facts.found)
-            case _:
-                return redact_body(exchange.parsed, facts.found)
-
-    async def _keep(self, answer: Any, level: str) -> bytes | None:
-        """The same for an answer, which has to be scanned first."""
-        if level == "metadata":
-            return None
-        body = orjson.dumps(answer)
-        if level == "full":
-            return body
-        if len(body) > SCAN_INLINE_BYTES_MAX:
-            return await asyncio.to_thread(self._masked, answer, body)
-        return self._masked(answer, body)
-
-    def _masked(self, answer: Any, body: bytes) -> bytes | None:
-        """What cannot be looked through whole is not kept: the commitment alone stands then."""
-        try:
-            found = self._parts.scanner.scan(answer).found
-        except BadRequest:
-            return None
-        return redact_body(answer, found) if found else body

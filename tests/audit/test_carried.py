@@ -90,6 +90,9 @@ def test_every_member_is_looked_at() -> None:
         for wrong in (None, 7, "x", [7], [[7, 7]], [["a"]], {"a": 1}, [["a", [1]]], [{}]):
             with pytest.raises((BadCarried, BadEvent, KeyError, TypeError)):
                 read_book({**said, member: wrong}, log, None)
+    for sizes in ([], [["else", 1]], [["size", 1], ["more", 1]]):
+        with pytest.raises(BadCarried):
+            read_book({**said, "pruned": sizes}, log, None)
     kept = json.loads(json.dumps(custody_json(Custody())))
     for member in kept:
         for wrong in (7.5, "x", [7], {"a": 1}, [["a"]]):

@@ -42,7 +42,7 @@ LOADED_S = 0.08
 THINKING_S = 0.02  # of a caller: a ledger that grows fast takes long to start
 RECONNECTED_WITHIN_S = 0.02
 
-pytestmark = pytest.mark.timeout(120 + 2 * CYCLES)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600 + 2 * CYCLES)]
 
 
 @dataclass

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 
@@ -120,6 +122,7 @@ OTHER_STATES: dict[str, Callable[[Made], bytes]] = {
     "one of a smaller cut": _changed(lambda said: said.update(size=WIDTH)),
     "one of a cut within": _changed(lambda said: said.update(size=int(str(said["size"])) + 1)),
     "nonsense in the book": _changed(lambda said: said.update(book={"x": 1})),
+    "no size of a pruning": _changed(lambda said: said["book"].update(pruned=[])),  # type: ignore[attr-defined]
     "nonsense in the sums": _changed(lambda said: said.update(sums=[1])),
     "no JSON": lambda _made: b"[" * 100_000,
     "not the canonical form": lambda made: made.state + b"\n",
@@ -141,6 +144,50 @@ def test_the_state_of_an_earlier_cut(made: Made, site: LogSite) -> None:
     give(site, made.earlier)
     report = check_log(site, made.ledger.key)
     assert (report.verdict, report.faults) == (Verdict.CANNOT_TELL, [])
+
+
+ODD = (None, 0, -1, 2**70, 1.5, True, "", "x", [], [1], [[]], [["a", "b"]], {}, {"x": 1})
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to everything in a document; of long lists to the first."""
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value[:9])
+    for key, inner in items:
+        if isinstance(inner, (dict, list)):
+            yield from places(inner, (*path, key))
+        else:
+            yield (*path, key)
+
+
+def test_no_state_makes_the_verifier_fall_over(made: Made) -> None:
+    """Whatever stands anywhere in its book: it does not read, or the rules go on."""
+    true = json.loads(made.state)
+    random = Random(7)  # noqa: S311 - the same states at each run
+    ways = list(places(true["book"]))
+    leaves = [(body, leaf_hash(body)) for body in bodies_of(made.ledger)]
+    read = 0
+    for _ in range(400):
+        said = json.loads(made.state)
+        *way, last = random.choice(ways)
+        inner = said["book"]
+        for key in way:
+            inner = inner[key]
+        inner[last] = random.choice(ODD)
+        findings = Findings(lambda _size: None)
+        findings.origin = true["log"]
+        findings.begin(set())
+        try:
+            Cut(parse_state(None, encode_state(said)), findings).carry_on()
+        except BadPruned:
+            continue
+        read += 1
+        for _ in range(true["size"]):
+            findings.pass_over(bytes(32))
+        for body, digest in leaves:
+            findings.take(body, digest, "entries", 0)
+    assert read > 10
 
 
 def _flip(raw: bytes, at: int = 40) -> bytes:

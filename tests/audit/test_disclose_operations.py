@@ -178,3 +178,24 @@ async def test_two_can_be_asked_for(auditd: Auditd, tmp_path: Path) -> None:
     people = {recorded["actor"], recorded["data"]["second"]}
     assert len(people) == 2
     assert REVIEWER not in str(recorded)
+
+
+async def test_one_kind_of_payload_is_opened_alone(auditd: Auditd, tmp_path: Path) -> None:
+    """Whoever needs what policy saw is given no prompt, and the record counts no more than that."""
+    secret = appoint(tmp_path)
+    [exchange, _] = exchanges(auditd)
+    question = {**WHY, "exchanges": [exchange]}
+    every, some, none, odd = await ask(
+        auditd,
+        secret,
+        question,
+        {**question, "names": ["prompt"]},
+        {**question, "names": ["no_such"]},
+        {**question, "names": "prompt"},
+    )
+    assert len(every[0]["payloads"]) > len(some[0]["payloads"])
+    assert {told["name"] for told in some[0]["payloads"]} == {"prompt"}
+    assert none.code == "not_found"
+    assert odd.code == "malformed"
+    counts = [leaf["data"]["payloads"] for leaf in leaves(auditd.ledger, "audit.disclosed")]
+    assert counts == [len(every[0]["payloads"]), len(some[0]["payloads"])]

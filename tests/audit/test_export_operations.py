@@ -11,11 +11,19 @@ import pytest
 
 from sekisho_audit import export_operations
 from sekisho_audit.canon import decode
-from sekisho_audit.checkpoint import BadNote, VerifierKey, open_note, open_text
+from sekisho_audit.checkpoint import (
+    BadNote,
+    VerifierKey,
+    open_note,
+    open_text,
+    read_unverified,
+)
 from sekisho_audit.export_operations import _fitting
+from sekisho_audit.exports.bundle_form import manifest_bytes
 from sekisho_audit.officer_client import OfficerClient, OfficerError
 from sekisho_audit.officers import DUTIES, set_two
 from sekisho_audit.published import Excerpt
+from sekisho_audit.tree import leaf_hash
 from support.bundles import bodies
 from support.ledgers import Auditd, open_ledger, run_exchange
 from support.officers import OFFICER, SECOND, appoint, ask, ask_as, socket_of
@@ -108,24 +116,101 @@ async def test_what_cannot_be_is_not_recorded(
     assert not acts(auditd)
 
 
-async def test_what_is_signed_is_never_a_checkpoint(auditd: Auditd, tmp_path: Path) -> None:
-    """An officer chooses the manifest, not the text."""
+BUNDLE = {**BEGIN, "format": "bundle", "ticket": "case 4"}
+CHANGES: dict[str, Any] = {
+    "format": "sekisho-evidence/v2",
+    "ledger": "ledger.example/else",
+    "query": "effect:deny",
+    "purpose": "another",
+    "ticket": "case 5",
+    "asked_by": SECOND,
+    "checkpoint": {"size": 1, "root": "00" * 32},
+}
+
+
+def manifest_for(told: dict[str, Any], origin: str, leaf: bytes) -> dict[str, Any]:
+    """What an honest client writes."""
+    signed = read_unverified(told["note"].encode())
+    data = decode(leaf)["data"]
+    return {
+        "format": "sekisho-evidence/v1",
+        "ledger": origin,
+        **{name: BUNDLE[name] for name in ("query", "purpose", "ticket")},
+        "asked_by": OFFICER,
+        "at_us": decode(leaf)["ts"],
+        "time_zone": "UTC",
+        "export": {
+            "index": told["index"],
+            "leaf_hash": leaf_hash(leaf).hex(),
+            "commit_key": told["commit_key"],
+        },
+        "selection": {
+            **{name: data[name] for name in ("found", "events", "size", "root")},
+            **{name: told[name] for name in ("erased", "forgotten")},
+        },
+        "checkpoint": {"size": signed.size, "root": signed.root.hex()},
+        "files": {},
+    }
+
+
+async def test_only_what_was_recorded_is_signed(auditd: Auditd, tmp_path: Path) -> None:
+    """Counts, root, words, and how much could not be searched: that stands in no event."""
     key = VerifierKey.parse((auditd.ledger / "vkey").read_text().strip())
     secret = appoint(tmp_path)
-    forged = f"{key.name}\n99\n{'A' * 43}=\n".encode()
 
-    def signed() -> bytes:
+    def check() -> None:
+        with OfficerClient(socket_of(auditd)) as client:
+            client.present(OFFICER, secret)
+            told = dict(client.ask(BUNDLE)[0])
+            leaf = list(bodies(auditd.ledger))[told["index"]].body
+            good = manifest_for(told, key.name, leaf)
+
+            def sign(manifest: Any) -> bytes:
+                raw = manifest if isinstance(manifest, bytes) else manifest_bytes(manifest)
+                return bytes(client.ask({"op": "export_sign"}, [raw])[0]["note"].encode())
+
+            note = sign(good)
+            assert open_text(note, key).startswith("sekisho-evidence/v1\nexport ")
+            with pytest.raises(BadNote):
+                open_note(note, key)
+            odd = [{**good, name: value} for name, value in CHANGES.items()]
+            for part in ("selection", "export"):
+                for name, value in good[part].items():
+                    other = value + 1 if isinstance(value, int) else "00" * 32
+                    odd.append({**good, part: {**good[part], name: other}})
+                odd.append({**good, part: {**good[part], "more": 1}})
+            odd += [{**good, "more": 1}, {n: v for n, v in good.items() if n != "ticket"}]
+            odd += [{n: v for n, v in good.items() if n != "files"}, [good]]
+            raw = manifest_bytes(good)
+            odd += [
+                raw + b" ",
+                b"",
+                b"[" * 100_000,
+                raw.replace(b'"files"', b'"files": {}, "files"'),
+            ]
+            odd.append(f"{key.name}\n99\n{'A' * 43}=\n".encode())
+            for manifest in odd:
+                with pytest.raises(OfficerError) as caught:
+                    sign(manifest)
+                assert caught.value.code == "bad_request", manifest
+            with pytest.raises(OfficerError, match="one blob"):
+                client.ask({"op": "export_sign"})
+            assert sign(good) == note
+
+    await asyncio.to_thread(check)
+
+
+async def test_a_table_has_no_manifest(auditd: Auditd, tmp_path: Path) -> None:
+    secret = appoint(tmp_path)
+
+    def check() -> None:
         with OfficerClient(socket_of(auditd)) as client:
             client.present(OFFICER, secret)
             client.ask(BEGIN)
-            with pytest.raises(OfficerError, match="one blob"):
-                client.ask({"op": "export_sign"})
-            return bytes(client.ask({"op": "export_sign"}, [forged])[0]["note"].encode())
+            with pytest.raises(OfficerError, match="only a bundle"):
+                client.ask({"op": "export_sign"}, [b"{}"])
 
-    note = await asyncio.to_thread(signed)
-    assert open_text(note, key).startswith("sekisho-evidence/v1\nexport ")
-    with pytest.raises(BadNote):
-        open_note(note, key)
+    await asyncio.to_thread(check)
 
 
 async def test_another_connection_has_no_part_in_it(auditd: Auditd, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ BODY = bytes(4 * 1024 * 1024)
 # What it needs beside its queue: Python, its libraries, one message of each connection.
 BESIDE_BYTES = 160 * 1024 * 1024
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from support.postgres import Postgres, postgres
 from support.postgres_line import line_to
 from support.searches import KEY, NAMES, ORIGIN, PEOPLE, World, knows_all, leaf_of, queries, worlds
 
+pytestmark = pytest.mark.long
+
 ADD = "INSERT INTO words VALUES (?, ?, ?)"
 COUNT = "SELECT COUNT(*) FROM words"
 SECRETS = ("the merger with Blue Heron", "身份证号码和合同")

@@ -29,6 +29,8 @@ from support.searches import (
     worlds,
 )
 
+pytestmark = pytest.mark.long
+
 ALL = 2**62
 
 

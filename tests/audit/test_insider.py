@@ -26,6 +26,8 @@ from support.insider_changes import BREAKING, FITTING, Change
 from support.insider_crude import CRUDE
 from support.stories import Story, drawn
 
+pytestmark = pytest.mark.long
+
 SEED = int(os.environ.get("SEKISHO_INSIDER_SEED", SystemRandom().getrandbits(32)))
 CHANGES = 1_000
 PARTS = 4

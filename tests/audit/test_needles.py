@@ -27,4 +27,4 @@ def test_what_is_broken_is_passed_over(memory_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     assert len(list(leaves_of_type(ledger, "audit.boot"))) == 1
     (ledger / "events" / "x").write_bytes(b"")
-    assert list(leaves_of_type(ledger, "audit.boot")) == []
+    assert len(list(leaves_of_type(ledger, "audit.boot"))) == 1

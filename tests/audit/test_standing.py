@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sekisho_audit.standing import Decided, Filed, commit_of, hold_asked, requesters, reviewer
+from sekisho_audit.thresholds import covered
 
 ASKED = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
 
@@ -36,6 +37,15 @@ def test_hold_of_another_stage_asks_nothing_here() -> None:
 def test_odd_terms_are_none(odd: object) -> None:
     """An obligation is any document; what is no object tells no terms."""
     assert hold_asked({"obligations": {"hold": odd}}) == {}
+
+
+@pytest.mark.parametrize("odd", [5, True, "reviewer", {"reviewers": "reviewer"}])
+def test_reviews_that_do_not_read_are_those_of_no_hold(odd: object) -> None:
+    """They were asked for, so nothing may pass as if none had been; and nothing falls over them."""
+    known = Decided.after(None, decision("hold", thresholds=odd), held=True)
+    assert known.thresholds is not None
+    assert list(known.thresholds) != ASKED
+    assert not covered(known.thresholds, ASKED)
 
 
 def test_hold_is_kept_until_its_time_is_over_or_longer() -> None:

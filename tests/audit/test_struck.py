@@ -24,7 +24,7 @@ ALL = os.environ.get("SEKISHO_STRIKES") == "all"
 LIMIT_STEP_BYTES = 1 if ALL else 23
 FIRST = "000000000000.seg"
 
-pytestmark = pytest.mark.timeout(3_600 if ALL else 600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3_600 if ALL else 600)]
 
 
 @pytest.fixture

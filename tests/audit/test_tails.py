@@ -34,7 +34,7 @@ FILES = ("keys/principals.keys", f"data/ledger/payloads/{FIRST}", f"data/ledger/
 KEPT = b"what was acknowledged"
 PRINCIPAL = "staff-7@ledger.example"
 
-pytestmark = pytest.mark.timeout(1_800)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1_800)]
 
 
 @dataclass

@@ -48,6 +48,20 @@ def test_every_key_of_the_chain_will_do(tmp_path: Path, rotations: int) -> None:
         assert ledger.keys[0].line() in report.keys[0]
 
 
+def test_a_stray_file_is_named_and_nothing_else(tmp_path: Path) -> None:
+    """It hides no segment: changes of keys are found beside it."""
+    ledger = grown(tmp_path, rotations=2)
+    for family in ("events", "payloads"):
+        (ledger.directory / family / "notes.txt").write_bytes(b"mine")
+    report = verify(ledger.directory, key=ledger.keys[0])
+    assert sorted(fault.file or "" for fault in report.faults) == [
+        "events/notes.txt",
+        "payloads/notes.txt",
+    ]
+    assert (report.verdict, report.doubts) == (Verdict.TAMPERED, [])
+    assert report.size == ledger.size
+
+
 def test_a_receipt_and_a_pin_of_the_old_key_hold(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     ledger.open_session("s-1", 1)

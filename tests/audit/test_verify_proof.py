@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sekisho_audit.canon import encode
 from sekisho_audit.checkpoint import Checkpoint, Signer, VerifierKey
+from sekisho_audit.exports.tables import Stored, json_line
+from sekisho_audit.ids import uuid7
+from sekisho_audit.key_chain import statement, stored_rotations
 from sekisho_audit.proof import Proof
 from sekisho_audit.prove import prove
 from sekisho_audit.receipt import Receipt
 from sekisho_audit.report import Report, Verdict
 from sekisho_audit.tree import leaf_hash
 from sekisho_audit.verify_proof import verify_file
-from support.ledgers import ORIGIN, small_ledger
+from support.ledgers import ORIGIN, open_ledger, run_exchange, small_ledger
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +178,119 @@ def test_what_is_no_file_is_not_read(tmp_path: Path, key: VerifierKey) -> None:
     os.mkfifo(tmp_path / "pipe")
     report = verify_file(tmp_path / "pipe", key=key)
     assert (report.verdict, report.doubts[0].what) == (Verdict.CANNOT_TELL, "this is no file")
+
+
+# -- when the key was changed
+
+
+class Changed:
+    """A ledger whose key was changed twice, with a proof and a receipt under each."""
+
+    def __init__(self, home: Path) -> None:
+        ledger = open_ledger(home / "l")
+        ledger.open_session("s-1", 1)
+        self.stolen = (home / "l" / "keys" / "signing.key").read_bytes()
+        self.proofs: list[Proof] = []
+        self.receipts: list[Receipt] = []
+        for number in range(3):
+            if number:
+                ledger.rotate_key()
+            run_exchange(ledger, "s-1")
+            ledger.write_checkpoint()
+            index = ledger.size - 1
+            self.proofs += prove(ledger.directory, partial(_stands_at, index))
+            last = self.proofs[-1]
+            self.receipts.append(Receipt(index, leaf_hash(last.leaf), last.note))
+        self.keys = ledger.keys
+        found = stored_rotations(ledger.directory)
+        self.lines = [json_line(Stored(leaf["n"], body)) for leaf, body in found]
+        ledger.close()
+
+    @property
+    def changes(self) -> bytes:
+        return b"".join(self.lines)
+
+
+def _stands_at(index: int, leaf: Mapping[str, Any]) -> bool:
+    return bool(leaf["n"] == index)
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Changed:
+    return Changed(tmp_path_factory.mktemp("c"))
+
+
+def test_any_key_of_the_chain_will_do_with_the_changes(tmp_path: Path, changed: Changed) -> None:
+    """For each proof and its receipt; without them only the one that signed."""
+    for signed, (proof, receipt) in enumerate(zip(changed.proofs, changed.receipts, strict=True)):
+        file = written(tmp_path, proof)
+        for trusted, key in enumerate(changed.keys):
+            report = verify_file(file, key=key, receipt=receipt, changes=changed.changes)
+            assert (report.verdict, report.faults, report.doubts) == (Verdict.SOUND, [], [])
+            assert len(report.keys) == 2
+            assert any("replaced later" in note for note in report.notes) == (signed < 2)
+            alone = verify_file(file, key=key, receipt=receipt)
+            assert alone.verdict is (Verdict.SOUND if signed == trusted else Verdict.CANNOT_TELL)
+            assert alone.faults == []
+            if signed != trusted:
+                assert "--key-changes" in alone.doubts[0].what
+
+
+def test_a_thief_of_an_old_key_proves_nothing_new(tmp_path: Path, changed: Changed) -> None:
+    """A key signs what it was in force for, and no more, once the changes are known."""
+    proof = changed.proofs[2]
+    signed = proof.check(changed.keys[2])
+    thief = Signer(ORIGIN, changed.stolen)
+    forged = written(tmp_path, Proof(proof.leaf, proof.index, proof.path, thief.sign(signed)))
+    assert verify_file(forged, key=changed.keys[0]).verdict is Verdict.SOUND
+    for key in changed.keys:
+        report = verify_file(forged, key=key, changes=changed.changes)
+        assert (report.verdict, report.proved) == (Verdict.CANNOT_TELL, [])
+        assert "not in force then" in report.doubts[0].what
+
+
+def test_a_change_that_the_old_key_never_signed(tmp_path: Path, changed: Changed) -> None:
+    proof, thief = changed.proofs[2], Signer(ORIGIN, bytes(32))
+    note = thief.sign(proof.check(changed.keys[2]))
+    forged = written(tmp_path, Proof(proof.leaf, proof.index, proof.path, note))
+    for changes in (changed.changes, forged_changes(changed.keys[0], thief)):
+        report = verify_file(forged, key=changed.keys[0], changes=changes)
+        assert (report.verdict, report.proved) == (Verdict.CANNOT_TELL, [])
+
+
+def forged_changes(old: VerifierKey, thief: Signer) -> bytes:
+    """A change to the thief's key that the old key never signed."""
+    before = Checkpoint(ORIGIN, 5, bytes(32))
+    note = thief.sign_text(statement(before, thief.key)).decode()
+    leaf = {
+        "v": 1,
+        "id": uuid7(),
+        "log": ORIGIN,
+        "n": 5,
+        "boot": uuid7(),
+        "ts": 1_900_000_000_000_000,
+        "type": "audit.key_rotated",
+        "exchange": None,
+        "principal": None,
+        "actor": None,
+        "data": {"old": old.line(), "new": thief.key.line(), "note": note},
+        "pl": [],
+    }
+    return json_line(Stored(5, encode(leaf)))
+
+
+def test_changes_that_do_not_hold_are_doubt(tmp_path: Path, changed: Changed) -> None:
+    """They are brought by the auditor, and accuse nobody."""
+    file, key = written(tmp_path, changed.proofs[2]), changed.keys[0]
+    other = Signer("ledger.example/else", bytes(32)).key
+    for changes, trusted in (
+        (changed.lines[1], key),
+        (changed.lines[0] + b"{}\n", key),
+        (b"no lines", key),
+        (changed.lines[1] + changed.lines[1][:-40] + b"\n", key),
+        (changed.changes, Signer(ORIGIN, bytes(32)).key),
+        (changed.changes, other),
+    ):
+        report = verify_file(file, key=trusted, changes=changes)
+        assert (report.verdict, report.faults) == (Verdict.CANNOT_TELL, []), changes
+        assert "changes of keys" in report.doubts[0].what

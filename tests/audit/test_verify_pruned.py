@@ -270,6 +270,7 @@ def test_the_root_that_a_pruning_names_is_compared(memory_path: Path) -> None:
     clock = Clock()
     ledger = open_at(memory_path, clock)
     live(ledger, clock, 80)
+    have_officer(ledger)
     plan = planned(ledger, clock, after_days(100))
     assert ledger.signed is not None
     prepared = pruning.prepare(ledger.directory, ledger.signed[0], plan)

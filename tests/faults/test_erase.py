@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from sekisho_audit.keyring import Keyring
 from sekisho_audit.officer_client import SECRET_VARIABLE
 from sekisho_audit.officers import DUTIES, add, set_two
 
 from .conftest import Site
+
+pytestmark = pytest.mark.long
 
 OFFICER = "officer-1"
 CANARY = "our customer list, canary-5517 kingfisher"

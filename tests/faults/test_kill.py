@@ -21,12 +21,15 @@ from typing import Any
 
 import aiohttp
 import psutil
+import pytest
 
 from sekisho_audit import seal
 from sekisho_audit.form import epochs_of
 from sekisho_audit.keyring import Keyring, load_secrets
 from support.installation import Installation, events_of
 from support.loopback_backend import LoopbackBackend
+
+pytestmark = pytest.mark.long
 
 ROUNDS = int(os.environ.get("SEKISHO_KILL_ROUNDS", "10"))
 PARTS = ("sekisho.worker", "sekisho_audit.auditd", "valkey-server")

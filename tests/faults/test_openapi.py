@@ -27,6 +27,8 @@ from schemathesis.specs.openapi.checks import (
 
 from .conftest import Site
 
+pytestmark = pytest.mark.long
+
 EXAMPLES_MAX = 30  # of each kind for each route and role: the whole stays within a minute
 CHECKS = [
     not_a_server_error,
@@ -131,7 +133,6 @@ def _aimed(case: Case, document: Document, *, keyed: bool) -> None:
             case.body = {**case.body, "model": "ok", "messages": [message]}
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("role", [*ROLES, "stranger", "nobody"])
 def test_every_answer_is_as_the_document_says(
     document: Document, role: str, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,8 @@ from support.installation import events_of
 
 from .conftest import Site
 
+pytestmark = pytest.mark.long
+
 
 def _get(site: Site, path: str, key: str) -> httpx.Response:
     return httpx.get(

@@ -18,6 +18,8 @@ from support.loopback_backend import LoopbackBackend
 
 from .conftest import Site
 
+pytestmark = pytest.mark.long
+
 WITHIN_S = 1.0  # the promise
 LARGE = 20_000  # principals: all of them take longer to read than the promise leaves
 CHANGE_S = 0.2  # between two changes, so that workers never stop reading them

@@ -8,10 +8,13 @@ import threading
 import time
 
 import httpx
+import pytest
 
 from support.installation import events_of
 
 from .conftest import Site
+
+pytestmark = pytest.mark.long
 
 
 def test_stopping_a_worker_under_load_leaves_known_outcomes(site: Site) -> None:

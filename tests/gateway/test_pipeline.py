@@ -21,13 +21,14 @@ from sekisho.errors import (
     NotAuthenticated,
     PolicyUnavailable,
 )
+from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.model.principal import Shown
 from sekisho.stages.release import Stream, Whole
 from sekisho_audit.events import Appended, Event
 from support.holds import STAFF, Desk
-from support.line import ANSWER, CHAT_BODY, DENY, HOLD, Line, chat, decision
+from support.line import ANSWER, CATALOG, CHAT_BODY, DENY, HOLD, Line, chat, decision
 from support.memory_ledger import MemoryLedger
 
 MALFORMED = b'{"model":"gpt-x","model":"gpt-y","messages":[]}'
@@ -206,6 +207,92 @@ async def test_the_log_level_says_what_the_ledger_keeps(
     assert MAIL == line.ledger.events[0].payloads[0].exact
 
 
+async def test_what_policy_wants_masked_does_not_leave() -> None:
+    """The intent commits to the masked bytes, and the record names what changed them."""
+    line = Line()
+    line.rules.says = decision(Effect.ALLOW, redact=("email",))
+
+    await line.pipeline.handle(STAFF, chat(MAIL))
+
+    sent = MAIL.replace(b"li.wei@corp.example", b"[EMAIL]")
+    assert [sent] == line.backend.sent
+    intent = line.ledger.events[2]
+    assert ("backend.intent", sent) == (intent.type, intent.payloads[0].exact)
+
+
+async def test_a_request_goes_where_policy_sends_it_and_is_charged_there() -> None:
+    """The record of the decision keeps what policy was asked about, the intent where it went."""
+    line = Line(catalog=Catalog((*CATALOG.backends, Backend("house", ("gpt-*",), "onprem"))))
+    line.rules.says = decision(Effect.ALLOW, route="trust:onprem")
+
+    await line.pipeline.handle(STAFF, chat())
+
+    assert ["house"] == line.backend.went
+    assert ["house"] == [data["backend"] for data in line.data("backend.intent")]
+    assert ["house"] == [charge.spender.backend for charge in line.limiter.charges]
+    assert "demo" == line.rules.asked[0]["request"]["backend"]
+
+
+async def test_without_such_a_backend_nothing_leaves_and_the_decision_is_on_record() -> None:
+    line = Line()
+    line.rules.says = decision(Effect.ALLOW, route="trust:onprem")
+
+    with pytest.raises(DeniedByPolicy):
+        await line.pipeline.handle(STAFF, chat())
+
+    assert ["request.received", "policy.decision", "exchange.refused"] == line.ledger.types()
+    assert ["no_route"] == [data["code"] for data in line.data("exchange.refused")]
+    assert not line.backend.sent
+
+
+@pytest.mark.parametrize(
+    ("says", "effect"),
+    [
+        (decision(Effect.ALLOW), "allow"),
+        (HOLD, "hold"),
+        (DENY, "deny"),
+        (decision(Effect.ALLOW, route="trust:onprem"), "deny"),
+    ],
+    ids=["allow", "hold", "deny", "no_route"],
+)
+async def test_a_check_tells_and_sends_nothing(says: Decision, effect: str) -> None:
+    """It is on record and counted, without content: rules are not tried unseen, nor for free."""
+    line = Line()
+    line.rules.says = says
+
+    told = orjson.loads(await line.pipeline.check(STAFF, chat(MAIL)))
+
+    assert (effect, False) == (told["effect"], told["sent"])
+    assert not line.backend.sent
+    assert ["request.received", "policy.decision", "exchange.checked"] == line.ledger.types()
+    assert [effect] == [data["effect"] for data in line.data("exchange.checked")]
+    assert {told["exchange"]} == {event.exchange for event in line.ledger.events}
+    (prompt,) = line.ledger.events[0].payloads
+    assert prompt.stored is None
+    if effect != "deny":
+        assert [(0, 0)] == [
+            (c.estimate.prompt_tokens, c.estimate.answer_tokens) for c in line.limiter.charges
+        ]
+
+
+async def test_a_check_that_cannot_be_answered_is_refused_and_recorded() -> None:
+    line = Line()
+    line.rules.says = PolicyUnavailable("the rules are late")
+
+    with pytest.raises(PolicyUnavailable):
+        await line.pipeline.check(STAFF, chat())
+    assert ["policy_unavailable"] == [data["code"] for data in line.data("exchange.refused")]
+
+
+async def test_a_check_counts_against_the_limits() -> None:
+    line = Line()
+    line.limiter.refuses = LimitReached("Too many.", retry_after_s=5)
+
+    with pytest.raises(LimitReached):
+        await line.pipeline.check(STAFF, chat())
+    assert "exchange.checked" not in line.ledger.types()
+
+
 async def test_what_the_line_does_is_counted() -> None:
     """Decisions and backend calls appear in the metrics."""
     line = Line()
@@ -327,6 +414,20 @@ async def test_todays_obligations_may_not_change_approved_bytes(line: Line, desk
     view = await _held(line)
     await desk.approve(view)
     line.rules.says = decision(Effect.ALLOW, max_tokens=5)
+
+    assert "policy_changed" == await _failed(line, desk, view.hold.id)
+    assert not line.backend.sent
+
+
+async def test_what_must_be_masked_today_was_not_in_the_approved_bytes(
+    line: Line, desk: Desk
+) -> None:
+    """They are looked through again: the scan of the first day is not kept."""
+    line.rules.says = HOLD
+    view = await line.pipeline.handle(STAFF, chat(MAIL))
+    assert isinstance(view, HoldView)
+    await desk.approve(view)
+    line.rules.says = decision(Effect.ALLOW, redact=("email",))
 
     assert "policy_changed" == await _failed(line, desk, view.hold.id)
     assert not line.backend.sent

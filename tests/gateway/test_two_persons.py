@@ -43,6 +43,8 @@ from support.holds import Desk, open_desk
 from support.memory_ledger import MemoryLedger
 from support.valkey import Valkey
 
+pytestmark = pytest.mark.long
+
 PEPPER = bytes(32)
 HOUR_US = 3_600_000_000
 HUMANS = [f"staff-{n}" for n in range(4)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sekisho_audit.events import NOT_YET_WRITTEN, TYPES
 from sekisho_audit.schemas import document
-from support import event_reference, reference
+from support import event_reference, policy_advice, policy_reference, reference
 from support.advice import WHAT_TO_DO
 
 # What makes an event, or one of another type.
@@ -30,6 +30,28 @@ def test_every_error_code_says_what_to_do() -> None:
     """Whoever sees only a code finds the next step in tests/support/advice.py; no line is stale."""
     assert WHAT_TO_DO.keys() == reference.codes()
     assert all(text.endswith((".", "?")) and "|" not in text for text in WHAT_TO_DO.values())
+
+
+def test_the_contract_with_policy_is_documented() -> None:
+    """docs/reference/policy.md is what models, obligations and shipped rules say."""
+    assert reference.POLICY_PAGE.read_text() == policy_reference.policy_page(), HOW
+
+
+def test_every_reason_code_says_what_to_do() -> None:
+    """Rules, fold and gateway: each code has a meaning and a next step; no line is stale."""
+    given = policy_reference.reason_codes()
+    assert {one.code for one in given} == policy_advice.WHAT_TO_DO.keys()
+    assert policy_advice.MEANS.keys() == {one.code for one in given if one.by == "the gateway"}
+    assert all(one.means.endswith(".") and "|" not in one.means for one in given), given
+    assert all(text.endswith(".") and "|" not in text for text in policy_advice.WHAT_TO_DO.values())
+
+
+def test_every_member_of_the_contract_says_what_it_means() -> None:
+    """A rule is written by people who never read the gateway's code."""
+    for model in (policy_reference.asked.InputWire, policy_reference.answer.DecisionWire):
+        members = policy_reference.members(model)
+        assert len(members) > 15
+        assert not [one.path for one in members if not one.means.endswith(".")]
 
 
 def test_every_setting_says_why() -> None:

@@ -108,6 +108,24 @@ def test_denied_for_an_unknown_model(client: openai.OpenAI) -> None:
         client.chat.completions.create(model="gpt-9", messages=[{"role": "user", "content": "x"}])
 
 
+@pytest.mark.parametrize(
+    ("text", "effect", "code"),
+    [("Say hello.", "allow", ""), (SECRET, "deny", "label_denied"), (HELD, "hold", "label_held")],
+    ids=["allow", "deny", "hold"],
+)
+def test_what_would_happen(
+    client: openai.OpenAI, gateway: Installation, text: str, effect: str, code: str
+) -> None:
+    """Asked first, nothing is sent; the ledger says that it was asked."""
+    body = {"model": MODEL, "messages": [{"role": "user", "content": text}]}
+    told = json.loads(client.post("/check", body=body, cast_to=httpx.Response).content)
+
+    assert (effect, False) == (told["effect"], told["sent"])
+    assert code in {"", *(reason["code"] for reason in told["reasons"])}
+    mine = [leaf["type"] for leaf in gateway.leaves() if leaf["exchange"] == told["exchange"]]
+    assert ["request.received", "policy.decision", "exchange.checked"] == mine
+
+
 def test_unknown_key(gateway: Installation) -> None:
     """A wrong key is an AuthenticationError that says what to do."""
     with (

@@ -29,6 +29,9 @@ ANSWER = b'{"choices":[{"finish_reason":"stop","message":{"content":"hi"}}]}'
 CHAT_BODY = b'{"model":"gpt-x","messages":[{"role":"user","content":"hello"}]}'
 
 
+CATALOG = Catalog((Backend("demo", ("gpt-x", "gpt-y", "gpt-z*"), "external"),))
+
+
 def decision(effect: Effect, **obligations: Any) -> Decision:
     """An answer of the rules with one reason."""
     asked = Obligations(**obligations)
@@ -101,12 +104,14 @@ class ScriptedBackend:
 
     fails: list[SekishoError] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
+    went: list[str] = field(default_factory=list)
     parts: Sequence[bytes] = (ANSWER,)
     content_type: str = "application/json"
     on_send: Callable[[], None] | None = None
 
     async def send(self, backend: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         self.sent.append(body)
+        self.went.append(backend)
         if self.on_send is not None:
             self.on_send()
         if self.fails:
@@ -136,6 +141,7 @@ class Line:
     limiter: Unlimited = field(default_factory=Unlimited)
     people: People = field(default_factory=People)
     lists: Lists = field(default_factory=Lists)
+    catalog: Catalog = CATALOG
 
     def __post_init__(self) -> None:
         self.unsettled = Unsettled(self.ledger)
@@ -147,7 +153,7 @@ class Line:
                 limiter=self.limiter,
                 engine=self.rules,
                 scanner=Scanner(),
-                catalog=Catalog((Backend("demo", ("gpt-x", "gpt-y", "gpt-z*"), "external"),)),
+                catalog=self.catalog,
                 ledger=self.ledger,
                 backend=self.backend,
                 path_of=lambda *_: "/v1/chat/completions",

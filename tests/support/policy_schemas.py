@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from sekisho.adapters.decision_wire import DecisionWire, InputWire
+from sekisho.adapters.decision_wire import DecisionWire
+from sekisho.adapters.input_wire import InputWire
 from sekisho.adapters.policy_data import PolicyData
 
 FOLDER = Path(__file__).parents[2] / "policies" / "schema"

@@ -1,7 +1,8 @@
 """Writes what is generated from the code: `python -m support.reference`.
 
-That is docs/reference/settings.md, errors.md and events.md, and the file of audit/schemas. A house
-test compares them, so a setting, an error code or a field of an event cannot exist undocumented.
+That is docs/reference/settings.md, errors.md, events.md and policy.md, the file of audit/schemas
+and those of policies/schema. Tests compare them, so a setting, an error code, a field of an event
+or of the contract with policy cannot exist undocumented.
 Run it from tests/ with the project's interpreter after adding one.
 """
 
@@ -18,13 +19,14 @@ from pydantic_core import PydanticUndefined
 from sekisho.config import Settings
 from sekisho.config.load import sections
 from sekisho.errors import SekishoError
-from support import event_reference
+from support import event_reference, policy_reference, policy_schemas
 from support.advice import WHAT_TO_DO
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS_PAGE = ROOT / "docs" / "reference" / "settings.md"
 ERRORS_PAGE = ROOT / "docs" / "reference" / "errors.md"
 EVENTS_PAGE = ROOT / "docs" / "reference" / "events.md"
+POLICY_PAGE = ROOT / "docs" / "reference" / "policy.md"
 SCHEMAS_FILE = ROOT / "audit" / "schemas" / "events-v1.json"
 SOURCES = ROOT / "gateway" / "sekisho"
 
@@ -170,7 +172,9 @@ def main() -> None:
     SETTINGS_PAGE.write_text(settings_page())
     ERRORS_PAGE.write_text(errors_page())
     EVENTS_PAGE.write_text(event_reference.events_page())
+    POLICY_PAGE.write_text(policy_reference.policy_page())
     SCHEMAS_FILE.write_text(event_reference.schemas_file())
+    policy_schemas.main()
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             for payload, content in _payloads(client, question):
                 _print(payload, content, as_json=arguments.json)
     except (OfficerError, OSError) as error:
-        return complain(plain(str(error)))
+        return complain(error)
     return int(Verdict.SOUND)
 
 

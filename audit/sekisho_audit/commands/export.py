@@ -16,7 +16,7 @@ from typing import BinaryIO
 from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.checkpoint import BadNote
 from sekisho_audit.commands.presenting import add_officer_arguments, presented
-from sekisho_audit.commands.printing import complain, plain
+from sekisho_audit.commands.printing import complain
 from sekisho_audit.commands.verify import read_key
 from sekisho_audit.disclosed import NotOpened
 from sekisho_audit.export_client import Asked, ExportClient, TooMany
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         with whole_file(arguments.out, force=arguments.force) as out:
             client = _export(out, arguments)
     except _FAULTS as error:
-        return complain(plain(str(error)))
+        return complain(error)
     told = client.told
     sys.stderr.write(
         f"{told['events']:,} events of {told['found']:,} exchanges or single events, as the ledger "
@@ -91,8 +91,8 @@ def _export(out: BinaryIO, arguments: argparse.Namespace) -> ExportClient:
     with presented(arguments) as asker:
         asked = Asked(
             query=arguments.query,
-            purpose=arguments.purpose,
-            ticket=arguments.ticket,
+            purpose=arguments.purpose.strip(),
+            ticket=arguments.ticket.strip(),
             format=arguments.format,
             asked_by=arguments.officer,
         )

@@ -28,9 +28,14 @@ _POLL_S = 0.5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("directory", type=Path, help="the data directory, or the ledger inside it")
-    parser.add_argument("--rebuild", action="store_true", help="delete them: auditd builds them")
     parser.add_argument(
-        "--wait-s", type=float, default=0.0, help="wait so long until they are complete"
+        "--rebuild", action="store_true", help="delete them; a running auditd builds them anew"
+    )
+    parser.add_argument(
+        "--wait-s",
+        type=float,
+        default=0.0,
+        help="wait at most so many seconds, until all that is signed was read",
     )
 
 
@@ -47,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
             search.remove()
         return _shown(ledger, history, search, arguments.wait_s)
     except Away as error:
-        return complain(str(error))
+        return complain(error)
 
 
 def _shown(ledger: Path, history: Path, search: Database, wait_s: float) -> int:
@@ -71,7 +76,9 @@ def _shown(ledger: Path, history: Path, search: Database, wait_s: float) -> int:
     if first := held_from(ledger, EVENTS):
         sys.stdout.write(f"The first {first:,} events were pruned and are in no index.\n")
     if not complete:
-        return complain("not complete yet; auditd must run to build them (--wait-s waits)")
+        return complain(
+            "not complete yet: auditd builds them while it runs; --wait-s 60 waits a minute"
+        )
     return int(Verdict.SOUND)
 
 

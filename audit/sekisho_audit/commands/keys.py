@@ -36,7 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.out is not None:
             lines = (json_line(Stored(leaf["n"], body)) for leaf, body in found)
             arguments.out.write_bytes(b"".join(lines))
-    except (BadNote, OSError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        return complain(error)
+    except (BadNote, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         return complain(f"the keys of this ledger do not hold: {error}")
     first, *_ = chain.keys
     sys.stdout.write(f"{plain(first.line())}\n  from the beginning\n")

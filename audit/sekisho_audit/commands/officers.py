@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from sekisho_audit.commands.printing import complain, plain
+from sekisho_audit.commands.printing import complain
 from sekisho_audit.officers import DUTIES, BadOfficers, Officer, add, load, remove, set_two
 from sekisho_audit.report import Verdict
 
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             _show(keys, as_json=arguments.json)
     except (BadOfficers, OSError) as error:
-        return complain(plain(str(error)))
+        return complain(error)
     return int(Verdict.SOUND)
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+from sekisho_audit.errors import in_words
 from sekisho_audit.report import Report, Verdict
 from sekisho_audit.verify import find_ledger
 
@@ -20,9 +21,15 @@ def plain_lines(text: str) -> str:
     return "\n".join(plain(line) for line in text.split("\n"))
 
 
+def words_of(error: object) -> str:
+    """An error as it can be shown: it may quote what somebody else wrote."""
+    return plain_lines(in_words(error) if isinstance(error, OSError) else str(error))
+
+
 def complain(what: object) -> int:
-    """Say on stderr what is wrong; returns the exit code for it."""
-    sys.stderr.write(f"sekisho-audit: {what}\n")
+    """Say on stderr what is wrong, words or an error; returns the exit code for it."""
+    said = what if isinstance(what, str) else words_of(what)
+    sys.stderr.write(f"sekisho-audit: {said}\n")
     return int(Verdict.CANNOT_TELL)
 
 

@@ -73,9 +73,14 @@ def _prune(client: OfficerClient, arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.write(
             f"Pruned      {done['size']:,} events are gone, as event {done['event']} says; "
-            f"{done['removed']} files removed\n\n"
-            "Backups made before today still hold them: destroy those too.\n"
+            f"{done['removed']} files removed\n"
         )
+        sys.stdout.writelines(
+            f"Index       {name} was not in reach and still tells of them; it is deleted when "
+            "auditd opens it again\n"
+            for name in done["left"]
+        )
+        sys.stdout.write("\nBackups made before today still hold them: destroy those too.\n")
     return int(Verdict.SOUND)
 
 

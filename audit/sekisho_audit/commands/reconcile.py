@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = Comparison()
         compare(rows, calls_in(ledger, arguments.backend, found), found)
     except (BadUsage, BadQuery, UnknownBackend, BrokenSegment, NotCanonical, OSError) as error:
-        return complain(plain(str(error)))
+        return complain(error)
     if arguments.json:
         sys.stdout.write(json.dumps(found.as_dict(), indent=2) + "\n")
     else:

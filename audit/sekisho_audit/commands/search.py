@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 found = _pages(client, arguments.query, arguments.after, arguments.limit)
     except OfficerError as error:
-        return complain(plain(str(error)))
+        return complain(error)
     if arguments.json:
         found.pop("req", None)
         sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=True) + "\n")

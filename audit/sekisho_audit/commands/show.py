@@ -15,7 +15,7 @@ from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.commands.printing import complain, ledger_in, plain
 from sekisho_audit.events import TYPES
 from sekisho_audit.report import Verdict
-from sekisho_audit.scan import EVENTS, BrokenSegment, frames, segments
+from sekisho_audit.scan import EVENTS, BrokenSegment, frames, held_from, segments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +33,18 @@ def _leaves(ledger: Path) -> Iterator[Mapping[str, Any]]:
             yield decode(frame.body)
 
 
-def _wanted(leaf: Mapping[str, Any], arguments: argparse.Namespace) -> bool:
-    kind, exchange = arguments.type, arguments.exchange
-    return (exchange is None or leaf["exchange"] == exchange) and (
-        kind is None or leaf["type"] == kind or leaf["type"].startswith(kind)
-    )
+class _Asked:
+    """Which events are to be shown, and whether any was of the exchange."""
+
+    def __init__(self, exchange: str | None, kind: str | None) -> None:
+        self.exchange, self.kind = exchange, kind
+        self.seen = False
+
+    def wants(self, leaf: Mapping[str, Any]) -> bool:
+        if self.exchange is not None and leaf["exchange"] != self.exchange:
+            return False
+        self.seen = True
+        return self.kind is None or leaf["type"].startswith(self.kind)
 
 
 def _line(leaf: Mapping[str, Any]) -> str:
@@ -58,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     ledger = ledger_in(arguments.directory)
     if ledger is None:
         return int(Verdict.CANNOT_TELL)
-    found = (leaf for leaf in _leaves(ledger) if _wanted(leaf, arguments))
+    asked = _Asked(arguments.exchange, arguments.type)
+    found = (leaf for leaf in _leaves(ledger) if asked.wants(leaf))
     shown = 0
     try:
         chosen = found if arguments.last is None else deque(found, maxlen=max(arguments.last, 0))
@@ -68,15 +76,22 @@ def run(arguments: argparse.Namespace) -> int:
             shown += 1
     except (BrokenSegment, NotCanonical) as error:
         return complain(f"{error}; run `sekisho-audit verify`")
-    return int(Verdict.SOUND) if shown else _nothing(arguments)
+    return int(Verdict.SOUND) if shown else _nothing(asked, ledger)
 
 
-def _nothing(arguments: argparse.Namespace) -> int:
+def _nothing(asked: _Asked, ledger: Path) -> int:
     """Say that nothing was shown, and whether it can be a slip.
 
     Known types are looked at only now: a ledger of a newer version may have more.
     """
-    kind = arguments.type
+    kind = asked.kind
+    if asked.exchange is not None and not asked.seen:
+        first = held_from(ledger, EVENTS)
+        gone = f"; the first {first:,} events were pruned" if first else ""
+        return complain(
+            f"no event is of the exchange {plain(asked.exchange)!r}: give its id as an answer or "
+            f"`search` tells it{gone}"
+        )
     if kind is None or any(name.startswith(kind) for name in TYPES):
         sys.stderr.write("sekisho-audit: there is no such event in this ledger\n")
         return int(Verdict.SOUND)

@@ -102,7 +102,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--key-changes",
         type=Path,
         metavar="FILE",
-        help="changes of the key since a bundle was made: what `sekisho-audit keys --out` wrote",
+        help="for a bundle or proofs under another key of the ledger than yours: the changes of "
+        "keys, as `sekisho-audit keys --out` wrote them",
     )
     parser.add_argument("--json", action="store_true", help="for machines")
 
@@ -162,6 +163,7 @@ def _print_proofs(report: Report, out: TextIO) -> None:
         out.write(f"\nLedger      {report.origin}\n")
         out.writelines(f"Proved      {plain(line)}\n" for line in report.proved)
         out.write(f"Signed at   {report.signed_size:,} events\n")
+        out.writelines(f"Keys        {plain(line)}\n" for line in report.keys)
     _print_findings(report, out)
 
 
@@ -253,14 +255,14 @@ def run(arguments: argparse.Namespace) -> int:
         return complain("--anchors, --witness and --tsa-roots are for a directory")
     if isinstance(arguments.path, Path) and is_bundle(arguments.path):
         return _verify_bundle(arguments, key, Kept(pinned, receipt), changes)
-    if changes:
-        return complain("--key-changes is for a bundle: a ledger has its own")
+    if changes and not (isinstance(arguments.path, Path) and arguments.path.is_file()):
+        return complain("--key-changes is for a bundle or proofs: a ledger has its own")
     if isinstance(arguments.path, str):
         return _verify_url(arguments, key, Kept(pinned, receipt))
     if arguments.path.is_file():
         if pinned:
             return complain("--pinned is for a ledger, not for a file of proofs")
-        report = verify_file(arguments.path, key=key, receipt=receipt)
+        report = verify_file(arguments.path, key=key, receipt=receipt, changes=changes)
         _print(report, arguments, _print_proofs)
         return int(report.verdict)
     options = _options()

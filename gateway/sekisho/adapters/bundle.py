@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,28 +20,41 @@ from opa_bindings import OpaEngine, OpaError
 
 from sekisho.adapters.policy_data import NotPolicyData, read_data, usage_rules
 from sekisho.adapters.policy_memo import reads
-from sekisho.adapters.rego_rules import rule_faults
+from sekisho.adapters.rego_places import Places
+from sekisho.adapters.rego_rules import FOLD_PATH, rule_faults
 from sekisho.errors import PolicyRejected
 from sekisho.model.prices import UNLIMITED, UsageRules
 
 MODULES_MAX = 1000  # a thousand reviewed files is more than anybody reviews
 MODULE_BYTES_MAX = 1024 * 1024  # a rule file is read by people
 DATA_BYTES_MAX = 32 * 1024 * 1024  # 10,000 principals take about 2 MiB
-FOLD_PATH = "sekisho/main.rego"
 _FOLDERS_NOT_READ = frozenset({"schema"})
-_PLACE = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+): (?P<text>.*)", re.DOTALL)
+_PLACE = re.compile(
+    r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<text>.*)", re.DOTALL
+)
+# What an error of the engine is about, in the words of the engine.
+_ABOUT = re.compile(
+    r"(?:var|function|ref:|variable|import must not shadow|rule named) ([A-Za-z_][\w.]*)"
+    r"|undefined ref: ([\w.]+)|: ([a-z_][\w.]*): "
+)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong, and where."""
+    """One thing that is wrong, and where; line and column count from 1."""
 
     file: str
     line: int
     text: str
+    column: int = 1
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.text}"
+        return f"{self.file}:{self.line}:{self.column}: {self.text}"
+
+    @property
+    def order(self) -> tuple[str, int, int, str]:
+        """Faults are told file by file, from top to bottom."""
+        return self.file, self.line, self.column, self.text
 
     @classmethod
     def read(cls, text: str) -> Fault:
@@ -49,7 +62,7 @@ class Fault:
         place = _PLACE.match(text)
         if place is None:
             return cls(FOLD_PATH, 1, text)
-        return cls(place["file"], int(place["line"]), place["text"])
+        return cls(place["file"], int(place["line"]), place["text"], int(place["column"] or 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ class Module:
 class Bundle:
     """Rules and data as they would run. `tests` are read but never loaded by the gateway; `reads`
     are the input paths that a decision can depend on (see policy_memo), None if they are all.
-    `usage` has the limits and prices of the data.
+    `usage` has the limits and prices of the data. `files` are the bytes of all of it, tests too.
     """
 
     modules: tuple[Module, ...]
@@ -73,6 +86,14 @@ class Bundle:
     revision: str
     reads: tuple[tuple[str, ...], ...] | None = None
     usage: UsageRules = field(default=UNLIMITED, compare=False)
+    files: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def contents(self) -> str:
+        """The digest of everything that was read. Tests do not run, so a revision says nothing of
+        them; whoever keeps a bundle keeps them too.
+        """
+        return _digest(b"sekisho-bundle-contents-v1\n", list(self.files.items()))
 
     @property
     def words(self) -> dict[str, tuple[str, ...]]:
@@ -94,7 +115,7 @@ def read_bundle(directory: Path) -> Bundle:
     if not any(module.path == FOLD_PATH for module in bundle.modules):
         faults.append(Fault(FOLD_PATH, 1, "is missing: it gives the decision"))
     if faults:
-        raise PolicyRejected([str(fault) for fault in sorted(faults)])
+        raise PolicyRejected([str(fault) for fault in sorted(faults, key=lambda f: f.order)])
     return replace(bundle, reads=reads(trees))
 
 
@@ -109,19 +130,58 @@ def build(bundle: Bundle, *, with_tests: bool = False) -> OpaEngine:
         engine.eval_query("true")
     except OpaError as error:
         engine.close()
-        raise PolicyRejected([str(fault) for fault in faults_of(error)]) from error
+        sources = {module.path: module.source for module in (*bundle.modules, *bundle.tests)}
+        faults = faults_of(error, sources=sources)
+        raise PolicyRejected([str(fault) for fault in faults]) from error
     return engine
 
 
-def faults_of(error: OpaError, file: str = FOLD_PATH) -> list[Fault]:
-    """The places that an error of the engine names; `file` where it names none."""
+def faults_of(
+    error: OpaError, file: str = FOLD_PATH, sources: Mapping[str, str] | None = None
+) -> list[Fault]:
+    """The places that an error of the engine names; `file` where it names none.
+
+    The column is where the engine put its caret, else where `sources` has, on that line, the name
+    that the error is about.
+    """
+    lines = str(error.message).splitlines()
     faults = []
-    for line in str(error.message).splitlines():
+    for number, line in enumerate(lines, 1):
         text = line.split("error occurred: ", 1)[-1] if "error occurred: " in line else line
         place = _PLACE.match(text.strip())
-        if place:
-            faults.append(Fault(place["file"], int(place["line"]), place["text"]))
+        if not place:
+            continue
+        at, said = int(place["line"]), place["text"]
+        caret = lines[number + 1] if number + 1 < len(lines) else ""
+        if caret.startswith("\t") and caret.strip() == "^":
+            column = len(caret) - 1
+        else:
+            column = _column((sources or {}).get(place["file"], ""), at, said)
+        faults.append(Fault(place["file"], at, said, column))
     return faults or [Fault(file, 1, f"{error.code}: {error.message}")]
+
+
+def _column(source: str, line: int, text: str) -> int:
+    """Where on `line` the thing stands that `text` is about, else where the line's code begins."""
+    lines = source.split("\n")
+    if not 1 <= line <= len(lines):
+        return 1
+    about = _ABOUT.search(text)
+    named = next(filter(None, about.groups()), "") if about else ""
+    place = Places(source).name(named, after=line) if named else None
+    if place and place[0] == line:
+        return place[1]
+    return len(lines[line - 1]) - len(lines[line - 1].lstrip()) + 1
+
+
+def syntax_tree(parser: OpaEngine, module: Module) -> dict[str, Any]:
+    """The syntax tree of `module`, as the engine that will run it reads it. Raises OpaError."""
+    found = parser.eval_query(
+        "x := rego.parse_module(input.path, input.source)",
+        {"path": module.path, "source": module.source},
+    )
+    tree: dict[str, Any] = found[0]["x"]
+    return tree
 
 
 def _drop_print(_message: str, _location: str) -> None:
@@ -133,18 +193,20 @@ def _parse_faults(
 ) -> Iterator[Fault]:
     """The faults of one module; its syntax tree is added to `trees`."""
     try:
-        found = parser.eval_query(
-            "x := rego.parse_module(input.path, input.source)",
-            {"path": module.path, "source": module.source},
-        )
+        tree = syntax_tree(parser, module)
     except OpaError as error:
-        for fault in faults_of(error, module.path):
-            yield Fault(module.path, fault.line, fault.text.split("rego.parse_module: ")[-1])
+        for fault in faults_of(error, module.path, {module.path: module.source}):
+            text = fault.text.split("rego.parse_module: ")[-1]
+            yield replace(fault, file=module.path, text=text + _v0_hint(text))
         return
-    trees.append(found[0]["x"])
+    trees.append(tree)
     test = module.path.endswith("_test.rego")
-    for line, text in rule_faults(found[0]["x"], module.path, module.source, test=test):
-        yield Fault(module.path, line, text)
+    for place, text in rule_faults(tree, module.path, Places(module.source), test=test):
+        yield Fault(module.path, place[0], text, place[1])
+
+
+def _v0_hint(text: str) -> str:
+    return " (Rego v0 is not read; write v1)" if "keyword is required" in text else ""
 
 
 class _Reader:
@@ -157,10 +219,11 @@ class _Reader:
         self._tests: list[Module] = []
         self._data: dict[str, Any] = {}
         self._digest: list[tuple[str, bytes]] = []
+        self._files_read: dict[str, bytes] = {}
 
     def read(self) -> Bundle:
         if not self._root.is_dir():
-            raise PolicyRejected([f"{self._root.name}:1: is not a directory"])
+            raise PolicyRejected([f"{self._root.name}:1:1: is not a directory"])
         for path in sorted(self._files()):
             self._take(path, path.relative_to(self._root).as_posix())
         if not self._modules:
@@ -173,10 +236,11 @@ class _Reader:
             self._data,
             _revision(self._digest),
             usage=usage_rules(self._data),
+            files=self._files_read,
         )
 
-    def _fault(self, name: str, text: str, line: int = 1) -> None:
-        self.faults.append(Fault(name, line, text))
+    def _fault(self, name: str, text: str) -> None:
+        self.faults.append(Fault(name, 1, text))
 
     def _files(self) -> Iterator[Path]:
         for folder, below, names in os.walk(self._root):
@@ -204,6 +268,7 @@ class _Reader:
         except OSError as error:
             self._fault(name, f"cannot be read: {error.strerror}")
             return
+        self._files_read[name] = source
         if len(source) > limit:
             self._fault(name, f"is larger than {limit} bytes")
         elif kind == "rego":
@@ -233,8 +298,8 @@ class _Reader:
         try:
             self._data = read_data(source)
         except NotPolicyData as error:
-            for line, text in error.faults:
-                self._fault(name, text, line)
+            for (line, column), text in error.faults:
+                self.faults.append(Fault(name, line, text, column))
             return
         self._digest.append((name, source))
 
@@ -244,8 +309,12 @@ def _is_data(name: str) -> bool:
 
 
 def _revision(files: list[tuple[str, bytes]]) -> str:
+    return _digest(b"sekisho-bundle-v1\n", files)
+
+
+def _digest(domain: bytes, files: list[tuple[str, bytes]]) -> str:
     """Lengths before contents, so that no two bundles give the same bytes to hash."""
-    digest = hashlib.sha256(b"sekisho-bundle-v1\n")
+    digest = hashlib.sha256(domain)
     for name, content in sorted(files):
         for part in (name.encode(), content):
             digest.update(len(part).to_bytes(8, "big"))

@@ -1,14 +1,15 @@
-"""The wire contract with Rego: what goes in (`sekisho.input/v1`) and what may come back.
+"""The half of the contract with Rego that comes back: `sekisho.decision/v1`.
 
 Policy is written by people who do not run the gateway, so its answer is read as strictly as a
 request from outside: a key, type or obligation that is not in these models is refused, and the
-caller turns that into a deny. policies/schema/*.json are generated from here and compared in a
-test. Change a model only together with the schema version in its name.
+caller turns that into a deny. policies/schema/decision.json and docs/reference/policy.md are
+generated from here and compared in a test. Change a model only together with the schema version in
+its name. What goes in is in `input_wire`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -21,7 +22,6 @@ from sekisho.model.decision import (
     Threshold,
 )
 
-INPUT_SCHEMA = "sekisho.input/v1"
 DECISION_SCHEMA = "sekisho.decision/v1"
 
 REASONS_MAX = 64  # a refusal that names more rules than this helps nobody
@@ -36,7 +36,6 @@ TOKENS_MAX = 10_000_000  # above any context window there is
 Stage = Literal["request", "tool_call", "response"]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Count = Annotated[int, Field(ge=0)]
 
 
 class Wire(BaseModel):
@@ -48,51 +47,79 @@ class Wire(BaseModel):
 class ReasonWire(Wire):
     """Why, for machines, for the person, for the admin."""
 
-    code: Code
-    msg: str = Field(min_length=1, max_length=MSG_CHARS_MAX)
-    rule: Name
+    code: Code = Field(description="For machines; stable. Names what the rule is about.")
+    msg: str = Field(
+        min_length=1,
+        max_length=MSG_CHARS_MAX,
+        description="For the person: what is wrong and what to do next.",
+    )
+    rule: Name = Field(description="For the admin: the rule package that said it, set by the fold.")
 
 
 class ThresholdWire(Wire):
     """How many reviews of which reviewers approve, and how many deny."""
 
-    reviewers: Name
-    approve: int = Field(ge=1, le=REVIEWS_MAX)
-    deny: int = Field(ge=1, le=REVIEWS_MAX)
+    reviewers: Name = Field(description="A role or a group.")
+    approve: int = Field(ge=1, le=REVIEWS_MAX, description="Reviews that approve.")
+    deny: int = Field(ge=1, le=REVIEWS_MAX, description="Reviews that deny.")
 
 
 class HoldWire(Wire):
     """The terms of a hold."""
 
-    stage: Stage
-    thresholds: list[ThresholdWire] = Field(min_length=1, max_length=THRESHOLDS_MAX)
-    ttl_s: int = Field(ge=1, le=HOLD_TTL_S_MAX)
-    risk: int = Field(ge=0, le=100)
+    stage: Stage = Field(description="What is held: the request, a tool call or the answer.")
+    thresholds: list[ThresholdWire] = Field(
+        min_length=1, max_length=THRESHOLDS_MAX, description="All of them have to be met."
+    )
+    ttl_s: int = Field(
+        ge=1, le=HOLD_TTL_S_MAX, description="How long people have. Silence never approves."
+    )
+    risk: int = Field(ge=0, le=100, description="For the order in which reviewers see holds.")
 
 
 class ObligationsWire(Wire):
     """What the gateway must do as a condition; absent where policy asks nothing."""
 
-    redact: list[Name] = Field(default=[], max_length=NAMES_MAX)
-    hold: HoldWire | None = None
-    route: Name | None = None
-    max_tokens: int | None = Field(default=None, ge=1, le=TOKENS_MAX)
-    allow_tools: list[Name] | None = Field(default=None, max_length=NAMES_MAX)
-    label_output: bool = False
-    justify: bool = False
-    retain_days: int | None = Field(default=None, ge=0, le=RETAIN_DAYS_MAX)
-    log_level: Literal["metadata", "redacted", "full"] = "redacted"
-    review_response: bool = False
-    notify: list[Name] = Field(default=[], max_length=NAMES_MAX)
+    redact: list[Name] = Field(
+        default=[], max_length=NAMES_MAX, description="Kinds of entities to mask in the text."
+    )
+    hold: HoldWire | None = Field(default=None, description="People answer first, on these terms.")
+    route: Name | None = Field(default=None, description="The only backend it may go to.")
+    max_tokens: int | None = Field(
+        default=None, ge=1, le=TOKENS_MAX, description="The longest answer, in tokens."
+    )
+    allow_tools: list[Name] | None = Field(
+        default=None,
+        max_length=NAMES_MAX,
+        description="The only functions that may be offered to the model; an empty list: none.",
+    )
+    label_output: bool = Field(default=False, description="Say in the answer that a model made it.")
+    justify: bool = Field(default=False, description="The person gives a reason first.")
+    retain_days: int | None = Field(
+        default=None, ge=0, le=RETAIN_DAYS_MAX, description="Days that content is kept."
+    )
+    log_level: Literal["metadata", "redacted", "full"] = Field(
+        default="redacted", description="What of the content the ledger keeps."
+    )
+    review_response: bool = Field(
+        default=False, description="Somebody looks at the answer before it is delivered."
+    )
+    notify: list[Name] = Field(
+        default=[], max_length=NAMES_MAX, description="Who is told, by name of group or person."
+    )
 
 
 class DecisionWire(Wire):
     """The answer of `data.sekisho.decision`. The revision is not in it: the adapter stamps it."""
 
-    schema_: Literal["sekisho.decision/v1"] = Field(alias="schema")
-    effect: Literal["allow", "hold", "deny"]
-    reasons: list[ReasonWire] = Field(max_length=REASONS_MAX)
-    obligations: ObligationsWire
+    schema_: Literal["sekisho.decision/v1"] = Field(
+        alias="schema", description="Which contract the answer follows."
+    )
+    effect: Literal["allow", "hold", "deny"] = Field(description="Deny beats hold beats allow.")
+    reasons: list[ReasonWire] = Field(
+        max_length=REASONS_MAX, description="Why; at least one unless the effect is allow."
+    )
+    obligations: ObligationsWire = Field(description="What has to be done as a condition.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -107,83 +134,6 @@ class DecisionWire(Wire):
             message = f"effect {self.effect} without a reason"
             raise ValueError(message)
         return self
-
-
-class PrincipalWire(Wire):
-    """Who asks. `training_until` is when the person's training runs out, seconds since 1970."""
-
-    id: Name
-    groups: list[Name]
-    roles: list[Name]
-    training_until: Count | None
-    authentication: Literal["api_key", "oidc", "header", "certificate", "service"]
-
-
-class RequestWire(Wire):
-    """What is asked. `backend` and `trust` are null where no backend offers the model."""
-
-    endpoint: Name
-    model: Name
-    assistant: Name | None
-    backend: Name | None
-    trust: Literal["external", "region", "onprem"] | None
-    mode: Literal["assistant", "copilot"]
-    stream: bool
-    max_tokens: int | None
-    estimated_tokens: Count
-    tools: list[str]
-    hosted: list[str]
-    unknown_fields: list[str]
-
-
-class ToolWire(Wire):
-    """A proposed tool call; stage tool_call only. Arguments are cut at 16 KB by the gateway."""
-
-    name: Name
-    arguments: dict[str, Any]
-
-
-class ContentWire(Wire):
-    """What the scanner saw, never the text. `opaque_chars` could not be looked into."""
-
-    labels: list[Name]
-    entities: dict[str, Annotated[int, Field(ge=1)]]
-    chars: Count
-    hidden_chars: Count
-    opaque_chars: Count
-    size: Literal["small", "medium", "large", "huge"]
-
-
-class ApprovalWire(Wire):
-    """Reviews so far: `approved` only when the decision is asked again at release."""
-
-    state: Literal["none", "approved"]
-    by: list[Name]
-
-
-class ContextWire(Wire):
-    """Around the request. Time comes from here, because policies may not read a clock."""
-
-    time_ns: Count
-    office_hours: bool
-    ip: str
-    spend: dict[str, int] | None
-    limits: dict[str, int] | None
-    halt: bool
-
-
-class InputWire(Wire):
-    """Rego's `input`."""
-
-    schema_: Literal["sekisho.input/v1"] = Field(alias="schema")
-    stage: Stage
-    exchange: Name
-    principal: PrincipalWire
-    request: RequestWire
-    tool: ToolWire | None
-    content: ContentWire
-    approval: ApprovalWire
-    context: ContextWire
 
 
 def to_decision(wire: DecisionWire, *, revision: str, engine: str, took_us: int) -> Decision:

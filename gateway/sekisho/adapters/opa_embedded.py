@@ -175,12 +175,12 @@ class EmbeddedOPA:
             try:
                 answer = await self._ask(crew, case.document, OPEN_S_MAX)
             except PolicyUnavailable as error:
-                faults.append(f"sekisho/main.rego:1: {case.name}: {error.message}")
+                faults.append(f"sekisho/main.rego:1:1: {case.name}: {error.message}")
                 break
             decision = read_answer(answer, crew.bundle.revision, 0)
             fault = smoke_fault(case, decision)
             if fault:
-                faults.append(f"sekisho/main.rego:1: {fault}")
+                faults.append(f"sekisho/main.rego:1:1: {fault}")
         if faults:
             raise PolicyRejected(faults)
 

@@ -14,8 +14,6 @@ from sekisho.adapters.decision_wire import DecisionWire, to_decision
 from sekisho.model.decision import Decision, Effect, Reason
 
 QUERY = "sekisho.decision"
-UNDEFINED = "policy_undefined"
-MALFORMED = "policy_malformed"
 
 
 def read_result(result: Any, revision: str, *, engine: str, took_us: int) -> Decision:
@@ -24,20 +22,20 @@ def read_result(result: Any, revision: str, *, engine: str, took_us: int) -> Dec
         wire = DecisionWire.model_validate(result)
     except ValidationError:
         what = "The rules gave an answer nobody can read."
-        return denied(MALFORMED, what, revision, engine=engine, took_us=took_us)
+        return denied("policy_malformed", what, revision, engine=engine, took_us=took_us)
     return to_decision(wire, revision=revision, engine=engine, took_us=took_us)
 
 
 def no_result(revision: str, *, engine: str, took_us: int) -> Decision:
     """Nothing was answered: a deny, `policy_undefined`."""
     what = "The rules gave no decision."
-    return denied(UNDEFINED, what, revision, engine=engine, took_us=took_us)
+    return denied("policy_undefined", what, revision, engine=engine, took_us=took_us)
 
 
 def failed(revision: str, *, engine: str, took_us: int) -> Decision:
     """The rules contradict each other or called a function wrongly: a deny, `policy_undefined`."""
     what = "The rules could not be evaluated."
-    return denied(UNDEFINED, what, revision, engine=engine, took_us=took_us)
+    return denied("policy_undefined", what, revision, engine=engine, took_us=took_us)
 
 
 def denied(code: str, what: str, revision: str, *, engine: str, took_us: int) -> Decision:

@@ -8,8 +8,6 @@ the caller is a command, and ends.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +15,18 @@ from typing import Any, TypeVar
 
 from opa_bindings import OpaEngine, OpaError, OpaUndefinedError
 
-from sekisho.adapters.bundle import Bundle, Fault, Module, build, faults_of, read_bundle
+from sekisho.adapters.bounded import bounded
+from sekisho.adapters.bundle import (
+    Bundle,
+    Fault,
+    Module,
+    build,
+    faults_of,
+    read_bundle,
+    syntax_tree,
+)
 from sekisho.adapters.opa_embedded import read_answer
+from sekisho.adapters.policy_lint import lint
 from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
 from sekisho.errors import PolicyRejected, PolicyUnavailable
 
@@ -86,24 +94,29 @@ class TestReport:
 
 
 def check_bundle(directory: Path) -> list[Fault]:
-    """All faults, each with its place; empty if the gateway would run the bundle."""
+    """All faults, each with its place; empty if the gateway would run the bundle and whoever reads
+    it finds nothing unused and nothing that does not say what it is for.
+    """
+    faults: list[Fault] = []
     try:
-        try_bundle(read_bundle(directory))
+        bundle = read_bundle(directory)
+        faults += lint(bundle)
+        try_bundle(bundle)
     except PolicyRejected as error:
-        return [Fault.read(text) for text in error.faults]
-    return []
+        faults += [Fault.read(text) for text in error.faults]
+    return sorted(faults, key=lambda fault: fault.order)
 
 
 def try_bundle(bundle: Bundle) -> None:
     """Compile it and ask what must be denied. Raises PolicyRejected with all faults."""
-    _bounded(lambda: _smoke(bundle))
+    _in_time(lambda: _smoke(bundle))
 
 
 def test_bundle(directory: Path) -> TestReport:
     """Run every `test_*` rule of the bundle's `_test.rego` files."""
     try:
         bundle = read_bundle(directory)
-        return _bounded(lambda: _run(bundle))
+        return _in_time(lambda: _run(bundle))
     except PolicyRejected as error:
         return TestReport((), (), 0.0, tuple(error.faults))
 
@@ -111,24 +124,12 @@ def test_bundle(directory: Path) -> TestReport:
 test_bundle.__test__ = False  # type: ignore[attr-defined]  # as above
 
 
-def _bounded(work: Callable[[], _T]) -> _T:
-    """Do `work` in a thread and wait no longer than the limit. Raises PolicyRejected."""
-    done: queue.SimpleQueue[_T | BaseException] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            done.put(work())
-        except BaseException as error:  # noqa: BLE001 - crosses the thread and is raised there
-            done.put(error)
-
-    threading.Thread(target=run, daemon=True).start()
+def _in_time(work: Callable[[], _T]) -> _T:
+    """As `bounded`, with PolicyRejected for rules that do not end."""
     try:
-        outcome = done.get(timeout=TIME_S_MAX)
-    except queue.Empty:
-        raise PolicyRejected([f"sekisho/main.rego:1: not done after {TIME_S_MAX} s"]) from None
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
+        return bounded(work, TIME_S_MAX)
+    except TimeoutError as error:
+        raise PolicyRejected([f"sekisho/main.rego:1:1: {error}"]) from None
 
 
 def _smoke(bundle: Bundle) -> None:
@@ -145,7 +146,7 @@ def _smoke(bundle: Bundle) -> None:
             except PolicyUnavailable as error:
                 fault = error.message
             if fault:
-                faults.append(f"sekisho/main.rego:1: {fault}")
+                faults.append(f"sekisho/main.rego:1:1: {fault}")
     if faults:
         raise PolicyRejected(faults)
 
@@ -170,10 +171,7 @@ def _run(bundle: Bundle) -> TestReport:
 
 def _tests_in(parser: OpaEngine, module: Module) -> Iterator[str]:
     """The full paths of the test rules of one module, each once."""
-    tree = parser.eval_query(
-        "x := rego.parse_module(input.path, input.source)",
-        {"path": module.path, "source": module.source},
-    )[0]["x"]
+    tree = syntax_tree(parser, module)
     package = [str(step["value"]) for step in tree["package"]["path"][1:]]
     seen = set()
     for rule in tree.get("rules", []):

@@ -35,6 +35,8 @@ PRICE_ROWS_MAX = 1_000
 _OF_IDS = frozenset({"principal", "group"})
 _TEXT = "tag:yaml.org,2002:str"
 
+Place = tuple[int, int]  # line and column, both from 1
+
 Sentence = Annotated[str, Field(min_length=1, max_length=500)]
 Tokens = Annotated[int, Field(ge=1, le=TOKENS_MAX)]
 Figure = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -72,10 +74,10 @@ Id = Annotated[Name, AfterValidator(_can_be_id)]
 
 
 class NotPolicyData(ValueError):
-    """data.yaml cannot be used; `faults` are (line, what is wrong and where)."""
+    """data.yaml cannot be used; `faults` are ((line, column), what is wrong)."""
 
-    def __init__(self, faults: list[tuple[int, str]]) -> None:
-        super().__init__("; ".join(f"line {line}: {text}" for line, text in faults))
+    def __init__(self, faults: list[tuple[Place, str]]) -> None:
+        super().__init__("; ".join(f"line {place[0]}: {text}" for place, text in faults))
         self.faults = faults
 
 
@@ -145,6 +147,7 @@ class EntitiesData(Wire):
 
     denied: list[Entity] = Field(default=[])
     held: list[Entity] = Field(default=[])
+    redacted: list[Entity] = Field(default=[])
 
 
 class HoldData(Wire):
@@ -163,6 +166,7 @@ class RecordsData(Wire):
 
     log_level: Annotated[str, Field(pattern="^(metadata|redacted|full)$")] = "redacted"
     retain_days: Annotated[int, Field(ge=0, le=RETAIN_DAYS_MAX)] | None = None
+    label_output: bool = False
 
 
 def _fits_id(text: str) -> bool:
@@ -346,10 +350,10 @@ def read_data(source: bytes) -> dict[str, Any]:
         _refuse_tricks(tree)
         parsed = loader.construct_document(tree) if tree is not None else {}
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise NotPolicyData([(line, str(error.problem))]) from error
+        place = _place(error.problem_mark) if error.problem_mark else (1, 1)
+        raise NotPolicyData([(place, str(error.problem))]) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise NotPolicyData([(1, f"not readable as YAML: {error}")]) from error
+        raise NotPolicyData([((1, 1), f"not readable as YAML: {error}")]) from error
     finally:
         if loader is not None:
             loader.dispose()
@@ -358,26 +362,30 @@ def read_data(source: bytes) -> dict[str, Any]:
     except ValidationError as error:
         found = faults(PolicyData, parsed, error.errors(include_url=False, include_input=False))
         # What concerns the whole is said of limits alone: they are what needs prices.
-        told = [(_line_of(tree, place or ("limits",)), text) for place, text in found]
+        told = [(_place_of(tree, place or ("limits",)), text) for place, text in found]
         raise NotPolicyData(told) from error
-    if idle := [(_line_of(tree, place), text) for place, text in _idle_labels(parsed)]:
+    if idle := [(_place_of(tree, place), text) for place, text in _idle_labels(parsed)]:
         raise NotPolicyData(idle)
     document: dict[str, Any] = parsed
     return document
 
 
-def _line_of(node: yaml.Node | None, place: tuple[int | str, ...]) -> int:
-    """The line where `place` stands, or that of the nearest thing around it."""
-    line = 1
+def _place_of(node: yaml.Node | None, place: tuple[int | str, ...]) -> Place:
+    """Where `place` stands, or the nearest thing around it."""
+    at = (1, 1)
     for step in place:
         if isinstance(node, yaml.MappingNode):
             found = [pair for pair in node.value if pair[0].value == step]
             if not found:
                 break
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
+            at, node = _place(found[0][0].start_mark), found[0][1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
             node = node.value[step]
-            line = node.start_mark.line + 1
+            at = _place(node.start_mark)
         else:
             break
-    return line
+    return at
+
+
+def _place(mark: Any) -> Place:
+    return mark.line + 1, mark.column + 1

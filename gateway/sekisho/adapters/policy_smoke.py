@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sekisho.adapters.decision_wire import INPUT_SCHEMA
+from sekisho.adapters.input_wire import INPUT_SCHEMA
 from sekisho.model.decision import Decision, Effect
 
 

@@ -1,7 +1,8 @@
 """Tables of the registry, and how its SQLite file is opened.
 
-Principals, their roles, groups and keys, delegations, identities elsewhere. `registry_revision` has
-one row whose number grows with each change: workers compare it to know that their copy is stale.
+Principals, their roles, groups and keys, delegations, identities elsewhere, revisions of policy.
+`registry_revision` has one row whose number grows with each change: workers compare it to know that
+their copy is stale.
 """
 
 from __future__ import annotations
@@ -128,6 +129,59 @@ scim_resources = Table(
     Column("created_us", Integer, nullable=False),
     Column("changed_us", Integer, nullable=False),
     UniqueConstraint("kind", "name", name="scim_name_once"),
+)
+
+# Bundles that were put in. `contents` is the digest of all files, which is where they are kept.
+policy_revisions = Table(
+    "policy_revisions",
+    metadata,
+    Column("revision", String, primary_key=True),
+    Column("contents", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("drafted_us", Integer, nullable=False),
+)
+
+# Everyone who put it in, and the person behind them then. Rows are only ever added: who was an
+# author stays one.
+policy_authors = Table(
+    "policy_authors",
+    metadata,
+    Column("revision", String, ForeignKey("policy_revisions.revision"), primary_key=True),
+    Column("principal", String, primary_key=True),
+    Column("person", String, primary_key=True),
+)
+
+# What recorded decisions would have been under `revision` instead of `against`; the latest.
+policy_reports = Table(
+    "policy_reports",
+    metadata,
+    Column("revision", String, ForeignKey("policy_revisions.revision"), primary_key=True),
+    Column("against", String, primary_key=True),
+    Column("contents", String, nullable=False),
+    Column("event", String, nullable=False),
+    Column("report", String, nullable=False),
+    Column("made_us", Integer, nullable=False),
+)
+
+policy_activations = Table(
+    "policy_activations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("revision", String, ForeignKey("policy_revisions.revision"), nullable=False),
+    Column("previous", String),
+    Column("activator", String, nullable=False),
+    Column("rollback", Boolean, nullable=False),
+    Column("at_us", Integer, nullable=False),
+)
+
+# One row: what workers run. `serial` grows with each change of it.
+policy_state = Table(
+    "policy_state",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("serial", Integer, nullable=False),
+    Column("active", String, ForeignKey("policy_revisions.revision")),
+    Column("shadow", String, ForeignKey("policy_revisions.revision")),
 )
 
 registry_revision = Table(

@@ -8,9 +8,10 @@ reads, because a rule that is silently skipped is a hole.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
+
+from sekisho.adapters.rego_places import Place, Places
 
 _IMPURE = {
     "http": "network",
@@ -30,42 +31,53 @@ _IMPURE = {
 }
 """Builtins by dotted name or by the name of their whole family."""
 
-_FOLDED = frozenset({"allow", "deny", "hold", "obligation"})
-_PACK_DEPTH = 3  # packs.<pack>.<area>
+FOLDED = frozenset({"allow", "deny", "hold", "obligation"})
+PACK_DEPTH = 3  # packs.<pack>.<area>
+FOLD_PATH = "sekisho/main.rego"
 _RESERVED = frozenset({"packs", "sekisho", "lib"})
+_DECISION = ("sekisho", "decision")
 
 
 def rule_faults(
-    tree: dict[str, Any], path: str, source: str, *, test: bool
-) -> Iterator[tuple[int, str]]:
-    """Line and text of each fault of one parsed module."""
+    tree: dict[str, Any], path: str, places: Places, *, test: bool
+) -> Iterator[tuple[Place, str]]:
+    """Place and text of each fault of one parsed module."""
     for name, why in sorted(_impure(tree)):
-        yield _line(source, name), f"{name} may not be used: it reaches {why}"
+        yield _place(places, name), f"{name} may not be used: it reaches {why}"
     package = [str(step["value"]) for step in tree["package"]["path"][1:]]
     dotted = ".".join(package)
+    at = places.name("package") or (1, 1)
     if package[0] not in _RESERVED and not test:
-        yield 1, f"package {dotted}: must begin with packs. (rules) or lib. (functions)"
+        yield at, f"package {dotted}: must begin with packs. (rules) or lib. (functions)"
     if package[0] == "sekisho" and not path.startswith("sekisho/"):
-        yield 1, "package sekisho is the fold's own: rules belong into packs.<pack>.<area>"
+        yield at, "package sekisho is the fold's own: rules belong into packs.<pack>.<area>"
+    if path == FOLD_PATH and not test and not defines(tree, package, _DECISION):
+        yield at, "defines no rule `decision` in package sekisho, so nothing would be decided"
     if not test:
-        yield from _fold_faults(tree, package, source)
+        yield from _fold_faults(tree, package, places)
+
+
+def defines(tree: dict[str, Any], package: list[str], wanted: tuple[str, ...]) -> bool:
+    """Whether a module defines the rule of this full name."""
+    names = {str(rule["head"]["ref"][0]["value"]) for rule in tree.get("rules", [])}
+    return any((*package, name) == wanted for name in names)
 
 
 def _fold_faults(
-    tree: dict[str, Any], package: list[str], source: str
-) -> Iterator[tuple[int, str]]:
+    tree: dict[str, Any], package: list[str], places: Places
+) -> Iterator[tuple[Place, str]]:
     if package[0] == "sekisho":
         return
-    for rule in tree.get("rules", []):
+    rules = tree.get("rules", [])
+    names = [str(rule["head"]["ref"][0]["value"]) for rule in rules]
+    for rule, name, at in zip(rules, names, places.heads(names), strict=True):
         head = rule["head"]
-        name = str(head["ref"][0]["value"])
-        if name not in _FOLDED:
+        if name not in FOLDED:
             continue
-        line = _line(source, name)
-        if package[0] != "packs" or len(package) != _PACK_DEPTH:
-            yield line, f"{name} is not read here: use a package named packs.<pack>.<area>"
+        if package[0] != "packs" or len(package) != PACK_DEPTH:
+            yield at, f"{name} is not read here: use a package named packs.<pack>.<area>"
         elif len(head["ref"]) != 1 or "key" not in head or "value" in head:
-            yield line, f"{name} must be a set: write `{name} contains … if …`"
+            yield at, f"{name} must be a set: write `{name} contains … if …`"
 
 
 def _impure(node: Any) -> set[tuple[str, str]]:
@@ -100,11 +112,6 @@ def _reaches(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def _line(source: str, name: str) -> int:
-    """The first line that has `name`, else its family; the tree carries no places."""
-    for wanted in (name, name.split(".", maxsplit=1)[0]):
-        pattern = re.compile(rf"(?<![\w.]){re.escape(wanted)}(?!\w)")
-        for number, line in enumerate(source.splitlines(), 1):
-            if pattern.search(line.split("#", 1)[0]):
-                return number
-    return 1
+def _place(places: Places, name: str) -> Place:
+    """Where `name` is first written; where it is spelt another way, its family."""
+    return places.name(name) or places.name(name.split(".", maxsplit=1)[0]) or (1, 1)

@@ -29,6 +29,11 @@ class GateFailed(SekishoError):
 def add_gate(parser: argparse.ArgumentParser) -> None:
     """The options that say which gateway, and as whom."""
     parser.add_argument("--url", help=f"the gateway (else SEKISHO_URL, else {DEFAULT_URL})")
+    add_key(parser)
+
+
+def add_key(parser: argparse.ArgumentParser) -> None:
+    """The option that says as whom."""
     parser.add_argument(
         "--key-file", type=Path, metavar="FILE", help="holds your key (else SEKISHO_KEY)"
     )
@@ -54,6 +59,13 @@ class Gate:
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send `body`; the JSON that comes back. Raises GateFailed."""
         return self._ask("POST", path, json=body)
+
+    def send(self, path: str, body: bytes | dict[str, Any]) -> Any:
+        """As `post`; bytes go as they are."""
+        if isinstance(body, dict):
+            return self.post(path, body)
+        kind = {"content-type": "application/json"}
+        return self._ask("POST", path, content=body, headers=kind)
 
     def _ask(self, method: str, path: str, **what: Any) -> Any:
         try:
@@ -85,6 +97,11 @@ def connect(options: argparse.Namespace) -> Gate:
     url = options.url or os.environ.get("SEKISHO_URL") or DEFAULT_URL
     if not url.startswith(("http://", "https://")):
         raise GateFailed(f"{url!r} is no URL: it must begin with http:// or https://.")
+    return Gate(url, key_of(options))
+
+
+def key_of(options: argparse.Namespace) -> str:
+    """The key of whoever runs the command. Raises GateFailed."""
     key = os.environ.get("SEKISHO_KEY", "")
     if options.key_file is not None:
         try:
@@ -93,7 +110,7 @@ def connect(options: argparse.Namespace) -> Gate:
             raise GateFailed(f"{options.key_file} cannot be read: {error.strerror}.") from error
     if not key or not key.isascii() or not key.isprintable():
         raise GateFailed("Your key is needed: put it into SEKISHO_KEY, or name a --key-file.")
-    return Gate(url, key)
+    return key
 
 
 def _message(said: Any, status: int) -> str:

@@ -384,6 +384,11 @@ class Settings(Section):
         return self.data_dir / "ledger"
 
     @property
+    def policies_dir(self) -> Path:
+        """Bundles that were put in, by the digest of their files."""
+        return self.data_dir / "policies"
+
+    @property
     def run_dir(self) -> Path:
         """Sockets of the running installation."""
         return self.data_dir / "run"

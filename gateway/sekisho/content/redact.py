@@ -1,4 +1,4 @@
-"""Mask what was found, for the record at log level `redacted`."""
+"""Mask what was found: for the record at log level `redacted`, and where policy asks for it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ def mask(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
 
 def redact_body(parsed: Any, found: Sequence[Found]) -> bytes:
     """`parsed` as JSON with every hit masked; `parsed` itself is not changed."""
+    return orjson.dumps(redacted(parsed, found))
+
+
+def redacted(parsed: Any, found: Sequence[Found]) -> Any:
+    """A copy of `parsed` with every hit masked."""
     copy = [orjson.loads(orjson.dumps(parsed))]  # a body may itself be a string
     spans: dict[Path, list[tuple[int, int, str]]] = defaultdict(list)
     for hit in found:
@@ -43,7 +48,7 @@ def redact_body(parsed: Any, found: Sequence[Found]) -> bytes:
             holder[path[-1]] = mask(_text(holder[path[-1]]), marks)
     for path in sorted(keys, key=len, reverse=True):
         _rename(_follow(copy, path[:-2]), str(path[-2]), spans[path])
-    return orjson.dumps(copy[0])
+    return copy[0]
 
 
 def _follow(value: Any, path: Path) -> Any:

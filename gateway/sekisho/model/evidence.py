@@ -182,6 +182,17 @@ def refused(exchange: str, principal: str | None, code: str, status: int, stage:
     )
 
 
+def checked(exchange: str, principal: str, effect: str) -> Event:
+    """Somebody was told what would happen to a request; nothing was sent."""
+    return Event(
+        id=uuid7(),
+        type="exchange.checked",
+        exchange=exchange,
+        principal=principal,
+        data={"effect": effect},
+    )
+
+
 def cancelled(exchange: str, principal: str | None, stage: str) -> Event:
     """The client went away before anything left."""
     return Event(

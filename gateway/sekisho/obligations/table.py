@@ -1,46 +1,110 @@
 """The obligations this gateway carries out, by name. One that is not here is a deny.
 
-max_tokens   obligations.cap_tokens, on the request
-allow_tools  obligations.allow_tools, on the request
-hold         stages.clear, at stage request
-log_level    pipeline, on what the ledger keeps
-retain_days  recorded; the ledger's keeper acts on it
+`CARRIED` is the whole promise: docs/reference/policy.md is made from it, and `unsupported` reads
+it, so that nothing can be asked for in vain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
+from sekisho.content.entities import KINDS
 from sekisho.model.decision import Obligations
-from sekisho.obligations import allow_tools, cap_tokens
+from sekisho.model.facts import Found
+from sekisho.obligations import allow_tools, cap_tokens, pin_route, redact
+
+Point = Literal["request", "tool call", "stream", "response"]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """How one obligation is carried out: by which module, at which points of an exchange."""
+
+    by: str
+    points: tuple[Point, ...]
+    does: str
+
+
+CARRIED: Mapping[str, Carried] = {
+    "max_tokens": Carried(
+        "obligations.cap_tokens", ("request",), "Lowers the limits in the body, or sets one."
+    ),
+    "allow_tools": Carried(
+        "obligations.allow_tools",
+        ("request",),
+        "Takes other functions out of the body; one that the client insists on is refused "
+        "(`tool_not_allowed`).",
+    ),
+    "redact": Carried(
+        "obligations.redact",
+        ("request",),
+        "Masks what the scanner found of these kinds, as in `[EMAIL]`, before anybody sees the "
+        "body: reviewers and the backend.",
+    ),
+    "route": Carried(
+        "obligations.pin_route",
+        ("request",),
+        "Sends it to this backend, or with `trust:onprem` or `trust:region` to the first that is "
+        "trusted so far and offers the model; without one it is refused (`no_route`).",
+    ),
+    "label_output": Carried(
+        "obligations.label_output",
+        ("stream", "response"),
+        "Puts a label before the text of each answer and into the header `x-sekisho-label`; "
+        "answers in a format for programs have it in the header only.",
+    ),
+    "hold": Carried(
+        "stages.clear",
+        ("request",),
+        "Files the request for people; it leaves when they approve. Only of stage `request`.",
+    ),
+    "log_level": Carried(
+        "pipeline, stages.release",
+        ("request", "stream", "response"),
+        "`metadata` keeps nothing of the content, `redacted` masks what the scanner found.",
+    ),
+    "retain_days": Carried(
+        "stages.decide", ("request",), "Is recorded with the decision; nothing acts on it yet."
+    ),
+}
 
 
 def unsupported(obligations: Obligations) -> tuple[str, ...]:
     """The names of what policy asks and this gateway cannot do."""
-    asked = {
-        "redact": bool(obligations.redact),
-        "route": obligations.route is not None,
-        "justify": obligations.justify,
-        "label_output": obligations.label_output,
-        "review_response": obligations.review_response,
-        "notify": bool(obligations.notify),
-        "hold.stage": obligations.hold is not None and obligations.hold.stage != "request",
-    }
-    return tuple(name for name, wanted in asked.items() if wanted)
+    missing = [
+        member.name
+        for member in fields(obligations)
+        if member.name not in CARRIED and getattr(obligations, member.name) != member.default
+    ]
+    # What no scan finds and no backend has is a slip of the pen, and would let everything through.
+    if not KINDS.issuperset(obligations.redact):
+        missing.append("redact")
+    if not pin_route.is_route(obligations.route or ""):
+        missing.append("route")
+    if obligations.hold is not None and obligations.hold.stage != "request":
+        missing.append("hold.stage")
+    return tuple(missing)
 
 
 def apply_request(
-    parsed: Mapping[str, Any], obligations: Obligations
+    parsed: Mapping[str, Any], obligations: Obligations, found: Sequence[Found] = ()
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """The body that the request obligations make, and the names of those that changed it.
 
-    None where nothing changed, so that the client's own bytes are relayed. `parsed` is left as it
-    is. Raises DeniedByPolicy for an obligation that cannot be carried out on this body.
+    `found` is what a scan of `parsed` gave. None where nothing changed, so that the client's own
+    bytes are relayed. `parsed` is left as it is. Raises DeniedByPolicy for an obligation that
+    cannot be carried out on this body.
     """
     body: Mapping[str, Any] = parsed
     changed: dict[str, Any] | None = None
     names: list[str] = []
+    if obligations.redact:
+        fresh = redact.apply(body, obligations.redact, found)
+        if fresh is not None:
+            body = changed = fresh
+            names.append("redact")
     if obligations.allow_tools is not None:
         fresh = allow_tools.apply(body, obligations.allow_tools)
         if fresh is not None:

@@ -19,7 +19,11 @@ async def decide(facts: Facts, engine: PolicyEngine) -> Decision:
     that cannot be carried out turns it into a deny (`obligation_unsupported`). Raises
     PolicyUnavailable if the rules cannot be asked.
     """
-    decision = await engine.decide(facts.document)
+    return carried_out(await engine.decide(facts.document))
+
+
+def carried_out(decision: Decision) -> Decision:
+    """The decision as this gateway acts on it."""
     missing = unsupported(decision.obligations)
     if not missing or decision.effect is Effect.DENY:
         return decision

@@ -114,14 +114,16 @@ async def describe(
     return Facts(document=document, backend=backend.id if backend else "", found=scan.found)
 
 
-def spender_of(document: Mapping[str, Any]) -> Spender:
-    """Whose limits an exchange falls under, by its facts: also when it is resumed."""
-    request, principal = document["request"], document["principal"]
+def spender_of(facts: Facts) -> Spender:
+    """Whose limits an exchange falls under, by its facts: also when it is resumed. It is charged to
+    the backend that it goes to, wherever it would have gone by itself.
+    """
+    request, principal = facts.document["request"], facts.document["principal"]
     return Spender(
         principal["id"],
         frozenset(principal["groups"]),
         request["model"],
-        request["backend"] or "",
+        facts.backend,
         request["assistant"],
     )
 

@@ -13,12 +13,14 @@ from typing import Any
 import orjson
 
 from sekisho.errors import DeniedByPolicy
+from sekisho.model.catalog import Catalog
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
 from sekisho.model.limits import Estimate
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal
+from sekisho.obligations import pin_route
 from sekisho.obligations.table import apply_request
 from sekisho_audit.events import Event
 
@@ -39,7 +41,7 @@ def prepare(
     """
     body, rewritten, changed = exchange.body, tuple[str, ...](), None
     if decision.effect is not Effect.DENY:
-        changed, names = apply_request(exchange.parsed, decision.obligations)
+        changed, names = apply_request(exchange.parsed, decision.obligations, facts.found)
         if changed is not None:
             body, rewritten = orjson.dumps(changed), tuple(names)
     return Outgoing(
@@ -71,14 +73,17 @@ def estimate_of(body: Mapping[str, Any], facts: Facts) -> Estimate:
     return Estimate(facts.document["request"]["estimated_tokens"], cap * answers)
 
 
-def unchanged(outgoing: Outgoing) -> Outgoing:
-    """The approved bytes, if today's obligations leave them as they were approved.
+def unchanged(outgoing: Outgoing, catalog: Catalog) -> Outgoing:
+    """The approved bytes, if today's obligations leave them, and where they go, as approved.
 
     Raises DeniedByPolicy (`policy_changed`) otherwise: people approved these bytes, not others.
     """
-    body = orjson.loads(outgoing.body)
-    changed, names = apply_request(body, outgoing.decision.obligations)
-    if changed is not None:
+    body, asked = orjson.loads(outgoing.body), outgoing.decision.obligations
+    _, names = apply_request(body, asked, outgoing.facts.found)
+    if asked.route is not None:
+        backend = pin_route.apply(asked.route, outgoing.model, outgoing.backend, catalog)
+        names += ["route"] if backend != outgoing.backend else []
+    if names:
         message = (
             f"The rules changed while this request waited and now want {', '.join(names)}, "
             "which would alter what was approved. Send it again to have it reviewed anew."

@@ -25,6 +25,7 @@ from sekisho.clearance import Recorded
 from sekisho.content import assemble
 from sekisho.errors import BackendFailed, LedgerUnavailable
 from sekisho.model import evidence
+from sekisho.obligations import label_output
 from sekisho.ports import BackendReply, Charge, Ledger
 from sekisho_audit.events import Event, Payload
 
@@ -182,6 +183,21 @@ class Answer:
         """How much of the content policy lets the ledger keep."""
         return self.recorded.clearance.outgoing.decision.obligations.log_level
 
+    @property
+    def labelled(self) -> bool:
+        """Whether policy wants the answer to say what wrote it."""
+        return self.recorded.clearance.outgoing.decision.obligations.label_output
+
+    @property
+    def text_labelled(self) -> bool:
+        """Whether that is to stand in the text, too."""
+        outgoing = self.recorded.clearance.outgoing
+        return self.labelled and label_output.is_for_people(orjson.loads(outgoing.body))
+
+    def ours(self, outcome: Outcome) -> Mapping[str, str]:
+        """Headers of our own."""
+        return {**outcome.headers, **(label_output.HEADER if self.labelled else {})}
+
 
 async def release(
     answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_max: int
@@ -191,7 +207,7 @@ async def release(
     outcome.begun(reply)
     streamed = reply.headers.get("content-type", "").startswith("text/event-stream")
     if reply.status == HTTPStatus.OK and outgoing.stream and streamed:
-        headers = kept_headers(reply.headers, outgoing.exchange, outcome.headers)
+        headers = kept_headers(reply.headers, outgoing.exchange, answer.ours(outcome))
         stream = Stream(HTTPStatus.OK, headers)
         relay = _Relay(answer, outcome, keep, answer_bytes_max)
         stream.pieces = relay.pieces(stream)
@@ -207,7 +223,11 @@ async def gather(answer: Answer, outcome: Outcome, keep: Keep, *, answer_bytes_m
     body = b""
     try:
         body = await _read(reply, answer_bytes_max)
-        whole = _judge(reply, body, answer.recorded.clearance.outgoing.exchange, outcome.headers)
+        exchange = answer.recorded.clearance.outgoing.exchange
+        whole = _judge(reply, body, exchange, answer.ours(outcome))
+        if answer.text_labelled and whole.status == HTTPStatus.OK:
+            whole = _labelled(whole)
+            body = whole.body
         parsed = _parsed(whole)
         kept = await keep(parsed, answer.log_level) if parsed is not None else None
         facts = _facts(whole.status, parsed) | {"bytes": len(body)}
@@ -239,10 +259,11 @@ class _Relay:
         self._chunks: list[bytes] = []
         self._bytes = 0
         self._tail = b""
+        self._labeller = label_output.Labeller() if answer.text_labelled else None
 
     async def pieces(self, stream: Stream) -> AsyncGenerator[bytes, None]:
         try:
-            async for chunk in self._reply.chunks():
+            async for chunk in self._labelled():
                 self._chunks.append(chunk)
                 self._bytes += len(chunk)
                 if self._bytes > self._bytes_max:
@@ -276,6 +297,20 @@ class _Relay:
             stream.chunks = len(self._chunks)
             self._outcome.abandon("internal_fault")
             await self._reply.close()
+
+    async def _labelled(self) -> AsyncGenerator[bytes, None]:
+        """What came, with the label where policy wants it."""
+        if self._labeller is None:
+            async for chunk in self._reply.chunks():
+                yield chunk
+            return
+        async for chunk in self._reply.chunks():
+            if ready := self._labeller.feed(chunk):
+                yield ready
+            if self._labeller.waiting > self._bytes_max:  # an event without an end
+                yield self._labeller.end()
+        if rest := self._labeller.end():
+            yield rest
 
     def _ready(self, chunk: bytes) -> bytes:
         """What of the stream so far may go now: all but the closing mark or a beginning of it."""
@@ -373,6 +408,15 @@ def kept_headers(
         kept["x-backend-request-id"] = headers[_REQUEST_HEADER]
     kept["x-sekisho-exchange"] = exchange
     return kept
+
+
+def _labelled(whole: Whole) -> Whole:
+    """The answer with the label before its texts; a stream that was gathered is one, too."""
+    if whole.headers.get("content-type", "").startswith("text/event-stream"):
+        labeller = label_output.Labeller()
+        return replace(whole, body=labeller.feed(whole.body) + labeller.end())
+    labelled = label_output.apply(_parsed(whole))
+    return whole if labelled is None else replace(whole, body=orjson.dumps(labelled))
 
 
 def _parsed(whole: Whole) -> Any:

@@ -39,10 +39,11 @@ from sekisho.web.slots import Slots
 from sekisho.web.waiting import Waiting
 
 CHAT = "/v1/chat/completions"
+CHECK = "/v1/check"
 IDEMPOTENCY_CHARS_MAX = 256  # a uuid has 36
 RETRY_DIGITS_MAX = 3  # of a client's retry count; a longer one is no count
 _RESULT = CHAT + "/"
-_OURS = ("/v1/approvals", "/v1/audit", "/v1/admin", "/v1/exchanges", "/v1/check", "/v1/me")
+_OURS = ("/v1/approvals", "/v1/audit", "/v1/admin", "/v1/exchanges", "/v1/me")
 _JSON: Headers = [(b"content-type", b"application/json")]
 _log = structlog.get_logger("sekisho.web")
 
@@ -130,6 +131,8 @@ class DataPath:
     def _route(self, method: str, path: str) -> Handler | None:
         if method == "POST" and path == CHAT:
             return self._chat
+        if method == "POST" and path == CHECK:
+            return self._check
         if method == "GET" and path == "/v1/models":
             return self._models
         if method == "GET" and path.startswith(_RESULT) and "/" not in path[len(_RESULT) :]:
@@ -187,6 +190,18 @@ class DataPath:
             with self._waiters.taken_by(who):
                 reply = await self._waiting.first(held, post_path=asking.scope["path"])
                 await answer.reply(reply)
+
+    async def _check(self, asking: Asking, answer: Answering) -> None:
+        with self._asking.taken_by(asking.principal.id):
+            body = await self._body(asking.headers, answer)
+            try:
+                answer.watch()
+                raw = RawRequest("chat.completions", body, asking.client_ip, None, 0)
+                told = await self._pipeline.check(asking.principal, raw)
+            finally:
+                self._body_bytes -= len(body)
+            self._metrics.exchange_ended("checked")
+            await answer.whole(HTTPStatus.OK, _JSON, told)
 
     async def _ask(self, asking: Asking, answer: Answering) -> HoldView | None:
         """Take the request along the line and write what comes back; a hold is returned."""

@@ -248,6 +248,8 @@ def status_of(document: Document) -> str:
         return "refused"
     if document["cancelled"] is not None:
         return "cancelled"
+    if document.get("checked") is not None:
+        return "checked"
     if hold is not None:
         return "held" if hold["state"] == "pending" else str(hold["state"])
     return "received"

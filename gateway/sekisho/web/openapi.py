@@ -114,6 +114,16 @@ def _answers() -> Document:
     }
 
 
+def _closed(**members: Document) -> Document:
+    """An object with all of these members and no others."""
+    return {
+        "type": "object",
+        "properties": members,
+        "required": list(members),
+        "additionalProperties": False,
+    }
+
+
 def _named(name: str) -> Document:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
@@ -135,6 +145,33 @@ _MODELS = {
         "data": {"type": "array", "items": {"type": "object", "required": ["id"]}},
     },
 }
+_TEXT: Document = {"type": "string"}
+_COUNT: Document = {"type": "integer", "minimum": 0}
+_CHECK = _closed(
+    object={"const": "check"},
+    exchange=_TEXT,
+    sent={"const": False},
+    effect={"enum": ["allow", "hold", "deny"]},
+    reasons={"type": "array", "items": _closed(code=_TEXT, message=_TEXT, rule=_TEXT)},
+    backend={"type": ["string", "null"]},
+    changed_by={"type": "array", "items": _TEXT},
+    masked={"type": "object", "additionalProperties": _COUNT},
+    labelled={"type": "boolean"},
+    kept=_closed(level=_TEXT, days={"type": ["integer", "null"]}),
+    hold={
+        "anyOf": [
+            {"type": "null"},
+            _closed(
+                asked={
+                    "type": "array",
+                    "items": _closed(reviewers=_TEXT, approve=_COUNT, deny=_COUNT),
+                },
+                ttl_s=_COUNT,
+                risk=_COUNT,
+            ),
+        ]
+    },
+)
 _DATA_PATH: Document = {
     "/v1/chat/completions": {
         "post": {
@@ -161,6 +198,15 @@ _DATA_PATH: Document = {
             "summary": "Wait for what people say, then the answer.",
             "parameters": [_named("hold_id")],
             "responses": _answers(),
+        }
+    },
+    "/v1/check": {
+        "post": {
+            "tags": ["models"],
+            "operationId": "check",
+            "summary": "What would happen to a request of /v1/chat/completions. Nothing is sent.",
+            "requestBody": {"required": True, "content": {_JSON: {"schema": _CHAT_BODY}}},
+            "responses": {"200": _json("What would happen.", _CHECK), **_refusals()},
         }
     },
     "/v1/models": {

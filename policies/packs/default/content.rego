@@ -17,20 +17,18 @@ deny contains {
 
 # METADATA
 # title: Label bound to the premises
-# description: The label may go only to backends that run on our own premises.
-deny contains {
-	"code": "label_onprem_only",
-	"msg": sprintf(
-		concat(" ", [
-			"The text is labelled %s, which may only go to a model on our own premises.",
-			"Choose such a model.",
-		]),
-		[label],
-	),
-} if {
+# description: It goes to a backend on our own premises that offers the model; without one, nowhere.
+obligation contains {"route": "trust:onprem"} if {
 	some label in input.content.labels
 	label in data.labels.onprem_only
-	not input.request.trust == "onprem"
+}
+
+# METADATA
+# title: Entity masked
+# description: A kind of personal data that is masked before the request leaves.
+obligation contains {"redact": [kind]} if {
+	some kind, _ in input.content.entities
+	kind in data.entities.redacted
 }
 
 # METADATA

@@ -18,10 +18,16 @@ test_label_denied_says_what_to_do if {
 
 test_label_onprem_only if {
 	asked := support.changed({"content": {"labels": ["internal"]}})
-	support.codes(content.deny) == {"label_onprem_only"} with input as asked
+	content.obligation == {{"route": "trust:onprem"}} with input as asked
 		with data.labels as support.labels
-	house := support.changed({"content": {"labels": ["internal"]}, "request": {"trust": "onprem"}})
-	content.deny == set() with input as house with data.labels as support.labels
+	content.obligation == set() with input as support.request with data.labels as support.labels
+}
+
+test_entity_masked if {
+	asked := support.changed({"content": {"entities": {"card": 1, "email": 2}}})
+	content.obligation == {{"redact": ["email"]}} with input as asked
+		with data.entities as {"redacted": ["email", "resident_id"]}
+	content.obligation == set() with input as asked with data.entities as {"redacted": []}
 }
 
 test_credentials_always if {

@@ -18,10 +18,18 @@ within(most) if {
 
 # METADATA
 # title: What is kept
-# description: Content in the log and for how many days, from data.records.
+# description: Content in the log, from data.records.
 obligation contains {"log_level": data.records.log_level}
 
+# METADATA
+# title: How long it is kept
+# description: In days, from data.records; nothing is asked where it says nothing.
 obligation contains {"retain_days": data.records.retain_days}
+
+# METADATA
+# title: Label
+# description: Answers say that a machine wrote them, if data.records asks for it.
+obligation contains {"label_output": true} if data.records.label_output == true
 
 # METADATA
 # title: Cap

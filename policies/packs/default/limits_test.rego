@@ -21,6 +21,13 @@ test_above_the_cap if {
 		with data.records as records
 }
 
+test_answers_are_labelled_if_asked if {
+	labelled := object.union(records, {"label_output": true})
+	limits.obligation == kept | {{"label_output": true}} with input as asked(1000)
+		with data.groups as support.groups
+		with data.records as labelled
+}
+
 test_no_limit_asked if {
 	limits.obligation == kept | {{"max_tokens": 1000}} with input as asked(null)
 		with data.groups as support.groups

@@ -60,7 +60,7 @@ async def test_keys_go_to_a_private_file(
     assert json.loads(out.read_text())["format"] == "sekisho-disclosure/v1"
     before = out.read_bytes()
     assert await asyncio.to_thread(main, [*words, "--keys", str(out)]) == 2
-    assert "exists" in capsys.readouterr().err
+    assert "is there already" in capsys.readouterr().err
     assert out.read_bytes() == before
 
 

@@ -39,7 +39,7 @@ def test_without_auditd_nothing_builds_them(
     assert main(["index", str(ledger)]) == 2
     said = capsys.readouterr()
     assert "history: is not there" in said.out
-    assert "auditd must run" in said.err
+    assert "auditd builds them while it runs" in said.err
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database" * 100])

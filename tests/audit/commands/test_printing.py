@@ -21,6 +21,19 @@ def test_a_complaint_is_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "sekisho-audit: no such thing\n"
 
 
+def test_an_error_is_told_in_words_that_steer_no_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(OSError, match="No such file") as caught:
+        (tmp_path / "no\x1bne").read_bytes()
+    complain(caught.value)
+    complain(ValueError("one\x1b[2J\ntwo"))
+    said = capsys.readouterr().err
+    assert "no\\x1bne is not there" in said
+    assert "one\\x1b[2J\ntwo\n" in said
+    assert "Errno" not in said
+
+
 def test_a_ledger_is_found_from_its_data_directory(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

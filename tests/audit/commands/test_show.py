@@ -9,6 +9,7 @@ import pytest
 
 from sekisho_audit.cli import main
 from support.ledgers import small_ledger
+from support.old_ledgers import pruned_ledger
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_type_that_does_not_exist_is_told_with_those_that_do(
     assert {"hold.filed", "key.revoked"} <= set(said.err.split())
 
 
-@pytest.mark.parametrize("words", [("--type", "principal."), ("--exchange", "none")])
+@pytest.mark.parametrize("words", [("--type", "principal."), ("--type", "erasure.begun")])
 def test_finding_nothing_is_told(
     ledger: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
@@ -54,6 +55,24 @@ def test_finding_nothing_is_told(
     said = capsys.readouterr()
     assert not said.out
     assert "no such event" in said.err
+
+
+def test_an_exchange_that_is_not_there_is_no_success(
+    ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be a slip; one that is there, without such events, is none."""
+    assert main(["show", str(ledger), "--exchange", "NOPE\x1b"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, "\x1b" in said.err) == ("", False)
+    assert "no event is of the exchange 'NOPE" in said.err
+    assert main(["show", str(ledger), "--type", "backend.intent", "--json"]) == 0
+    exchange = json.loads(capsys.readouterr().out.splitlines()[0])["exchange"]
+    assert main(["show", str(ledger), "--exchange", exchange, "--type", "officer.changed"]) == 0
+    assert "no such event" in capsys.readouterr().err
+    assert main(["show", str(ledger), "--exchange", exchange, "--last", "0"]) == 0
+    old = pruned_ledger(ledger.parent / "old")
+    assert main(["show", str(old), "--exchange", exchange]) == 2
+    assert "were pruned" in capsys.readouterr().err
 
 
 def test_show_is_safe_on_a_terminal(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:

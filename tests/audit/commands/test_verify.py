@@ -236,7 +236,7 @@ def test_url_that_does_not_answer_is_no_verdict(
         (["http://127.0.0.1:1"], "a URL needs --key"),
         (["http://gw.example", "--key", "VKEY"], "use https"),
         (["ftp://gw.example", "--key", "VKEY"], "URL like"),
-        (["http://127.0.0.1:1", "--key", "VKEY", "--credential-file", "/x/y"], "No such file"),
+        (["http://127.0.0.1:1", "--key", "VKEY", "--credential-file", "/x/y"], "/x/y is not there"),
     ],
 )
 def test_url_that_is_not_used(
@@ -316,3 +316,39 @@ def test_disclosure_that_cannot_be_used_is_no_verdict(
     key = ["--key", str(ledger / "vkey")]
     assert main(["verify", "http://127.0.0.1:1", *key, "--disclosed", str(file)]) == 2
     assert "is for a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option", ["--key", "--pinned", "--receipt", "--disclosed", "--key-changes", "--tsa-roots"]
+)
+def test_a_file_that_is_not_there_is_told_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    """Which one, and no number of the system."""
+    ledger, none = small_ledger(tmp_path), tmp_path / "none"
+    for argument in (none, tmp_path):
+        assert main(["verify", str(ledger), option, str(argument)]) == 2
+        said = capsys.readouterr().err
+        assert str(argument) in said
+        assert "Errno" not in said
+    (ledger / "checkpoint").unlink()
+    assert main(["verify", str(ledger)]) == 1
+    assert "checkpoint is not there" in capsys.readouterr().out
+
+
+def test_a_proof_is_verified_under_a_key_of_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what `keys` wrote; the report tells how the keys follow one another."""
+    ledger = open_ledger(tmp_path)
+    old = ledger.key
+    new = ledger.rotate_key()
+    ledger.close()
+    directory, changes, proof = str(ledger.directory), tmp_path / "changes", tmp_path / "proofs"
+    assert main(["keys", directory, "--out", str(changes)]) == 0
+    assert main(["prove", directory, "--index", "0", "--out", str(proof)]) == 0
+    [file] = proof.iterdir()
+    assert main(["verify", str(file), "--key", old.line()]) == 2
+    capsys.readouterr()
+    assert main(["verify", str(file), "--key", old.line(), "--key-changes", str(changes)]) == 0
+    assert f"the key is {new.line()}" in capsys.readouterr().out

@@ -59,21 +59,36 @@ def test_lengths_keep_files_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "line", "text"),
+    ("source", "place", "text"),
     [
-        ("package packs.a.b\n\nx := ]\n", 3, "unexpected ]"),
-        ("package packs.a.b\n\ndeny[x] { x := 1 }\n", 3, "`contains` keyword"),
-        ("package packs.a.b\n\nx := nosuch(1)\n", 3, "undefined function nosuch"),
-        ('package packs.a.b\n\nx := 1 + "a"\n', 3, "invalid argument"),
-        ("package packs.a.b\n\nx := y\n", 3, "unsafe"),
+        ("package packs.a.b\n\nx := ]\n", "3:6", "unexpected ]"),
+        ("package packs.a.b\n\nx := 1 if {\n\t[1, 2\n}\n", "5:1", "unexpected"),
+        ("package packs.a.b\n\ndeny[x] { x := 1 }\n", "3:1", "`contains` keyword"),
+        ("package packs.a.b\n\ndeny[x] { x := 1 }\n", "3:1", "Rego v0 is not read"),
+        ("package packs.a.b\n\nx := nosuch(1)\n", "3:6", "undefined function nosuch"),
+        ("package packs.a.b\n\nx := 1 if lib.nosuch(1)\n", "3:11", "undefined function"),
+        ("package packs.a.b\n\nx if {\n\tnot_y == not_y2\n}\n", "4:2", "unsafe"),
+        ('package packs.a.b\n\nx := 1 + "a"\n', "3:1", "invalid argument"),
+        ("package packs.a.b\n\nx := [1, count(1)]\n", "3:10", "invalid argument"),
+        ("package packs.a.b\n\nx := y\n", "3:6", "unsafe"),
+        ("package packs.a.b\n\nx if { q := 1; q := 2 }\n", "3:8", "assigned above"),
     ],
 )
-def test_compile_faults_have_places(tmp_path: Path, source: str, line: int, text: str) -> None:
-    """File and line of the fault, in the words of the engine."""
-    (fault, *_) = faults(bundle(tmp_path, packs__a__b=source))
+def test_compile_faults_have_places(tmp_path: Path, source: str, place: str, text: str) -> None:
+    """File, line and column of the fault, in the words of the engine."""
+    said = faults(bundle(tmp_path, packs__a__b=source))
 
-    assert fault.startswith(f"packs/a/b.rego:{line}: ")
-    assert text in fault
+    assert any(fault.startswith(f"packs/a/b.rego:{place}: ") and text in fault for fault in said)
+
+
+def test_no_decision(tmp_path: Path) -> None:
+    """A fold that decides nothing is named as such, not found out by the first person refused."""
+    made = bundle(tmp_path)
+    (made / "sekisho/main.rego").write_text("\n package sekisho\n\nx := 1\n")
+
+    (fault,) = faults(made)
+
+    assert fault.startswith("sekisho/main.rego:2:2: defines no rule `decision`")
 
 
 def test_all_faults_at_once(tmp_path: Path) -> None:
@@ -100,8 +115,8 @@ def test_links(tmp_path: Path) -> None:
     (made / "elsewhere").symlink_to(tmp_path, target_is_directory=True)
 
     said = faults(made)
-    assert any("lib/out.rego:1: is a link that leads out" in text for text in said)
-    assert any("elsewhere:1: is a link to a directory" in text for text in said)
+    assert any("lib/out.rego:1:1: is a link that leads out" in text for text in said)
+    assert any("elsewhere:1:1: is a link to a directory" in text for text in said)
 
 
 def test_mounted_by_kubernetes(tmp_path: Path) -> None:
@@ -131,7 +146,7 @@ def test_not_text(tmp_path: Path, content: bytes) -> None:
     made = bundle(tmp_path, lib__a="")
     (made / "lib/a.rego").write_bytes(content)
 
-    assert any(text.startswith("lib/a.rego:1: ") for text in faults(made))
+    assert any(text.startswith("lib/a.rego:1:1: ") for text in faults(made))
 
 
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +154,7 @@ def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle_module, "MODULE_BYTES_MAX", 40_000)
     made = bundle(tmp_path, lib__a="package lib.a\n# " + "x" * 50_000)
 
-    assert ("lib/a.rego:1: is larger than 40000 bytes",) == faults(made)
+    assert ("lib/a.rego:1:1: is larger than 40000 bytes",) == faults(made)
 
 
 def test_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,12 +171,14 @@ def test_nothing_there(tmp_path: Path) -> None:
     assert any("no Rego modules" in text for text in faults(tmp_path / "empty"))
     made = bundle(tmp_path)
     (made / "sekisho/main.rego").unlink()
-    assert any("sekisho/main.rego:1: is missing" in text for text in faults(made))
+    assert any("sekisho/main.rego:1:1: is missing" in text for text in faults(made))
 
 
 def test_fault_reads_back() -> None:
     """A fault's text leads back to the fault."""
-    fault = Fault("a/b.rego", 7, "rego_type_error: x: y")
+    fault = Fault("a/b.rego", 7, "rego_type_error: x: y", 3)
 
     assert fault == Fault.read(str(fault))
+    assert "a/b.rego:7:3: rego_type_error: x: y" == str(fault)
+    assert Fault("a/b.rego", 7, "x") == Fault.read("a/b.rego:7: x")
     assert Fault("sekisho/main.rego", 1, "odd") == Fault.read("odd")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sekisho.adapters.decision_wire import DecisionWire, InputWire, to_decision
+from sekisho.adapters.decision_wire import DecisionWire, to_decision
+from sekisho.adapters.input_wire import InputWire
 from sekisho.model.decision import Effect, HoldTerms, Obligations, Reason, Threshold
 from support.policy_schemas import FOLDER, MODELS, rendered
 from support.rules import document

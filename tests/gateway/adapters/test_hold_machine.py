@@ -30,6 +30,8 @@ from support.holds import STAFF, STRANGER, Desk, open_desk, person
 from support.memory_ledger import MemoryLedger
 from support.valkey import Valkey
 
+pytestmark = pytest.mark.long
+
 REVIEWERS = [person(f"reviewer-{n}", Role.REVIEWER) for n in range(3)]
 ANYONE = [*REVIEWERS, STAFF, STRANGER]
 WORKERS = ["w-1", "w-2"]

@@ -27,7 +27,7 @@ def faults(source: str) -> list[tuple[int, str]]:
     """Line and text of what is wrong."""
     with pytest.raises(NotPolicyData) as caught:
         read_data(source.encode())
-    return caught.value.faults
+    return [(line, text) for (line, _), text in caught.value.faults]
 
 
 def test_shipped() -> None:
@@ -72,6 +72,18 @@ def test_faults(wrong: str, line: int, text: str) -> None:
 
     assert any(text in said for _, said in found), found
     assert line in [place for place, _ in found]
+
+
+def test_faults_have_columns() -> None:
+    """A value deep in one line is pointed at, and so is a key that stands twice."""
+    for wrong, place in (
+        (LEAST.replace("hold: {}", "hold: {ttl_s: 60, risk: 101}"), (10, 19)),
+        (LEAST.replace("hold: {}", "hold: {risk: 1, risk: 2}"), (10, 17)),
+        (LEAST + "words:\n  a: [b, on]\n", (13, 10)),
+    ):
+        with pytest.raises(NotPolicyData) as caught:
+            read_data(wrong.encode())
+        assert [place] == [at for at, _ in caught.value.faults], wrong
 
 
 @pytest.mark.parametrize("source", ["", "[]", "7", "null", "!!python/object:os.system {}", "\x00"])

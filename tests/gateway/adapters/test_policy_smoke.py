@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sekisho.adapters.decision_wire import InputWire
+from sekisho.adapters.input_wire import InputWire
 from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
 from sekisho.model.decision import Decision, Effect, Reason
 

@@ -50,7 +50,17 @@ def test_impure(tmp_path: Path, way: str) -> None:
 
     assert said, way
     assert any("may not be used" in text for text in said)
-    assert any(text.startswith(("packs/team/x.rego:3: ", "packs/team/x.rego:5: ")) for text in said)
+    places = ("packs/team/x.rego:3:", "packs/team/x.rego:5:")
+    assert any(text.startswith(places) for text in said)
+
+
+def test_columns(tmp_path: Path) -> None:
+    """The place is where the name is written as code: not in a text, not in a comment."""
+    source = HEAD + 'x := "http.send" # http.send\n\ny := [1, http.send({})]\n'
+
+    (said,) = faults(tmp_path, source)
+
+    assert said.startswith("packs/team/x.rego:5:10: http.send may not be used")
 
 
 PURE = {

@@ -67,3 +67,32 @@ def test_faults_are_counted_as_people_count(
     out = capsys.readouterr().out
     assert "did you mean groups?" in out
     assert out.rstrip().endswith(": 2 faults")
+
+
+def test_coverage_can_be_demanded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Green tests that reach too little fail; what is demanded is told."""
+    assert main(["policy", "test", "--coverage-min", "95"]) == 0
+    bundle = tmp_path / "policies"
+    shutil.copytree(SHIPPED, bundle)
+    more = "".join(f"x{n} if input.never{n}\n\n" for n in range(100))
+    (bundle / "lib").mkdir()
+    (bundle / "lib" / "more.rego").write_text(f"package lib.more\n\n{more}")
+    capsys.readouterr()
+    assert main(["policy", "test", "--coverage-min", "95", str(bundle)]) == 1
+    assert "less than 95 %" in capsys.readouterr().err
+    assert main(["policy", "test", str(bundle)]) == 0
+
+
+def test_nothing_of_a_bundle_drives_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rules of others are text of others."""
+    bundle = tmp_path / "policies"
+    shutil.copytree(SHIPPED, bundle)
+    (bundle / "packs" / "odd_test.rego").write_text(
+        'package packs.odd_test\n\ntest_odd if {\n\tprint("\\u001b[2J")\n\tfalse\n}\n'
+    )
+    assert main(["policy", "test", str(bundle)]) == 1
+    out = capsys.readouterr().out
+    assert "test_odd failed" in out
+    assert "\x1b" not in out

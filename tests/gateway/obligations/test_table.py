@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sekisho.content.scan import Scanner
 from sekisho.model.decision import HoldTerms, Obligations, Threshold
 from sekisho.obligations.table import apply_request, unsupported
 
@@ -24,7 +25,16 @@ ASKED: dict[str, Any] = {
     "review_response": True,
     "notify": ("reviewer-1",),
 }
-CARRIED_OUT = {"hold", "max_tokens", "allow_tools", "retain_days", "log_level"}
+CARRIED_OUT = {
+    "label_output",
+    "redact",
+    "route",
+    "hold",
+    "max_tokens",
+    "allow_tools",
+    "retain_days",
+    "log_level",
+}
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Obligations)])
@@ -39,6 +49,14 @@ def test_every_obligation_is_carried_out_or_refused(name: str) -> None:
 def test_holds_of_other_stages(stage: str) -> None:
     """Only a hold of the request can be kept today."""
     assert ("hold.stage",) == unsupported(Obligations(hold=replace(HOLD, stage=stage)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("redact", ("email", "emial")), ("route", "trust:house")]
+)
+def test_a_slip_of_the_pen_is_refused(name: str, value: object) -> None:
+    """It would be carried out by doing nothing."""
+    assert (name,) == unsupported(replace(Obligations(), **{name: value}))
 
 
 def test_nothing_asked() -> None:
@@ -59,6 +77,20 @@ def test_both() -> None:
         names,
     )
     assert {"tools": tools, "max_tokens": 9} == parsed
+
+
+def test_what_is_masked_is_masked_first() -> None:
+    """The places that the scan gave are those of the client's own body."""
+    tools = [{"type": "function", "function": {"name": name}} for name in "ab"]
+    parsed = {"tools": tools, "user": "li.wei@corp.example"}
+    found = Scanner().scan(parsed).found
+
+    changed, names = apply_request(
+        parsed, Obligations(redact=("email",), allow_tools=("a",)), found
+    )
+
+    assert {"tools": tools[:1], "user": "[EMAIL]"} == changed
+    assert ["redact", "allow_tools"] == names
 
 
 def test_twice_changes_nothing_more() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from sekisho.adapters.decision_wire import InputWire
+from sekisho.adapters.input_wire import InputWire
 from sekisho.content.scan import Scan, Scanner
 from sekisho.errors import BadRequest, Unavailable
 from sekisho.model.catalog import Backend, Catalog
@@ -233,7 +233,9 @@ async def test_a_model_nobody_offers_costs_no_look_at_the_limits() -> None:
 async def test_whose_limits_apply_can_be_read_from_the_facts() -> None:
     """Also when the exchange is resumed long after, on another worker."""
     document = (await facts(exchange())).document
-    assert Spender("staff-7", frozenset({"a", "b"}), "model-1", "backend-1") == spender_of(document)
+    assert Spender("staff-7", frozenset({"a", "b"}), "model-1", "backend-1") == spender_of(
+        Facts(document, "backend-1", ())
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,19 @@ import orjson
 import pytest
 
 from sekisho.errors import DeniedByPolicy
+from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.decision import Decision, Effect, Obligations
 from sekisho.model.exchange import Exchange
-from sekisho.model.facts import Facts
+from sekisho.model.facts import Facts, Found
 from sekisho.model.limits import Estimate
 from sekisho.model.outgoing import Outgoing
 from sekisho.stages.prepare import prepare, unchanged
 from support.holds import STAFF
 
 BODY = b'{ "model":"m", "messages":[{"role":"user","content":"caf\\u00e9"}], "temperature":1.0e0 }'
+
+
+CATALOG = Catalog((Backend("demo", ("m",), "external"), Backend("house", ("m",), "onprem")))
 
 
 def _prepared(effect: Effect, body: bytes = BODY, **asked: object) -> Outgoing:
@@ -49,12 +53,31 @@ def test_a_denied_body_is_not_rewritten() -> None:
 def test_approved_bytes_may_not_be_changed_by_todays_obligations() -> None:
     """People approved these bytes, not others."""
     capped = b'{"model":"m","messages":[],"max_tokens":5}'
-    unchanged(_prepared(Effect.ALLOW, capped, max_tokens=5))
+    unchanged(_prepared(Effect.ALLOW, capped, max_tokens=5), CATALOG)
 
     leaving = replace(_prepared(Effect.ALLOW, capped, max_tokens=4), body=capped)
     with pytest.raises(DeniedByPolicy) as caught:
-        unchanged(leaving)
+        unchanged(leaving, CATALOG)
     assert "policy_changed" == caught.value.code
+
+
+def test_approved_bytes_go_where_people_saw_them_go() -> None:
+    """A route of today that leads elsewhere ends the approval, as other bytes would."""
+    leaving = _prepared(Effect.ALLOW, route="demo")
+    assert unchanged(leaving, CATALOG).backend == "demo"
+
+    with pytest.raises(DeniedByPolicy, match="route") as caught:
+        unchanged(_prepared(Effect.ALLOW, route="trust:onprem"), CATALOG)
+    assert "policy_changed" == caught.value.code
+
+
+def test_what_was_approved_and_is_to_be_masked_today_does_not_leave() -> None:
+    found = (Found(("messages", 0, "content"), 0, 3, "email"),)
+    leaving = _prepared(Effect.ALLOW, redact=("email",))
+    unchanged(leaving, CATALOG)
+
+    with pytest.raises(DeniedByPolicy, match="redact"):
+        unchanged(replace(leaving, facts=replace(leaving.facts, found=found)), CATALOG)
 
 
 @pytest.mark.parametrize(
@@ -73,4 +96,6 @@ def test_what_sending_may_use_at_most(more: dict[str, int], cap: int | None, tok
     leaving = _prepared(Effect.ALLOW, body, max_tokens=cap)
 
     assert Estimate(11, tokens) == leaving.estimate
-    assert leaving.estimate == unchanged(replace(leaving, estimate=Estimate(0, 0))).estimate
+    assert (
+        leaving.estimate == unchanged(replace(leaving, estimate=Estimate(0, 0)), CATALOG).estimate
+    )

@@ -15,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekisho.clearance import Clearance, Recorded
+from sekisho.content.assemble import completion
 from sekisho.errors import BackendFailed, LedgerUnavailable
-from sekisho.model.decision import Decision, Effect
+from sekisho.model.decision import Decision, Effect, Obligations
 from sekisho.model.facts import Facts
 from sekisho.model.limits import Estimate, Spender
 from sekisho.model.outgoing import Outgoing
+from sekisho.obligations.label_output import LABEL
 from sekisho.ports import Ledger
 from sekisho.stages.release import Answer, Outcome, Stream, Whole, release
 from sekisho_audit.events import Appended, Event
@@ -29,6 +31,8 @@ STREAM_HEADERS = {"content-type": "text/event-stream", "set-cookie": "a=b", "x-r
 SPENDER = Spender("staff-7", frozenset(), "m", "b")
 CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
+NOTHING_ASKED = Obligations()
+LABELLED = Obligations(label_output=True)
 
 
 @dataclass
@@ -77,11 +81,18 @@ class Notebook:
 class Case:
     """One exchange at the stage release."""
 
-    def __init__(self, reply: FakeReply, *, stream: bool = True) -> None:
-        decision = Decision(Effect.ALLOW, (), "sha256:0")
+    def __init__(
+        self,
+        reply: FakeReply,
+        *,
+        stream: bool = True,
+        asked: bytes = b"{}",
+        obligations: Obligations = NOTHING_ASKED,
+    ) -> None:
+        decision = Decision(Effect.ALLOW, (), "sha256:0", obligations)
         facts = Facts({}, "b", ())
         outgoing = Outgoing(
-            "x1", "staff-7", "b", "m", "chat.completions", "/p", b"{}", stream, facts, decision, ()
+            "x1", "staff-7", "b", "m", "chat.completions", "/p", asked, stream, facts, decision, ()
         )
         self.reply = reply
         self.ledger = Notebook()
@@ -131,6 +142,43 @@ def test_the_closing_mark_waits_for_the_record_however_the_stream_is_cut(cuts: l
         assert whole == sent
 
     asyncio.run(check())
+
+
+async def test_a_labelled_stream_is_recorded_as_the_client_got_it() -> None:
+    """The label comes once, before the first text, and the header says it, too."""
+    case = Case(FakeReply([CHUNK[:9], CHUNK[9:] + CHUNK, DONE]), obligations=LABELLED)
+    stream = await case.run()
+    assert isinstance(stream, Stream)
+    sent = b"".join([piece async for piece in stream.pieces])
+
+    assert sent.endswith(CHUNK + CHUNK + DONE)
+    assert LABEL + "hihi" == completion(sent)["choices"][0]["message"]["content"]
+    assert "ai-generated" == stream.headers["x-sekisho-label"]
+    (event,) = case.ledger.events
+    assert sent == event.payloads[0].exact
+
+
+async def test_a_labelled_stream_of_one_endless_event_is_stopped() -> None:
+    """Waiting for the end of an event must not fill the memory."""
+    case = Case(FakeReply([b"data: " + b"x" * 400] * 5), obligations=LABELLED)
+    assert b"answer_too_large" in await case.pieces(bytes_max=1_000)
+    assert ["stopped"] == case.ledger.statuses
+
+
+@pytest.mark.parametrize("kind", ["text", "json_object"])
+async def test_a_labelled_answer_for_people_says_it_in_its_text(kind: str) -> None:
+    """A program that reads JSON is told by the header only."""
+    body = json.dumps({"choices": [{"index": 0, "message": {"content": "hi"}}]}).encode()
+    asked = json.dumps({"response_format": {"type": kind}}).encode()
+    reply = FakeReply([body], headers={"content-type": "application/json"})
+    case = Case(reply, stream=False, asked=asked, obligations=LABELLED)
+    whole = await case.run()
+
+    assert isinstance(whole, Whole)
+    said = json.loads(whole.body)["choices"][0]["message"]["content"]
+    assert (LABEL + "hi" if kind == "text" else "hi") == said
+    assert "ai-generated" == whole.headers["x-sekisho-label"]
+    assert whole.body == case.ledger.events[0].payloads[0].exact
 
 
 async def test_without_a_ledger_the_stream_ends_with_an_error_and_the_fact_is_told_later() -> None:

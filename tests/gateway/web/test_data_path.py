@@ -22,6 +22,7 @@ from sekisho.web.waiting import Reply, Waiting
 from support.entrances import Notebook, entrance
 
 CHAT = "/v1/chat/completions"
+CHECK = "/v1/check"
 BODY = b'{"model":"m"}'
 KEY = (b"authorization", b"Bearer k1")
 OTHER_KEY = (b"authorization", b"Bearer k2")
@@ -47,6 +48,10 @@ class FakePipeline:
     async def handle(self, _: Principal, raw: RawRequest) -> Whole | Stream | HoldView:
         self.asked.append(raw)
         return await self.handler(raw)
+
+    async def check(self, _: Principal, raw: RawRequest) -> bytes:
+        self.asked.append(raw)
+        return b'{"object":"check"}'
 
     async def models(self, _: Principal) -> bytes:
         return orjson.dumps({"object": "list"})
@@ -162,6 +167,21 @@ async def _asked(gate: Gate, method: str, path: str, **how: Any) -> Client:
     client = Client(gate, method, path, **how)
     await client.ask()
     return client
+
+
+async def test_a_check_takes_the_body_of_a_chat_and_only_tells() -> None:
+    """Within the same bounds; the bytes are given back when it is done."""
+    gate = Gate()
+    for _ in range(3):
+        client = await _asked(gate, "POST", CHECK, pieces=(BODY[:3], BODY[3:]))
+        assert (200, b'{"object":"check"}') == (client.status, client.body)
+    assert [("chat.completions", BODY)] * 3 == [(r.endpoint, r.body) for r in gate.pipeline.asked]
+    assert gate.counted('exchanges_total{code="checked"} 3.0')
+
+    client = await _asked(gate, "POST", CHECK, pieces=(b"x" * 101,))
+    assert 413 == client.status
+    client = await _asked(gate, "GET", CHECK)
+    assert 404 == client.status
 
 
 async def test_a_chat_request_reaches_the_pipeline_with_its_exact_body() -> None:

@@ -1,0 +1,138 @@
+"""Recorded decisions decided again, and one of them explained step by step.
+
+The engine is the one that decides live traffic, with a deadline, so that a draft whose rules never
+end fails its report instead of hanging it. Decisions are pure, so under its own revision a recorded
+one must come out again byte for byte; what does not is counted and told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+
+from sekisho.adapters.bundle import Bundle, build
+from sekisho.adapters.opa_embedded import EmbeddedOPA, read_answer
+from sekisho.errors import PolicyRejected
+from sekisho.model.replays import Recorded, Replayed, said, same, summary
+from sekisho.stages.decide import carried_out
+
+DEADLINE_MS = 5_000  # nobody waits for a replay as for an answer; a busy machine must not fail it
+_PACK_RULE = re.compile(r"(?P<set>allow|deny|hold|obligation) contains ")
+_PLACE = re.compile(r"packs/(?P<rest>.+)\.rego:\d+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A rule of a pack that was true: which set it adds to, where it stands."""
+
+    rule: str
+    adds_to: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A recorded decision, decided again: what it says, whether that is what stands in the ledger,
+    and the rules that fired, in the order of evaluation.
+    """
+
+    recorded: Recorded
+    said: dict[str, Any]
+    same: bool
+    fired: tuple[Fired, ...]
+
+
+class Replay:
+    """A revision that decides recorded inputs. To be closed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._engine = EmbeddedOPA(directory, engines=1, deadline_ms=DEADLINE_MS)
+
+    async def __aenter__(self) -> Self:
+        await self._engine.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._engine.close()
+
+    @property
+    def bundle(self) -> Bundle:
+        """What decides."""
+        return self._engine.bundle
+
+    async def decide(self, document: dict[str, Any]) -> dict[str, Any]:
+        """What the revision says on record. Raises PolicyUnavailable if it does not answer."""
+        decision = carried_out(await self._engine.decide(document))
+        return said(decision, str(document.get("stage", "")))
+
+
+async def compare(
+    recorded: Sequence[Recorded],
+    before: Path,
+    after: Path,
+    *,
+    since_us: int = 0,
+    left_out: int = 0,
+) -> tuple[str, str, dict[str, Any]]:
+    """Both revisions and the report on what changes between them.
+
+    Raises PolicyRejected for a bundle that cannot be used, PolicyUnavailable for rules that do not
+    answer.
+    """
+    replayed = []
+    unread = unlike = 0
+    async with Replay(before) as old, Replay(after) as new:
+        for one in recorded:
+            document = _document(one)
+            if document is None:
+                unread += 1
+                continue
+            was, would = await old.decide(document), await new.decide(document)
+            for again in (was, would):
+                unlike += one.revision == again["revision"] and not same(one, again)
+            groups = document.get("principal", {}).get("groups", ())
+            replayed.append(Replayed(one, tuple(map(str, groups)), was, would))
+        found = summary(
+            replayed, unread=unread, unlike=unlike, since_us=since_us, left_out=left_out
+        )
+        return old.bundle.revision, new.bundle.revision, found
+
+
+def explain(recorded: Recorded, bundle: Bundle) -> Explained:
+    """Decide again and tell which rules fired. Raises PolicyRejected for what is no input."""
+    document = _document(recorded)
+    if document is None:
+        raise PolicyRejected(["data.yaml:1: the input is no document"])
+    with build(bundle) as engine:
+        answer = engine.eval_document("sekisho.decision", document, trace=True)
+        trace = engine.last_trace or []
+    decision = carried_out(read_answer(answer, bundle.revision, 0))
+    again = said(decision, str(document.get("stage", "")))
+    return Explained(recorded, again, same(recorded, again), tuple(dict.fromkeys(_fired(trace))))
+
+
+def _fired(trace: Sequence[dict[str, Any]]) -> list[Fired]:
+    """From the engine's events: a rule whose body was true is left by `Exit`."""
+    fired = []
+    for step in trace:
+        rule = _PACK_RULE.match(str(step.get("node", "")))
+        place = _PLACE.match(str(step.get("location", "")))
+        if step.get("op") == "Exit" and rule and place:
+            name = place["rest"].replace("/", ".")
+            fired.append(Fired(name, rule["set"], str(step["location"])))
+    return fired
+
+
+def _document(recorded: Recorded) -> dict[str, Any] | None:
+    if recorded.document is None:
+        return None
+    try:
+        document = orjson.loads(recorded.document)
+    except orjson.JSONDecodeError:
+        return None
+    return document if isinstance(document, dict) else None

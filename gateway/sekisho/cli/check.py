@@ -1,0 +1,96 @@
+"""`sekisho check`: what would happen to a text, before anybody sends it.
+
+    echo "Dear Ms Li, …" | sekisho check --model gpt-4o
+    sekisho check --body request.json
+
+The text goes to the gateway, which looks at it as it would at a request, and tells; it sends
+nothing on. Exit status 0: it would leave; 3: people would be asked first; 4: it would be refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from sekisho.cli.gate import GateFailed, add_gate, connect
+from sekisho.cli.printing import add_json, as_json, visible
+
+EXIT_OF = {"allow": 0, "hold": 3, "deny": 4}
+_TEXT_BYTES_MAX = 8 * 1024 * 1024  # the gateway takes no more
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `sekisho check`."""
+    parser.add_argument("--model", help="the model it would be sent to")
+    parser.add_argument("--body", type=Path, metavar="FILE", help="a whole request as JSON instead")
+    parser.add_argument(
+        "text", nargs="?", type=Path, metavar="FILE", help="holds the text (default: what is piped)"
+    )
+    add_gate(parser)
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask and tell. Raises GateFailed."""
+    gate = connect(options)
+    told = gate.send("/v1/check", _request(options))
+    print(as_json(told) if options.json else told_text(told))
+    return EXIT_OF.get(str(told.get("effect")), 1)
+
+
+def _request(options: argparse.Namespace) -> bytes | dict[str, Any]:
+    if options.body is not None:
+        if options.model or options.text:
+            raise GateFailed("--body is a whole request: give neither a model nor a text with it.")
+        return _read(options.body)
+    if not options.model:
+        raise GateFailed("Name the model it would be sent to: --model NAME (or --body FILE).")
+    raw = sys.stdin.buffer.read(_TEXT_BYTES_MAX) if options.text is None else _read(options.text)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise GateFailed("The text is not UTF-8.") from error
+    return {"model": options.model, "messages": [{"role": "user", "content": text}]}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_TEXT_BYTES_MAX)
+    except OSError as error:
+        raise GateFailed(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def told_text(told: dict[str, Any]) -> str:
+    """For a terminal: the effect first, then why, then what would be done to it."""
+    lines = [_EFFECTS.get(str(told["effect"]), str(told["effect"]))]
+    lines += [f"  {one['message']} (rule {one['rule']})" for one in told["reasons"]]
+    if told["hold"]:
+        lines += [_asked(one) for one in told["hold"]["asked"]]
+        lines.append(f"  They have {told['hold']['ttl_s'] // 60} minutes; after that it expires.")
+    if told["masked"]:
+        kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(told["masked"].items()))
+        lines.append(f"  Masked before it leaves: {kinds}.")
+    changes = [name for name in told["changed_by"] if name != "redact"]
+    if changes:
+        lines.append(f"  Changed before it leaves by: {', '.join(changes)}.")
+    if told["labelled"]:
+        lines.append("  The answer will say that a machine wrote it.")
+    if told["backend"]:
+        lines.append(f"  It would go to {told['backend']}.")
+    lines.append("Nothing was sent.")
+    return visible("\n".join(lines))
+
+
+_EFFECTS = {
+    "allow": "It would be sent.",
+    "hold": "People would be asked first:",
+    "deny": "It would be refused:",
+}
+
+
+def _asked(one: dict[str, Any]) -> str:
+    many = "review" if one["approve"] == 1 else "reviews"
+    return f"  {one['approve']} {many} by {one['reviewers']} would let it go."

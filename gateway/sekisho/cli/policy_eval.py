@@ -1,0 +1,131 @@
+"""`sekisho policy eval`: what a bundle decides about one recorded input, how fast, and why.
+
+Prints one JSON document for programs. For people `--explain` lists below it which rules fired, on
+which values, and where the others gave up. What stands in an input is not ours: nothing of it
+reaches the terminal raw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sekisho.adapters.policy_eval import Evaluation, evaluate
+from sekisho.adapters.policy_trace import Explanation, Fired
+from sekisho.cli.printing import as_json, visible
+from sekisho.content.strict_json import NotStrictJSON, parse
+from sekisho.errors import BadRequest
+from sekisho.model.decision import Decision
+from sekisho.obligations.table import unsupported
+
+INPUT_BYTES_MAX = 16 * 1024 * 1024  # a recorded input has some KB; arguments of a tool 16 more
+DEPTH_MAX = 64  # arguments of a tool may nest
+VALUE_CHARS_MAX = 120  # of one value in a line for people; --json has all of it
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `eval` beside the bundle."""
+    parser.add_argument(
+        "--input",
+        default="-",
+        metavar="FILE",
+        help="the policy input, as the ledger records it (default: standard input)",
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="which rules fired on what, and where others gave up"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 if there is a decision, whatever it is; refusals of the bundle or the input are errors."""
+    found = evaluate(options.bundle, _input(options.input), why=options.explain)
+    for fault in found.input_faults:
+        print(visible(f"sekisho: {fault}"), file=sys.stderr)
+    document = _document(found)
+    if found.explanation is not None and options.json:
+        document["explanation"] = asdict(found.explanation)
+    print(as_json(document))
+    if found.explanation is not None and not options.json:
+        print()
+        for line in _lines(found.explanation):
+            print(visible(line))
+    return 0
+
+
+def _input(name: str) -> Mapping[str, Any]:
+    """The document in a file; the parser is the one that refuses what has two readings."""
+    try:
+        if name == "-":
+            text = sys.stdin.buffer.read(INPUT_BYTES_MAX + 1)
+        else:
+            with Path(name).open("rb") as file:
+                text = file.read(INPUT_BYTES_MAX + 1)
+    except OSError as error:
+        message = f"the input cannot be read: {error.strerror}"
+        raise BadRequest(message) from error
+    if len(text) > INPUT_BYTES_MAX:
+        message = f"the input has more than {INPUT_BYTES_MAX} bytes"
+        raise BadRequest(message)
+    try:
+        document = parse(text, DEPTH_MAX)
+    except NotStrictJSON as error:
+        message = f"the input cannot be used: {error}".replace("the body", "it")
+        raise BadRequest(message) from error
+    if not isinstance(document, dict):
+        message = "the input is no JSON object"
+        raise BadRequest(message)
+    return document
+
+
+def _document(found: Evaluation) -> dict[str, Any]:
+    """The decision in the terms of the rules; `answer` only where it could not be read."""
+    decision = found.decision
+    readable = isinstance(found.answer, dict) and not _is_malformed(decision)
+    told: dict[str, Any] = {
+        "effect": decision.effect,
+        "reasons": [asdict(reason) for reason in decision.reasons],
+        "obligations": found.answer["obligations"] if readable else {},
+        "unsupported": list(unsupported(decision.obligations)),
+        "revision": decision.revision,
+        "engine": decision.engine,
+        "took_us": decision.took_us,
+        "load_ms": found.load_ms,
+        "input_faults": list(found.input_faults),
+    }
+    return told if readable else {**told, "answer": found.answer}
+
+
+def _is_malformed(decision: Decision) -> bool:
+    return any(reason.code == "policy_malformed" for reason in decision.reasons)
+
+
+def _lines(explanation: Explanation) -> Iterator[str]:
+    yield "fired:"
+    for fired in explanation.fired:
+        yield from _fired(fired, "  ")
+    yield "" if explanation.fired else "  none"
+    yield "did not fire:"
+    for missed in explanation.missed:
+        where = f"{missed.file}:{missed.line}"
+        why = f"not met, line {missed.at}: {missed.condition}" if missed.at else "does not apply"
+        yield f"  {missed.rule}  {where}  {missed.title}"
+        yield f"    {why}"
+
+
+def _fired(fired: Fired, indent: str) -> Iterator[str]:
+    title = f"  {fired.title}" if fired.title else ""
+    yield f"{indent}{fired.rule}  {fired.file}:{fired.line}{title}"
+    for name, value in fired.values.items():
+        yield f"{indent}  {name} = {_short(value)}"
+    for one in fired.by:
+        yield from _fired(one, indent + "    ")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= VALUE_CHARS_MAX else f"{text[:VALUE_CHARS_MAX]}…"

@@ -1,0 +1,116 @@
+"""`sekisho policy draft | list | show | activate | rollback`: the life of a revision.
+
+Each is done by a person, who shows their key: the author of a revision never puts it in force.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from sekisho.adapters.policy_desk import Known, PolicyDesk
+from sekisho.cli.gate import add_key
+from sekisho.cli.person import person_of
+from sekisho.cli.printing import add_config, add_json, as_json, table, visible, when
+from sekisho.cli.stock import desk_of
+from sekisho.config import load
+from sekisho.model.principal import Principal
+from sekisho.model.revisions import Activation, Report
+
+VERBS = ("draft", "list", "show", "activate", "rollback")
+_SHORT = len("sha256:") + 12  # enough of a digest for people
+_COLUMNS = ("revision", "state", "source", "authors", "drafted", "activator")
+
+
+def configure(verbs: Any) -> None:
+    """The options of these verbs."""
+    draft = verbs.add_parser("draft", help="put rules in, for somebody else to put in force")
+    draft.add_argument("directory", type=Path, metavar="DIR")
+    listed = verbs.add_parser("list", help="revisions, the newest first")
+    show = verbs.add_parser("show", help="one revision: authors, reports, files")
+    activate = verbs.add_parser("activate", help="put a colleague's revision in force")
+    rollback = verbs.add_parser("rollback", help="go back to the revision before")
+    for verb in (show, activate):
+        verb.add_argument("revision", metavar="REVISION", help="its digest, or the first digits")
+    for verb in (draft, listed, show, activate, rollback):
+        add_config(verb)
+        add_key(verb)
+        add_json(verb)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry the verb out and print what came of it."""
+    settings = load(options.config)
+    desk, who = desk_of(settings), person_of(options, settings)
+    match options.verb:
+        case "draft":
+            row = desk.draft(who, options.directory)
+            _print(options, {"revision": row.revision}, f"{row.revision} is put in.")
+        case "list":
+            rows = [_row(known) for known in desk.listed(who)]
+            text = table([{**row, "revision": row["revision"][:_SHORT]} for row in rows], _COLUMNS)
+            _print(options, rows, text if rows else "No revision was put in yet.")
+        case "show":
+            _show(options, desk, who)
+        case "activate":
+            _print_done(options, desk.activate(who, options.revision))
+        case "rollback":
+            _print_done(options, desk.rollback(who))
+    return 0
+
+
+def _print(options: argparse.Namespace, said: Any, text: str) -> None:
+    print(as_json(said) if options.json else text)
+
+
+def _print_done(options: argparse.Namespace, done: Activation) -> None:
+    said = {"revision": done.revision, "previous": done.previous, "rollback": done.rollback}
+    instead = f", in place of {done.previous[:_SHORT]}" if done.previous else ""
+    _print(options, said, f"{done.revision[:_SHORT]} is in force{instead}.")
+
+
+def _row(known: Known) -> dict[str, Any]:
+    revision, last = known.revision, known.activations[-1:]
+    state = "active" if known.active else "shadow" if known.shadow else ""
+    return {
+        "revision": revision.revision,
+        "state": state or ("was active" if last else "draft"),
+        "source": revision.source,
+        "authors": list(revision.authors),
+        "drafted": when(revision.drafted_us),
+        "activator": last[0].activator if last else None,
+        "activated": when(last[0].at_us) if last else None,
+    }
+
+
+def _show(options: argparse.Namespace, desk: PolicyDesk, who: Principal) -> None:
+    known = desk.known(who, options.revision)
+    _, bundle = desk.bundle(known.revision.revision)
+    said = {
+        **_row(known),
+        "contents": known.revision.contents,
+        "reports": [_report(one) for one in known.reports],
+        "files": {name: len(body) for name, body in sorted(bundle.files.items())},
+    }
+    lines = [f"{name:<10} {_told(said[name])}" for name in _COLUMNS]
+    lines += [f"{'report':<10} against {r['against'][:_SHORT]}: {_sum(r)}" for r in said["reports"]]
+    lines += [f"{size:>10} {visible(name)}" for name, size in said["files"].items()]
+    _print(options, said, "\n".join(lines))
+
+
+def _told(value: Any) -> str:
+    text = ", ".join(value) if isinstance(value, list) else str(value or "-")
+    return visible(text)
+
+
+def _report(made: Report) -> dict[str, Any]:
+    return {"against": made.against, "made": when(made.made_us), **made.summary}
+
+
+def _sum(report: dict[str, Any]) -> str:
+    changed = report["changed"]
+    return (
+        f"{report['decisions']} decisions, newly denied {changed['denied']}, "
+        f"held {changed['held']}, freed {changed['freed']}"
+    )

@@ -1,0 +1,62 @@
+"""foretell: what would happen to a request, told to whoever would send it; nothing is sent.
+
+The same facts, rules and obligations as for the real thing, up to the bytes that would leave. What
+can change until it is sent, can change what then happens: the rules, the limits, the time of day.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from sekisho.errors import DeniedByPolicy
+from sekisho.model.decision import Decision, Effect, HoldTerms
+from sekisho.model.facts import Facts
+from sekisho.model.outgoing import Outgoing
+
+
+def foretell(
+    exchange: str, facts: Facts, decision: Decision, outgoing: Outgoing | DeniedByPolicy
+) -> dict[str, Any]:
+    """The document of `/v1/check`. `outgoing` is what `prepare` made, or why it could not."""
+    asked, effect = decision.obligations, decision.effect
+    told: dict[str, Any] = {
+        "object": "check",
+        "exchange": exchange,
+        "sent": False,
+        "effect": effect.value,
+        "reasons": [
+            {"code": one.code, "message": one.msg, "rule": one.rule} for one in decision.reasons
+        ],
+        "backend": None,
+        "changed_by": [],
+        "masked": {},
+        "labelled": False,
+        "kept": {"level": asked.log_level, "days": asked.retain_days},
+        "hold": None,
+    }
+    if isinstance(outgoing, DeniedByPolicy):
+        why = {"code": outgoing.code, "message": outgoing.message, "rule": "gateway.obligations"}
+        return {**told, "effect": Effect.DENY.value, "reasons": [*told["reasons"], why]}
+    if effect is Effect.DENY:
+        return told
+    masked = Counter(hit.entity for hit in facts.found if hit.entity in asked.redact)
+    return {
+        **told,
+        "backend": outgoing.backend or None,
+        "changed_by": list(outgoing.rewritten),
+        "masked": dict(masked),
+        "labelled": asked.label_output,
+        "hold": _hold(asked.hold) if effect is Effect.HOLD and asked.hold else None,
+    }
+
+
+def _hold(terms: HoldTerms) -> dict[str, Any]:
+    return {
+        "asked": [
+            {"reviewers": one.reviewers, "approve": one.approve, "deny": one.deny}
+            for one in terms.thresholds
+        ],
+        "ttl_s": terms.ttl_s,
+        "risk": terms.risk,
+    }

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sekisho.adapters.key_desk import KeyDesk
+from sekisho.cli import main
+from sekisho.cli.stock import desk_of
+from sekisho.config import load
+from support.revisions import ACTIVATOR, AUTHOR, DENY_ALL, Rules, replay
+
+
+class House:
+    """An installation that does not run, with an author and an activator."""
+
+    def __init__(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.config, self.rules = config, Rules(config.parent / "rules")
+        first = json.dumps(str(self.rules.write()))
+        config.write_text(config.read_text() + f"\n[policy]\nbundle = {first}\n")
+        monkeypatch.chdir(config.parent)
+        desk = KeyDesk(load(config))
+        self.keys = {
+            name: desk.create(name, roles=[f"policy_{role}"])
+            for name, role in ((AUTHOR.id, "author"), (ACTIVATOR.id, "activator"))
+        }
+        self._set = monkeypatch.setenv
+
+    def run(self, who: str, *words: str) -> int:
+        self._set("SEKISHO_KEY", self.keys.get(who, who))
+        return main(["policy", words[0], "--config", str(self.config), *words[1:]])
+
+
+@pytest.fixture
+def house(config: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    return House(config, monkeypatch)
+
+
+def test_two_persons_change_the_rules(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    """Draft, list, show, activate, roll back: before `serve`, with two keys."""
+    directory = house.rules.write(packs__team__closed=DENY_ALL)
+    assert house.run(AUTHOR.id, "draft", str(directory), "--json") == 0
+    revision = json.loads(capsys.readouterr().out)["revision"]
+    assert house.run(ACTIVATOR.id, "activate", revision) == 1
+    assert "policy diff --against" in capsys.readouterr().err
+    replay(desk_of(load(house.config)), AUTHOR, revision)
+
+    assert house.run(ACTIVATOR.id, "activate", revision[7:19]) == 0
+    assert "is in force, in place of" in capsys.readouterr().out
+    assert house.run(AUTHOR.id, "list") == 0
+    out = capsys.readouterr().out
+    assert revision[:19] in out
+    assert "active" in out
+    assert house.run(AUTHOR.id, "show", revision[:19]) == 0
+    assert "packs/team/closed.rego" in capsys.readouterr().out
+    assert house.run(ACTIVATOR.id, "rollback", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["previous"] == revision
+
+
+def test_who_it_is_is_asked(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong key, none, or one of somebody else changes nothing."""
+    directory = str(house.rules.write())
+    for key, said in (("", "key is needed"), ("sk-sekisho-nobody", "not known")):
+        assert house.run(key, "draft", directory) == 1
+        assert said in capsys.readouterr().err
+    assert house.run(ACTIVATOR.id, "draft", directory) == 1
+    assert "policy_author" in capsys.readouterr().err
+    assert house.run(AUTHOR.id, "rollback") == 1
+    assert house.run(AUTHOR.id, "list") == 0
+    assert "No revision" in capsys.readouterr().out

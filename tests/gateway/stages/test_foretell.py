@@ -1,0 +1,81 @@
+"""What would happen is told as it would happen, and in full."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sekisho.errors import DeniedByPolicy
+from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason, Threshold
+from sekisho.model.facts import Facts, Found
+from sekisho.model.outgoing import Outgoing
+from sekisho.stages.foretell import foretell
+
+FOUND = tuple(Found(("a",), n, n + 1, kind) for n, kind in enumerate(["email", "email", "card"]))
+FACTS = Facts({}, "abroad", FOUND)
+TERMS = HoldTerms("request", (Threshold("reviewer", 2, 1), Threshold("legal", 1, 1)), 600, 70)
+
+
+def told(effect: Effect, *, rewritten: tuple[str, ...] = (), **asked: Any) -> dict[str, Any]:
+    """What is told of a decision with these obligations."""
+    decision = Decision(effect, (Reason("r", "Because.", "a.b"),), "s", Obligations(**asked))
+    facts = replace(FACTS, backend="house")
+    outgoing = Outgoing(
+        "x1", "staff-7", "house", "m", "e", "/p", b"{}", False, facts, decision, (), rewritten
+    )
+    return foretell("x1", FACTS, decision, outgoing)
+
+
+def test_what_would_be_sent_and_what_would_change_it() -> None:
+    """The backend is the one that policy sends it to; only what policy wants masked is."""
+    said = told(
+        Effect.ALLOW,
+        rewritten=("redact", "max_tokens"),
+        redact=("email",),
+        log_level="full",
+        retain_days=200,
+        label_output=True,
+    )
+    assert said == {
+        "object": "check",
+        "exchange": "x1",
+        "sent": False,
+        "effect": "allow",
+        "reasons": [{"code": "r", "message": "Because.", "rule": "a.b"}],
+        "backend": "house",
+        "changed_by": ["redact", "max_tokens"],
+        "masked": {"email": 2},
+        "labelled": True,
+        "kept": {"level": "full", "days": 200},
+        "hold": None,
+    }
+
+
+def test_who_would_be_asked_and_how_long_they_have() -> None:
+    said = told(Effect.HOLD, hold=TERMS)
+    assert "hold" == said["effect"]
+    assert said["hold"] == {
+        "asked": [
+            {"reviewers": "reviewer", "approve": 2, "deny": 1},
+            {"reviewers": "legal", "approve": 1, "deny": 1},
+        ],
+        "ttl_s": 600,
+        "risk": 70,
+    }
+
+
+def test_a_deny_goes_nowhere() -> None:
+    """Whatever obligations come with it."""
+    said = told(Effect.DENY, redact=("email",), hold=TERMS, label_output=True)
+    assert ("deny", None, {}, None) == (
+        said["effect"], said["backend"], said["masked"], said["hold"],
+    )  # fmt: skip
+
+
+def test_an_obligation_that_cannot_be_carried_out_is_a_deny() -> None:
+    decision = Decision(Effect.ALLOW, (), "s")
+    said = foretell("x1", FACTS, decision, DeniedByPolicy("No way.", code="no_route"))
+    assert ("deny", None) == (said["effect"], said["backend"])
+    assert [{"code": "no_route", "message": "No way.", "rule": "gateway.obligations"}] == said[
+        "reasons"
+    ]

@@ -1,0 +1,41 @@
+"""What to do about each reason code of policy: the last column of docs/reference/policy.md.
+
+For the person refused and for whoever explains it. A house test demands a line for every code that
+shipped rules, the fold or the gateway can give, and none for others; what a code of a rule means is
+read from its METADATA, that of the gateway's own stands here.
+"""
+
+from __future__ import annotations
+
+MEANS = {
+    "obligation_unsupported": "The rules ask for something that this gateway cannot do.",
+    "policy_malformed": "The rules gave an answer outside the contract.",
+    "policy_undefined": "The rules gave no answer, or contradict each other.",
+}
+
+WHAT_TO_DO = {
+    "attachment_not_scanned": "Send the text; or ask for a group that may send attachments.",
+    "credential_found": "Take the secret out. If it is real, replace it: it was typed somewhere.",
+    "entity_denied": "Take the personal data out, or write a placeholder for it.",
+    "entity_held": "Wait for the reviewer, or take the personal data out and ask again.",
+    "halted": "Ask an operator when requests resume.",
+    "hosted_tool": "Take the named tool out. Operators: `hosted_tools.allowed` in data.yaml.",
+    "input_not_understood": "Operators: gateway and rules are of different releases; update one.",
+    "label_denied": "Do what the message says, which data.yaml gives for each label.",
+    "label_held": "Wait for the reviewer, or take the passage out and ask again.",
+    "malformed_rule": "Operators: `sekisho policy eval --explain` shows what the rule gave.",
+    "model_allowed": "Nothing: it says why the request may go.",
+    "model_held": "Wait for the reviewer, or ask another model.",
+    "model_not_allowed": "Ask a model of your list (`GET /v1/models`), or an operator.",
+    "not_allowed": "Ask an operator which models your group may use.",
+    "obligation_conflict": "Operators: two rules name different backends in `route`.",
+    "obligation_unsupported": "Operators: take it out; the table above has what there is.",
+    "policy_malformed": "Operators: `sekisho policy eval` with the recorded input shows it.",
+    "policy_undefined": "Operators: `sekisho policy check`, then `eval` with the recorded input.",
+    "principal_blocked": "Ask an operator why you are blocked.",
+    "principal_unknown": "Ask an operator to put you into a group.",
+    "stage_not_supported": "Operators: these rules do not cover tool calls and answers yet.",
+    "tool_not_allowed": "Take the tool out of the request.",
+    "unknown_field": "Take the member out. Operators: `unknown_fields.allowed` in data.yaml.",
+    "unknown_model": "Look for a slip in the name (`GET /v1/models`).",
+}

@@ -10,19 +10,26 @@ from __future__ import annotations
 import asyncio
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import orjson
+import uvloop
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sekisho.adapters.bundle import build, read_bundle
+from sekisho.adapters.opa_channel import OpaPlace
 from sekisho.adapters.opa_embedded import EmbeddedOPA
+from sekisho.adapters.opa_server import ServerOPA
 from sekisho.content.scan import Scanner
 from support.rules import SHIPPED, document
 
@@ -112,12 +119,66 @@ async def adapter(directory: Path) -> None:
     await engine.close()
 
 
+@contextmanager
+def separate_server(directory: Path) -> Iterator[str]:
+    """The URL of an OPA server in a process of its own, so that its CPU is not counted as ours."""
+    command = [sys.executable, "-m", "support.opa_data_api", str(directory)]
+    with subprocess.Popen(
+        command,
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+async def server_path(directory: Path, url: str) -> None:
+    """CPU of this process for one decision that a server takes: all that the client costs.
+
+    Beside it a bare aiohttp POST of the same bytes to the same server, which is the floor.
+    """
+    engine = ServerOPA(directory, OpaPlace(url), deadline_ms=10_000)
+    await engine.start()
+    await engine.decide(document())
+    body = orjson.dumps({"input": document()})
+    asked = f"{url}/v1/data/sekisho/decision?provenance=true&strict-builtin-errors=true"
+    headers = {"content-type": "application/json"}
+    ours: list[float] = []
+    bare: list[float] = []
+    crowd: list[float] = []
+    async with aiohttp.ClientSession() as session:
+        for turn in range(ROUNDS):
+            began = time.process_time_ns()
+            await engine.decide(document(principal__id=f"staff-{turn}"))
+            asking = time.process_time_ns()
+            async with session.post(asked, data=body, headers=headers) as response:
+                await response.read()
+            ours.append((asking - began) / 1000)
+            bare.append((time.process_time_ns() - asking) / 1000)
+    for _ in range(20):
+        began = time.process_time_ns()
+        await asyncio.gather(
+            *(engine.decide(document(principal__id=f"staff-{n}")) for n in range(CALLERS))
+        )
+        crowd.append((time.process_time_ns() - began) / 1000 / CALLERS)
+    await engine.close()
+    for name, took in ((" alone", ours), (f", {CALLERS} callers", crowd), (" bare POST", bare)):
+        p50, p99 = statistics.median(took), statistics.quantiles(took, n=100)[98]
+        print(f"client of a server{name:11} p50 {p50:6.0f} us  p99 {p99:8.0f} us of the process")
+
+
 def main() -> None:
     """All figures."""
     with tempfile.TemporaryDirectory() as folder:
         directory = grown(Path(folder))
         decisions(directory)
         asyncio.run(adapter(directory))
+        with separate_server(directory) as url:
+            uvloop.run(server_path(directory, url))  # as the workers do
     scans()
 
 

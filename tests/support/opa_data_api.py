@@ -12,6 +12,7 @@ import asyncio
 import json
 import re
 import ssl
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -229,3 +230,10 @@ async def flood(request: web.Request, _api: DataAPI) -> web.StreamResponse:
             await response.write(b"[" * 65_536)
     except (ConnectionError, OSError):
         return response
+
+
+if __name__ == "__main__":  # for measurements: a server in a process of its own, until it is ended
+    with data_api(Path(sys.argv[1])) as running:
+        sys.stdout.write(f"{running.url}\n")
+        sys.stdout.flush()
+        sys.stdin.read()

@@ -108,7 +108,7 @@ class OpaChannel(AsyncOpaClient):  # type: ignore[misc]  # it ships no types
             message = "the channel is not open"
             raise RuntimeError(message)
         async with self._session.request(method, url, allow_redirects=False, **more) as response:
-            body = b"".join([part async for part in _bounded(response)])
+            body = await _bounded(response)
         yield _Answer(response.status, body)
 
 
@@ -172,14 +172,15 @@ def _trust(place: OpaPlace) -> ssl.SSLContext:
     return trust
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    left = ANSWER_BYTES_MAX
-    async for part in response.content.iter_any():
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    parts, left = [], ANSWER_BYTES_MAX
+    while part := await response.content.readany():
+        parts.append(part)
         left -= len(part)
         if left < 0:
             message = f"the answer is larger than {ANSWER_BYTES_MAX} bytes"
             raise OpaUnreadable(message)
-        yield part
+    return b"".join(parts)
 
 
 def _dumps(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -518,3 +519,13 @@ async def test_files_of_tls_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(PolicyRejected, match="tls_ca"):
         await engine.start()
     await engine.close()
+
+
+def test_every_cause_is_explained() -> None:
+    """What the log says can be looked up, and what is explained can happen."""
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "opa-server.md").read_text("utf-8")
+    rows = page.split("| cause | what happened |")[1].split("\n\n")[0].splitlines()[2:]
+    explained = {word for row in rows for word in re.findall(r"`([a-z_]+)…?`", row.split("|")[1])}
+    met = {word for _, word in SILENT.values()} | set(opa_server._SAID)
+    shortened = {"status_" if word.startswith("status_") else word for word in met}
+    assert shortened | {"broken", "resting", "not_loaded"} == explained

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import re
 import threading
 import time
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 
 from sekisho.adapters import opa_server
-from sekisho.adapters.bundle import Bundle
 from sekisho.adapters.circuit import FAILURES_MAX
 from sekisho.adapters.opa_channel import OpaPlace
 from sekisho.adapters.opa_server import ServerOPA
@@ -36,6 +34,7 @@ from support.opa_data_api import (
     slow,
 )
 from support.rules import RUNAWAY, SHIPPED, bundle, document
+from support.shipped_once import read_once, tried
 
 GOOD: dict[str, Any] = {
     "schema": "sekisho.decision/v1",
@@ -62,22 +61,8 @@ def api(running: DataAPI) -> Iterator[DataAPI]:
 
 
 @pytest.fixture(autouse=True)
-def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped bundle is read, compiled and tried by the first test alone: it takes a while."""
-    monkeypatch.setattr(
-        opa_server, "read_bundle", lambda d: _shipped() if d == SHIPPED else read(d)
-    )
-    monkeypatch.setattr(opa_server, "try_bundle", lambda b: b is _shipped() or tried(b))
-
-
-read, tried = opa_server.read_bundle, opa_server.try_bundle
-
-
-@functools.cache
-def _shipped() -> Bundle:
-    made = read(SHIPPED)
-    tried(made)
-    return made
+def _read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_once(monkeypatch)
 
 
 @asynccontextmanager

@@ -100,3 +100,37 @@ def test_receipt_of_another_key_is_doubt_and_accuses_nobody() -> None:
     assert kept.open(KeyChain(OURS.key), found) == []
     kept.compare_leaf(KeyChain(OURS.key), found)
     assert ([*found.report.faults], len(found.report.doubts)) == ([], 1)
+
+
+def test_sizes_are_known_before_anybody_knows_who_signed() -> None:
+    """For a log at a URL, which is read once: of every note, whoever signed it."""
+    found = findings()
+    notes = [OURS.sign(NOW), THEIRS.sign(Checkpoint(ORIGIN, 3, EMPTY_ROOT))]
+    assert Kept(notes).expect(found) == {7, 3}
+    assert Kept(notes, receipt(THEIRS)).expect(found) == {7, 3, 1}
+    assert Kept().expect(found) == set()
+    with pytest.raises(Unreadable):
+        Kept([b"hello"]).expect(found)
+
+
+def test_a_receipt_whose_note_does_not_read_asks_for_no_size() -> None:
+    """`open` tells of it."""
+    found, odd = findings(), Kept((), Receipt(0, LEAF, b"hello"))
+    assert odd.expect(found) == set()
+    assert odd.open(KeyChain(OURS.key), found) == []
+    assert len(found.report.doubts) == 1
+
+
+def test_the_event_of_a_receipt_is_watched_from_the_start() -> None:
+    found = findings()
+    Kept((), receipt(OURS)).expect(found)
+    found.begin({1})
+    found.pass_over(LEAF)
+    assert found.watched == LEAF
+
+
+def test_a_receipt_is_something_kept() -> None:
+    """Its checkpoint is one that the ledger must still fit."""
+    found = findings()
+    Kept((), receipt(OURS)).open(KeyChain(OURS.key), found)
+    assert found.report.notes == []

@@ -119,6 +119,19 @@ def test_what_takes_two_changes_with_the_record(office: Scribe) -> None:
     act(office, "legal_hold.set", person=PERSON)
 
 
+def test_duties_of_who_left_office_count_no_more(scribe: Scribe) -> None:
+    """Whatever the record of it still names."""
+    appoint(scribe, ONE, *DUTIES)
+    appoint(scribe, ONE, *DUTIES, removed=True)
+    assert refused(scribe, "audit.export", **ACTS["audit.export"]) == "no_duty"
+
+
+def test_what_takes_two_stands_under_one_name_for_ever(scribe: Scribe) -> None:
+    """What is left of a pruned ledger has it."""
+    scribe.write("officer.paired", duties=["erase"])
+    assert scribe.book.officers.pairs == {"two": ("erase",)}
+
+
 def test_an_office_is_somebodys(scribe: Scribe) -> None:
     leaf = scribe.leaf("officer.changed", credential="c", duties=["erase"], removed=False)
     with pytest.raises(RuleBroken) as caught:
@@ -140,6 +153,7 @@ def test_nothing_is_disclosed_that_is_not_there_yet(office: Scribe, first: int, 
     data = {**ACTS["audit.disclosed"], "first": first, "last": last}
     assert refused(office, "audit.disclosed", **data) == "unknown_event"
     act(office, "audit.disclosed", **{**data, "first": 1, "last": office.index - 1})
+    act(office, "audit.disclosed", **{**data, "first": 1, "last": 1})
 
 
 @pytest.mark.parametrize("size", [-1, 4, 100])
@@ -147,6 +161,7 @@ def test_nothing_is_exported_that_is_not_there_yet(office: Scribe, size: int) ->
     data = {**ACTS["audit.export"], "size": size}
     assert refused(office, "audit.export", **data) == "unknown_event"
     act(office, "audit.export", **{**data, "size": office.index})
+    act(office, "audit.export", **{**data, "size": 0})
 
 
 # -- legal holds

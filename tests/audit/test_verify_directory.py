@@ -57,6 +57,7 @@ def test_a_key_that_cannot_be_read_is_a_fault_of_its_file(ledger: Path, raw: byt
     for key in (known, None):
         report = verify(ledger, key=key)
         assert says(report, "vkey", "the key of the ledger cannot be read")
+        assert not says(report, "vkey", "Errno")  # in words
         assert KEY_OF_THE_LEDGER not in report.notes
     assert verify(ledger).size == 0
     assert verify(ledger, key=known).size > 0

@@ -55,6 +55,8 @@ TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("test_disclosed.py", "test_verify_anchors.py"),
     ),
     "kept": (("test_kept.py",), ("test_verify.py", "-k", _NOT_LONG)),
+    "pruned": (("test_pruned.py",), ("test_verify_pruned.py",), ("test_pruning.py",)),
+    "officer_rules": (("test_officer_rules.py",),),
 }
 KILLED_PERCENT_MIN = 90
 PAGE = ROOT / "docs" / "reference" / "mutation.md"

@@ -99,16 +99,16 @@ class DataAPI:
         return await self.decide(request, json.loads(body))
 
     async def decide(self, request: web.Request, asked: Any) -> web.Response:
-        """The Data API."""
-        status, said = await asyncio.to_thread(self._evaluate, asked["input"])
+        """The Data API. Answer and provenance are of one moment, as in one transaction of OPA."""
+        status, said, revisions = await asyncio.to_thread(self._evaluate, asked["input"])
         if status == web.HTTPOk.status_code and request.query.get("provenance") == "true":
-            named = {name: {"revision": revision} for name, revision in self.revisions.items()}
             said["provenance"] = {"version": VERSION, "build_commit": "", "build_timestamp": ""}
-            if named:
+            if revisions:
+                named = {name: {"revision": revision} for name, revision in revisions.items()}
                 said["provenance"]["bundles"] = named
         return web.json_response(said, status=status)
 
-    def _evaluate(self, document: Any) -> tuple[int, dict[str, Any]]:
+    def _evaluate(self, document: Any) -> tuple[int, dict[str, Any], dict[str, str]]:
         said: dict[str, Any] = {"decision_id": "0b1d52c4-0000-4000-8000-000000000000"}
         with self._lock:
             assert self._engine is not None
@@ -118,12 +118,13 @@ class DataAPI:
                 pass
             except OpaError as error:
                 inner = {"code": _code(error), "message": str(error.message)}
-                return 500, {
+                failed = {
                     "code": "internal_error",
                     "message": "error(s) occurred while evaluating query",
                     "errors": [inner],
                 }
-        return 200, said
+                return 500, failed, self.revisions
+            return 200, said, self.revisions
 
 
 def _code(error: OpaError) -> str:

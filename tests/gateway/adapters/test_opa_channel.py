@@ -188,6 +188,33 @@ def test_traps_5_6_8_nothing_else_of_the_client_is_used() -> None:
     assert set() == named
 
 
+CALLS: dict[str, Any] = {
+    "update_policy_from_string": ("package a", "a"),
+    "update_policy_from_url": ("http://127.0.0.1:1/a.rego", "a"),
+    "delete_policy": ("a",),
+    "update_or_create_data": ({}, "a"),
+    "patch_data": ("a", []),
+    "get_policies_list": (),
+    "ad_hoc_query": ("x = 1",),
+    "bulk_query_rule": ([{}], "sekisho", "decision"),
+    "compile_query": ("x = 1",),
+    "get_config": (),
+    "query_rule": ({}, "sekisho", "effect"),
+    "query_rule ": ({}, "sekisho/decision?x=", None),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_traps_5_6_8_the_channel_refuses_everything_else(call: str) -> None:
+    """Whoever calls it by mistake gets an error here, and OPA hears nothing."""
+    with data_api(None) as api:
+        async with opened(OpaPlace(api.url, token="t-1")) as channel:
+            with pytest.raises((RuntimeError, TypeError)):
+                await getattr(channel, call.strip())(*CALLS[call])
+
+    assert [] == api.seen
+
+
 async def test_trap_6_a_redirect_is_not_followed() -> None:
     """Neither the token nor the facts go where an answer points."""
     with data_api(None) as other, data_api(None) as api:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import re
 import threading
 import time
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 
 from sekisho.adapters import opa_server
-from sekisho.adapters.bundle import Bundle
 from sekisho.adapters.circuit import FAILURES_MAX
 from sekisho.adapters.opa_channel import OpaPlace
 from sekisho.adapters.opa_server import ServerOPA
@@ -36,6 +34,7 @@ from support.opa_data_api import (
     slow,
 )
 from support.rules import RUNAWAY, SHIPPED, bundle, document
+from support.shipped_once import read_once, tried
 
 GOOD: dict[str, Any] = {
     "schema": "sekisho.decision/v1",
@@ -62,22 +61,8 @@ def api(running: DataAPI) -> Iterator[DataAPI]:
 
 
 @pytest.fixture(autouse=True)
-def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped bundle is read, compiled and tried by the first test alone: it takes a while."""
-    monkeypatch.setattr(
-        opa_server, "read_bundle", lambda d: _shipped() if d == SHIPPED else read(d)
-    )
-    monkeypatch.setattr(opa_server, "try_bundle", lambda b: b is _shipped() or tried(b))
-
-
-read, tried = opa_server.read_bundle, opa_server.try_bundle
-
-
-@functools.cache
-def _shipped() -> Bundle:
-    made = read(SHIPPED)
-    tried(made)
-    return made
+def _read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_once(monkeypatch)
 
 
 @asynccontextmanager
@@ -424,6 +409,13 @@ def closed(folder: Path) -> Path:
     return other
 
 
+async def until_awaited(engine: ServerOPA) -> None:
+    """The gateway knows a new bundle before the server has it, as docs/howto/opa-server.md asks."""
+    async with asyncio.timeout(30):
+        while engine._awaited is None:
+            await asyncio.sleep(0.005)
+
+
 async def test_a_new_bundle_waits_for_the_server(tmp_path: Path) -> None:
     """No decision is refused between the two: the old revision decides until the new one answers,
     and words and limits change with it.
@@ -438,6 +430,7 @@ async def test_a_new_bundle_waits_for_the_server(tmp_path: Path) -> None:
                 decision = await engine.decide(document())
                 seen.add((decision.revision == before, decision.effect))
                 if turn == 20:
+                    await until_awaited(engine)
                     await asyncio.to_thread(server.serve, other)
                 if task.done() and turn > 40:
                     break
@@ -449,6 +442,34 @@ async def test_a_new_bundle_waits_for_the_server(tmp_path: Path) -> None:
             assert {(True, Effect.ALLOW), (False, Effect.DENY)} == seen
             await asyncio.to_thread(server.serve, SHIPPED)
             assert "stale_revision" == await cause(engine)
+
+
+async def test_ten_new_bundles_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every question gets a decision, by one of the two revisions, and as that one decides."""
+    other = closed(tmp_path)
+    monkeypatch.setattr(opa_server, "SERVED_STEP_S", 0.01)
+    with data_api(SHIPPED) as server:
+        async with asked(server.url) as engine:
+            opened = engine.revision
+            seen: list[tuple[bool, Effect]] = []
+            over = False
+
+            async def ask() -> None:
+                while not over:
+                    decision = await engine.decide(document())
+                    seen.append((decision.revision == opened, decision.effect))
+
+            askers = [asyncio.create_task(ask()) for _ in range(4)]
+            for turn in range(10):
+                directory = SHIPPED if turn % 2 else other
+                change = asyncio.create_task(engine.reload(directory))
+                await until_awaited(engine)
+                served = await asyncio.to_thread(server.serve, directory)
+                assert served == await change == engine.revision
+            over = True
+            await asyncio.gather(*askers)
+
+    assert {(True, Effect.ALLOW), (False, Effect.DENY)} == set(seen)
 
 
 async def test_a_new_bundle_that_the_server_never_gets(api: DataAPI, tmp_path: Path) -> None:

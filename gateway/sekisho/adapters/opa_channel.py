@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -104,7 +105,7 @@ class OpaChannel(AsyncOpaClient):  # type: ignore[misc]  # it ships no types
         )
 
     @asynccontextmanager
-    async def _request(self, method: str, url: str, *, json: Any) -> AsyncIterator[_Answer]:
+    async def _request(self, method: str, url: str, **sent: Any) -> AsyncIterator[_Answer]:
         """The client calls this for everything it does; here it can do one thing."""
         if (method, url) != ("POST", self._question):
             message = f"this channel asks one question, not {method} {url}"
@@ -113,7 +114,7 @@ class OpaChannel(AsyncOpaClient):  # type: ignore[misc]  # it ships no types
             message = "the channel is not open"
             raise RuntimeError(message)
         async with self._session.post(
-            f"{url}?{ASKED}", data=orjson.dumps(json), allow_redirects=False
+            f"{url}?{ASKED}", data=_encoded(sent["json"]), allow_redirects=False
         ) as response:
             body = await _bounded(response)
         yield _Answer(response.status, body)
@@ -188,6 +189,14 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
             message = f"the answer is larger than {ANSWER_BYTES_MAX} bytes"
             raise OpaUnreadable(message)
     return b"".join(parts)
+
+
+def _encoded(document: Any) -> bytes:
+    """JSON; by the slower encoder where a number has more than 64 bits, which clients may send."""
+    try:
+        return orjson.dumps(document)
+    except TypeError:
+        return json.dumps(document, allow_nan=False).encode()
 
 
 def _parsed(body: bytes) -> Any:

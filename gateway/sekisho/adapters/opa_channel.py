@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -114,7 +113,7 @@ class OpaChannel(AsyncOpaClient):  # type: ignore[misc]  # it ships no types
             message = "the channel is not open"
             raise RuntimeError(message)
         async with self._session.post(
-            f"{url}?{ASKED}", data=_encoded(sent["json"]), allow_redirects=False
+            f"{url}?{ASKED}", data=orjson.dumps(sent["json"]), allow_redirects=False
         ) as response:
             body = await _bounded(response)
         yield _Answer(response.status, body)
@@ -189,14 +188,6 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
             message = f"the answer is larger than {ANSWER_BYTES_MAX} bytes"
             raise OpaUnreadable(message)
     return b"".join(parts)
-
-
-def _encoded(document: Any) -> bytes:
-    """JSON; by the slower encoder where a number has more than 64 bits, which clients may send."""
-    try:
-        return orjson.dumps(document)
-    except TypeError:
-        return json.dumps(document, allow_nan=False).encode()
 
 
 def _parsed(body: bytes) -> Any:

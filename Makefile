@@ -60,11 +60,14 @@ bench: env
 	$(bin)/python tests/bench/bench_ledger.py
 	$(bin)/python tests/bench/bench_verify.py
 	$(bin)/python tests/bench/bench_policy.py
+	$(bin)/python tests/bench/bench_runaway.py
 
 soak: env strace postgres
 	SEKISHO_CRASH_CYCLES=10000 SEKISHO_KILL_ROUNDS=100 SEKISHO_STRIKES=all \
 		SEKISHO_EVERY_PROOF_TO=1024 SEKISHO_HANG_S=60 \
 		$(bin)/python -m pytest tests/faults tests/audit --timeout=7200 --verbose
+	SEKISHO_SWAPS=100 $(bin)/python -m pytest tests/gateway/adapters/test_opa_embedded.py \
+		--timeout=7200 --verbose
 
 conformance: env
 	@test -n "$(OPA_CASES)" || { echo "usage: make conformance OPA_CASES=DIR (docs/reference/conformance.md)"; exit 2; }

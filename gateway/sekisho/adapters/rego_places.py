@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import yaml
@@ -54,13 +55,27 @@ class Metadata:
 
 
 class Places:
-    """The tokens and METADATA blocks of one module."""
+    """The tokens and METADATA blocks of one module, found when somebody asks: a bundle without
+    faults is loaded without looking.
+    """
 
     def __init__(self, source: str) -> None:
         self.lines = source.split("\n")
+        self._source = source
         self._comments: dict[int, tuple[int, str]] = {}
-        self.tokens = tuple(self._cut(source))
-        self.metadata = tuple(self._blocks())
+
+    @cached_property
+    def tokens(self) -> tuple[Token, ...]:
+        """Names and signs, from top to bottom."""
+        cutter = _Cutter(self._source)
+        found = tuple(cutter.code(closing=""))
+        self._comments = cutter.comments
+        return found
+
+    @cached_property
+    def metadata(self) -> tuple[Metadata, ...]:
+        """METADATA blocks, from top to bottom."""
+        return tuple(self._blocks()) if self.tokens else ()
 
     def name(self, dotted: str, *, after: int = 0, whole: bool = False) -> Place | None:
         """The first place where the name `dotted` is written, on line `after` or later; `whole`
@@ -108,11 +123,6 @@ class Places:
             if block.last_line < line and not any(text.strip() for text in between):
                 return block
         return None
-
-    def _cut(self, source: str) -> Iterator[Token]:
-        cutter = _Cutter(source)
-        yield from cutter.code(closing="")
-        self._comments = cutter.comments
 
     def _blocks(self) -> Iterator[Metadata]:
         line = 1

@@ -45,20 +45,26 @@ def rule_faults(
     for name, why in sorted(_impure(tree)):
         yield _place(places, name), f"{name} may not be used: it reaches {why}"
     package = [str(step["value"]) for step in tree["package"]["path"][1:]]
-    dotted = ".".join(package)
-    at = places.name("package") or (1, 1)
-    if package[0] not in _RESERVED and not test:
-        yield at, f"package {dotted}: must begin with packs. (rules) or lib. (functions)"
-    if package[0] == "sekisho" and not path.startswith("sekisho/"):
-        yield at, "package sekisho is the fold's own: rules belong into packs.<pack>.<area>"
-    if path == FOLD_PATH and not test and not defines(tree, package, _DECISION):
-        yield at, "defines no rule `decision` in package sekisho, so nothing would be decided"
+    for text in _package_faults(tree, package, path, test=test):
+        yield places.name("package") or (1, 1), text
     if not test:
         yield from _fold_faults(tree, package, places)
 
 
+def _package_faults(
+    tree: dict[str, Any], package: list[str], path: str, *, test: bool
+) -> Iterator[str]:
+    dotted = ".".join(package)
+    if package[0] not in _RESERVED and not test:
+        yield f"package {dotted}: must begin with packs. (rules) or lib. (functions)"
+    if package[0] == "sekisho" and not path.startswith("sekisho/"):
+        yield "package sekisho is the fold's own: rules belong into packs.<pack>.<area>"
+    if path == FOLD_PATH and not defines(tree, package, _DECISION):
+        yield "defines no rule `decision` in package sekisho, so nothing would be decided"
+
+
 def defines(tree: dict[str, Any], package: list[str], wanted: tuple[str, ...]) -> bool:
-    """Whether a module defines the rule of this full name."""
+    """Whether a module defines a rule of this full name."""
     names = {str(rule["head"]["ref"][0]["value"]) for rule in tree.get("rules", [])}
     return any((*package, name) == wanted for name in names)
 
@@ -70,14 +76,16 @@ def _fold_faults(
         return
     rules = tree.get("rules", [])
     names = [str(rule["head"]["ref"][0]["value"]) for rule in rules]
-    for rule, name, at in zip(rules, names, places.heads(names), strict=True):
-        head = rule["head"]
+    for number, (rule, name) in enumerate(zip(rules, names, strict=True)):
+        head, text = rule["head"], ""
         if name not in FOLDED:
             continue
         if package[0] != "packs" or len(package) != PACK_DEPTH:
-            yield at, f"{name} is not read here: use a package named packs.<pack>.<area>"
+            text = f"{name} is not read here: use a package named packs.<pack>.<area>"
         elif len(head["ref"]) != 1 or "key" not in head or "value" in head:
-            yield at, f"{name} must be a set: write `{name} contains … if …`"
+            text = f"{name} must be a set: write `{name} contains … if …`"
+        if text:
+            yield places.heads(names)[number], text
 
 
 def _impure(node: Any) -> set[tuple[str, str]]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import shutil
+import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +16,13 @@ from typing import Any
 import pytest
 
 from sekisho.adapters import opa_embedded
-from sekisho.adapters.opa_embedded import LATE_MAX, EmbeddedOPA, read_answer
+from sekisho.adapters.opa_embedded import ENGINES, LATE_MAX, EmbeddedOPA, read_answer
 from sekisho.errors import PolicyRejected, PolicyUnavailable
-from sekisho.model.decision import Effect
+from sekisho.model.decision import Decision, Effect
 from sekisho.model.limits import Spender
 from support.rules import RUNAWAY, SHIPPED, bundle, document
+
+SWAPS = int(os.environ.get("SEKISHO_SWAPS", "10"))
 
 
 @pytest.fixture
@@ -81,6 +88,7 @@ async def test_closed(engines: list[EmbeddedOPA]) -> None:
 
 async def test_ten_runaway_decisions(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
     """Each ends in time, at most one more than two engines are late, the worker is told once."""
+    before = _engine_threads()
     told: list[bool] = []
     engine = await started(
         engines, bundle(tmp_path, packs__team__runaway=RUNAWAY),
@@ -95,12 +103,18 @@ async def test_ten_runaway_decisions(engines: list[EmbeddedOPA], tmp_path: Path)
             ticks += 1
 
     beat = asyncio.create_task(tick())
+    others = []
     for _ in range(10):
         with pytest.raises(PolicyUnavailable):
             await engine.decide(document(request__model="runaway"))
+        others += [asyncio.create_task(engine.decide(document())) for _ in range(3)]
+    answers = await asyncio.gather(*others, return_exceptions=True)
     await _until_late(engine, LATE_MAX + 1)
     beat.cancel()
 
+    clear = [a for a in answers if isinstance(a, PolicyUnavailable) or _allows(a)]
+    assert 30 == len(clear)
+    assert _engine_threads() <= before + ENGINES + LATE_MAX + 1
     assert [True] == told
     assert engine.suspect
     assert ticks > 10
@@ -108,6 +122,15 @@ async def test_ten_runaway_decisions(engines: list[EmbeddedOPA], tmp_path: Path)
         await engine.decide(document())
     with pytest.raises(PolicyUnavailable):
         await engine.check()
+
+
+def _allows(answer: Any) -> bool:
+    return isinstance(answer, Decision) and answer.effect is Effect.ALLOW
+
+
+def _engine_threads() -> int:
+    """Engines of this process, each with the data once: what memory is bounded by."""
+    return sum(thread.name == "opa-engine" for thread in threading.enumerate())
 
 
 async def test_others_go_on_beside_a_runaway(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
@@ -225,6 +248,7 @@ async def test_reload_swaps(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
     assert () == engine.scanner.scan({"t": "top secret"}).labels
 
 
+PLACE = re.compile(r"[^:\s]+:[1-9]\d*:[1-9]\d*: \S")
 BAD: dict[str, Callable[[Path], None]] = {
     "syntax": lambda d: (d / "packs/default/models.rego").write_text("package packs.x.y\nx := \n"),
     "v0": lambda d: (d / "packs/default/more.rego").write_text(
@@ -235,6 +259,23 @@ BAD: dict[str, Callable[[Path], None]] = {
     ),
     "no fold": lambda d: (d / "sekisho/main.rego").unlink(),
     "no decision": lambda d: (d / "sekisho/main.rego").write_text("package sekisho\nx := 1\n"),
+    "decision that never is": lambda d: (d / "sekisho/main.rego").write_text(
+        "package sekisho\ndecision := 1 if input.never\n"
+    ),
+    "decision in another package": lambda d: (d / "sekisho/main.rego").write_text(
+        "package sekisho.more\ndecision := 1\n"
+    ),
+    "decision of the tests only": lambda d: (
+        (d / "sekisho/main.rego").rename(d / "sekisho/more_test.rego") and None
+    ),
+    "v0 throughout": lambda d: (d / "sekisho/main.rego").write_text(
+        "package sekisho\ndecision = d { d := 1 }\n"
+    ),
+    "v0 without a body": lambda d: (d / "packs/default/more.rego").write_text(
+        "package packs.default.more\ndeny[x]\n"
+    ),
+    "nothing at all": lambda d: shutil.rmtree(d) or d.mkdir(),
+    "no directory": shutil.rmtree,
     "allows all": lambda d: (d / "sekisho/main.rego").write_text(
         'package sekisho\ndecision := {"schema": "sekisho.decision/v1", "effect": "allow", '
         '"reasons": [], "obligations": {}}\n'
@@ -271,34 +312,43 @@ async def test_a_bad_bundle_changes_nothing(
         await engine.reload(bad)
 
     assert caught.value.faults
-    assert all(":" in text for text in caught.value.faults)
+    assert all(PLACE.match(text) for text in caught.value.faults), caught.value.faults
     assert before == engine.revision
+    assert ("secret",) == engine.scanner.scan({"t": "top secret"}).labels
     assert Effect.ALLOW is (await _until_decided(engine)).effect
 
 
 async def test_no_decision_by_a_mixed_revision(engines: list[EmbeddedOPA], tmp_path: Path) -> None:
-    """During ten swaps under load every decision is one of the two, by its own revision."""
+    """During swaps under load every decision is one of the two, by its own revision: none is lost,
+    undefined or refused, and the engines of the old bundles go.
+    """
     engine = await started(engines, SHIPPED, deadline_ms=5000)
     other = bundle(tmp_path)
     data = (other / "data.yaml").read_text("utf-8")
     closed = data.replace('models: ["*"]', 'models: ["none"]')
     (other / "data.yaml").write_text(closed, "utf-8")
     open_revision = engine.revision
-    seen = set()
+    seen: Counter[tuple[bool, Effect, tuple[str, ...]]] = Counter()
     stop = False
 
     async def ask() -> None:
         while not stop:
             decision = await engine.decide(document())
-            seen.add((decision.revision == open_revision, decision.effect))
+            codes = tuple(reason.code for reason in decision.reasons)
+            seen[decision.revision == open_revision, decision.effect, codes] += 1
 
     askers = [asyncio.create_task(ask()) for _ in range(4)]
-    for turn in range(10):
+    for turn in range(SWAPS):
         await engine.reload(SHIPPED if turn % 2 else other)
     stop = True
     await asyncio.gather(*askers)
 
-    assert {(True, Effect.ALLOW), (False, Effect.DENY)} == seen
+    allowed, denied = (True, Effect.ALLOW, ()), (False, Effect.DENY, ("model_not_allowed",))
+    assert {allowed, denied} == seen.keys()
+    assert seen.total() > SWAPS
+    async with asyncio.timeout(30):
+        while _engine_threads() > ENGINES:
+            await asyncio.sleep(0.02)
 
 
 GOOD = {

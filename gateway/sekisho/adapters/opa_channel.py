@@ -104,7 +104,7 @@ class OpaChannel(AsyncOpaClient):  # type: ignore[misc]  # it ships no types
         )
 
     @asynccontextmanager
-    async def _request(self, method: str, url: str, *, json: Any) -> AsyncIterator[_Answer]:
+    async def _request(self, method: str, url: str, **sent: Any) -> AsyncIterator[_Answer]:
         """The client calls this for everything it does; here it can do one thing."""
         if (method, url) != ("POST", self._question):
             message = f"this channel asks one question, not {method} {url}"
@@ -113,7 +113,7 @@ class OpaChannel(AsyncOpaClient):  # type: ignore[misc]  # it ships no types
             message = "the channel is not open"
             raise RuntimeError(message)
         async with self._session.post(
-            f"{url}?{ASKED}", data=orjson.dumps(json), allow_redirects=False
+            f"{url}?{ASKED}", data=orjson.dumps(sent["json"]), allow_redirects=False
         ) as response:
             body = await _bounded(response)
         yield _Answer(response.status, body)

@@ -45,6 +45,8 @@ _SPOKEN = frozenset(
 )
 """OPA's codes for rules that cannot be evaluated; any other error is the server's."""
 
+_SERVER_ERROR = 500  # from here on HTTP blames the server
+
 _log = structlog.get_logger("sekisho.policy")
 
 
@@ -241,10 +243,10 @@ class ServerOPA:
         try:
             answer = await self._ask(document)
         except OpaRefused as error:
+            self._heard(error.status)
             if error.inner and error.inner <= _SPOKEN:
                 self._circuit.answered()
                 return None
-            self._circuit.failed()
             raise _employees(cause_of(error)) from error
         except Exception as error:
             # The client lets errors of three libraries through; whatever it is, it is no decision.
@@ -252,6 +254,13 @@ class ServerOPA:
             raise _employees(cause_of(error)) from error
         self._circuit.answered()
         return answer
+
+    def _heard(self, status: int) -> None:
+        """A server that refuses a question works: what one request is like must not stop others."""
+        if status < _SERVER_ERROR:
+            self._circuit.answered()
+        else:
+            self._circuit.failed()
 
     async def _ask(self, document: Mapping[str, Any]) -> dict[str, Any]:
         try:

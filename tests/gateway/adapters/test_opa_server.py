@@ -16,6 +16,7 @@ import pytest
 from sekisho.adapters import opa_server
 from sekisho.adapters.circuit import FAILURES_MAX
 from sekisho.adapters.opa_channel import OpaPlace
+from sekisho.adapters.opa_embedded import EmbeddedOPA
 from sekisho.adapters.opa_server import ServerOPA
 from sekisho.adapters.policy_memo import MemoizedEngine
 from sekisho.errors import PolicyRejected, PolicyUnavailable
@@ -341,15 +342,48 @@ async def test_a_stale_server_is_not_left_alone(api: DataAPI) -> None:
 
 
 async def test_a_client_that_left(api: DataAPI) -> None:
-    """Its question is dropped, and the next is answered."""
+    """Its answer comes late and is nobody's: the next question gets its own."""
+    shut = document(principal__groups=["visitors"])
+    async with asked(api.url) as engine:
+        assert Effect.DENY is (await engine.decide(shut)).effect
+        for _ in range(8):
+            api.fail(slow(0.1), 1)
+            task = asyncio.create_task(engine.decide(document()))
+            while api.fault_count:
+                await asyncio.sleep(0.002)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            answers = await asyncio.gather(*(engine.decide(shut) for _ in range(3)))
+            assert {Effect.DENY} == {answer.effect for answer in answers}
+            assert Effect.ALLOW is (await engine.decide(document())).effect
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 2**63, 2**64 - 1, -(2**63)])
+async def test_a_number_that_is_larger_than_most(api: DataAPI, number: int) -> None:
+    """Of those that a parsed body can hold: it is decided as by the engine inside, and does not
+    look like a server that fails.
+    """
+    odd = document(request__max_tokens=number)
+    embedded = EmbeddedOPA(SHIPPED, deadline_ms=LONG_MS)
+    await embedded.start()
+    async with asked(api.url) as engine:
+        ours, theirs = await embedded.decide(odd), await engine.decide(odd)
+    await embedded.close()
+
+    assert ours.effect == theirs.effect
+    assert ours.reasons == theirs.reasons
+
+
+@pytest.mark.parametrize("status", [400, 404, 413])
+async def test_requests_that_the_server_refuses_stop_no_others(api: DataAPI, status: int) -> None:
+    """Whoever finds a request that OPA does not take must not get everybody refused."""
     async with asked(api.url) as engine:
         await engine.decide(document())
-        api.fail(slow(30.0), 1)
-        task = asyncio.create_task(engine.decide(document()))
-        await asyncio.sleep(0.05)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        api.fail(says(status, {"code": "invalid_parameter"}))
+        words = {await cause(engine) for _ in range(FAILURES_MAX + 3)}
+        assert {f"status_{status}"} == words
+        api.fail(None)
         assert Effect.ALLOW is (await engine.decide(document())).effect
 
 

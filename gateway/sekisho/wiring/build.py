@@ -14,6 +14,7 @@ from sekisho.adapters.auditd_socket import LedgerLimits
 from sekisho.adapters.measured_ledger import MeasuredLedger
 from sekisho.adapters.offered_models import OfferedModels
 from sekisho.adapters.opa_choice import rules_engine
+from sekisho.adapters.policy_following import PolicyFollower
 from sekisho.adapters.policy_memo import MemoizedEngine
 from sekisho.adapters.redis_holds import RedisHoldStore, connect
 from sekisho.adapters.redis_limits import RedisLimiter
@@ -108,7 +109,7 @@ def build(settings: Settings) -> Worker:
         app,
         auditd,
         holds,
-        engine,
+        PolicyFollower(engine, settings, auditd.session, unsettled.add),
         backend,
         sweep,
         filing,

@@ -23,9 +23,11 @@ from support.revisions import ACTIVATOR, AUTHOR, Rules, desk_in, replay, setting
 from support.rules import document
 
 OPEN = """# METADATA
-# title: Open
+# title: Open to one
 package packs.team.open
 
+# METADATA
+# title: Open
 allow contains {"code": "open", "msg": "Open."} if input.principal.id == "staff-7"
 """
 TAKEN_S = 20.0

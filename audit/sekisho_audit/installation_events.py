@@ -158,6 +158,13 @@ _POLICY: Mapping[str, EventType] = {
         },
         exchange=False,
     ),
+    "policy.loaded": EventType(
+        "A running worker took a revision that was put in force: it built it, asked what must be "
+        "denied, and decides by it from here on.",
+        {"revision": _REVISION, "session": _SESSION},
+        {"previous": Field(TEXT, "The revision that this worker had before.")},
+        exchange=False,
+    ),
     "policy.rejected": EventType(
         "A policy revision was refused; the active one stays.",
         {"revision": _REVISION},
@@ -165,6 +172,7 @@ _POLICY: Mapping[str, EventType] = {
             "faults": Field(TEXTS, "What is wrong with it."),
             "bundle": _BUNDLE,
             "cause": _CAUSE,
+            "session": Field(TEXT, "The worker that could not take it, if it was one."),
         },
         exchange=False,
     ),

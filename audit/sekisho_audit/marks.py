@@ -33,6 +33,7 @@ _FIELDS: Mapping[str, tuple[Mark, ...]] = {
     "policy.drafted": (("revision", "revision"),),
     "policy.replayed": (("revision", "revision"),),
     "policy.activated": (("revision", "revision"),),
+    "policy.loaded": (("revision", "revision"),),
     "policy.rejected": (("revision", "revision"),),
 }
 # What a type says by itself.

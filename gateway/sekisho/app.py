@@ -18,7 +18,7 @@ from sekisho import __version__
 from sekisho.config.faults import in_words
 from sekisho.errors import BadRequest, InternalFault, SekishoError
 from sekisho.telemetry import Metrics
-from sekisho.web import appeals, approvals, audit, exchanges, health, home, pages, search
+from sekisho.web import appeals, approvals, audit, exchanges, health, home, pages, policies, search
 from sekisho.web import sign_in as sign_in_routes
 from sekisho.web.answering import ASGIApp
 from sekisho.web.health import Check
@@ -39,6 +39,7 @@ _CONTROL = (
     audit.router,
     appeals.router,
     search.router,
+    policies.router,
     sign_in_routes.me_router,
 )
 _log = structlog.get_logger("sekisho.app")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,7 +9,7 @@ import httpx
 import pytest
 
 from support.installation import Installation
-from support.loopback_backend import LoopbackBackend
+from support.loopback_backend import LoopbackBackend, in_thread
 
 RUNAWAY = """\
 # METADATA
@@ -49,16 +47,8 @@ class Site:
 @pytest.fixture(scope="module")
 def scripted() -> Iterator[LoopbackBackend]:
     """The scripted backend in a loop of its own."""
-    backend = LoopbackBackend()
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(backend.__aenter__(), loop).result(10)
-    yield backend
-    asyncio.run_coroutine_threadsafe(backend.__aexit__(None, None, None), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+    with in_thread() as backend:
+        yield backend
 
 
 @pytest.fixture(scope="module")

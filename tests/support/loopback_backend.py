@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -152,3 +155,18 @@ def chunk(model: str, text: str | None) -> dict[str, Any]:
 def sse(data: dict[str, Any]) -> bytes:
     """One server-sent event."""
     return b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"
+
+
+@contextmanager
+def in_thread() -> Iterator[LoopbackBackend]:
+    """A backend in a loop of its own, for tests that have none."""
+    backend = LoopbackBackend()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(backend.__aenter__(), loop).result(10)
+    yield backend
+    asyncio.run_coroutine_threadsafe(backend.__aexit__(None, None, None), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()

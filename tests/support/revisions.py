@@ -21,9 +21,11 @@ from sekisho.model.revisions import Report
 from support.rules import SHIPPED
 
 DENY_ALL = """# METADATA
-# title: Nothing goes
+# title: Closed
 package packs.team.closed
 
+# METADATA
+# title: Nothing goes
 deny contains {"code": "closed", "msg": "We are closed."} if input.request.model != "none"
 """
 

@@ -119,6 +119,13 @@ def read_bundle(directory: Path) -> Bundle:
     return replace(bundle, reads=reads(trees))
 
 
+def must_be(bundle: Bundle, revision: str | None) -> None:
+    """Raises PolicyRejected for a kept bundle that is not `revision` any more."""
+    if revision not in (None, bundle.revision):
+        text = f"this is not {revision} any more: damaged or edited. Put the same files in again"
+        raise PolicyRejected([str(Fault(FOLD_PATH, 1, text))])
+
+
 def build(bundle: Bundle, *, with_tests: bool = False) -> OpaEngine:
     """An engine that has compiled the bundle. Raises PolicyRejected; the caller closes it."""
     engine = OpaEngine()

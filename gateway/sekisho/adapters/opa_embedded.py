@@ -22,7 +22,7 @@ from typing import Any
 
 from opa_bindings import OpaEngine, OpaError, OpaUndefinedError
 
-from sekisho.adapters.bundle import Bundle, build, read_bundle
+from sekisho.adapters.bundle import Bundle, build, must_be, read_bundle
 from sekisho.adapters.policy_answer import QUERY, failed, no_result, read_result
 from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
 from sekisho.content.scan import Scanner
@@ -83,15 +83,20 @@ class EmbeddedOPA:
         self._closed = False
         self.scanner = Scanner()
 
-    async def start(self, on_exhausted: Callable[[], None] | None = None) -> None:
-        """Load the bundle. Raises PolicyRejected with all faults.
+    async def start(
+        self,
+        on_exhausted: Callable[[], None] | None = None,
+        directory: Path | None = None,
+        revision: str | None = None,
+    ) -> None:
+        """Load the bundle, or that of another directory. Raises PolicyRejected with all faults.
 
         `on_exhausted` is called once, in this event loop, when the worker must end.
         """
         self._loop = asyncio.get_running_loop()
         if on_exhausted is not None:
             self._on_exhausted = on_exhausted
-        await self.reload(self._directory)
+        await self.reload(directory or self._directory, revision)
 
     async def check(self) -> None:
         """For /readyz. Raises PolicyUnavailable if nothing can be decided."""
@@ -144,12 +149,14 @@ class EmbeddedOPA:
         took_us = (time.perf_counter_ns() - began_ns) // 1000
         return read_answer(answer, crew.bundle.revision, took_us)
 
-    async def reload(self, directory: Path) -> str:
-        """Load, compile and try another bundle, then swap it in; returns its revision.
+    async def reload(self, directory: Path, revision: str | None = None) -> str:
+        """Load, compile and try another bundle, then swap it in; returns its revision, which must
+        be `revision` if that is given.
 
         A bundle that is refused changes nothing: PolicyRejected has all faults.
         """
         bundle = await asyncio.to_thread(read_bundle, directory)
+        must_be(bundle, revision)
         crew = _Crew(self, bundle)
         try:
             await crew.start(self._engines)

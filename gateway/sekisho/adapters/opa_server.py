@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from sekisho.adapters.bundle import Bundle, read_bundle
+from sekisho.adapters.bundle import Bundle, must_be, read_bundle
 from sekisho.adapters.circuit import Circuit
 from sekisho.adapters.opa_channel import (
     OpaChannel,
@@ -77,8 +77,14 @@ class ServerOPA:
         self._cause = ""
         self.scanner = Scanner()
 
-    async def start(self, on_exhausted: Callable[[], None] | None = None) -> None:
-        """Load the bundle; the server may come later. Raises PolicyRejected with all faults.
+    async def start(
+        self,
+        on_exhausted: Callable[[], None] | None = None,
+        directory: Path | None = None,
+        revision: str | None = None,
+    ) -> None:
+        """Load the bundle, or that of another directory; the server may come later. Raises
+        PolicyRejected with all faults.
 
         `on_exhausted` is never called: no decision of the server can use up this worker.
         """
@@ -88,7 +94,7 @@ class ServerOPA:
         except OSError as error:
             text = f"[policy] tls_ca, tls_certificate or tls_key: {error.strerror or error}"
             raise PolicyRejected([text]) from error
-        await self.reload(self._directory)
+        await self.reload(directory or self._directory, revision)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -150,13 +156,14 @@ class ServerOPA:
         self._note("")
         return decision
 
-    async def reload(self, directory: Path) -> str:
-        """Read, compile and try another bundle; take it as soon as the server answers by it.
+    async def reload(self, directory: Path, revision: str | None = None) -> str:
+        """Read, compile and try another bundle, which must be `revision` if that is given; take it
+        as soon as the server answers by it.
 
         Until then the old one stays, so that no exchange is refused in between. Raises
         PolicyRejected with all faults, or if the server does not serve it within its time.
         """
-        bundle = await asyncio.to_thread(self._tried, directory)
+        bundle = await asyncio.to_thread(self._tried, directory, revision)
         if self._bundle is None:
             self._use(bundle)
         elif bundle.revision != self._bundle.revision:
@@ -167,9 +174,10 @@ class ServerOPA:
                 self._awaited = None
         return bundle.revision
 
-    def _tried(self, directory: Path) -> Bundle:
+    def _tried(self, directory: Path, revision: str | None = None) -> Bundle:
         """A bundle that the library has compiled and asked; one refused before is not run again."""
         bundle = read_bundle(directory)
+        must_be(bundle, revision)
         if self._refused is not None and self._refused[0] == bundle.revision:
             raise self._refused[1]
         try:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 from sekisho.adapters import registry_policies
 from sekisho.adapters.bundle import Bundle, read_bundle
 from sekisho.adapters.ledger_desk import Append
-from sekisho.adapters.policy_check import TestReport, check_bundle, test_bundle
+from sekisho.adapters.policy_check import check_bundle, test_bundle
 from sekisho.adapters.policy_store import PolicyStore, write_files
 from sekisho.adapters.sql_registry import Change, Registry
 from sekisho.errors import Conflict, PolicyRejected
@@ -31,8 +31,10 @@ from sekisho.model.principal import Principal
 from sekisho.model.revisions import (
     Activation,
     InForce,
+    Known,
     Report,
     Revision,
+    Tested,
     before,
     may_draft,
     may_look,
@@ -48,17 +50,6 @@ SETTINGS = "settings"
 """What the source of the revision is called that was in force before the first activation."""
 
 Evidence = Callable[[], AbstractContextManager[Append]]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A revision with all that is known of it."""
-
-    revision: Revision
-    active: bool
-    shadow: bool
-    reports: tuple[Report, ...]
-    activations: tuple[Activation, ...]
 
 
 class PolicyDesk:
@@ -112,11 +103,14 @@ class PolicyDesk:
             active = registry_policies.in_force(registry).active
         return self._first if active is None else self.place_of(active.revision)
 
-    def tested(self, who: Principal, named: str) -> TestReport:
+    def tested(self, who: Principal, named: str) -> Tested:
         """What the revision's own tests say."""
         may_look(who)
         row, _ = self.bundle(named)
-        return test_bundle(self._store.place(row.contents))
+        report = test_bundle(self._store.place(row.contents))
+        red = [f"{one.file}: {one.name}" for one in report.results if not one.passed]
+        failed = (*report.faults, *red)
+        return Tested(len(report.results), report.passed, report.coverage_percent, failed)
 
     # -- changing
 
@@ -167,6 +161,7 @@ class PolicyDesk:
         """Put a revision in force: tests green, replayed against the one in force, and by nobody
         who wrote it. Raises Forbidden, Conflict, PolicyRejected (recorded), PolicyStoreUnusable.
         """
+        may_put_in_force(activator)
         first = self._before_the_first()
         with self._registry().reading() as registry:
             row = registry_policies.get(registry, named)
@@ -193,6 +188,7 @@ class PolicyDesk:
         """Go back to the revision before. It was tested and activated by two persons once, so
         nothing is asked of it but to be whole; its author cannot bring it back alone.
         """
+        may_put_in_force(activator)
         with self._registry().reading() as registry:
             row = self._step_back(registry, activator)
         bundle = self._store.read(row.revision, row.contents)

@@ -87,6 +87,11 @@ def get(change: Change, named: str) -> Revision:
     return found[0]
 
 
+def serial(change: Change) -> int:
+    """How often what workers run has changed."""
+    return int(change.execute(select(policy_state.c.serial)).scalar_one())
+
+
 def in_force(change: Change) -> InForce:
     """What workers run."""
     row = change.execute(select(policy_state)).one()
@@ -135,8 +140,7 @@ def activate(
 
 def set_shadow(change: Change, revision: str | None) -> None:
     """Let a revision decide beside the active one, or none."""
-    serial = change.execute(select(policy_state.c.serial)).scalar_one()
-    change.write(update(policy_state).values(serial=serial + 1, shadow=revision))
+    change.write(update(policy_state).values(serial=serial(change) + 1, shadow=revision))
 
 
 def report(change: Change, revision: str, against: str | None) -> Report | None:

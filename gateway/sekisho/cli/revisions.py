@@ -9,14 +9,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sekisho.adapters.policy_desk import Known, PolicyDesk
+from sekisho.adapters.policy_desk import PolicyDesk
 from sekisho.cli.gate import add_key
 from sekisho.cli.person import person_of
 from sekisho.cli.printing import add_config, add_json, as_json, table, visible, when
 from sekisho.cli.stock import desk_of
 from sekisho.config import load
 from sekisho.model.principal import Principal
-from sekisho.model.revisions import Activation, Report
+from sekisho.model.revisions import Activation, Known, Report
 
 VERBS = ("draft", "list", "show", "activate", "rollback")
 _SHORT = len("sha256:") + 12  # enough of a digest for people
@@ -72,10 +72,9 @@ def _print_done(options: argparse.Namespace, done: Activation) -> None:
 
 def _row(known: Known) -> dict[str, Any]:
     revision, last = known.revision, known.activations[-1:]
-    state = "active" if known.active else "shadow" if known.shadow else ""
     return {
         "revision": revision.revision,
-        "state": state or ("was active" if last else "draft"),
+        "state": known.state,
         "source": revision.source,
         "authors": list(revision.authors),
         "drafted": when(revision.drafted_us),

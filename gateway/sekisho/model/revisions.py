@@ -70,6 +70,34 @@ class Report:
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A revision with all that is known of it."""
+
+    revision: Revision
+    active: bool
+    shadow: bool
+    reports: tuple[Report, ...]
+    activations: tuple[Activation, ...]
+
+    @property
+    def state(self) -> str:
+        """In one word: `active`, `shadow`, `was active` or `draft`."""
+        if self.active or self.shadow:
+            return "active" if self.active else "shadow"
+        return "was active" if self.activations else "draft"
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What a revision's own tests say: how many, and each that failed, with its file."""
+
+    tests: int
+    passed: bool
+    coverage_percent: float
+    failed: tuple[str, ...]
+
+
 def is_revision(text: str) -> bool:
     """Whether `text` is the whole name of a revision."""
     return _REVISION.fullmatch(text) is not None
@@ -99,10 +127,12 @@ def may_look(principal: Principal) -> None:
         raise Forbidden(message, code="role_missing")
 
 
-def may_put_in_force(principal: Principal, revision: Revision) -> None:
-    """Raises Forbidden (`role_missing`, `scope_missing`, `self_activation`)."""
+def may_put_in_force(principal: Principal, revision: Revision | None = None) -> None:
+    """Raises Forbidden (`role_missing`, `scope_missing`, `self_activation`); without a revision,
+    whether this is an activator at all.
+    """
     _needs_admin(principal)
-    may_activate(principal, revision.authors)
+    may_activate(principal, () if revision is None else revision.authors)
 
 
 def _needs_admin(principal: Principal) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sekisho.model.hold import HoldLimits
 from sekisho.ports import Directory, HoldStore, Ledger, Log, Searches
 from sekisho.web.entrance import Entrance
+from sekisho.web.policy_port import Policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +23,4 @@ class Services:
     entrance: Entrance
     hold_limits: HoldLimits
     currency: Callable[[], str] = str  # of the prices in force; "" where there are none
+    policies: Policies | None = None

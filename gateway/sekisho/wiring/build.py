@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import os
@@ -11,12 +12,17 @@ from collections.abc import Callable
 from sekisho.adapters.aiohttp_backend import AiohttpBackend
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.auditd_socket import LedgerLimits
+from sekisho.adapters.identity_desk import worker_evidence
 from sekisho.adapters.measured_ledger import MeasuredLedger
 from sekisho.adapters.offered_models import OfferedModels
 from sekisho.adapters.opa_choice import rules_engine
+from sekisho.adapters.policy_desk import PolicyDesk
+from sekisho.adapters.policy_following import PolicyFollower
 from sekisho.adapters.policy_memo import MemoizedEngine
+from sekisho.adapters.policy_store import PolicyStore
 from sekisho.adapters.redis_holds import RedisHoldStore, connect
 from sekisho.adapters.redis_limits import RedisLimiter
+from sekisho.adapters.sql_registry import Registry
 from sekisho.app import create_app
 from sekisho.config import Settings
 from sekisho.holding import rebuild
@@ -93,6 +99,7 @@ def build(settings: Settings) -> Worker:
     services = Services(
         *(holds, ledger, auditd, auditd, people.directory, people.entrance, limits),
         currency=lambda: engine.usage.prices.currency,
+        policies=_policies(settings, ledger),
     )
     rest = create_app(services, people.sign_in, people.scim, checks, metrics)
     app = DataPath(
@@ -108,7 +115,7 @@ def build(settings: Settings) -> Worker:
         app,
         auditd,
         holds,
-        engine,
+        PolicyFollower(engine, settings, auditd.session, unsettled.add),
         backend,
         sweep,
         filing,
@@ -129,6 +136,15 @@ def _holds(settings: Settings, ledger: Ledger) -> RedisHoldStore:
         ledger.exchange_keys,
         hold_limits(settings),
         lambda store: _reapply(store, ledger),
+    )
+
+
+def _policies(settings: Settings, ledger: Ledger) -> PolicyDesk:
+    return PolicyDesk(
+        PolicyStore(settings.policies_dir),
+        lambda: Registry.look(settings.registry_path),
+        worker_evidence(ledger, asyncio.get_running_loop()),
+        settings.policy.bundle,
     )
 
 

@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--input",
         default="-",
         metavar="FILE",
-        help="the policy input, as the ledger records it (default: standard input)",
+        help="the policy input, as the ledger records or discloses it (default: standard input)",
     )
     parser.add_argument(
         "--explain", action="store_true", help="which rules fired on what, and where others gave up"
@@ -58,7 +58,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _input(name: str) -> Mapping[str, Any]:
-    """The document in a file; the parser is the one that refuses what has two readings."""
+    """The document in a file: the recorded input itself, or one line of `sekisho-audit disclose
+    --json` that holds it.
+    """
     try:
         if name == "-":
             text = sys.stdin.buffer.read(INPUT_BYTES_MAX + 1)
@@ -71,6 +73,18 @@ def _input(name: str) -> Mapping[str, Any]:
     if len(text) > INPUT_BYTES_MAX:
         message = f"the input has more than {INPUT_BYTES_MAX} bytes"
         raise BadRequest(message)
+    document = _parsed(text)
+    if document.get("name") != "input" or document.get("type") != "policy.decision":
+        return document
+    content = document.get("content")
+    if not isinstance(content, str):
+        message = "the input was erased, or is kept no longer"
+        raise BadRequest(message)
+    return _parsed(content.encode("utf-8", "surrogateescape"))
+
+
+def _parsed(text: bytes) -> Mapping[str, Any]:
+    """By the parser that refuses what has two readings."""
     try:
         document = parse(text, DEPTH_MAX)
     except NotStrictJSON as error:

@@ -41,6 +41,7 @@ def test_every_reason_code_says_what_to_do() -> None:
     """Rules, fold and gateway: each code has a meaning and a next step; no line is stale."""
     given = policy_reference.reason_codes()
     assert {one.code for one in given} == policy_advice.WHAT_TO_DO.keys()
+    assert policy_advice.CAUSES.keys() == policy_reference.embedded_causes()
     assert policy_advice.MEANS.keys() == {one.code for one in given if one.by == "the gateway"}
     assert all(one.means.endswith(".") and "|" not in one.means for one in given), given
     assert all(text.endswith(".") and "|" not in text for text in policy_advice.WHAT_TO_DO.values())

@@ -2,7 +2,7 @@
 
 For the person refused and for whoever explains it. A house test demands a line for every code that
 shipped rules, the fold or the gateway can give, and none for others; what a code of a rule means is
-read from its METADATA, that of the gateway's own stands here.
+read from its METADATA, that of the gateway's own stands here, as do the causes of silence.
 """
 
 from __future__ import annotations
@@ -11,6 +11,13 @@ MEANS = {
     "obligation_unsupported": "The rules ask for something that this gateway cannot do.",
     "policy_malformed": "The rules gave an answer outside the contract.",
     "policy_undefined": "The rules gave no answer, or contradict each other.",
+}
+
+CAUSES = {
+    "broken": "The engine itself failed, for example for want of memory.",
+    "late": "No answer within `[policy] deadline_ms`: rules that take too long, or a busy machine.",
+    "not_loaded": "No rules are loaded: `sekisho policy check` says why.",
+    "suspect": "Three decisions never ended, so the worker is replaced: mend the rules.",
 }
 
 WHAT_TO_DO = {

@@ -16,7 +16,7 @@ from sekisho.adapters.bundle import read_bundle
 from sekisho.adapters.policy_lint import parse
 from sekisho.obligations.table import CARRIED
 from support.advice import WHAT_TO_DO as ERRORS
-from support.policy_advice import MEANS, WHAT_TO_DO
+from support.policy_advice import CAUSES, MEANS, WHAT_TO_DO
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICIES = ROOT / "policies"
@@ -90,6 +90,17 @@ Errors of the gateway about policy, in the place of a decision or on the way to 
 """
 
 
+_CAUSES_HEAD = """\
+## Causes of `policy_unavailable`
+
+For operators: in the log, in `/readyz` and in `sekisho doctor`. Those of an OPA server are in
+[opa-server.md](../howto/opa-server.md); with `policy.engine = "embedded"` there are:
+
+| cause | what happened |
+|---|---|
+"""
+
+
 @dataclass(frozen=True)
 class Given:
     """One reason code: who gives it and what it means."""
@@ -121,6 +132,7 @@ def policy_page() -> str:
         (_OBLIGATIONS_HEAD, _obligation_rows()),
         (_CODES_HEAD, (_code_row(one) for one in reason_codes())),
         (_ENGINE_HEAD, (f"| `{code}` | {ERRORS[code]} |\n" for code in error_codes())),
+        (_CAUSES_HEAD, (f"| `{cause}` | {text} |\n" for cause, text in sorted(CAUSES.items()))),
     )
     return "\n".join([_HEAD, *(head + "".join(rows) for head, rows in parts)])
 
@@ -261,6 +273,18 @@ def _given_code(call: ast.Call) -> str | None:
     given = [word.value for word in call.keywords if word.arg == "code"] or call.args[:1]
     first = given[0] if given else None
     return str(first.value) if isinstance(first, ast.Constant) else None
+
+
+def embedded_causes() -> set[str]:
+    """Causes that the embedded engine gives, read from its source."""
+    tree = ast.parse((GATEWAY / "adapters" / "opa_embedded.py").read_text("utf-8"))
+    return {
+        str(word.value.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for word in node.keywords
+        if word.arg == "cause" and isinstance(word.value, ast.Constant)
+    }
 
 
 def error_codes() -> list[str]:

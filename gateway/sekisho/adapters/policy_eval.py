@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from sekisho.errors import PolicyUnavailable
 from sekisho.model.decision import Decision
 
 TIME_S_MAX = 30.0  # for loading and deciding; a gateway would have given up after 0.25 s
+TRACED_US_MAX = 1_000_000  # the trace of a decision of a second has millions of steps
 _QUERY = "sekisho.decision"
 
 
@@ -33,7 +34,8 @@ _QUERY = "sekisho.decision"
 class Evaluation:
     """A decision, with `took_us` of the engine alone and `load_ms` of reading and compiling.
 
-    `answer` is what the rules said, as they said it; None where they said nothing.
+    `answer` is what the rules said, as they said it; None where they said nothing. `explanation` is
+    None where it was not asked for, or where the decision took too long to be traced.
     """
 
     decision: Decision
@@ -44,27 +46,39 @@ class Evaluation:
 
 
 def evaluate(directory: Path, document: Mapping[str, Any], *, why: bool) -> Evaluation:
+    """Decide about `document` by the bundle in `directory`; see `decide_once`.
+
+    Raises PolicyRejected if the bundle cannot be loaded.
+    """
+    began = time.perf_counter()
+    bundle = read_bundle(directory)
+    read_ms = round(1000 * (time.perf_counter() - began))
+    found = decide_once(bundle, document, why=why)
+    return replace(found, load_ms=found.load_ms + read_ms)
+
+
+def decide_once(bundle: Bundle, document: Mapping[str, Any], *, why: bool) -> Evaluation:
     """Decide about `document`; `why` asks for the explanation, which takes longer.
 
-    Raises PolicyRejected if the bundle cannot be loaded, PolicyUnavailable if it does not answer.
+    Raises PolicyRejected for rules that do not compile, PolicyUnavailable if they do not end.
     """
     try:
-        return bounded(lambda: _evaluate(directory, document, why=why), TIME_S_MAX)
+        return bounded(lambda: _evaluate(bundle, document, why=why), TIME_S_MAX)
     except TimeoutError as error:
         message = f"the rules do not answer: {error}"
         raise PolicyUnavailable(message) from error
 
 
-def _evaluate(directory: Path, document: Mapping[str, Any], *, why: bool) -> Evaluation:
+def _evaluate(bundle: Bundle, document: Mapping[str, Any], *, why: bool) -> Evaluation:
     began = time.perf_counter()
-    bundle = read_bundle(directory)
     with build(bundle) as engine:
         _ask(engine, document)  # the first one prepares the query
         load_ms = round(1000 * (time.perf_counter() - began))
         began = time.perf_counter()
         answer = _ask(engine, document)
         took_us = round(1_000_000 * (time.perf_counter() - began))
-        explanation = _explain(engine, bundle, document) if why else None
+        traced = why and took_us <= TRACED_US_MAX
+        explanation = _explain(engine, bundle, document) if traced else None
     return Evaluation(
         decision=read_answer(answer, bundle.revision, took_us),
         answer=None if isinstance(answer, OpaError) else answer,

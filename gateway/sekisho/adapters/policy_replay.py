@@ -7,7 +7,6 @@ one must come out again byte for byte; what does not is counted and told.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,36 +14,27 @@ from typing import Any, Self
 
 import orjson
 
-from sekisho.adapters.bundle import Bundle, build
-from sekisho.adapters.opa_embedded import EmbeddedOPA, read_answer
+from sekisho.adapters.bundle import Bundle
+from sekisho.adapters.opa_embedded import EmbeddedOPA
+from sekisho.adapters.policy_eval import decide_once
+from sekisho.adapters.policy_trace import Explanation
 from sekisho.errors import PolicyRejected
 from sekisho.model.replays import Recorded, Replayed, said, same, summary
 from sekisho.stages.decide import carried_out
 
 DEADLINE_MS = 5_000  # nobody waits for a replay as for an answer; a busy machine must not fail it
-_PACK_RULE = re.compile(r"(?P<set>allow|deny|hold|obligation) contains ")
-_PLACE = re.compile(r"packs/(?P<rest>.+)\.rego:\d+$")
-
-
-@dataclass(frozen=True, slots=True)
-class Fired:
-    """A rule of a pack that was true: which set it adds to, where it stands."""
-
-    rule: str
-    adds_to: str
-    place: str
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
     """A recorded decision, decided again: what it says, whether that is what stands in the ledger,
-    and the rules that fired, in the order of evaluation.
+    and what the rules did.
     """
 
     recorded: Recorded
     said: dict[str, Any]
     same: bool
-    fired: tuple[Fired, ...]
+    explanation: Explanation | None
 
 
 class Replay:
@@ -104,28 +94,16 @@ async def compare(
 
 
 def explain(recorded: Recorded, bundle: Bundle) -> Explained:
-    """Decide again and tell which rules fired. Raises PolicyRejected for what is no input."""
+    """Decide again and tell which rules fired. Raises PolicyRejected for what is no input,
+    PolicyUnavailable for rules that do not end.
+    """
     document = _document(recorded)
     if document is None:
         raise PolicyRejected(["data.yaml:1: the input is no document"])
-    with build(bundle) as engine:
-        answer = engine.eval_document("sekisho.decision", document, trace=True)
-        trace = engine.last_trace or []
-    decision = carried_out(read_answer(answer, bundle.revision, 0))
+    found = decide_once(bundle, document, why=True)
+    decision = carried_out(found.decision)
     again = said(decision, str(document.get("stage", "")))
-    return Explained(recorded, again, same(recorded, again), tuple(dict.fromkeys(_fired(trace))))
-
-
-def _fired(trace: Sequence[dict[str, Any]]) -> list[Fired]:
-    """From the engine's events: a rule whose body was true is left by `Exit`."""
-    fired = []
-    for step in trace:
-        rule = _PACK_RULE.match(str(step.get("node", "")))
-        place = _PLACE.match(str(step.get("location", "")))
-        if step.get("op") == "Exit" and rule and place:
-            name = place["rest"].replace("/", ".")
-            fired.append(Fired(name, rule["set"], str(step["location"])))
-    return fired
+    return Explained(recorded, again, same(recorded, again), found.explanation)
 
 
 def _document(recorded: Recorded) -> dict[str, Any] | None:

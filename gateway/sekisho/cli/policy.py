@@ -10,7 +10,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from sekisho.adapters.policy_check import check_bundle, test_bundle
+from sekisho.adapters.policy_check import review_bundle, test_bundle
 from sekisho.cli import policy_eval, policy_pack, replay, revisions
 from sekisho.cli.printing import add_json, amount, as_json, visible
 from sekisho.config import PolicySettings
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    faults = check_bundle(options.bundle)
+    faults = review_bundle(options.bundle)
     if options.json:
         print(as_json([dataclasses.asdict(fault) for fault in faults]))
     else:

@@ -8,15 +8,14 @@ reaches the terminal raw.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sekisho.adapters.policy_eval import Evaluation, evaluate
-from sekisho.adapters.policy_trace import Explanation, Fired
+from sekisho.cli.explaining import lines
 from sekisho.cli.printing import as_json, visible
 from sekisho.content.strict_json import NotStrictJSON, parse
 from sekisho.errors import BadRequest
@@ -25,7 +24,6 @@ from sekisho.obligations.table import unsupported
 
 INPUT_BYTES_MAX = 16 * 1024 * 1024  # a recorded input has some KB; arguments of a tool 16 more
 DEPTH_MAX = 64  # arguments of a tool may nest
-VALUE_CHARS_MAX = 120  # of one value in a line for people; --json has all of it
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--input",
         default="-",
         metavar="FILE",
-        help="the policy input, as the ledger records it (default: standard input)",
+        help="the policy input, as the ledger records or discloses it (default: standard input)",
     )
     parser.add_argument(
         "--explain", action="store_true", help="which rules fired on what, and where others gave up"
@@ -46,19 +44,23 @@ def run(options: argparse.Namespace) -> int:
     found = evaluate(options.bundle, _input(options.input), why=options.explain)
     for fault in found.input_faults:
         print(visible(f"sekisho: {fault}"), file=sys.stderr)
+    if options.explain and found.explanation is None:
+        print("sekisho: this decision takes too long to be explained", file=sys.stderr)
     document = _document(found)
     if found.explanation is not None and options.json:
         document["explanation"] = asdict(found.explanation)
     print(as_json(document))
     if found.explanation is not None and not options.json:
         print()
-        for line in _lines(found.explanation):
+        for line in lines(found.explanation):
             print(visible(line))
     return 0
 
 
 def _input(name: str) -> Mapping[str, Any]:
-    """The document in a file; the parser is the one that refuses what has two readings."""
+    """The document in a file: the recorded input itself, or one line of `sekisho-audit disclose
+    --json` that holds it.
+    """
     try:
         if name == "-":
             text = sys.stdin.buffer.read(INPUT_BYTES_MAX + 1)
@@ -71,6 +73,18 @@ def _input(name: str) -> Mapping[str, Any]:
     if len(text) > INPUT_BYTES_MAX:
         message = f"the input has more than {INPUT_BYTES_MAX} bytes"
         raise BadRequest(message)
+    document = _parsed(text)
+    if document.get("name") != "input" or document.get("type") != "policy.decision":
+        return document
+    content = document.get("content")
+    if not isinstance(content, str):
+        message = "the input was erased, or is kept no longer"
+        raise BadRequest(message)
+    return _parsed(content.encode("utf-8", "surrogateescape"))
+
+
+def _parsed(text: bytes) -> Mapping[str, Any]:
+    """By the parser that refuses what has two readings."""
     try:
         document = parse(text, DEPTH_MAX)
     except NotStrictJSON as error:
@@ -102,30 +116,3 @@ def _document(found: Evaluation) -> dict[str, Any]:
 
 def _is_malformed(decision: Decision) -> bool:
     return any(reason.code == "policy_malformed" for reason in decision.reasons)
-
-
-def _lines(explanation: Explanation) -> Iterator[str]:
-    yield "fired:"
-    for fired in explanation.fired:
-        yield from _fired(fired, "  ")
-    yield "" if explanation.fired else "  none"
-    yield "did not fire:"
-    for missed in explanation.missed:
-        where = f"{missed.file}:{missed.line}"
-        why = f"not met, line {missed.at}: {missed.condition}" if missed.at else "does not apply"
-        yield f"  {missed.rule}  {where}  {missed.title}"
-        yield f"    {why}"
-
-
-def _fired(fired: Fired, indent: str) -> Iterator[str]:
-    title = f"  {fired.title}" if fired.title else ""
-    yield f"{indent}{fired.rule}  {fired.file}:{fired.line}{title}"
-    for name, value in fired.values.items():
-        yield f"{indent}  {name} = {_short(value)}"
-    for one in fired.by:
-        yield from _fired(one, indent + "    ")
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= VALUE_CHARS_MAX else f"{text[:VALUE_CHARS_MAX]}…"

@@ -18,6 +18,7 @@ from sekisho.adapters.bundle import Bundle, read_bundle
 from sekisho.adapters.policy_desk import PolicyDesk
 from sekisho.adapters.policy_replay import Explained, compare, explain
 from sekisho.adapters.recorded_decisions import decisions, from_file, with_inputs
+from sekisho.cli import explaining
 from sekisho.cli.gate import add_key
 from sekisho.cli.person import person_of
 from sekisho.cli.printing import add_config, add_json, as_json, table, visible, when
@@ -227,7 +228,7 @@ def _said(one: Explained) -> dict[str, Any]:
         "index": one.recorded.index,
         "same": one.same,
         **one.said,
-        "fired": [dataclasses.asdict(fired) for fired in one.fired],
+        "explanation": one.explanation and dataclasses.asdict(one.explanation),
     }
 
 
@@ -235,7 +236,10 @@ def _why(one: Explained) -> str:
     at, stage, effect = when(one.recorded.ts_us), one.said["stage"], one.said["effect"]
     lines = [f"{at}  {stage}: {effect}  by {one.said['revision'][:_SHORT]}"]
     lines += [f"  because {r['code']} ({r['rule']}): {r['msg']}" for r in one.said["reasons"]]
-    lines += [f"  fired   {f.adds_to:<10} {f.rule}  {f.place}" for f in one.fired]
+    if one.explanation is None:
+        lines.append("  takes too long to be explained")
+    else:
+        lines += [f"  {line}" for line in explaining.lines(one.explanation)]
     if not one.same:
         lines.append("  this is NOT what stands in the ledger: run `sekisho-audit verify`")
     return visible("\n".join(lines))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sekisho.adapters import policy_check
-from sekisho.adapters.policy_check import check_bundle, test_bundle
+from sekisho.adapters.policy_check import check_bundle, review_bundle, test_bundle
 from support.rules import RUNAWAY, SHIPPED, bundle
 
 COVERAGE_PERCENT_MIN = 95
@@ -16,6 +16,7 @@ COVERAGE_PERCENT_MIN = 95
 def test_shipped_rules_are_sound() -> None:
     """No faults."""
     assert [] == check_bundle(SHIPPED)
+    assert [] == review_bundle(SHIPPED)
 
 
 def test_shipped_tests_pass_and_reach_the_rules() -> None:
@@ -30,12 +31,22 @@ def test_shipped_tests_pass_and_reach_the_rules() -> None:
 
 def test_faults_have_places(tmp_path: Path) -> None:
     """A check tells file, line and column, of what is wrong and of what is unused at once."""
-    faults = check_bundle(bundle(tmp_path, lib__a="package lib.a\n\nx := nosuch(1)\n"))
+    made = bundle(tmp_path, lib__a="package lib.a\n\nx := nosuch(1)\n")
+    faults = review_bundle(made)
 
     assert [("lib/a.rego", 1, 1), ("lib/a.rego", 3, 1), ("lib/a.rego", 3, 6)] == [
         (fault.file, fault.line, fault.column) for fault in faults
     ]
     assert "undefined function nosuch" in faults[-1].text
+    assert faults[-1:] == check_bundle(made)
+
+
+def test_what_only_a_review_finds(tmp_path: Path) -> None:
+    """A rule that nobody reads keeps no revision from deciding."""
+    made = bundle(tmp_path, lib__a="package lib.a\n\nx := 1\n")
+
+    assert [] == check_bundle(made)
+    assert 2 == len(review_bundle(made))
 
 
 def test_a_fold_that_allows_everybody(tmp_path: Path) -> None:

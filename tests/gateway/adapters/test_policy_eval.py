@@ -67,6 +67,14 @@ def test_endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         evaluate(bundle(tmp_path, packs__team__runaway=source), document(), why=False)
 
 
+def test_what_takes_too_long_is_not_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trace has a step for everything that happens: memory for it has to end somewhere."""
+    monkeypatch.setattr(policy_eval, "TRACED_US_MAX", -1)
+    found = evaluate(SHIPPED, document(), why=True)
+
+    assert (Effect.ALLOW, None) == (found.decision.effect, found.explanation)
+
+
 def test_what_does_not_fit_the_contract() -> None:
     """Missing, wrong and unknown members are told by name; the decision is given all the same."""
     asked = document(request__stream="yes")

@@ -83,10 +83,13 @@ async def test_why_a_decision_was_made() -> None:
     told = explain(one, read_bundle(SHIPPED))
 
     assert told.same
-    denials = [fired for fired in told.fired if fired.adds_to == "deny"]
-    assert [fired.rule for fired in denials] == ["default.content"]
-    assert denials[0].place.startswith("packs/default/content.rego:")
-    assert any(fired.adds_to == "allow" for fired in told.fired)
+    assert told.explanation is not None
+    fired = {one.rule: one for one in told.explanation.fired}
+    assert "packs.default.models.allow" in fired
+    assert fired["packs.default.content.deny"].file == "packs/default/content.rego"
+    assert [one.title for one in told.explanation.fired if one.rule.endswith(".deny")] == [
+        "Label denied"
+    ]
     assert told.said["reasons"][0]["code"] == "label_denied"
 
 

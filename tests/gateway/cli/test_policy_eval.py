@@ -46,6 +46,22 @@ def test_from_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out)["effect"] == "allow"
 
 
+def test_a_line_that_an_officer_disclosed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same decision as from the input itself; what was erased is said to be."""
+    content = orjson.dumps(document(content__labels=["secret"])).decode()
+    line = {"name": "input", "type": "policy.decision", "index": 1, "content": content}
+    path = tmp_path / "line.json"
+    path.write_bytes(orjson.dumps(line))
+    assert main(["policy", "eval", "--input", str(path)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["effect"], told["input_faults"]) == ("deny", [])
+    path.write_bytes(orjson.dumps({**line, "content": None}))
+    assert main(["policy", "eval", "--input", str(path)]) == 1
+    assert "erased" in capsys.readouterr().err
+
+
 def test_why_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Rule, file:line, values, and where the others gave up; hidden characters are spelled out."""
     asked = recorded(tmp_path, content__labels=["secret"], request__model="m\u202e\x1b[2J")

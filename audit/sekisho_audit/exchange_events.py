@@ -89,6 +89,18 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
         },
         optional_payloads={"input": "the facts that policy saw"},
     ),
+    "policy.shadowed": EventType(
+        "The revision in the shadow would have decided otherwise; nothing followed from it.",
+        {
+            "stage": Field(TEXT, "What was decided: `request`, `response` or `tool_call`."),
+            "effect": Field(one_of("allow", "hold", "deny"), "What the shadow answered."),
+            "decided": Field(one_of("allow", "hold", "deny"), "What the one in force answered."),
+            "reasons": Field(REASONS, "Why, in the order of the policy; at most 32 are told."),
+            "rules": Field(TEXTS, "The rules that gave these reasons."),
+            "obligations": Field(DOCUMENT, "What it would have asked for."),
+            "revision": _REVISION,
+        },
+    ),
     "hold.filed": EventType(
         "An exchange was stopped until people have answered; a higher version replaces a lower.",
         {

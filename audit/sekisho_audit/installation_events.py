@@ -158,6 +158,13 @@ _POLICY: Mapping[str, EventType] = {
         },
         exchange=False,
     ),
+    "policy.shadow_changed": EventType(
+        "From now on `revision` decides beside the one in force, and nothing follows from it; or "
+        "(`ended`) no longer.",
+        {"revision": _REVISION, "ended": Field(FLAG, "Whether it decides no longer.")},
+        exchange=False,
+        actor=True,
+    ),
     "policy.loaded": EventType(
         "A running worker took a revision that was put in force: it built it, asked what must be "
         "denied, and decides by it from here on.",

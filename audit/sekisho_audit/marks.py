@@ -30,6 +30,8 @@ _FIELDS: Mapping[str, tuple[Mark, ...]] = {
     "outcome.late": (("status", "status"),),
     "exchange.refused": (("code", "code"), ("stage", "stage")),
     "exchange.cancelled": (("stage", "stage"),),
+    "policy.shadowed": (("revision", "revision"),),
+    "policy.shadow_changed": (("revision", "revision"),),
     "policy.drafted": (("revision", "revision"),),
     "policy.replayed": (("revision", "revision"),),
     "policy.activated": (("revision", "revision"),),

@@ -152,6 +152,9 @@ class Metrics:
         self._refusals = self._counter(
             "credentials_refused", "Credentials that were refused, by cause.", "cause"
         )
+        self._shadow = self._counter(
+            "shadow_decisions", "Decisions of the revision in the shadow, by outcome.", "outcome"
+        )
         self._chunks = Counter(
             "sekisho_chunks", "Chunks of streams relayed to clients.", registry=self.registry
         )
@@ -193,6 +196,10 @@ class Metrics:
     def hold_entered(self, state: str) -> None:
         """Count a hold that came into a state."""
         self._holds.of(state).inc()
+
+    def shadow_decided(self, outcome: str) -> None:
+        """Count a decision of the shadow: `same`, `otherwise`, `failed` or `left_out`."""
+        self._shadow.of(outcome).inc()
 
     def credential_refused(self, cause: str) -> None:
         """Count a credential that was refused, or a claim that was ignored."""

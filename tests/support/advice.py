@@ -59,6 +59,7 @@ WHAT_TO_DO = {
     "limit_reached": "Wait as long as `retry-after` says, or ask for less at once.",
     "limits_unavailable": "Try again in a few seconds; operators: `sekisho doctor`.",
     "model_not_for_key": "Use a key for this model, or ask an operator for one.",
+    "no_shadow": "Name a draft, and one that is not in force.",
     "not_eligible": "Leave it to those whom the rules ask for this hold.",
     "not_found": "Look for a slip in the id; what is not yours looks the same.",
     "nothing_before": "There is nothing to go back to: draft the rules that you want.",

@@ -203,6 +203,25 @@ class PolicyDesk:
             append([_activated(bundle.revision, active, activator, "rollback")])
         return done
 
+    def shadow(self, activator: Principal, named: str | None) -> str:
+        """Let a revision decide beside the one in force, or (None) none; which it was. Its author
+        does not: it sees all traffic.
+        """
+        may_put_in_force(activator)
+        with self._evidence() as append, self._registry().change() as change:
+            state = registry_policies.in_force(change)
+            row = state.shadow if named is None else registry_policies.get(change, named)
+            if row is None or (named is not None and row == state.active):
+                message = "No revision is in the shadow." if row is None else "It is in force."
+                raise Conflict(message, code="no_shadow")
+            if named is not None:
+                may_put_in_force(activator, row)
+                self._store.read(row.revision, row.contents)
+            registry_policies.set_shadow(change, None if named is None else row.revision)
+            data = {"revision": row.revision, "ended": named is None}
+            append([Event(uuid7(), "policy.shadow_changed", None, None, data, activator.id)])
+        return row.revision
+
     # -- what those are made of
 
     def _step_back(self, registry: Change, activator: Principal) -> Revision:

@@ -21,6 +21,7 @@ from typing import Protocol
 import structlog
 
 from sekisho.adapters import registry_policies
+from sekisho.adapters.policy_shadow import ShadowedEngine
 from sekisho.adapters.policy_store import PolicyStore, PolicyStoreUnusable
 from sekisho.adapters.registry_schema import RegistryUnusable, prepare
 from sekisho.adapters.sql_registry import Registry
@@ -69,10 +70,17 @@ class PolicyFollower:
     """Keeps one worker's engine at the revision in force. See the module's docstring."""
 
     def __init__(
-        self, engine: Engine, settings: Settings, session: str, later: Callable[[Event], None]
+        self,
+        engine: Engine,
+        settings: Settings,
+        session: str,
+        later: Callable[[Event], None],
+        shadowed: ShadowedEngine | None = None,
     ) -> None:
         """`later` takes events to be written when it can be; `session` names the worker."""
         self._engine = engine
+        self._shadowed = shadowed
+        self._shadow = ""
         self._first = settings.policy.bundle
         self._path = settings.registry_path
         self._store = PolicyStore(settings.policies_dir)
@@ -97,6 +105,7 @@ class PolicyFollower:
         except (RegistryUnusable, PolicyStoreUnusable) as error:
             raise PolicyRejected([error.message]) from error
         if state is not None:
+            await self._cast(state)
             self._serial = state.serial
         if self._following is None:
             self._following = asyncio.create_task(self._follow(), name="policy-follow")
@@ -107,6 +116,8 @@ class PolicyFollower:
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
+        if self._shadowed is not None:
+            await self._shadowed.use(None)
         await self._engine.close()
 
     def _look(self) -> InForce | None:
@@ -147,8 +158,20 @@ class PolicyFollower:
                 "session": self._session,
             }
             self._later(Event(uuid7(), "policy.loaded", None, None, data))
+        await self._cast(state)
         self._serial = state.serial
         return True
+
+    async def _cast(self, state: InForce) -> None:
+        """The shadow, as it is wanted now."""
+        wanted = "" if state.shadow is None else state.shadow.revision
+        if self._shadowed is None or wanted == self._shadow:
+            return
+        self._shadow = wanted
+        if state.shadow is None:
+            await self._shadowed.use(None)
+        else:
+            await self._shadowed.use(self._store.place(state.shadow.contents), wanted)
 
     def _refuse(self, serial: int, revision: str, error: Exception) -> None:
         """The old one stays; said once for each change."""

@@ -1,4 +1,4 @@
-"""`sekisho policy draft | list | show | activate | rollback`: the life of a revision.
+"""`sekisho policy draft | list | show | activate | rollback | shadow`: the life of a revision.
 
 Each is done by a person, who shows their key: the author of a revision never puts it in force.
 """
@@ -18,7 +18,7 @@ from sekisho.config import load
 from sekisho.model.principal import Principal
 from sekisho.model.revisions import Activation, Known, Report
 
-VERBS = ("draft", "list", "show", "activate", "rollback")
+VERBS = ("draft", "list", "show", "activate", "rollback", "shadow")
 _SHORT = len("sha256:") + 12  # enough of a digest for people
 _COLUMNS = ("revision", "state", "source", "authors", "drafted", "activator")
 
@@ -33,7 +33,11 @@ def configure(verbs: Any) -> None:
     rollback = verbs.add_parser("rollback", help="go back to the revision before")
     for verb in (show, activate):
         verb.add_argument("revision", metavar="REVISION", help="its digest, or the first digits")
-    for verb in (draft, listed, show, activate, rollback):
+    shadow = verbs.add_parser("shadow", help="let a revision decide beside the one in force")
+    which = shadow.add_mutually_exclusive_group(required=True)
+    which.add_argument("revision", metavar="REVISION", nargs="?")
+    which.add_argument("--off", action="store_true", help="no longer")
+    for verb in (draft, listed, show, activate, rollback, shadow):
         add_config(verb)
         add_key(verb)
         add_json(verb)
@@ -57,6 +61,10 @@ def run(options: argparse.Namespace) -> int:
             _print_done(options, desk.activate(who, options.revision))
         case "rollback":
             _print_done(options, desk.rollback(who))
+        case "shadow":
+            which = desk.shadow(who, options.revision)
+            said = f"{which[:_SHORT]} is in the shadow{' no longer' if options.off else ''}."
+            _print(options, {"revision": which, "ended": options.off}, said)
     return 0
 
 

@@ -19,6 +19,7 @@ from sekisho.adapters.opa_choice import rules_engine
 from sekisho.adapters.policy_desk import PolicyDesk
 from sekisho.adapters.policy_following import PolicyFollower
 from sekisho.adapters.policy_memo import MemoizedEngine
+from sekisho.adapters.policy_shadow import ShadowedEngine
 from sekisho.adapters.policy_store import PolicyStore
 from sekisho.adapters.redis_holds import RedisHoldStore, connect
 from sekisho.adapters.redis_limits import RedisLimiter
@@ -70,13 +71,15 @@ def build(settings: Settings) -> Worker:
     models = catalog(settings)
     unsettled = Unsettled(ledger)
     people = build_people(settings, pepper, ledger, clock, metrics=metrics, unsettled=unsettled)
+    memoized = MemoizedEngine(engine, settings.policy.memo_max)
+    shadowed = ShadowedEngine(memoized, unsettled.add, metrics.shadow_decided)
     filing = Filing(holds, ledger, clock, limits, hmac.digest(pepper, _JOIN_KEY, hashlib.sha256))
     pipeline = Pipeline(
         Parts(
             clock=clock,
             directory=people.directory,
             limiter=limiter,
-            engine=MemoizedEngine(engine, settings.policy.memo_max),
+            engine=shadowed,
             scanner=engine.scanner,
             catalog=models,
             ledger=ledger,
@@ -115,7 +118,7 @@ def build(settings: Settings) -> Worker:
         app,
         auditd,
         holds,
-        PolicyFollower(engine, settings, auditd.session, unsettled.add),
+        PolicyFollower(engine, settings, auditd.session, unsettled.add, shadowed),
         backend,
         sweep,
         filing,

@@ -256,3 +256,23 @@ def test_names_of_revisions(desk: PolicyDesk, rules: Rules) -> None:
             desk.known(ACTIVATOR, text)
     with pytest.raises(Forbidden):
         desk.known(person("staff", Role.EMPLOYEE), row.revision)
+
+
+def test_a_shadow_is_cast_by_a_second_person(
+    desk: PolicyDesk, rules: Rules, settings: Settings
+) -> None:
+    """It sees all traffic, so its author does not; it is on record, and so is its end."""
+    row = desk.draft(AUTHOR, rules.write(packs__team__closed=DENY_ALL))
+    with pytest.raises(Forbidden):
+        desk.shadow(AUTHOR, row.revision)
+    with pytest.raises(Conflict):
+        desk.shadow(ACTIVATOR, None)
+    assert desk.shadow(ACTIVATOR, row.revision[:19]) == row.revision
+    assert desk.known(AUTHOR, row.revision).state == "shadow"
+    assert desk.shadow(ACTIVATOR, None) == row.revision
+    assert desk.known(AUTHOR, row.revision).state == "draft"
+    said = [leaf["data"] for leaf in policy_leaves(settings)[1:]]
+    assert [(one["revision"], one["ended"]) for one in said] == [
+        (row.revision, False),
+        (row.revision, True),
+    ]

@@ -14,6 +14,7 @@ from sekisho.adapters.bundle import read_bundle
 from sekisho.adapters.opa_embedded import EmbeddedOPA
 from sekisho.adapters.policy_desk import PolicyDesk
 from sekisho.adapters.policy_following import PolicyFollower
+from sekisho.adapters.policy_shadow import ShadowedEngine
 from sekisho.config import Settings
 from sekisho.errors import PolicyRejected
 from sekisho.model.decision import Effect
@@ -153,6 +154,24 @@ async def test_a_damaged_one_never_replaces_a_good_one(
 
         file.write_bytes(good)
         await one.until(lambda: engine.revision == row.revision)
+
+
+async def test_the_shadow_follows_too(desk: PolicyDesk, rules: Rules, settings: Settings) -> None:
+    """A running worker casts it and lets it go; the rules in force are the same all the time."""
+    row = await asyncio.to_thread(desk.draft, AUTHOR, rules.write(packs__team__open=OPEN))
+    one = Following(settings)
+    shadowed = ShadowedEngine(one.engine, one.events.append)
+    follower = PolicyFollower(one.engine, settings, "s-1", one.events.append, shadowed)
+    await follower.start()
+    await asyncio.to_thread(desk.shadow, ACTIVATOR, row.revision)
+
+    async with asyncio.timeout(TAKEN_S):
+        while not one.events:
+            assert (await shadowed.decide(document())).effect is Effect.DENY
+            await shadowed.settled()
+
+    assert (one.events[0].type, one.events[0].data["effect"]) == ("policy.shadowed", "allow")
+    await follower.close()
 
 
 async def test_the_registry_must_be_readable_at_a_start(settings: Settings) -> None:

@@ -29,7 +29,7 @@ from .conftest import Site
 
 pytestmark = pytest.mark.long
 
-EXAMPLES_MAX = 30  # of each kind for each route and role: the whole stays within a minute
+EXAMPLES_MAX = 15  # of each kind for each route and role: the whole stays within two minutes
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

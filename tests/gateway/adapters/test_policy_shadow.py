@@ -64,12 +64,14 @@ async def test_a_runaway_shadow_delays_and_ends_nothing_but_itself(
     await shadowed.use(bundle(tmp_path, packs__team__runaway=RUNAWAY))
     asked = document(request__model="runaway")
 
-    decisions = await asyncio.gather(*(shadowed.decide(asked) for _ in range(PENDING_MAX + 20)))
+    total = 4 * PENDING_MAX  # a busy machine is done with some before it has asked all
+    decisions = await asyncio.gather(*(shadowed.decide(asked) for _ in range(total)))
     await shadowed.settled()
 
     assert {decision.revision for decision in decisions} == {engine.revision}
-    assert shadowed.counts["failed"] == PENDING_MAX
+    assert shadowed.counts["failed"] >= PENDING_MAX
     assert shadowed.counts["left_out"] >= 1
+    assert shadowed.counts["failed"] + shadowed.counts["left_out"] == total
     await shadowed.use(None)
 
 

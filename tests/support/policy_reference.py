@@ -14,6 +14,7 @@ from sekisho.adapters import decision_wire as answer
 from sekisho.adapters import input_wire as asked
 from sekisho.adapters.bundle import read_bundle
 from sekisho.adapters.policy_lint import parse
+from sekisho.adapters.rego_tree import nodes
 from sekisho.obligations.table import CARRIED
 from support.advice import WHAT_TO_DO as ERRORS
 from support.policy_advice import CAUSES, MEANS, WHAT_TO_DO
@@ -245,19 +246,8 @@ def _entries(tree: Any) -> Iterator[tuple[str, str]]:
 
 
 def _first_text(tree: Any) -> str:
-    texts = [str(one["value"]) for one in _nodes(tree) if one.get("type") == "string"]
+    texts = [str(one["value"]) for one in nodes(tree) if one.get("type") == "string"]
     return max(texts, key=len, default="")
-
-
-def _nodes(tree: Any) -> Iterator[Mapping[str, Any]]:
-    stack = [tree]
-    while stack:
-        here = stack.pop()
-        if isinstance(here, list):
-            stack.extend(here)
-        elif isinstance(here, dict):
-            yield here
-            stack.extend(here.values())
 
 
 def _of_gateway() -> Iterator[Given]:

@@ -17,6 +17,7 @@ from opa_bindings import OpaEngine
 from sekisho.adapters.bundle import Bundle, Fault, Module, syntax_tree
 from sekisho.adapters.rego_places import Metadata, Place, Places
 from sekisho.adapters.rego_rules import FOLDED, PACK_DEPTH
+from sekisho.adapters.rego_tree import names, nodes
 
 Name = tuple[str, ...]  # a full name below data, such as ("packs", "default", "models", "allow")
 
@@ -107,7 +108,7 @@ class Parsed:
             steps = [node]
         elif node.get("type") != "ref" or not isinstance(steps, list):
             return
-        head, rest = str(steps[0].get("value")), _names(steps[1:])
+        head, rest = str(steps[0].get("value")), names(steps[1:])
         if head == "data":
             yield rest
         elif head in self.imports:
@@ -189,7 +190,7 @@ def _meant(name: Name, known: set[Name]) -> set[Name]:
 def _idle_imports(one: Parsed) -> Iterator[Fault]:
     used = {
         str(node["value"])
-        for node in _nodes(one.tree.get("rules", []))
+        for node in nodes(one.tree.get("rules", []))
         if node.get("type") == "var" and isinstance(node.get("value"), str)
     }
     for alias, path in one.imports.items():
@@ -197,23 +198,3 @@ def _idle_imports(one: Parsed) -> Iterator[Fault]:
             at = one.places.name(".".join(path), whole=True) or (1, 1)
             text = f"the import {alias} is not used: remove it"
             yield Fault(one.module.path, at[0], text, at[1])
-
-
-def _nodes(tree: Any) -> Iterator[Mapping[str, Any]]:
-    stack = [tree]
-    while stack:
-        here = stack.pop()
-        if isinstance(here, list):
-            stack.extend(here)
-        elif isinstance(here, dict):
-            yield here
-            stack.extend(here.values())
-
-
-def _names(steps: Sequence[Mapping[str, Any]]) -> Name:
-    names: list[str] = []
-    for step in steps:
-        if step.get("type") != "string":
-            break
-        names.append(str(step["value"]))
-    return tuple(names)

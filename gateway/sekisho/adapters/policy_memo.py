@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from sekisho.adapters.rego_tree import names
 from sekisho.model.decision import Decision
 
 _NOT_KEPT = frozenset({"policy_undefined", "policy_malformed"})
@@ -49,7 +50,7 @@ def _paths(tree: Mapping[str, Any]) -> set[Path] | None:
         elif isinstance(here, dict):
             steps = here.get("value")
             if here.get("type") == "ref" and isinstance(steps, list) and _is_input(steps[0]):
-                path = _names(steps[1:])
+                path = names(steps[1:])
                 if not path:
                     return None
                 found.add(path)
@@ -63,15 +64,6 @@ def _paths(tree: Mapping[str, Any]) -> set[Path] | None:
 
 def _is_input(node: Any) -> bool:
     return isinstance(node, dict) and node.get("type") == "var" and node.get("value") == "input"
-
-
-def _names(steps: list[Any]) -> Path:
-    names = []
-    for step in steps:
-        if step.get("type") != "string":
-            break
-        names.append(str(step["value"]))
-    return tuple(names)
 
 
 class _Bundle(Protocol):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sekisho.adapters.rego_places import Place, Places
+from sekisho.adapters.rego_tree import nodes
 
 _IMPURE = {
     "http": "network",
@@ -88,20 +89,9 @@ def _fold_faults(
             yield places.heads(names)[number], text
 
 
-def _impure(node: Any) -> set[tuple[str, str]]:
-    """Walks without recursion: the depth of a rule is its author's choice."""
-    found: set[tuple[str, str]] = set()
-    stack = [node]
-    while stack:
-        here = stack.pop()
-        if isinstance(here, list):
-            stack.extend(here)
-        elif isinstance(here, dict):
-            if here.get("type") == "ref":
-                name = _dotted(here["value"])
-                found |= {(name, why) for name, why in [_reaches(name)] if why}
-            stack.extend(here.values())
-    return found
+def _impure(tree: Any) -> set[tuple[str, str]]:
+    refs = (_dotted(node["value"]) for node in nodes(tree) if node.get("type") == "ref")
+    return {(name, why) for name, why in map(_reaches, refs) if why}
 
 
 def _dotted(steps: Any) -> str:

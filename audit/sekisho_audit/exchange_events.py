@@ -10,6 +10,7 @@ from sekisho_audit.kinds import (
     DOCUMENT,
     FLAG,
     NUMBER,
+    OBSERVED,
     PERSON,
     REASONS,
     TEXT,
@@ -87,6 +88,7 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "took_us": Field(NUMBER, "Time from the question to the answer.", "microseconds"),
             "memo": Field(FLAG, "Whether the same question had been answered before."),
         },
+        {"observed": Field(OBSERVED, "What packs on trial would have done, as far as they would.")},
         optional_payloads={"input": "the facts that policy saw"},
     ),
     "policy.shadowed": EventType(

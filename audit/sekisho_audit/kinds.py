@@ -97,20 +97,29 @@ def _are_texts(value: object) -> bool:
 
 
 _REASON = frozenset({"code", "rule", "msg"})
+_OBSERVED = frozenset({"mode", "effect", "code", "rule"})
 _THRESHOLD = frozenset({"reviewers", "approve", "deny"})
 
 
-def _are_reasons(value: object) -> bool:
+def _are_objects_of_texts(value: object, members: frozenset[str]) -> bool:
     return (
         isinstance(value, (list, tuple))
         and len(value) <= LIST_ITEMS_MAX
         and all(
             isinstance(item, dict)
-            and item.keys() == _REASON
+            and item.keys() == members
             and all(_is_text(part) for part in item.values())
             for item in value
         )
     )
+
+
+def _are_reasons(value: object) -> bool:
+    return _are_objects_of_texts(value, _REASON)
+
+
+def _are_observed(value: object) -> bool:
+    return _are_objects_of_texts(value, _OBSERVED)
 
 
 def _are_thresholds(value: object) -> bool:
@@ -202,6 +211,14 @@ REASONS = Kind(
     _are_reasons,
     listed(closed({"code": _TEXT, "rule": _TEXT, "msg": _TEXT})),
 )
+OBSERVED = Kind(
+    "observed",
+    "A list of at most 64 objects of four texts: the `mode` of a pack that is not enforced, the "
+    "`effect` it would have had, the `code` of the reason or the name of the obligation, the "
+    "`rule`.",
+    _are_observed,
+    listed(closed({"mode": _TEXT, "effect": _TEXT, "code": _TEXT, "rule": _TEXT})),
+)
 THRESHOLDS = Kind(
     "thresholds",
     "A list of 1 to 64 objects: `reviewers` who are asked (text), `approve` how many of them must "
@@ -279,7 +296,19 @@ DOCUMENT = Kind(
     _deeper(FIELD_DEPTH)["object"],
 )
 
-KINDS = (TEXT, NUMBER, FLAG, TEXTS, REASONS, THRESHOLDS, CHARGED, RETAINED, DOCUMENT, PERSON)
+KINDS = (
+    TEXT,
+    NUMBER,
+    FLAG,
+    TEXTS,
+    REASONS,
+    OBSERVED,
+    THRESHOLDS,
+    CHARGED,
+    RETAINED,
+    DOCUMENT,
+    PERSON,
+)
 
 
 def one_of(*words: str) -> Kind:

@@ -128,11 +128,17 @@ class Forbidden(Refused):
 
 
 class DeniedByPolicy(Refused):
-    """Policy said deny; the message carries rule and reason."""
+    """Policy said deny; the message has rule and reason, `texts` the same in other languages."""
 
     status = 403
     code = "policy_denied"
     kind = "policy_error"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, texts: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.texts = texts or {}
 
 
 class HoldDenied(Refused):

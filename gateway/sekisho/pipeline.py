@@ -12,7 +12,7 @@ the request, before its body is read, so that strangers cost nothing (docs/adr/0
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -21,7 +21,6 @@ import orjson
 
 from sekisho.clearance import Clearance, Recorded
 from sekisho.content.kept import Kept
-from sekisho.content.scan import Scanner
 from sekisho.errors import (
     BackendFailed,
     BadRequest,
@@ -34,31 +33,20 @@ from sekisho.errors import (
     LimitsUnavailable,
     SekishoError,
 )
-from sekisho.holding.file import Filing
 from sekisho.holding.keep import keep
 from sekisho.model import evidence
-from sekisho.model.catalog import Catalog
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
 from sekisho.model.hold import Hold, HoldView, StoredAnswer
 from sekisho.model.ids import uuid7
 from sekisho.model.limits import Estimate
+from sekisho.model.office import training
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal, Shown
 from sekisho.obligations import pin_route
-from sekisho.ports import (
-    Backend,
-    BackendReply,
-    Charge,
-    Clock,
-    Directory,
-    HoldStore,
-    Ledger,
-    Limiter,
-    ModelLists,
-    PolicyEngine,
-)
+from sekisho.parts import Parts
+from sekisho.ports import BackendReply, Charge
 from sekisho.stages.clear import Held, clear, clear_approved
 from sekisho.stages.decide import decide
 from sekisho.stages.describe import describe, spender_of, standing_facts
@@ -77,46 +65,9 @@ from sekisho.stages.release import (
     gather,
     release,
 )
-from sekisho.telemetry import Metrics
-from sekisho.unsettled import Unsettled
 from sekisho_audit.events import Event
 
 APPROVED_WAIT_S = 90  # for room under a limit: a minute that is full, and some
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What bounds one exchange; see docs/reference/settings.md for the reasons."""
-
-    json_depth_max: int
-    answer_bytes_max: int
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the line is built from; wiring.py puts it together.
-
-    `path_of(backend, endpoint)` is the path of the backend's profile; `lease_s` how long a claim
-    lasts unrenewed.
-    """
-
-    clock: Clock
-    directory: Directory
-    limiter: Limiter
-    engine: PolicyEngine
-    scanner: Scanner
-    catalog: Catalog
-    ledger: Ledger
-    backend: Backend
-    path_of: Callable[[str, str], str]
-    lists: ModelLists
-    holds: HoldStore
-    filing: Filing
-    lease_s: float
-    unsettled: Unsettled
-    session: str
-    limits: Limits
-    metrics: Metrics
 
 
 @dataclass(slots=True)
@@ -326,7 +277,9 @@ class Pipeline:
         document = orjson.loads(hold.facts)
         document["approval"] = {"state": "approved", "by": list(approved_by)}
         context = document["context"]
-        context["time_ns"] = self._parts.clock.now_us() * 1000
+        now_us, asker = self._parts.clock.now_us(), document["principal"]
+        context |= self._parts.office.facts(now_us)
+        asker["training"] = training(asker["training_until"], now_us)
         facts = Facts(document=document, backend=hold.backend, found=())
         standing = await self._parts.limiter.standing(spender_of(facts))
         context["spend"], context["limits"] = standing_facts(standing)
@@ -389,6 +342,7 @@ class Pipeline:
             parts.scanner,
             limiter=parts.limiter,
             now_us=parts.clock.now_us(),
+            office=parts.office,
         )
 
     def _prepare(

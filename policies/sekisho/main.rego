@@ -4,10 +4,14 @@
 #   Collects what the packs say into one decision. Rule packages are named packs.<pack>.<area> and
 #   may define four sets: `allow`, `deny`, `hold` and `obligation`. Deny beats hold beats allow, what
 #   no rule allows is denied, and several obligations of one name leave the narrowest.
+#   data.modes names every pack with its mode; one that is not there is refused when the bundle is
+#   loaded, as are sets that are none.
 #   Nothing here may let a malformed rule pass in silence: it becomes a deny that names the package.
 #   Most rules are whole values, not sets built key by key, because those are computed once.
 # scope: package
 package sekisho
+
+import data.lib.text
 
 # METADATA
 # title: Decision
@@ -29,48 +33,43 @@ decision := {
 	"effect": effect,
 	"reasons": reasons,
 	"obligations": obligations,
+	"observed": observed,
 }
 
 # METADATA
 # title: Effect
 # description: Deny beats hold beats allow, and somebody has to allow.
-default effect := "deny"
-
-effect := "allow" if {
-	count(denials) == 0
-	count(holds) == 0
-	count(permits) > 0
-}
-
-effect := "hold" if {
-	count(denials) == 0
+effect := "deny" if {
+	count(denials) > 0
+} else := "deny" if {
+	not permitted
+} else := "hold" if {
 	count(holds) > 0
-	count(permits) > 0
-}
+} else := "allow"
 
 # METADATA
 # title: Reasons
 # description: |
-#   The reasons that go with the effect; a permit needs no explaining. Of several denials those about
-#   who asks come first, then those about the model: until they are mended no other change helps.
-default reasons := []
-
-reasons := [ranked[2] |
-	some ranked in sort([[rank(denial.rule), denial.code, denial] | some denial in denials])
-] if {
+#   The reasons that go with the effect; a permit needs no explaining, unless a pack in mode warn
+#   wants one from the person. Of several denials those about who asks come first, then those about
+#   the model: until they are mended no other change helps. Nobody reads more than 64.
+reasons := array.slice(
+	[ranked[2] |
+		some ranked in sort([[rank(denial.rule), denial.code, denial] | some denial in denials])
+	],
+	0, 64,
+) if {
 	count(denials) > 0
-}
-
-reasons := [cause | some cause in {held.reason | some held in holds}] if effect == "hold"
-
-reasons := [{
-	"code": "not_allowed",
-	"msg": "No rule allows this request. Ask an operator which models your group may use.",
-	"rule": "sekisho.effect",
-}] if {
-	count(denials) == 0
-	count(permits) == 0
-}
+} else := [object.union(
+	text.reason("not_allowed", [], {
+		"en": "No rule allows this request. Ask an operator which models your group may use.",
+		"zh": "没有规则允许这个请求。请询问管理员，您所在的组可以使用哪些模型。",
+		"ja": "この依頼を許す規則がありません。所属グループが使えるモデルを管理者に確認してください。",
+	}),
+	{"rule": "sekisho.effect"},
+)] if {
+	effect == "deny"
+} else := array.slice([cause | some cause in {held.reason | some held in holds} | warnings], 0, 64)
 
 # METADATA
 # title: Rank
@@ -83,60 +82,77 @@ rank(rule) := 1 if endswith(rule, ".models")
 
 # METADATA
 # title: Said
-# description: Every entry of every rule package, with the set it stands in and who said it.
+# description: Every entry of every enforced rule package, with the set it stands in and who said it.
 said := {[kind, rule, entry] |
-	some pack, area
+	some pack in enforced
+	some area
 	some kind in ["allow", "deny", "hold", "obligation"]
-	some entry in entries(data.packs[pack][area][kind])
+	some entry in data.packs[pack][area][kind]
 	rule := concat(".", [pack, area])
 }
 
 # METADATA
-# title: Permits
-# description: The rule packages that allow this request.
-permits := {rule |
-	some ["allow", rule, entry] in said
+# title: Enforced
+# description: Packs whose word counts. A mode that is none of the others is this one.
+enforced := {pack | some pack, mode in data.modes; not mode in {"observe", "warn", "off"}}
+
+# METADATA
+# title: Permitted
+# description: Whether some rule package allows this request.
+permitted if {
+	some ["allow", _, entry] in said
 	well_formed(entry)
 }
 
 # METADATA
 # title: Denials
 # description: Why the request is denied; empty if it is not.
-denials := union({
-	{reason(rule, entry) | some ["deny", rule, entry] in said},
-	{malformed(rule, "allow") | some ["allow", rule, entry] in said; not well_formed(entry)},
-	{malformed(rule, "hold") | some ["hold", rule, entry] in said; not hold_terms(entry)},
-	{malformed(rule, "obligation") |
-		some ["obligation", rule, entry] in said
-		not obligation_known(entry)
-	},
-	of_the_fold,
-})
+denials := of_the_fold | {refusal |
+	some [kind, rule, entry] in said
+	refusal := refused(kind, rule, entry)
+}
+
+refused("deny", rule, entry) := reason(rule, entry)
+
+refused("allow", rule, entry) := malformed(rule, "allow") if not well_formed(entry)
+
+refused("hold", rule, entry) := malformed(rule, "hold") if not hold_terms(entry)
+
+refused("obligation", rule, entry) := malformed(rule, "obligation") if not obligation_known(entry)
 
 # METADATA
 # title: Denials of the fold
 # description: What is refused whatever the packs say.
-of_the_fold contains {
-	"code": "obligation_conflict",
-	"msg": "Two rules send this request to different backends. Ask an operator to mend the policy.",
-	"rule": "sekisho.obligations",
-} if {
+of_the_fold contains object.union(
+	text.reason("obligation_conflict", [], {
+		"en": "Two rules send this request to different backends. Ask an operator to mend the policy.",
+		"zh": "两条规则要把这个请求送往不同的后端。请管理员修正规则。",
+		"ja": "二つの規則がこの依頼を別々のバックエンドへ送ろうとしています。管理者に規則の修正を依頼してください。",
+	}),
+	{"rule": "sekisho.obligations"},
+) if {
 	count(asked.route) > 1
 }
 
-of_the_fold contains {
-	"code": "stage_not_supported",
-	"msg": "The rules in force do not cover this step yet, so it is refused. Ask an operator.",
-	"rule": "sekisho.stage",
-} if {
+of_the_fold contains object.union(
+	text.reason("stage_not_supported", [], {
+		"en": "The rules in force do not cover this step yet, so it is refused. Ask an operator.",
+		"zh": "现行规则还不包括这一步，因此被拒绝。请询问管理员。",
+		"ja": "現在の規則はこの段階をまだ扱っていないため、拒否されました。管理者に問い合わせてください。",
+	}),
+	{"rule": "sekisho.stage"},
+) if {
 	not input.stage == "request"
 }
 
-of_the_fold contains {
-	"code": "input_not_understood",
-	"msg": "The gateway and its rules do not fit together. Ask an operator to update one of them.",
-	"rule": "sekisho.input",
-} if {
+of_the_fold contains object.union(
+	text.reason("input_not_understood", [], {
+		"en": "The gateway and its rules do not fit together. Ask an operator to update one of them.",
+		"zh": "网关与规则的版本不相配。请管理员更新其中之一。",
+		"ja": "ゲートウェイと規則の版が合いません。管理者にどちらかの更新を依頼してください。",
+	}),
+	{"rule": "sekisho.input"},
+) if {
 	not input.schema == "sekisho.input/v1"
 }
 
@@ -149,11 +165,71 @@ holds := {{"reason": reason(rule, entry), "terms": terms} |
 }
 
 # METADATA
+# title: Milder
+# description: Entries of packs in mode observe or warn, which refuse and hold nothing.
+milder := {[mode, kind, rule, entry] |
+	some pack, mode in mild_packs
+	some area
+	some kind in ["deny", "hold", "obligation"]
+	some entry in data.packs[pack][area][kind]
+	rule := concat(".", [pack, area])
+}
+
+mild_packs := {pack: mode | some pack, mode in data.modes; mode in {"observe", "warn"}}
+
+# METADATA
+# title: Observed
+# description: |
+#   What those packs would have done, as far as an event has room for it. Of an obligation the code
+#   is its name; what cannot be read would have refused, as malformed_rule.
+observed := array.slice([entry | some entry in would_have], 0, 64) if {
+	count(mild_packs) > 0
+} else := []
+
+would_have contains {"mode": mode, "effect": outcome, "code": cause.code, "rule": rule} if {
+	some [mode, kind, rule, entry] in milder
+	some outcome, cause in outcomes(kind, rule, entry)
+}
+
+would_have contains {"mode": mode, "effect": "obligation", "code": name, "rule": rule} if {
+	some [mode, "obligation", rule, entry] in milder
+	obligation_known(entry)
+	some name, _ in entry
+}
+
+outcomes("deny", rule, entry) := {"deny": reason(rule, entry)}
+
+outcomes("hold", rule, entry) := {"hold": reason(rule, entry)} if {
+	hold_terms(entry)
+} else := {"deny": malformed(rule, "hold")}
+
+outcomes("obligation", rule, entry) := {"deny": malformed(rule, "obligation")} if {
+	not obligation_known(entry)
+}
+
+# METADATA
+# title: Warnings
+# description: What the person is asked to give a reason for.
+warnings := {cause |
+	some ["warn", kind, rule, entry] in milder
+	some cause in outcomes(kind, rule, entry)
+} if {
+	"warn" in {mode | some mode in mild_packs}
+} else := set()
+
+# METADATA
 # title: Obligations
 # description: What the gateway must do, merged so that the narrowest wins.
-obligations := object.union(hold_obligation, {name: narrowest(name, values) |
-	some name, values in asked
-})
+obligations := object.union_n([
+	{name: value | some name, values in asked; value := narrowest(name, values)},
+	hold_obligation,
+	{"justify": true},
+]) if {
+	count(warnings) > 0
+} else := object.union(
+	{name: value | some name, values in asked; value := narrowest(name, values)},
+	hold_obligation,
+)
 
 # METADATA
 # title: Asked
@@ -171,8 +247,6 @@ asked := {name: values |
 # METADATA
 # title: Hold obligation
 # description: The terms of all holds in one; each group of reviewers is asked for the most.
-default hold_obligation := {}
-
 hold_obligation := {"hold": {
 	"stage": "request",
 	"thresholds": [threshold | some threshold in thresholds],
@@ -180,7 +254,7 @@ hold_obligation := {"hold": {
 	"risk": max({held.terms.risk | some held in holds}),
 }} if {
 	count(holds) > 0
-}
+} else := {}
 
 # METADATA
 # title: Thresholds
@@ -215,38 +289,36 @@ narrowest("log_level", values) := [level | some level in log_levels; level in va
 log_levels := ["metadata", "redacted", "full"]
 
 # METADATA
-# title: Entries
-# description: The members of a set; anything else is one entry, and then a malformed one.
-entries(value) := value if is_set(value)
-
-entries(value) := {{"not_a_set": value}} if not is_set(value)
-
-# METADATA
 # title: Reason
 # description: A reason with its rule named here, so that no package speaks in another's name.
-reason(rule, entry) := {"code": entry.code, "msg": entry.msg, "rule": rule} if {
+reason(rule, entry) := {
+	"code": entry.code,
+	"msg": entry.msg,
+	"texts": object.get(entry, "texts", {}),
+	"rule": rule,
+} if {
 	well_formed(entry)
 } else := malformed(rule, "deny")
 
 # METADATA
 # title: Malformed
 # description: The reason given when a rule cannot be read.
-malformed(rule, kind) := {
-	"code": "malformed_rule",
-	"msg": sprintf(
-		"A rule in packs.%s gave something that is not a valid entry of `%s`. Ask an operator.",
-		[rule, kind],
-	),
-	"rule": rule,
-}
+malformed(rule, kind) := object.union(
+	text.reason("malformed_rule", [rule, kind], {
+		"en": "A rule in packs.%s gave something that is not a valid entry of `%s`. Ask an operator.",
+		"zh": "packs.%s 中的一条规则给出的内容不是有效的 `%s` 条目。请询问管理员。",
+		"ja": "packs.%s の規則が `%s` として正しくない値を返しました。管理者に問い合わせてください。",
+	}),
+	{"rule": rule},
+)
 
 # METADATA
 # title: Well formed
-# description: Every entry says a code and a sentence.
+# description: Every entry says a code and a sentence, and in other languages sentences too.
 well_formed(entry) if {
-	is_object(entry)
 	is_string(entry.code)
 	is_string(entry.msg)
+	is_object(object.get(entry, "texts", {}))
 }
 
 # METADATA
@@ -254,7 +326,7 @@ well_formed(entry) if {
 # description: The terms of one hold rule, filled from data.hold; undefined if they cannot be read.
 hold_terms(entry) := terms if {
 	well_formed(entry)
-	terms := object.union(hold_settings, object.remove(entry, ["code", "msg"]))
+	terms := object.union(hold_settings, object.remove(entry, ["code", "msg", "texts"]))
 	object.keys(terms) == {"reviewers", "approve", "deny", "ttl_s", "risk"}
 	is_string(terms.reviewers)
 	every name in ["approve", "deny", "ttl_s", "risk"] {
@@ -267,7 +339,7 @@ hold_terms(entry) := terms if {
 # description: Who answers and how long they have, as data.yaml says.
 hold_settings := object.union(
 	{"reviewers": "reviewer", "approve": 1, "deny": 1, "ttl_s": 86400, "risk": 50},
-	object.remove(data.hold, ["models"]),
+	object.remove(data.hold, ["models", "budget_percent"]),
 )
 
 # METADATA
@@ -276,29 +348,22 @@ hold_settings := object.union(
 obligation_known(entry) if {
 	is_object(entry)
 	count(entry) > 0
-	every name, value in entry {
-		obligation_fits(name, value)
-	}
+	object.keys(entry) == {name | some name, value in entry; type_name(value) == obligation_types[name]}
+	object.get(entry, "log_level", "full") in log_levels
 }
 
-obligation_fits(name, value) if {
-	name in {"max_tokens", "retain_days"}
-	is_number(value)
+obligation_types := {
+	"max_tokens": "number",
+	"retain_days": "number",
+	"allow_tools": "array",
+	"redact": "array",
+	"notify": "array",
+	"label_output": "boolean",
+	"justify": "boolean",
+	"review_response": "boolean",
+	"route": "string",
+	"log_level": "string",
 }
-
-obligation_fits(name, value) if {
-	name in {"allow_tools", "redact", "notify"}
-	is_array(value)
-}
-
-obligation_fits(name, value) if {
-	name in {"label_output", "justify", "review_response"}
-	is_boolean(value)
-}
-
-obligation_fits("route", value) if is_string(value)
-
-obligation_fits("log_level", value) if value in log_levels
 
 # METADATA
 # title: As set

@@ -9,11 +9,14 @@ no := {{"code": "no", "msg": "No."}}
 
 wait := {{"code": "look", "msg": "Somebody looks."}}
 
+modes := {"team": "enforce", "other": "enforce"}
+
 # What the packs say in a test, in place of what is shipped.
 said(rules) := {"team": {"area": rules}}
 
 test_nothing_said_is_a_deny if {
 	decision := sekisho.decision with input as support.request with data.packs as {}
+		with data.modes as modes
 	decision.effect == "deny"
 	[reason | some reason in decision.reasons][0].code == "not_allowed"
 }
@@ -21,25 +24,29 @@ test_nothing_said_is_a_deny if {
 test_allow if {
 	decision := sekisho.decision with input as support.request
 		with data.packs as said({"allow": yes})
+		with data.modes as modes
 	decision == {
 		"schema": "sekisho.decision/v1",
 		"effect": "allow",
 		"reasons": [],
 		"obligations": {},
+		"observed": [],
 	}
 }
 
 test_deny_beats_hold_beats_allow if {
 	held := sekisho.decision with input as support.request
 		with data.packs as said({"allow": yes, "hold": wait})
+		with data.modes as modes
 		with data.hold as support.settings
 	held.effect == "hold"
-	held.reasons == [{"code": "look", "msg": "Somebody looks.", "rule": "team.area"}]
+	held.reasons == [{"code": "look", "msg": "Somebody looks.", "texts": {}, "rule": "team.area"}]
 	denied := sekisho.decision with input as support.request
 		with data.packs as said({"allow": yes, "hold": wait, "deny": no})
+		with data.modes as modes
 		with data.hold as support.settings
 	denied.effect == "deny"
-	denied.reasons == [{"code": "no", "msg": "No.", "rule": "team.area"}]
+	denied.reasons == [{"code": "no", "msg": "No.", "texts": {}, "rule": "team.area"}]
 }
 
 test_who_asks_and_the_model_come_before_other_reasons if {
@@ -49,12 +56,14 @@ test_who_asks_and_the_model_come_before_other_reasons if {
 			"models": {"deny": {{"code": "b", "msg": "Model."}}},
 			"principal": {"deny": {{"code": "c", "msg": "Who."}}},
 		}}
+		with data.modes as modes
 	[reason.code | some reason in decision.reasons] == ["c", "b", "a"]
 }
 
 test_hold_without_allow_is_a_deny if {
 	decision := sekisho.decision with input as support.request
 		with data.packs as said({"hold": wait})
+		with data.modes as modes
 		with data.hold as support.settings
 	decision.effect == "deny"
 }
@@ -62,6 +71,7 @@ test_hold_without_allow_is_a_deny if {
 test_hold_takes_terms_from_data if {
 	decision := sekisho.decision with input as support.request
 		with data.packs as said({"allow": yes, "hold": wait})
+		with data.modes as modes
 		with data.hold as support.settings
 	decision.obligations.hold == {
 		"stage": "request",
@@ -76,6 +86,7 @@ test_holds_add_up if {
 	legal := {"code": "legal", "msg": "Legal looks.", "reviewers": "legal", "deny": 2}
 	decision := sekisho.decision with input as support.request
 		with data.packs as said({"allow": yes, "hold": wait | {strict, legal}})
+		with data.modes as modes
 		with data.hold as support.settings
 	decision.obligations.hold == {
 		"stage": "request",
@@ -91,6 +102,7 @@ test_holds_add_up if {
 malformed(rules) if {
 	decision := sekisho.decision with input as support.request
 		with data.packs as {"team": {"area": rules}, "other": {"area": {"allow": yes}}}
+		with data.modes as modes
 		with data.hold as support.settings
 	decision.effect == "deny"
 	{reason.code | some reason in decision.reasons} == {"malformed_rule"}
@@ -101,9 +113,7 @@ test_malformed_entries_deny if {
 	malformed({"deny": {"no"}})
 	malformed({"deny": {{"code": "no"}}})
 	malformed({"deny": {{"code": 1, "msg": "No."}}})
-	malformed({"deny": true})
-	malformed({"deny": false})
-	malformed({"deny": ["no"]})
+	malformed({"deny": {{"code": "no", "msg": "No.", "texts": "Nein."}}})
 	malformed({"allow": {"yes"}})
 	malformed({"hold": {"wait"}})
 	malformed({"hold": {{"code": "look", "msg": "Look.", "approve": "two"}}})
@@ -122,6 +132,7 @@ test_malformed_entries_deny if {
 test_hold_with_unreadable_settings_is_a_deny if {
 	decision := sekisho.decision with input as support.request
 		with data.packs as said({"allow": yes, "hold": wait})
+		with data.modes as modes
 		with data.hold as {"ttl_s": "long"}
 	decision.effect == "deny"
 }
@@ -129,6 +140,7 @@ test_hold_with_unreadable_settings_is_a_deny if {
 obligations(entries) := answer if {
 	decision := sekisho.decision with input as support.request
 		with data.packs as said({"allow": yes, "obligation": entries})
+		with data.modes as modes
 	decision.effect == "allow"
 	answer := decision.obligations
 }
@@ -151,6 +163,7 @@ test_narrowest_wins if {
 test_two_routes_are_a_deny if {
 	decision := sekisho.decision with input as support.request
 		with data.packs as said({"allow": yes, "obligation": {{"route": "a"}, {"route": "b"}}})
+		with data.modes as modes
 	{reason.code | some reason in decision.reasons} == {"obligation_conflict"}
 	decision.effect == "deny"
 }
@@ -159,16 +172,111 @@ test_other_stages_are_a_deny if {
 	some stage in ["tool_call", "response", "", null]
 	asked := support.changed({"stage": stage})
 	decision := sekisho.decision with input as asked with data.packs as said({"allow": yes})
+		with data.modes as modes
 	{reason.code | some reason in decision.reasons} == {"stage_not_supported"}
 }
 
 test_other_schema_is_a_deny if {
 	asked := support.changed({"schema": "sekisho.input/v2"})
 	decision := sekisho.decision with input as asked with data.packs as said({"allow": yes})
+		with data.modes as modes
 	{reason.code | some reason in decision.reasons} == {"input_not_understood"}
 }
 
 test_no_input_is_a_deny if {
 	decision := sekisho.decision with input as {}
 	decision.effect == "deny"
+}
+
+# What a decision is if the pack "trial" says `rules` in `mode` and another allows.
+tried(mode, rules) := decision if {
+	decision := sekisho.decision with input as support.request
+		with data.packs as {"team": {"area": {"allow": yes}}, "trial": {"area": rules}}
+		with data.modes as {"team": "enforce", "trial": mode}
+		with data.hold as support.settings
+}
+
+all_sorts := {"deny": no, "hold": wait, "obligation": {{"max_tokens": 5}}, "allow": yes}
+
+test_observe_changes_nothing_and_says_what_it_would_have if {
+	decision := tried("observe", all_sorts)
+	decision.effect == "allow"
+	decision.reasons == []
+	decision.obligations == {}
+	decision.observed == [
+		{"mode": "observe", "effect": "hold", "code": "look", "rule": "trial.area"},
+		{"mode": "observe", "effect": "obligation", "code": "max_tokens", "rule": "trial.area"},
+		{"mode": "observe", "effect": "deny", "code": "no", "rule": "trial.area"},
+	]
+}
+
+test_warn_asks_for_a_reason if {
+	decision := tried("warn", all_sorts)
+	decision.effect == "allow"
+	{reason.code | some reason in decision.reasons} == {"no", "look"}
+	decision.obligations == {"justify": true}
+	count(decision.observed) == 3
+}
+
+test_warn_with_nothing_to_say_asks_nothing if {
+	decision := tried("warn", {})
+	decision.obligations == {}
+	decision.observed == []
+}
+
+test_warn_and_a_hold_of_another_pack if {
+	decision := sekisho.decision with input as support.request
+		with data.packs as {
+			"team": {"area": {"allow": yes, "hold": wait}},
+			"trial": {"area": {"deny": no}},
+		}
+		with data.modes as {"team": "enforce", "trial": "warn"}
+		with data.hold as support.settings
+	decision.effect == "hold"
+	decision.obligations.justify == true
+	decision.obligations.hold.ttl_s == 3600
+	{reason.code | some reason in decision.reasons} == {"no", "look"}
+}
+
+test_off_says_nothing if {
+	decision := tried("off", all_sorts)
+	decision.effect == "allow"
+	decision.observed == []
+}
+
+test_an_unknown_mode_is_enforced if {
+	tried("observed", all_sorts).effect == "deny"
+}
+
+test_a_milder_pack_permits_nothing if {
+	every mode in ["observe", "warn", "off"] {
+		decision := sekisho.decision with input as support.request
+			with data.packs as said({"allow": yes})
+			with data.modes as {"team": mode}
+		decision.effect == "deny"
+	}
+}
+
+test_a_pack_in_no_mode_permits_nothing if {
+	decision := sekisho.decision with input as support.request
+		with data.packs as said({"allow": yes})
+		with data.modes as {}
+	decision.effect == "deny"
+}
+
+test_malformed_in_a_milder_pack_refuses_nothing_and_is_seen if {
+	every rules in [{"deny": {"no"}}, {"hold": {"wait"}}, {"obligation": {"redact"}}] {
+		decision := tried("observe", rules)
+		decision.effect == "allow"
+		{[one.effect, one.code] | some one in decision.observed} == {["deny", "malformed_rule"]}
+	}
+	"malformed_rule" in {reason.code | some reason in tried("warn", {"deny": {"no"}}).reasons}
+}
+
+test_reasons_of_the_fold_are_in_three_languages if {
+	asked := support.changed({"stage": "later", "schema": "other"})
+	decision := sekisho.decision with input as asked with data.packs as {} with data.modes as modes
+	every reason in decision.reasons {
+		object.keys(reason.texts) == {"zh", "ja"}
+	}
 }

@@ -25,6 +25,7 @@ GOOD: dict[str, object] = {
     "flag": False,
     "texts": ["", "x" * 2_048] * 32,
     "reasons": ({"code": "c", "rule": "r", "msg": "m"},) * 64,
+    "observed": [{"mode": "observe", "effect": "deny", "code": "c", "rule": "r"}] * 64,
     "thresholds": [{"reviewers": "a", "approve": 1, "deny": 0}],
     "charged": {"tokens": 0, "spend_micros": 2**53 - 1, "groups": ["a"]},
     "retained": [{"class": "input", "days": "keep", "keys": 0, "held": 0, "up_to": "2026-11-03"}],

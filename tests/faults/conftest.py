@@ -10,6 +10,7 @@ import pytest
 
 from support.installation import Installation
 from support.loopback_backend import LoopbackBackend, in_thread
+from support.rules import give_modes
 
 RUNAWAY = """\
 # METADATA
@@ -58,6 +59,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, scripted: LoopbackBackend) ->
     installation.write()
     (installation.folder / "policies" / "packs" / "faults").mkdir()
     (installation.folder / "policies" / "packs" / "faults" / "runaway.rego").write_text(RUNAWAY)
+    give_modes(installation.folder / "policies")
     installation.start()
     employee = installation.key("staff-7")
     reviewer = installation.key("reviewer-1", roles="employee,reviewer")

@@ -16,6 +16,7 @@ from sekisho.config import load
 from support.installation import KEY_KNOWN_S, Installation, events_of
 from support.loopback_backend import in_thread
 from support.revisions import ACTIVATOR, AUTHOR, DENY_ALL, replay
+from support.rules import give_modes
 
 TAKEN_S = 40.0
 
@@ -62,6 +63,7 @@ def test_a_revision_is_taken_and_given_back_under_load(house: Installation) -> N
     shutil.copytree(house.folder / "policies", closed)
     (closed / "packs" / "team").mkdir()
     (closed / "packs" / "team" / "closed.rego").write_text(DENY_ALL)
+    give_modes(closed)
     desk = desk_of(settings)
     revision = desk.draft(AUTHOR, closed).revision
     replay(desk, AUTHOR, revision)

@@ -14,8 +14,10 @@ from sekisho.errors import NotAuthenticated, SekishoError
 from sekisho.holding.file import Filing
 from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason
+from sekisho.model.office import Office
 from sekisho.model.principal import Principal, Shown
-from sekisho.pipeline import Limits, Parts, Pipeline
+from sekisho.parts import Limits, Parts
+from sekisho.pipeline import Pipeline
 from sekisho.ports import HoldStore
 from sekisho.stages.receive import RawRequest
 from sekisho.telemetry import Metrics
@@ -153,6 +155,7 @@ class Line:
                 limiter=self.limiter,
                 engine=self.rules,
                 scanner=Scanner(),
+                office=Office(),
                 catalog=self.catalog,
                 ledger=self.ledger,
                 backend=self.backend,

@@ -238,11 +238,23 @@ def _entries(tree: Any) -> Iterator[tuple[str, str]]:
             stack.extend(here)
         elif isinstance(here, dict):
             stack.extend(here.values())
+            if here.get("type") == "call" and _calls(here["value"][0], "reason"):
+                _, code, _, says = here["value"]
+                if code["type"] == "string":
+                    yield str(code["value"]), _english(says)
             if here.get("type") == "object":
                 values = {pair[0].get("value"): pair[1] for pair in here["value"]}
                 code = values.get("code", {})
                 if code.get("type") == "string" and "msg" in values:
                     yield str(code["value"]), _first_text(values["msg"])
+
+
+def _calls(function: Mapping[str, Any], name: str) -> bool:
+    return str(function["value"][-1]["value"]) == name and len(function["value"]) > 1
+
+
+def _english(says: Mapping[str, Any]) -> str:
+    return next(str(pair[1]["value"]) for pair in says["value"] if pair[0]["value"] == "en")
 
 
 def _first_text(tree: Any) -> str:

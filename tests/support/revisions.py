@@ -18,7 +18,7 @@ from sekisho.adapters.sql_registry import Registry
 from sekisho.config import Settings
 from sekisho.model.principal import Principal, Role
 from sekisho.model.revisions import Report
-from support.rules import SHIPPED
+from support.rules import SHIPPED, give_modes
 
 DENY_ALL = """# METADATA
 # title: Closed
@@ -78,11 +78,13 @@ class Rules:
         self.made += 1
         place = self.folder / f"bundle-{self.made}"
         shutil.copytree(SHIPPED / "sekisho", place / "sekisho", ignore=_TESTS)
+        shutil.copytree(SHIPPED / "lib", place / "lib", ignore=_TESTS)
         shutil.copy(SHIPPED / "data.yaml", place)
         for name, source in {"green_test": GREEN, **files}.items():
             path = place / (name.replace("__", "/") + ".rego")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(source, "utf-8")
+        give_modes(place)
         return place
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 SHIPPED = Path(__file__).parents[2] / "policies"
 
@@ -32,6 +35,7 @@ def document(**changes: Any) -> dict[str, Any]:
             "groups": ["employees"],
             "roles": ["employee"],
             "training_until": None,
+            "training": "none",
             "authentication": "api_key",
         },
         "request": {
@@ -61,6 +65,8 @@ def document(**changes: Any) -> dict[str, Any]:
         "context": {
             "time_ns": 1_700_000_000_000_000_000,
             "office_hours": True,
+            "weekday": "wed",
+            "hour": 10,
             "ip": "192.0.2.1",
             "spend": None,
             "limits": None,
@@ -84,4 +90,23 @@ def bundle(folder: Path, **files: str) -> Path:
         path = made / (name.replace("__", "/") + ".rego")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(source, "utf-8")
+    give_modes(made)
     return made
+
+
+def give_modes(directory: Path) -> None:
+    """Make modes of data.yaml name the packs that are there, new ones enforced."""
+    packs = sorted({rule.parent.name for rule in directory.glob("packs/*/*.rego") if _runs(rule)})
+    data = directory / "data.yaml"
+    known = yaml.safe_load(data.read_text("utf-8")).get("modes", {})
+    if packs == sorted(known):
+        return
+    lines = "".join(f'  {pack}: "{known.get(pack, "enforce")}"\n' for pack in packs)
+    text = re.sub(
+        r"^modes:\n(  .*\n)*", f"modes:\n{lines}", data.read_text("utf-8"), flags=re.MULTILINE
+    )
+    data.write_text(text if lines else text.replace("modes:\n", "modes: {}\n"), "utf-8")
+
+
+def _runs(rule: Path) -> bool:
+    return not rule.name.endswith("_test.rego")

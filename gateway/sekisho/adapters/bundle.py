@@ -20,6 +20,7 @@ from opa_bindings import OpaEngine, OpaError
 
 from sekisho.adapters.policy_data import NotPolicyData, read_data, usage_rules
 from sekisho.adapters.policy_memo import reads
+from sekisho.adapters.policy_packs import unlisted
 from sekisho.adapters.rego_places import Places
 from sekisho.adapters.rego_rules import FOLD_PATH, rule_faults
 from sekisho.errors import PolicyRejected
@@ -114,9 +115,22 @@ def read_bundle(directory: Path) -> Bundle:
             faults += _parse_faults(parser, module, [])
     if not any(module.path == FOLD_PATH for module in bundle.modules):
         faults.append(Fault(FOLD_PATH, 1, "is missing: it gives the decision"))
+    if not faults:
+        faults += _without_mode(bundle, trees)
     if faults:
         raise PolicyRejected([str(fault) for fault in sorted(faults, key=lambda f: f.order)])
     return replace(bundle, reads=reads(trees))
+
+
+def _without_mode(bundle: Bundle, trees: list[dict[str, Any]]) -> Iterator[Fault]:
+    """The fold asks the packs that data.modes names, so each has to stand there."""
+    first: dict[str, str] = {}
+    for tree, module in zip(trees, bundle.modules, strict=True):
+        package = [str(step["value"]) for step in tree["package"]["path"][1:]]
+        if package[0] == "packs" and len(package) > 1:
+            first.setdefault(package[1], module.path)
+    for pack, text in unlisted(first, bundle.data.get("modes", {})):
+        yield Fault(first.get(pack, "data.yaml"), 1, text)
 
 
 def must_be(bundle: Bundle, revision: str | None) -> None:

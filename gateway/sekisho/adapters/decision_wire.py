@@ -9,6 +9,7 @@ its name. What goes in is in `input_wire`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -18,6 +19,7 @@ from sekisho.model.decision import (
     Effect,
     HoldTerms,
     Obligations,
+    Observed,
     Reason,
     Threshold,
 )
@@ -25,6 +27,7 @@ from sekisho.model.decision import (
 DECISION_SCHEMA = "sekisho.decision/v1"
 
 REASONS_MAX = 64  # a refusal that names more rules than this helps nobody
+OBSERVED_MAX = 64  # as many as an event tells; the fold cuts there
 MSG_CHARS_MAX = 1000  # a reason is a sentence or two; the ledger cuts at half of this
 THRESHOLDS_MAX = 8  # groups of people that one hold may ask
 REVIEWS_MAX = 20  # reviews that one group may be asked for
@@ -33,6 +36,7 @@ RETAIN_DAYS_MAX = 3650  # ten years, the longest duty to keep records that we kn
 NAMES_MAX = 256  # tools, entity kinds or addresses in one list
 TOKENS_MAX = 10_000_000  # above any context window there is
 
+Language = Literal["zh", "ja"]
 Stage = Literal["request", "tool_call", "response"]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -44,6 +48,9 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
 
+Msg = Annotated[str, Field(min_length=1, max_length=MSG_CHARS_MAX)]
+
+
 class ReasonWire(Wire):
     """Why, for machines, for the person, for the admin."""
 
@@ -52,6 +59,9 @@ class ReasonWire(Wire):
         min_length=1,
         max_length=MSG_CHARS_MAX,
         description="For the person: what is wrong and what to do next.",
+    )
+    texts: dict[Language, Msg] = Field(
+        default={}, description="The same in other languages; English where one is not there."
     )
     rule: Name = Field(description="For the admin: the rule package that said it, set by the fold.")
 
@@ -109,6 +119,15 @@ class ObligationsWire(Wire):
     )
 
 
+class ObservedWire(Wire):
+    """What a pack that is not enforced would have done."""
+
+    mode: Literal["observe", "warn"] = Field(description="The mode of the pack.")
+    effect: Literal["deny", "hold", "obligation"] = Field(description="What it would have done.")
+    code: Code = Field(description="Of the reason, or the name of the obligation.")
+    rule: Name = Field(description="The rule package, set by the fold.")
+
+
 class DecisionWire(Wire):
     """The answer of `data.sekisho.decision`. The revision is not in it: the adapter stamps it."""
 
@@ -120,6 +139,11 @@ class DecisionWire(Wire):
         max_length=REASONS_MAX, description="Why; at least one unless the effect is allow."
     )
     obligations: ObligationsWire = Field(description="What has to be done as a condition.")
+    observed: list[ObservedWire] = Field(
+        default=[],
+        max_length=OBSERVED_MAX,
+        description="What packs in mode observe or warn would have done; for the record.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -141,7 +165,7 @@ def to_decision(wire: DecisionWire, *, revision: str, engine: str, took_us: int)
     asked = wire.obligations
     return Decision(
         effect=Effect(wire.effect),
-        reasons=tuple(Reason(r.code, r.msg, r.rule) for r in wire.reasons),
+        reasons=tuple(Reason(r.code, r.msg, r.rule, _by_language(r.texts)) for r in wire.reasons),
         revision=revision,
         obligations=Obligations(
             redact=tuple(asked.redact),
@@ -156,9 +180,14 @@ def to_decision(wire: DecisionWire, *, revision: str, engine: str, took_us: int)
             review_response=asked.review_response,
             notify=tuple(asked.notify),
         ),
+        observed=tuple(Observed(o.mode, o.effect, o.code, o.rule) for o in wire.observed),
         engine=engine,
         took_us=took_us,
     )
+
+
+def _by_language(texts: Mapping[Language, str]) -> dict[str, str]:
+    return {str(language): text for language, text in texts.items()}
 
 
 def _terms(hold: HoldWire | None) -> HoldTerms | None:

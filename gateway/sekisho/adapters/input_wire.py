@@ -38,6 +38,9 @@ class PrincipalWire(Wire):
         description="When the person's training runs out; null where nobody said.",
         json_schema_extra=_SECONDS,
     )
+    training: Literal["none", "valid", "over"] = Field(
+        description="What `training_until` says now; compare this one: it changes once a training."
+    )
     authentication: Literal["api_key", "oidc", "header", "certificate", "service"] = Field(
         description="How the credential proved it; `service` for every service account."
     )
@@ -143,7 +146,16 @@ class ContextWire(Wire):
         description="When the decision was asked.",
         json_schema_extra={"unit": "ns since 1970-01-01 UTC"},
     )
-    office_hours: bool = Field(description="Monday to Friday from 8 to 19 o'clock (UTC).")
+    office_hours: bool = Field(
+        description="Whether the office is open: `[policy] office_hours`, `office_days`."
+    )
+    weekday: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] = Field(
+        description="The day in `[policy] time_zone`."
+    )
+    hour: Annotated[int, Field(ge=0, le=23)] = Field(
+        description="The full hour in that zone; compare this one, not `time_ns`.",
+        json_schema_extra={"unit": "h"},
+    )
     ip: str = Field(description="Address of the client; of a trusted peer's client behind one.")
     spend: SpendWire | None = Field(description="Money spent; null where none is counted.")
     limits: LimitsWire | None = Field(description="What is left; null where nothing is counted.")

@@ -7,8 +7,7 @@ must see what the engine sees. policies/schema/data.json is generated from here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
 import yaml
@@ -22,9 +21,17 @@ from sekisho.adapters.decision_wire import (
     Name,
     Wire,
 )
+from sekisho.adapters.policy_names import Entity, Id, meant, no_such_id
+from sekisho.adapters.policy_packs import (
+    LADDER_ROWS_MAX,
+    HoursData,
+    LadderData,
+    Mode,
+    SectorsData,
+    idle_sectors,
+)
 from sekisho.adapters.policy_words import faults
-from sekisho.content.entities import KINDS as ENTITIES
-from sekisho.model.ids import is_id, is_id_pattern
+from sekisho.model.ids import is_id_pattern
 from sekisho.model.limits import DIMENSIONS, LimitTable, Metric, Row, Unit, micros
 from sekisho.model.prices import FREE, Price, PriceTable, UsageRules
 
@@ -58,21 +65,6 @@ Money = Annotated[_Amount, AfterValidator(_is_money)]
 PriceAmount = Annotated[_Amount, AfterValidator(_is_price)]
 
 
-def _can_be_id(name: str) -> str:
-    """Raises ValueError for what no principal and no group is called: the line would do nothing."""
-    if not is_id(name):
-        raise ValueError(_NO_SUCH_ID + _lower(name, is_id))
-    return name
-
-
-def _lower(name: str, fits: Callable[[str], bool]) -> str:
-    return f"; did you mean {name.lower()}?" if fits(name.lower()) else ""
-
-
-_NO_SUCH_ID = "never applies: ids of principals and groups are lower case, a-z, 0-9 and . _ @ + -"
-Id = Annotated[Name, AfterValidator(_can_be_id)]
-
-
 class NotPolicyData(ValueError):
     """data.yaml cannot be used; `faults` are ((line, column), what is wrong)."""
 
@@ -89,6 +81,8 @@ class GroupData(Wire):
     models: list[Name] = Field(description="Model names or patterns (* and ?).")
     max_tokens: Tokens | None = Field(default=None, description="Longest answer, in tokens.")
     attachments: bool = Field(default=False, description="May send inline files and images.")
+    training: bool = Field(default=False, description="Needs a training that is still good.")
+    hours: HoursData | None = Field(default=None, description="When its members may ask.")
 
 
 class PrincipalData(Wire):
@@ -109,6 +103,7 @@ class FunctionToolsData(Wire):
     """Tools that run at the client."""
 
     denied: list[Name] = Field(default=[])
+    held: list[Name] = Field(default=[])
 
 
 class UnknownFieldsData(Wire):
@@ -117,29 +112,20 @@ class UnknownFieldsData(Wire):
     allowed: list[Name] = Field(default=["*"])
 
 
+class SentencesData(Wire):
+    """One sentence in each language; English is for whoever reads none of the others."""
+
+    en: Sentence
+    zh: Sentence | None = None
+    ja: Sentence | None = None
+
+
 class LabelsData(Wire):
     """What a label leads to. `denied` maps a label to what the person should do instead."""
 
-    denied: dict[Name, Sentence] = Field(default={})
+    denied: dict[Name, Sentence | SentencesData] = Field(default={})
     held: list[Name] = Field(default=[])
     onprem_only: list[Name] = Field(default=[])
-
-
-def _can_be_found(name: str) -> str:
-    """Raises ValueError for what no scan finds: the line would do nothing."""
-    if name not in ENTITIES:
-        raise ValueError(f"is nothing a scan finds{_meant(name, ENTITIES)}")
-    return name
-
-
-def _meant(name: str, known: Collection[str]) -> str:
-    near = get_close_matches(name, known, 1)
-    return (
-        f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(known)) or 'none'}"
-    )
-
-
-Entity = Annotated[Name, AfterValidator(_can_be_found)]
 
 
 class EntitiesData(Wire):
@@ -147,6 +133,7 @@ class EntitiesData(Wire):
 
     denied: list[Entity] = Field(default=[])
     held: list[Entity] = Field(default=[])
+    onprem_only: list[Entity] = Field(default=[])
     redacted: list[Entity] = Field(default=[])
 
 
@@ -154,6 +141,7 @@ class HoldData(Wire):
     """Who answers a hold, and how long they have."""
 
     models: list[Name] = Field(default=[])
+    budget_percent: Annotated[int, Field(ge=10, le=100, multiple_of=10)] | None = None
     reviewers: Id = "reviewer"
     approve: Annotated[int, Field(ge=1, le=REVIEWS_MAX)] = 1
     deny: Annotated[int, Field(ge=1, le=REVIEWS_MAX)] = 1
@@ -197,7 +185,7 @@ class LimitData(Wire):
         """A line for a name that nobody has would limit nothing, in silence."""
         dimension, _, pattern = text.partition(":")
         if dimension in _OF_IDS and not is_id_pattern(pattern):
-            raise ValueError(_NO_SUCH_ID + _lower(text, _fits_id))
+            raise ValueError(no_such_id(text, _fits_id))
         return text
 
     @model_validator(mode="after")
@@ -239,11 +227,13 @@ class PricesData(Wire):
 class PolicyData(Wire):
     """The whole of data.yaml."""
 
+    modes: dict[Name, Mode] = Field(default={}, description="What each pack does.")
     groups: dict[Id, GroupData]
     principals: dict[Id, PrincipalData] = Field(default={})
     hosted_tools: HostedToolsData
     function_tools: FunctionToolsData
     unknown_fields: UnknownFieldsData
+    ladder: list[LadderData] = Field(default=[], max_length=LADDER_ROWS_MAX)
     words: dict[Name, list[Name]] = Field(default={})
     labels: LabelsData
     entities: EntitiesData
@@ -251,6 +241,7 @@ class PolicyData(Wire):
     records: RecordsData
     limits: list[LimitData] = Field(default=[], max_length=LIMIT_ROWS_MAX)
     prices: PricesData | None = None
+    sectors: SectorsData = Field(default=SectorsData())
     custom: dict[Name, Any] = Field(default={}, description="For rules of your own.")
 
     @field_validator("limits")
@@ -286,7 +277,7 @@ def _idle_labels(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int,
         for place, label in enumerate(labels):
             if label not in known:
                 at = label if isinstance(labels, dict) else place
-                text = f"no line of words gives the label {label!r}{_meant(label, known)}"
+                text = f"no line of words gives the label {label!r}{meant(label, known)}"
                 yield ("labels", name, at), f"labels.{name}: {text}"
 
 
@@ -364,7 +355,8 @@ def read_data(source: bytes) -> dict[str, Any]:
         # What concerns the whole is said of limits alone: they are what needs prices.
         told = [(_place_of(tree, place or ("limits",)), text) for place, text in found]
         raise NotPolicyData(told) from error
-    if idle := [(_place_of(tree, place), text) for place, text in _idle_labels(parsed)]:
+    silent = (*_idle_labels(parsed), *idle_sectors(parsed))
+    if idle := [(_place_of(tree, place), text) for place, text in silent]:
         raise NotPolicyData(idle)
     document: dict[str, Any] = parsed
     return document

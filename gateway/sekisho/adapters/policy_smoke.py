@@ -31,6 +31,7 @@ def _input(principal: str, stage: str = "request") -> dict[str, Any]:
             "groups": ["sekisho-smoke-no-such-group"],
             "roles": [],
             "training_until": None,
+            "training": "none",
             "authentication": "api_key",
         },
         "request": {
@@ -60,6 +61,8 @@ def _input(principal: str, stage: str = "request") -> dict[str, Any]:
         "context": {
             "time_ns": 1_700_000_000_000_000_000,
             "office_hours": True,
+            "weekday": "wed",
+            "hour": 10,
             "ip": "",
             "spend": None,
             "limits": None,

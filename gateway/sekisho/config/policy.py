@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sekisho.config.kinds import EnvironmentName, HttpUrl, Section, is_loopback
 
@@ -17,6 +19,21 @@ _SHIPPED_PACKS = (_PACKAGE / "shipped_policies", _PACKAGE.parent.parent / "polic
 
 def _shipped_pack() -> Path:
     return next((path for path in _SHIPPED_PACKS if path.is_dir()), _SHIPPED_PACKS[-1])
+
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Language = Literal["en", "zh", "ja"]
+
+
+def zone_of(name: str) -> tzinfo:
+    """The time zone of this name. Raises ValueError; UTC needs no database of zones."""
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        message = f"{name!r} is no time zone this machine knows; write one as Asia/Tokyo"
+        raise ValueError(message) from error
 
 
 class PolicySettings(Section):
@@ -66,6 +83,35 @@ class PolicySettings(Section):
         description="Decisions kept for equal questions under one revision, about 1 KB each; 0 for "
         "none.",
     )
+
+    time_zone: str = Field(
+        "UTC",
+        description="Where people work, as in `Asia/Shanghai`: rules are told the day and the hour "
+        "there.",
+    )
+    office_days: list[Day] = Field(
+        ["mon", "tue", "wed", "thu", "fri"], description="Days on which the office is open."
+    )
+    office_opens_h: int = Field(8, ge=0, le=23, description="The full hour at which it opens.")
+    office_closes_h: int = Field(19, ge=1, le=24, description="The full hour at which it closes.")
+    language: Language = Field(
+        "en",
+        description="Of refusals, for clients that send no accept-language: most SDKs send none. "
+        "Rules that speak only English are not translated.",
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        zone_of(name)
+        return name
+
+    @model_validator(mode="after")
+    def _opens_before_it_closes(self) -> Self:
+        if self.office_opens_h >= self.office_closes_h:
+            message = "office_opens_h must be before office_closes_h"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _one_engine(self) -> Self:

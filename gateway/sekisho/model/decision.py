@@ -6,6 +6,7 @@ policy adapter, which refuses unknown keys, so whatever reaches this module is c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -20,10 +21,30 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why: `code` for machines, `msg` for the person refused, `rule` for the admin who wrote it."""
+    """Why: `code` for machines, `msg` for the person refused, `rule` for the admin who wrote it.
+
+    `msg` is English; `texts` has the same in other languages, by their code.
+    """
 
     code: str
     msg: str
+    rule: str
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def said_in(self, language: str) -> str:
+        """The sentence in `language`, else in English."""
+        return self.texts.get(language, self.msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a pack in mode observe or warn would have done: deny, hold, or an obligation whose name
+    is then the code.
+    """
+
+    mode: str
+    effect: str
+    code: str
     rule: str
 
 
@@ -76,6 +97,7 @@ class Decision:
     reasons: tuple[Reason, ...]
     revision: str
     obligations: Obligations = field(default_factory=Obligations)
+    observed: tuple[Observed, ...] = ()
     engine: str = ""
     took_us: int = 0
     memo: bool = False

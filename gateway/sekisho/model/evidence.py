@@ -19,6 +19,7 @@ from sekisho_audit.events import Event, Payload
 
 REASON_CHARS_MAX = 512  # a leaf holds at most 64 KiB; a reason is a sentence or two
 REASONS_MAX = 32
+OBSERVED_MAX = 64
 _UUID_VERSION = 0x8 << 76  # RFC 9562 section 5.8: made by our own rule
 _UUID_VARIANT = 0b10 << 62
 _UUID_FIXED_BITS = 0xF << 76 | 0b11 << 62
@@ -64,9 +65,22 @@ def decided(
             "obligations": obligations_asked(decision.obligations),
             "took_us": decision.took_us,
             "memo": decision.memo,
+            **_observed(decision),
         },
         payloads=(Payload("input", document, document),),
     )
+
+
+def _observed(decision: Decision) -> dict[str, Any]:
+    if not decision.observed:
+        return {}
+    told = decision.observed[:OBSERVED_MAX]
+    return {
+        "observed": [
+            {"mode": one.mode, "effect": one.effect, "code": one.code, "rule": one.rule}
+            for one in told
+        ]
+    }
 
 
 def obligations_asked(obligations: Obligations) -> dict[str, Any]:

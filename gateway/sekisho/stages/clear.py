@@ -38,10 +38,10 @@ def clear(outgoing: Outgoing) -> Clearance | Held:
         case Effect.HOLD:
             terms = decision.obligations.hold
             if terms is None:
-                raise DeniedByPolicy(_said(decision), code="policy_malformed")
+                raise _denied(decision, code="policy_malformed")
             return Held(outgoing, terms)
         case Effect.DENY:
-            raise DeniedByPolicy(_said(decision))
+            raise _denied(decision)
         case _:
             assert_never(decision.effect)
 
@@ -65,7 +65,7 @@ def clear_approved(outgoing: Outgoing, hold: Hold, approvals: int) -> Clearance:
                 )
                 raise DeniedByPolicy(message, code="policy_changed")
         case Effect.DENY:
-            raise DeniedByPolicy(_said(decision))
+            raise _denied(decision)
         case _:
             assert_never(decision.effect)
     return Clearance(outgoing, Approval(hold.id, hold.version, hold.binding))
@@ -84,7 +84,16 @@ def _satisfied(now: HoldTerms, then: tuple[Threshold, ...], approvals: int) -> b
     )
 
 
-def _said(decision: Decision) -> str:
+def _denied(decision: Decision, code: str | None = None) -> DeniedByPolicy:
+    """The refusal in every language that some reason speaks."""
+    languages = {language for reason in decision.reasons for language in reason.texts}
+    texts = {language: _said(decision, language) for language in sorted(languages)}
+    return DeniedByPolicy(_said(decision, "en"), code=code, texts=texts)
+
+
+def _said(decision: Decision, language: str) -> str:
     if not decision.reasons:
         return "Policy denied this request and gave no reason. Ask an operator."
-    return " ".join(f"{reason.msg} (rule {reason.rule})" for reason in decision.reasons)
+    return " ".join(
+        f"{reason.said_in(language)} (rule {reason.rule})" for reason in decision.reasons
+    )

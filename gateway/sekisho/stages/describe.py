@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sekisho.content.hosted import find_hosted, find_unknown_fields, tool_names
@@ -21,6 +19,7 @@ from sekisho.model.catalog import Catalog
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
 from sekisho.model.limits import Spender, Standing
+from sekisho.model.office import Office, training
 from sekisho.model.principal import Authentication, Principal
 from sekisho.ports import Limiter
 
@@ -33,26 +32,6 @@ _SIZES = ((2_000, "small"), (20_000, "medium"), (200_000, "large"))
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class OfficeHours:
-    """When the office is open, in minutes of the local day; weekdays count from Monday = 0."""
-
-    opens_min: int = 8 * 60
-    closes_min: int = 19 * 60
-    weekdays: frozenset[int] = frozenset({0, 1, 2, 3, 4})
-    utc_offset_min: int = 0
-
-    def open_at(self, now_us: int) -> bool:
-        """Whether the office is open then."""
-        local = datetime.fromtimestamp(now_us // 1_000_000, UTC)
-        local += timedelta(minutes=self.utc_offset_min)
-        minute = local.hour * 60 + local.minute
-        return local.weekday() in self.weekdays and self.opens_min <= minute < self.closes_min
-
-
-OFFICE_HOURS = OfficeHours()
-
-
 async def describe(
     exchange: Exchange,
     principal: Principal,
@@ -61,7 +40,7 @@ async def describe(
     *,
     limiter: Limiter,
     now_us: int,
-    office: OfficeHours = OFFICE_HOURS,
+    office: Office,
 ) -> Facts:
     """The facts about `exchange`.
 
@@ -75,6 +54,7 @@ async def describe(
         spender = Spender(principal.id, principal.groups, exchange.model, backend.id)
         standing = await limiter.standing(spender)
     spend, limits = standing_facts(standing)
+    trained_s = _seconds(principal.training_until_us)
     document = {
         "schema": INPUT_SCHEMA,
         "stage": "request",
@@ -83,7 +63,8 @@ async def describe(
             "id": principal.id,
             "groups": sorted(principal.groups),
             "roles": sorted(principal.roles),
-            "training_until": _seconds(principal.training_until_us),
+            "training_until": trained_s,
+            "training": training(trained_s, now_us),
             "authentication": "service" if principal.owner else _proof(principal),
         },
         "request": {
@@ -103,8 +84,7 @@ async def describe(
         },
         "approval": {"state": "none", "by": []},
         "context": {
-            "time_ns": now_us * 1000,
-            "office_hours": office.open_at(now_us),
+            **office.facts(now_us),
             "ip": exchange.client_ip,
             "spend": spend,
             "limits": limits,

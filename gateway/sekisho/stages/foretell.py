@@ -26,7 +26,13 @@ def foretell(
         "sent": False,
         "effect": effect.value,
         "reasons": [
-            {"code": one.code, "message": one.msg, "rule": one.rule} for one in decision.reasons
+            {
+                "code": one.code,
+                "message": one.msg,
+                "texts": dict(one.texts),
+                "rule": one.rule,
+            }
+            for one in decision.reasons
         ],
         "backend": None,
         "changed_by": [],

@@ -33,6 +33,7 @@ from sekisho.stages.release import CLIENT_GONE, Stream, Whole
 from sekisho.telemetry import Metrics
 from sekisho.web.answering import Answering, ASGIApp, Receive, Scope, Send, as_headers
 from sekisho.web.entrance import Entrance
+from sekisho.web.language import spoken
 from sekisho.web.offered import no_such_path
 from sekisho.web.problems import Headers, problem
 from sekisho.web.slots import Slots
@@ -72,6 +73,7 @@ class Limits:
     waiting_max: int
     per_principal_max: int
     write_timeout_s: float
+    language: str = "en"
 
 
 class DataPath:
@@ -168,7 +170,9 @@ class DataPath:
             if answer.started:
                 _log.error("a stream broke off", code=error.code, exchange=error.exchange)
                 raise
-            await answer.whole(*problem(error, exchange=error.exchange))
+            wished = dict(scope["headers"]).get(b"accept-language", b"")
+            language = spoken(wished, self._limits.language)
+            await answer.whole(*problem(error, exchange=error.exchange, language=language))
         except Exception:  # the last boundary: our fault becomes an answer and a log line
             _log.exception("unexpected fault on the data path", path=scope.get("path"))
             self._metrics.exchange_ended(InternalFault.code)

@@ -16,6 +16,7 @@ from sekisho.errors import (
     BackendFailed,
     BadRequest,
     BudgetExhausted,
+    DeniedByPolicy,
     DispatchUnknown,
     HoldDenied,
     InternalFault,
@@ -44,10 +45,15 @@ def problem(
     exchange: str | None = None,
     approval: dict[str, Any] | None = None,
     retry: bool | None = None,
+    language: str = "en",
 ) -> tuple[int, Headers, bytes]:
-    """Status, headers and body for `error`. `approval` describes a hold; `retry` overrides."""
+    """Status, headers and body for `error`. `approval` describes a hold; `retry` overrides.
+
+    What rules said is told in `language`, if they speak it.
+    """
+    texts = error.texts if isinstance(error, DeniedByPolicy) else {}
     fields: dict[str, Any] = {
-        "message": error.message,
+        "message": texts.get(language, error.message),
         "type": _QUOTA if isinstance(error, BudgetExhausted) else error.kind,
         "param": error.param,
         "code": error.code,
@@ -56,6 +62,8 @@ def problem(
         fields["approval"] = approval
     headers: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
     headers += _again(error, retry=retry)
+    if language in texts:
+        headers.append((b"content-language", language.encode()))
     if isinstance(error, LimitReached):
         headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
     if isinstance(error, NotAuthenticated):

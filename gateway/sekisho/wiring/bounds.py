@@ -8,9 +8,11 @@ from sekisho.adapters.aiohttp_backend import Endpoint
 from sekisho.adapters.redis_limits import LeaseTerms
 from sekisho.backends.profile import load as load_profile
 from sekisho.config import Settings
+from sekisho.config.policy import zone_of
 from sekisho.model.catalog import Backend as CatalogBackend
 from sekisho.model.catalog import Catalog
 from sekisho.model.hold import HoldLimits
+from sekisho.model.office import Office
 from sekisho.web.data_path import Limits as WebLimits
 
 FORGET_MARGIN_S = 50.0  # beyond the grace of a session: auditd closes what a dead worker left first
@@ -34,7 +36,7 @@ def hold_limits(settings: Settings) -> HoldLimits:
 
 
 def web_limits(settings: Settings) -> WebLimits:
-    """The settings of section [server] that bound one worker's data path."""
+    """The settings that bound one worker's data path, and the language it refuses in."""
     server = settings.server
     return WebLimits(
         body_bytes_max=server.body_bytes_max,
@@ -44,6 +46,18 @@ def web_limits(settings: Settings) -> WebLimits:
         waiting_max=server.waiting_max,
         per_principal_max=server.per_principal_max,
         write_timeout_s=server.write_timeout_s,
+        language=settings.policy.language,
+    )
+
+
+def office(settings: Settings) -> Office:
+    """When and where people work."""
+    policy = settings.policy
+    return Office(
+        opens_min=policy.office_opens_h * 60,
+        closes_min=policy.office_closes_h * 60,
+        days=frozenset(policy.office_days),
+        zone=zone_of(policy.time_zone),
     )
 
 

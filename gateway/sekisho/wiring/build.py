@@ -30,8 +30,9 @@ from sekisho.holding import rebuild
 from sekisho.holding.file import Filing
 from sekisho.holding.sweep import Sweep
 from sekisho.model.prices import UsageRules
-from sekisho.pipeline import Limits as LineLimits
-from sekisho.pipeline import Parts, Pipeline
+from sekisho.parts import Limits as LineLimits
+from sekisho.parts import Parts
+from sekisho.pipeline import Pipeline
 from sekisho.ports import Ledger
 from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
@@ -39,7 +40,7 @@ from sekisho.web.data_path import DataPath
 from sekisho.web.security_headers import Sealed
 from sekisho.web.services import Services
 from sekisho.web.waiting import Waiting
-from sekisho.wiring.bounds import catalog, endpoints, hold_limits, lease_terms, web_limits
+from sekisho.wiring.bounds import catalog, endpoints, hold_limits, lease_terms, office, web_limits
 from sekisho.wiring.people import build_people
 from sekisho.wiring.ready import every_check
 from sekisho.wiring.running import Worker
@@ -81,6 +82,7 @@ def build(settings: Settings) -> Worker:
             limiter=limiter,
             engine=shadowed,
             scanner=engine.scanner,
+            office=office(settings),
             catalog=models,
             ledger=ledger,
             backend=backend,
@@ -101,8 +103,7 @@ def build(settings: Settings) -> Worker:
     checks = every_check(auditd, holds, people.keys, engine.check, unsettled)
     services = Services(
         *(holds, ledger, auditd, auditd, people.directory, people.entrance, limits),
-        currency=lambda: engine.usage.prices.currency,
-        policies=_policies(settings, ledger),
+        *(lambda: engine.usage.prices.currency, _policies(settings, ledger)),
     )
     rest = create_app(services, people.sign_in, people.scim, checks, metrics)
     app = DataPath(

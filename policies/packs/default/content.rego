@@ -4,13 +4,16 @@
 # scope: package
 package packs.default.content
 
+import data.lib.text
+
 # METADATA
 # title: Label denied
 # description: A word list gave the text a label that may not leave.
-deny contains {
-	"code": "label_denied",
-	"msg": sprintf("The text is labelled %s. %s", [label, data.labels.denied[label]]),
-} if {
+deny contains text.reason("label_denied", [label, data.labels.denied[label]], {
+	"en": "The text is labelled %s. %s",
+	"zh": "文本带有标签 %s。%s",
+	"ja": "本文にラベル %s が付いています。%s",
+}) if {
 	some label in input.content.labels
 	data.labels.denied[label]
 }
@@ -24,6 +27,14 @@ obligation contains {"route": "trust:onprem"} if {
 }
 
 # METADATA
+# title: Entity bound to the premises
+# description: As for labels, for a kind of personal data that data.yaml keeps in the house.
+obligation contains {"route": "trust:onprem"} if {
+	some kind, _ in input.content.entities
+	kind in data.entities.onprem_only
+}
+
+# METADATA
 # title: Entity masked
 # description: A kind of personal data that is masked before the request leaves.
 obligation contains {"redact": [kind]} if {
@@ -34,13 +45,11 @@ obligation contains {"redact": [kind]} if {
 # METADATA
 # title: Credential found
 # description: Keys, tokens and passwords never leave, whoever asks.
-deny contains {
-	"code": "credential_found",
-	"msg": sprintf(
-		"The text holds what looks like a secret (%s). Take it out, and replace it if it is real.",
-		[kind],
-	),
-} if {
+deny contains text.reason("credential_found", [kind], {
+	"en": "The text holds what looks like a secret (%s). Take it out, and replace it if it is real.",
+	"zh": "文本中有疑似密钥或口令的内容（%s）。请删除；如果是真的，请立即更换。",
+	"ja": "本文に秘密情報らしきもの（%s）があります。取り除き、本物であれば変更してください。",
+}) if {
 	some kind, _ in input.content.entities
 	startswith(kind, "credential_")
 }
@@ -48,10 +57,11 @@ deny contains {
 # METADATA
 # title: Entity denied
 # description: A kind of personal data that data.yaml forbids.
-deny contains {
-	"code": "entity_denied",
-	"msg": sprintf("The text holds personal data (%s) that may not be sent. Take it out.", [kind]),
-} if {
+deny contains text.reason("entity_denied", [kind], {
+	"en": "The text holds personal data (%s) that may not be sent. Take it out.",
+	"zh": "文本中有不得发送的个人信息（%s）。请删除。",
+	"ja": "本文に送信できない個人情報（%s）があります。取り除いてください。",
+}) if {
 	some kind, _ in input.content.entities
 	kind in data.entities.denied
 }
@@ -59,13 +69,11 @@ deny contains {
 # METADATA
 # title: Attachment not looked into
 # description: Inline files and images cannot be scanned; only some groups may send them.
-deny contains {
-	"code": "attachment_not_scanned",
-	"msg": concat(" ", [
-		"The request carries a file or an image, which nobody can look into here.",
-		"Send the text instead.",
-	]),
-} if {
+deny contains text.reason("attachment_not_scanned", [], {
+	"en": "The request carries a file or an image, which nobody can look into here. Send the text instead.",
+	"zh": "请求带有文件或图片，这里无法检查其内容。请改为发送文字。",
+	"ja": "依頼にファイルか画像が含まれ、ここでは中身を検査できません。代わりに文章を送ってください。",
+}) if {
 	not input.content.opaque_chars == 0
 	not may_attach
 }

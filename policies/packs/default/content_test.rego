@@ -52,3 +52,17 @@ test_attachment_needs_a_group if {
 	})
 	content.deny == set() with input as able with data.groups as support.groups
 }
+
+test_a_denied_label_says_it_in_the_language_of_the_reader if {
+	asked := support.changed({"content": {"labels": ["secret"]}})
+	some reason in content.deny with input as asked
+		with data.labels as {"denied": {"secret": {"en": "Take it out.", "zh": "请删除。"}}}
+	reason.texts.zh == "文本带有标签 secret。请删除。"
+	contains(reason.texts.ja, "Take it out.")
+}
+
+test_entity_onprem_only if {
+	asked := support.changed({"content": {"entities": {"card": 1}}})
+	content.obligation == {{"route": "trust:onprem"}} with input as asked
+		with data.entities as {"onprem_only": ["card"]}
+}

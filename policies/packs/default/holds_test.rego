@@ -27,3 +27,20 @@ test_model if {
 	support.codes(holds.hold) == {"model_held"} with input as asked
 		with data.hold as support.settings
 }
+
+test_tool if {
+	asked := support.changed({"request": {"tools": ["crm.delete", "kb.find"]}})
+	support.codes(holds.hold) == {"tool_held"} with input as asked
+		with data.function_tools as {"held": ["*.delete"]}
+}
+
+test_budget if {
+	asked := support.changed({"context": {"spend": {"day_percent": 10, "month_percent": 80}}})
+	limit := {"budget_percent": 80, "models": []}
+	support.codes(holds.hold) == {"budget_held"} with input as asked with data.hold as limit
+	some entry in holds.hold with input as asked with data.hold as limit
+	entry.texts.zh == "适用于您的一项预算已用去 80 %，此后的请求须先由审核人查看。"
+	below := support.changed({"context": {"spend": {"day_percent": 10, "month_percent": 70}}})
+	holds.hold == set() with input as below with data.hold as limit
+	holds.hold == set() with input as support.request with data.hold as limit
+}

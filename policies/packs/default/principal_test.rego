@@ -36,3 +36,14 @@ test_no_word_about_halt_is_halted if {
 	support.codes(principal.deny) == {"halted"} with input as asked
 		with data.groups as support.groups
 }
+
+test_training if {
+	needed := {"sales": {"training": true}}
+	every word in ["none", "over"] {
+		asked := support.changed({"principal": {"training": word}})
+		support.codes(principal.deny) == {"training_missing"} with input as asked
+			with data.groups as needed
+	}
+	trained := support.changed({"principal": {"training": "valid"}})
+	principal.deny == set() with input as trained with data.groups as needed
+}

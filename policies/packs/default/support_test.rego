@@ -12,6 +12,7 @@ request := {
 		"groups": ["sales"],
 		"roles": ["employee"],
 		"training_until": null,
+		"training": "none",
 		"authentication": "api_key",
 	},
 	"request": {
@@ -41,6 +42,8 @@ request := {
 	"context": {
 		"time_ns": 1700000000000000000,
 		"office_hours": true,
+		"weekday": "wed",
+		"hour": 10,
 		"ip": "192.0.2.1",
 		"spend": null,
 		"limits": null,

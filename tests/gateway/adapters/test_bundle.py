@@ -106,7 +106,6 @@ def test_links(tmp_path: Path) -> None:
     made = bundle(tmp_path)
     outside = tmp_path / "outside.rego"
     outside.write_text("package lib.outside\n")
-    (made / "lib").mkdir()
     (made / "lib/inside.rego").write_text("package lib.inside\n")
     (made / "lib/link.rego").symlink_to(made / "lib/inside.rego")
     assert any(module.path == "lib/link.rego" for module in read_bundle(made).modules)

@@ -44,8 +44,13 @@ def test_what_fired_and_on_what() -> None:
     assert {"label": "secret", "input.content.labels": ["review", "secret"]} == denied.values
     (allowed,) = fired(found, "Model allowed")
     (listed,) = allowed.by
-    assert {"input.request.model": "model-1", "pattern": "*"} == listed.values
-    assert "packs.default.models.patterns" == listed.by[0].rule
+    assert {
+        "input.principal.groups": ["employees"],
+        "group": "employees",
+        "input.request.model": "model-1",
+        "pattern": "*",
+    } == listed.values
+    assert "packs.default.models.listed" == listed.rule
     line = (SHIPPED / listed.file).read_text("utf-8").splitlines()[listed.line - 1]
     assert line.startswith("listed if")
 

@@ -75,7 +75,6 @@ def test_coverage_can_be_demanded(tmp_path: Path, capsys: pytest.CaptureFixture[
     bundle = tmp_path / "policies"
     shutil.copytree(SHIPPED, bundle)
     more = "".join(f"x{n} if input.never{n}\n\n" for n in range(100))
-    (bundle / "lib").mkdir()
     (bundle / "lib" / "more.rego").write_text(f"package lib.more\n\n{more}")
     capsys.readouterr()
     assert main(["policy", "test", "--coverage-min", "95", str(bundle)]) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from sekisho.config import PolicySettings, load
+from sekisho.config.policy import zone_of
 
 HERE = "http://127.0.0.1:8181"
 
@@ -80,3 +82,15 @@ def test_paths_are_taken_from_the_file(tmp_path: Path) -> None:
     assert [tmp_path / name for name in ("ca.pem", "c.pem", "c.key")] == [
         policy.tls_ca, policy.tls_certificate, policy.tls_key,
     ]  # fmt: skip
+
+
+def test_where_and_when_people_work() -> None:
+    """A zone this machine does not know, or hours that never begin, are told at the start."""
+    assert "Asia/Shanghai" == PolicySettings(time_zone="Asia/Shanghai").time_zone
+    assert UTC == zone_of("UTC")
+    refused("no time zone", time_zone="Mars/Base")
+    refused("no time zone", time_zone="../etc/passwd")
+    refused("no time zone", time_zone="")
+    refused("must be before", office_opens_h=19)
+    refused("office_days", office_days=["monday"])
+    refused("language", language="de")

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from sekisho.model import evidence
-from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason
+from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Observed, Reason
 from sekisho.model.outgoing import Approval, Outgoing
 from sekisho_audit.events import Event, Payload, check_data, check_payload_names
 from support.holds import CANARY, ONE_REVIEW, STAFF, exchange, outgoing
@@ -98,6 +98,21 @@ def test_reviews_that_policy_asked_for_are_written_with_the_decision() -> None:
 
     assert [{"reviewers": "reviewer", "approve": 1, "deny": 1}] == hold["thresholds"]
     assert {"stage", "ttl_s", "risk", "thresholds"} == set(hold)
+
+
+def test_what_packs_on_trial_would_have_done_is_written_down() -> None:
+    """Only if there is something; as much as an event has room for."""
+    seen = tuple(Observed("observe", "deny", f"code_{n}", "t.a") for n in range(100))
+    silent = evidence.decided("x", "p", "request", Decision(Effect.ALLOW, (), "r"), b"{}")
+    event = evidence.decided(
+        "x", "p", "request", Decision(Effect.ALLOW, (), "r", observed=seen), b"{}"
+    )
+
+    assert "observed" not in silent.data
+    assert 64 == len(event.data["observed"])
+    check_data(event.type, event.data)
+    first = {"mode": "observe", "effect": "deny", "code": "code_0", "rule": "t.a"}
+    assert first == event.data["observed"][0]
 
 
 def test_rules_that_say_too_much_fit_into_a_leaf() -> None:

@@ -123,3 +123,18 @@ def test_a_newer_deny_wins_over_an_approval() -> None:
     """People approved it; the rules of today still refuse it."""
     with pytest.raises(DeniedByPolicy):
         clear_approved(_outgoing(Effect.DENY), _hold(ONE), 5)
+
+
+def test_deny_speaks_every_language_that_some_reason_speaks() -> None:
+    """A reason that has only English is told in English among the others."""
+    reasons = (
+        Reason("a", "Closed.", "t.a", {"zh": "已关闭。"}),
+        Reason("b", "Too long.", "t.b"),
+    )
+    outgoing = _outgoing(Effect.DENY)
+    outgoing = replace(outgoing, decision=replace(outgoing.decision, reasons=reasons))
+
+    with pytest.raises(DeniedByPolicy) as caught:
+        clear(outgoing)
+    assert "Closed. (rule t.a) Too long. (rule t.b)" == caught.value.message
+    assert {"zh": "已关闭。 (rule t.a) Too long. (rule t.b)"} == caught.value.texts

@@ -16,10 +16,10 @@ from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
 from sekisho.model.limits import Spender, Standing
+from sekisho.model.office import Office
 from sekisho.model.principal import Authentication, Principal, Role
 from sekisho.stages.describe import (
     SCAN_INLINE_BYTES_MAX,
-    OfficeHours,
     describe,
     spender_of,
 )
@@ -48,7 +48,7 @@ def exchange(content: Any = "hi", **more: Any) -> Exchange:
 async def facts(given: Exchange, principal: Principal = STAFF, scanner: Any = SCANNER) -> Facts:
     """Described at noon on a Monday."""
     return await describe(
-        given, principal, CATALOG, scanner, limiter=LIMITER, now_us=NOON_MONDAY_US
+        given, principal, CATALOG, scanner, limiter=LIMITER, now_us=NOON_MONDAY_US, office=Office()
     )
 
 
@@ -79,6 +79,7 @@ async def test_members() -> None:
         "groups": ["a", "b"],
         "roles": ["employee", "reviewer"],
         "training_until": None,
+        "training": "none",
         "authentication": "api_key",
     } == document["principal"]
     request = document["request"]
@@ -92,7 +93,9 @@ async def test_members() -> None:
         document["content"]["labels"], document["content"]["entities"],
     )  # fmt: skip
     assert {"state": "none", "by": []} == document["approval"]
-    assert NOON_MONDAY_US * 1000 == document["context"]["time_ns"]
+    assert (NOON_MONDAY_US * 1000, True, "mon", 12) == tuple(
+        document["context"][name] for name in ("time_ns", "office_hours", "weekday", "hour")
+    )
     assert "backend-1" == made.backend
     assert ["email"] == [hit.entity for hit in made.found]
 
@@ -193,20 +196,6 @@ async def test_long_bodies_leave_the_loop() -> None:
 
     here = threading.get_ident()
     assert [True, False] == [thread == here for thread in seen]
-
-
-@pytest.mark.parametrize(
-    ("hours_later", "open_"),
-    [(0, True), (6.99, True), (7, False), (20, True), (19.9, False), (24 * 5, False)],
-)
-def test_office_hours(hours_later: float, open_: bool) -> None:
-    """Open from 8 to 19, Monday to Friday."""
-    assert open_ is OfficeHours().open_at(NOON_MONDAY_US + int(hours_later * 3_600_000_000))
-
-
-def test_office_hours_elsewhere() -> None:
-    """The offset moves the day: noon in London is evening in Tokyo."""
-    assert not OfficeHours(utc_offset_min=9 * 60).open_at(NOON_MONDAY_US)
 
 
 @pytest.mark.parametrize(

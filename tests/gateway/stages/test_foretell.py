@@ -41,7 +41,7 @@ def test_what_would_be_sent_and_what_would_change_it() -> None:
         "exchange": "x1",
         "sent": False,
         "effect": "allow",
-        "reasons": [{"code": "r", "message": "Because.", "rule": "a.b"}],
+        "reasons": [{"code": "r", "message": "Because.", "texts": {}, "rule": "a.b"}],
         "backend": "house",
         "changed_by": ["redact", "max_tokens"],
         "masked": {"email": 2},

@@ -605,6 +605,24 @@ async def test_a_refusal_is_answered_in_the_clients_terms() -> None:
     assert gate.counted('exchanges_total{code="policy_denied"} 1.0')
 
 
+async def test_a_refusal_by_the_rules_is_in_the_clients_language() -> None:
+    """The header decides, without one the installation."""
+    for wished, default, told in (
+        (b"zh-CN", "en", "不行。"),
+        (None, "ja", "だめ"),
+        (b"en", "ja", "No."),
+    ):
+        gate = Gate(language=default)
+
+        async def handler(_: RawRequest) -> Whole:
+            raise DeniedByPolicy("No.", texts={"zh": "不行。", "ja": "だめ"})
+
+        gate.pipeline.handler = handler
+        wish = [] if wished is None else [(b"accept-language", wished)]
+        client = await _asked(gate, "POST", CHAT, headers=[KEY, *wish])
+        assert told == orjson.loads(client.body)["error"]["message"]
+
+
 async def test_a_fault_of_ours_tells_nothing_of_itself() -> None:
     """500 with a fixed text: an exception may quote a prompt."""
 

@@ -150,3 +150,16 @@ def test_a_limit_after_an_approval_is_not_retried() -> None:
     _, headers, _ = problem(errors.LimitReached("Slowly."), retry=False)
 
     assert b"false" == dict(headers)[b"x-should-retry"]
+
+
+def test_what_rules_say_is_told_in_the_readers_language() -> None:
+    """Where they speak it; the header says which it is."""
+    error = errors.DeniedByPolicy("Closed.", texts={"zh": "已关闭。"})
+
+    _, headers, body = problem(error, language="zh")
+    assert ("已关闭。", b"zh") == (
+        orjson.loads(body)["error"]["message"], dict(headers)[b"content-language"],
+    )  # fmt: skip
+    _, headers, body = problem(error, language="ja")
+    assert "Closed." == orjson.loads(body)["error"]["message"]
+    assert b"content-language" not in dict(headers)

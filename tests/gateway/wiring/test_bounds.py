@@ -79,3 +79,25 @@ def test_every_limit_of_the_data_path_can_be_set() -> None:
     }  # fmt: skip
     limits = bounds.web_limits(_settings(server=values))
     assert values == {name: getattr(limits, name) for name in values}
+
+
+def test_the_office_is_where_the_settings_say() -> None:
+    """Days, hours and zone each reach the field they are meant for."""
+    made = bounds.office(
+        _settings(
+            policy={
+                "time_zone": "Asia/Tokyo",
+                "office_days": ["sat"],
+                "office_opens_h": 9,
+                "office_closes_h": 12,
+            }
+        )
+    )
+    saturday_9_in_tokyo_us = 1_764_374_400_000_000  # 2025-11-29 00:00 UTC
+    assert made.facts(saturday_9_in_tokyo_us) == {
+        "time_ns": saturday_9_in_tokyo_us * 1000,
+        "office_hours": True,
+        "weekday": "sat",
+        "hour": 9,
+    }
+    assert "zh" == bounds.web_limits(_settings(policy={"language": "zh"})).language

@@ -1,0 +1,141 @@
+"""The part of data.yaml that is about packs: their modes, the ladder, what the sectors' packs read.
+
+A pack that no line names would be rules nobody asks, and a label that no word gives a rule that
+never speaks: both are refused, because neither would be noticed before it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from sekisho.adapters.decision_wire import NAMES_MAX, RETAIN_DAYS_MAX, Name, Wire
+from sekisho.adapters.policy_names import Entity, Id, meant, no_such_id
+from sekisho.model.ids import is_id_pattern
+
+LADDER_ROWS_MAX = 1_000  # teams of a large house; all are looked at for each decision
+MODES = ("enforce", "warn", "observe", "off")
+LAST_STEP = 3
+
+_OF_IDS = ("group", "principal")
+_LADDER_FOR = rf"^({'|'.join(_OF_IDS)}|backend|assistant):[^:]+$"
+
+Mode = Literal["enforce", "warn", "observe", "off"]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Days = Annotated[int, Field(ge=1, le=RETAIN_DAYS_MAX)]
+Pieces = Annotated[int, Field(ge=0, le=1_000_000)]
+Labels = Annotated[list[Name], Field(max_length=NAMES_MAX)]
+
+
+class HoursData(Wire):
+    """When a group may ask, in the gateway's time zone: from the full hour, until the full hour."""
+
+    from_: int = Field(alias="from", ge=0, le=23)
+    to: int = Field(ge=1, le=24)
+    days: list[Day] = Field(default=["mon", "tue", "wed", "thu", "fri"], min_length=1)
+
+    @model_validator(mode="after")
+    def _opens_before_it_closes(self) -> Self:
+        if self.from_ >= self.to:
+            raise ValueError("from must be before to; two groups make hours over midnight")
+        return self
+
+
+class LadderData(Wire):
+    """How far whoever the row is about is trusted to let a model act."""
+
+    for_: Annotated[str, Field(alias="for", max_length=300, pattern=_LADDER_FOR)]
+    step: int = Field(ge=0, le=LAST_STEP)
+    tools: list[Name] = Field(default=[], max_length=NAMES_MAX)
+
+    @field_validator("for_")
+    @classmethod
+    def _can_apply(cls, text: str) -> str:
+        dimension, _, pattern = text.partition(":")
+        if dimension in _OF_IDS and not is_id_pattern(pattern):
+            raise ValueError(no_such_id(text, lambda one: is_id_pattern(one.partition(":")[2])))
+        return text
+
+    @model_validator(mode="after")
+    def _tools_belong_to_the_last(self) -> Self:
+        if self.tools and self.step != LAST_STEP:
+            raise ValueError(f"tools are listed on step {LAST_STEP} only")
+        return self
+
+
+class GovernmentData(Wire):
+    """What packs/government reads."""
+
+    state_secret: Labels = Field(default=[])
+    work_secret: Labels = Field(default=[])
+    region_entities: list[Entity] = Field(default=[])
+    personal_max: Pieces = 20
+    services: list[Id] = Field(default=[])
+    retain_days: Days = 184
+
+
+class FinanceData(Wire):
+    """What packs/finance reads; `barriers` maps a label to the groups it is for."""
+
+    barriers: dict[Name, list[Id]] = Field(default={})
+    masked_entities: list[Entity] = Field(default=[])
+    client_labels: Labels = Field(default=[])
+    supervisors: Id = "reviewer"
+    personal_max: Pieces = 20
+    retain_days: Days = 2190
+
+
+class HealthcareData(Wire):
+    """What packs/healthcare reads."""
+
+    patient_labels: Labels = Field(default=[])
+    clinicians: list[Id] = Field(default=[])
+    masked_entities: list[Entity] = Field(default=[])
+    retain_days: Days = 184
+
+
+class SectorsData(Wire):
+    """What the packs of the sectors read; absent members leave a pack with its defaults."""
+
+    government: GovernmentData | None = None
+    finance: FinanceData | None = None
+    healthcare: HealthcareData | None = None
+
+
+Place = tuple[str | int, ...]
+
+_LABELS_OF_SECTORS = (
+    ("government", "state_secret"),
+    ("government", "work_secret"),
+    ("finance", "barriers"),
+    ("finance", "client_labels"),
+    ("healthcare", "patient_labels"),
+)
+
+
+def idle_sectors(document: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Labels in a sector that no word gives, and sectors in force that say nothing."""
+    known = document.get("words") or {}
+    sectors, modes = document.get("sectors") or {}, document.get("modes", {})
+    for sector, name in _LABELS_OF_SECTORS:
+        labels = (sectors.get(sector) or {}).get(name, ())
+        for at, label in enumerate(labels):
+            if label not in known:
+                text = f"no line of words gives the label {label!r}{meant(label, known)}"
+                place = label if isinstance(labels, dict) else at
+                yield ("sectors", sector, name, place), f"sectors.{sector}.{name}: {text}"
+    for sector in SectorsData.model_fields:
+        if modes.get(sector, "off") != "off" and not sectors.get(sector):
+            text = f"the pack {sector} reads sectors.{sector}, which is not there"
+            yield ("modes", sector), f"modes.{sector}: {text}"
+
+
+def unlisted(packs: Collection[str], modes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Pack and fault, for each pack without a mode and each mode without a pack."""
+    for pack in sorted(set(packs) - set(modes)):
+        text = f"the pack {pack} has no mode: name it in modes of data.yaml ({', '.join(MODES)})"
+        yield pack, text
+    for name in sorted(set(modes) - set(packs)):
+        yield name, f"modes.{name}: there is no pack of this name{meant(name, packs)}"

@@ -1,0 +1,24 @@
+package packs.healthcare.records_test
+
+import data.packs.default.support_test as support
+import data.packs.healthcare.records
+
+duty := {"healthcare": {"retain_days": 184}}
+
+test_enough_is_kept if {
+	every kept in [{"log_level": "full"}, {"log_level": "redacted", "retain_days": 184}] {
+		records.deny == set() with input as support.request
+			with data.sectors as duty
+			with data.records as kept
+	}
+}
+
+test_too_little_is_kept if {
+	every kept in [{"log_level": "metadata"}, {"log_level": "full", "retain_days": 183}] {
+		support.codes(records.deny) == {"records_too_short"} with input as support.request
+			with data.sectors as duty
+			with data.records as kept
+	}
+}
+
+test_answers_are_labelled if records.obligation == {{"label_output": true}}

@@ -1,0 +1,138 @@
+"""Modes, the ladder and the sectors: every slip in them is told, none does nothing in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sekisho.adapters.bundle import read_bundle
+from sekisho.adapters.opa_embedded import EmbeddedOPA
+from sekisho.adapters.policy_data import NotPolicyData, read_data
+from sekisho.adapters.policy_packs import unlisted
+from sekisho.errors import PolicyRejected
+from sekisho.model.decision import Decision, Effect
+from support.rules import SHIPPED, bundle, document
+
+SHIPPED_DATA = (SHIPPED / "data.yaml").read_text("utf-8")
+SECTORS = ("government", "finance", "healthcare")
+
+
+def said(old: str, new: str) -> str:
+    """What the shipped data.yaml is refused with, once `old` is `new`."""
+    assert old in SHIPPED_DATA
+    with pytest.raises(NotPolicyData) as caught:
+        read_data(SHIPPED_DATA.replace(old, new, 1).encode())
+    return "\n".join(text for _, text in caught.value.faults)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("default: enforce", "default: enforced", "modes.default"),
+        ('finance: "off"', "finance: off", "modes.finance"),
+        ("ladder: []", 'ladder: [{for: "group:a", step: 4}]', "ladder.0.step"),
+        ("ladder: []", 'ladder: [{for: "group:A", step: 1}]', "did you mean group:a?"),
+        ("ladder: []", 'ladder: [{for: "team:a", step: 1}]', "ladder.0.for"),
+        ("ladder: []", 'ladder: [{for: "group:a:b", step: 1}]', "ladder.0.for"),
+        ("ladder: []", 'ladder: [{for: "group:a", step: 1, tools: ["x"]}]', "on step 3 only"),
+        ("groups:\n", "groups:\n  a: {models: [], hours: {from: 9, to: 9}}\n", "before to"),
+        ("groups:\n", "groups:\n  a: {models: [], hours: {to: 9}}\n", "from"),
+        ("groups:\n", "groups:\n  a: {models: [], hours: {from: 1, to: 9, days: [x]}}\n", "days"),
+        ("denied:\n    secret: ", "denied:\n    secret: {zh: x}\n    review: ", "en"),
+        ('"state_secret", "secret"', '"state_secrt"', "did you mean state_secret?"),
+        ('inside_information: ["inv', 'inside_infrmation: ["inv', "no line of words"),
+        ('["clinicians"]', '["Clinicians"]', "did you mean clinicians?"),
+        ('masked_entities: ["card"]', 'masked_entities: ["cards"]', "did you mean card?"),
+        ("retain_days: 2190", "retain_days: 0", "retain_days"),
+    ],
+)
+def test_slips(old: str, new: str, text: str) -> None:
+    """Each names its place, or what was probably meant."""
+    assert text in said(old, new)
+
+
+def test_a_sector_in_force_has_to_say_something() -> None:
+    """A pack whose data is not there would let everything through."""
+    cut = SHIPPED_DATA[SHIPPED_DATA.index("sectors:") : SHIPPED_DATA.index("# How much may be")]
+    source = SHIPPED_DATA.replace(cut, "").replace('finance: "off"', "finance: observe")
+    with pytest.raises(NotPolicyData) as caught:
+        read_data(source.encode())
+    assert "modes.finance: the pack finance reads sectors.finance" in str(caught.value)
+
+
+def test_packs_and_modes_fit() -> None:
+    """A pack without a mode is asked nothing, a mode without a pack is a slip."""
+    assert not list(unlisted(["a"], {"a": "enforce"}))
+    ((pack, text),) = unlisted(["a", "b"], {"a": "enforce"})
+    assert (pack, True) == ("b", "has no mode" in text)
+    ((name, text),) = unlisted(["government"], {"government": "off", "goverment": "warn"})
+    assert ("goverment", True) == (name, "did you mean government?" in text)
+
+
+def test_a_bundle_with_a_pack_in_no_mode_is_refused(tmp_path: Path) -> None:
+    """Rules that nobody asks are found when they are put in, not when they are needed."""
+    made = bundle(tmp_path, packs__team__a="package packs.team.a\n\nx := 1\n")
+    data = made / "data.yaml"
+    data.write_text(data.read_text("utf-8").replace('  team: "enforce"\n', ""), "utf-8")
+
+    with pytest.raises(PolicyRejected) as caught:
+        read_bundle(made)
+    assert "packs/team/a.rego:1:1: the pack team has no mode" in str(caught.value)
+
+
+async def decided(folder: Path, mode: str, **facts: object) -> Decision:
+    """What the shipped rules say with every sector in this mode."""
+    made = bundle(folder)
+    text = (made / "data.yaml").read_text("utf-8")
+    for sector in SECTORS:
+        text = text.replace(f'{sector}: "off"', f"{sector}: {mode}")
+    (made / "data.yaml").write_text(text, "utf-8")
+    engine = EmbeddedOPA(made, deadline_ms=10_000, engines=1)
+    await engine.start()
+    try:
+        return await engine.decide(document(**facts))
+    finally:
+        await engine.close()
+
+
+PATIENT = {"content__labels": ["patient"], "request__tools": ["chart.write"]}
+
+
+async def test_observe_is_seen_and_changes_nothing(tmp_path: Path) -> None:
+    """Beside an allow stands what every sector would have done."""
+    decision = await decided(tmp_path, "observe", **PATIENT)
+
+    assert (Effect.ALLOW, False) == (decision.effect, decision.obligations.justify)
+    assert decision.obligations.route is None
+    seen = {(one.mode, one.effect, one.code) for one in decision.observed}
+    assert {
+        ("observe", "deny", "not_treating"),
+        ("observe", "deny", "tools_near_patients"),
+        ("observe", "obligation", "route"),
+    } <= seen
+
+
+async def test_warn_wants_a_reason(tmp_path: Path) -> None:
+    """The person hears why, in each language, and is not refused."""
+    decision = await decided(tmp_path, "warn", **PATIENT)
+
+    assert (Effect.ALLOW, True) == (decision.effect, decision.obligations.justify)
+    reasons = {reason.code: reason for reason in decision.reasons}
+    assert {"not_treating", "tools_near_patients"} == reasons.keys()
+    assert "患者" in reasons["not_treating"].said_in("zh")
+
+
+async def test_enforce_refuses(tmp_path: Path) -> None:
+    """The same rules, in force."""
+    decision = await decided(tmp_path, "enforce", **PATIENT)
+
+    assert Effect.DENY is decision.effect
+    assert {"not_treating", "tools_near_patients"} == {one.code for one in decision.reasons}
+
+
+async def test_off_says_nothing(tmp_path: Path) -> None:
+    """As shipped."""
+    decision = await decided(tmp_path, '"off"', **PATIENT)
+
+    assert (Effect.ALLOW, ()) == (decision.effect, decision.observed)

@@ -39,7 +39,7 @@ async def decided(
         exchange = uuid7()
         asked = document(**change, exchange=exchange)
         seen = orjson.dumps(asked)
-        answer = carried_out(await engine.decide(asked))
+        answer = carried_out(await engine.decide(asked), asked)
         who = asked["principal"]["id"]
         made.append((evidence.decided(exchange, who, "request", answer, seen), seen))
     await engine.close()

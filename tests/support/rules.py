@@ -67,6 +67,7 @@ def document(**changes: Any) -> dict[str, Any]:
             "office_hours": True,
             "weekday": "wed",
             "hour": 10,
+            "content_days": 180,
             "ip": "192.0.2.1",
             "spend": None,
             "limits": None,

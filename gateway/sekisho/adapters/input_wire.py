@@ -156,6 +156,11 @@ class ContextWire(Wire):
         description="The full hour in that zone; compare this one, not `time_ns`.",
         json_schema_extra={"unit": "h"},
     )
+    content_days: Annotated[int, Field(ge=1)] | None = Field(
+        description="How long the ledger keeps contents at most, `[audit.retention] content_days`; "
+        "null: without end.",
+        json_schema_extra={"unit": "days"},
+    )
     ip: str = Field(description="Address of the client; of a trusted peer's client behind one.")
     spend: SpendWire | None = Field(description="Money spent; null where none is counted.")
     limits: LimitsWire | None = Field(description="What is left; null where nothing is counted.")

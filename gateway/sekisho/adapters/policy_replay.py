@@ -57,7 +57,7 @@ class Replay:
 
     async def decide(self, document: dict[str, Any]) -> dict[str, Any]:
         """What the revision says on record. Raises PolicyUnavailable if it does not answer."""
-        decision = carried_out(await self._engine.decide(document))
+        decision = carried_out(await self._engine.decide(document), document)
         return said(decision, str(document.get("stage", "")))
 
 
@@ -101,7 +101,7 @@ def explain(recorded: Recorded, bundle: Bundle) -> Explained:
     if document is None:
         raise PolicyRejected(["data.yaml:1: the input is no document"])
     found = decide_once(bundle, document, why=True)
-    decision = carried_out(found.decision)
+    decision = carried_out(found.decision, document)
     again = said(decision, str(document.get("stage", "")))
     return Explained(recorded, again, same(recorded, again), found.explanation)
 

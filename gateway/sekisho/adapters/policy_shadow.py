@@ -93,11 +93,11 @@ class ShadowedEngine:
     ) -> None:
         stage = str(document.get("stage", ""))
         try:
-            other = said(carried_out(await shadow.decide(document)), stage)
+            other = said(carried_out(await shadow.decide(document), document), stage)
         except PolicyUnavailable:
             self._count(FAILED)
             return
-        mine = said(carried_out(decision), stage)
+        mine = said(carried_out(decision, document), stage)
         revision = other.pop("revision")
         del mine["revision"]
         self._count(SAME if mine == other else OTHERWISE)

@@ -63,6 +63,7 @@ def _input(principal: str, stage: str = "request") -> dict[str, Any]:
             "office_hours": True,
             "weekday": "wed",
             "hour": 10,
+            "content_days": None,
             "ip": "",
             "spend": None,
             "limits": None,

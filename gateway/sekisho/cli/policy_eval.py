@@ -21,6 +21,7 @@ from sekisho.content.strict_json import NotStrictJSON, parse
 from sekisho.errors import BadRequest
 from sekisho.model.decision import Decision
 from sekisho.obligations.table import unsupported
+from sekisho.stages.decide import content_days
 
 INPUT_BYTES_MAX = 16 * 1024 * 1024  # a recorded input has some KB; arguments of a tool 16 more
 DEPTH_MAX = 64  # arguments of a tool may nest
@@ -41,12 +42,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """0 if there is a decision, whatever it is; refusals of the bundle or the input are errors."""
-    found = evaluate(options.bundle, _input(options.input), why=options.explain)
+    asked = _input(options.input)
+    found = evaluate(options.bundle, asked, why=options.explain)
     for fault in found.input_faults:
         print(visible(f"sekisho: {fault}"), file=sys.stderr)
     if options.explain and found.explanation is None:
         print("sekisho: this decision takes too long to be explained", file=sys.stderr)
-    document = _document(found)
+    document = _document(found, asked)
     if found.explanation is not None and options.json:
         document["explanation"] = asdict(found.explanation)
     print(as_json(document))
@@ -96,7 +98,7 @@ def _parsed(text: bytes) -> Mapping[str, Any]:
     return document
 
 
-def _document(found: Evaluation) -> dict[str, Any]:
+def _document(found: Evaluation, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The decision in the terms of the rules; `answer` only where it could not be read."""
     decision = found.decision
     readable = isinstance(found.answer, dict) and not _is_malformed(decision)
@@ -104,7 +106,8 @@ def _document(found: Evaluation) -> dict[str, Any]:
         "effect": decision.effect,
         "reasons": [asdict(reason) for reason in decision.reasons],
         "obligations": found.answer["obligations"] if readable else {},
-        "unsupported": list(unsupported(decision.obligations)),
+        "unsupported": list(unsupported(decision.obligations, content_days(asked))),
+        "observed": [asdict(one) for one in decision.observed],
         "revision": decision.revision,
         "engine": decision.engine,
         "took_us": decision.took_us,

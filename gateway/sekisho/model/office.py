@@ -1,4 +1,4 @@
-"""The hours of the house: what the time of a request is called where people work.
+"""The house: what the time is called where people work, and how long contents are kept.
 
 Rules get the open office, the day and the full hour, so that a decision about them stays good for
 an hour; whoever needs more has the time itself beside them.
@@ -14,15 +14,19 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """When the office is open, in minutes of the local day, and where that is."""
+    """When the office is open, in minutes of the local day, and where that is.
+
+    `content_days` is how long the ledger keeps contents at most, None for ever.
+    """
 
     opens_min: int = 8 * 60
     closes_min: int = 19 * 60
     days: frozenset[str] = frozenset(DAYS[:5])
     zone: tzinfo = UTC
+    content_days: int | None = None
 
     def facts(self, now_us: int) -> dict[str, object]:
-        """`time_ns`, `office_hours`, `weekday` and `hour` of the input, at `now_us`."""
+        """Members of the input's `context` that come from here, at `now_us`."""
         local = datetime.fromtimestamp(now_us // 1_000_000, self.zone)
         day, minute = DAYS[local.weekday()], local.hour * 60 + local.minute
         open_ = day in self.days and self.opens_min <= minute < self.closes_min
@@ -31,6 +35,7 @@ class Office:
             "office_hours": open_,
             "weekday": day,
             "hour": local.hour,
+            "content_days": self.content_days,
         }
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sekisho.content.entities import KINDS
 from sekisho.model.decision import Obligations
 from sekisho.model.facts import Found
-from sekisho.obligations import allow_tools, cap_tokens, pin_route, redact
+from sekisho.obligations import allow_tools, cap_tokens, pin_route, redact, retain_days
 
 Point = Literal["request", "tool call", "stream", "response"]
 
@@ -66,13 +66,16 @@ CARRIED: Mapping[str, Carried] = {
         "`metadata` keeps nothing of the content, `redacted` masks what the scanner found.",
     ),
     "retain_days": Carried(
-        "stages.decide", ("request",), "Is recorded with the decision; nothing acts on it yet."
+        "obligations.retain_days",
+        ("request", "response"),
+        "Holds where `[audit.retention] content_days` is no longer; 0 keeps no content. What the "
+        "ledger would keep longer is refused.",
     ),
 }
 
 
-def unsupported(obligations: Obligations) -> tuple[str, ...]:
-    """The names of what policy asks and this gateway cannot do."""
+def unsupported(obligations: Obligations, content_days: int | None) -> tuple[str, ...]:
+    """The names of what policy asks and this gateway, which keeps contents so long, cannot do."""
     missing = [
         member.name
         for member in fields(obligations)
@@ -83,6 +86,8 @@ def unsupported(obligations: Obligations) -> tuple[str, ...]:
         missing.append("redact")
     if not pin_route.is_route(obligations.route or ""):
         missing.append("route")
+    if retain_days.apply(obligations.retain_days, obligations.log_level, content_days) is None:
+        missing.append("retain_days")
     if obligations.hold is not None and obligations.hold.stage != "request":
         missing.append("hold.stage")
     return tuple(missing)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from sekisho.model.decision import Decision, Effect, Reason
 from sekisho.model.facts import Facts
+from sekisho.obligations import retain_days
 from sekisho.obligations.table import unsupported
 from sekisho.ports import PolicyEngine
 
@@ -19,12 +22,17 @@ async def decide(facts: Facts, engine: PolicyEngine) -> Decision:
     that cannot be carried out turns it into a deny (`obligation_unsupported`). Raises
     PolicyUnavailable if the rules cannot be asked.
     """
-    return carried_out(await engine.decide(facts.document))
+    decision = await engine.decide(facts.document)
+    return carried_out(decision, facts.document)
 
 
-def carried_out(decision: Decision) -> Decision:
-    """The decision as this gateway acts on it."""
-    missing = unsupported(decision.obligations)
+def carried_out(decision: Decision, document: Mapping[str, Any]) -> Decision:
+    """The decision about `document` as this gateway acts on it."""
+    asked, days = decision.obligations, content_days(document)
+    missing = unsupported(asked, days)
+    level = retain_days.apply(asked.retain_days, asked.log_level, days)
+    if level not in {None, asked.log_level}:
+        decision = replace(decision, obligations=replace(asked, log_level=level))
     if not missing or decision.effect is Effect.DENY:
         return decision
     reason = Reason(
@@ -36,3 +44,13 @@ def carried_out(decision: Decision) -> Decision:
         rule=_RULE,
     )
     return replace(decision, effect=Effect.DENY, reasons=(reason, *decision.reasons))
+
+
+def content_days(document: Mapping[str, Any]) -> int | None:
+    """How long contents were kept at most when this was asked, None for ever.
+
+    A document recorded before that was told is judged as it was then: nothing is too long for it.
+    """
+    context = document.get("context")
+    days = context.get("content_days", 0) if isinstance(context, Mapping) else 0
+    return days if isinstance(days, int) else None

@@ -51,13 +51,14 @@ def web_limits(settings: Settings) -> WebLimits:
 
 
 def office(settings: Settings) -> Office:
-    """When and where people work."""
-    policy = settings.policy
+    """When and where people work, and how long contents are kept."""
+    policy, days = settings.policy, settings.audit.retention.content_days
     return Office(
         opens_min=policy.office_opens_h * 60,
         closes_min=policy.office_closes_h * 60,
         days=frozenset(policy.office_days),
         zone=zone_of(policy.time_zone),
+        content_days=None if days == "keep" else days,
     )
 
 

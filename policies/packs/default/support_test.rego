@@ -44,6 +44,7 @@ request := {
 		"office_hours": true,
 		"weekday": "wed",
 		"hour": 10,
+		"content_days": 2555,
 		"ip": "192.0.2.1",
 		"spend": null,
 		"limits": null,

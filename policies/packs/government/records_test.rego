@@ -22,3 +22,14 @@ test_too_little_is_kept if {
 }
 
 test_answers_are_labelled if records.obligation == {{"label_output": true}}
+
+test_the_ledger_keeps_too_little if {
+	soon := support.changed({"context": {"content_days": 183}})
+	support.codes(records.deny) == {"records_too_short"} with input as soon
+		with data.sectors as duty
+		with data.records as {"log_level": "full"}
+	ever := support.changed({"context": {"content_days": null}})
+	records.deny == set() with input as ever
+		with data.sectors as duty
+		with data.records as {"log_level": "full"}
+}

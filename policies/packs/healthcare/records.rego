@@ -17,9 +17,9 @@ obligation contains {"label_output": true}
 #   A deployer of a high-risk system keeps its logs for at least six months (EU AI Act article 26);
 #   a hospital's own rule is often longer.
 deny contains text.reason("records_too_short", [data.sectors.healthcare.retain_days], {
-	"en": "The rules ask that contents are kept for %d days, and data.yaml keeps less. An operator has to mend data.records.",
-	"zh": "规则要求内容保存 %d 天，而 data.yaml 的设定不足。请管理员修正 data.records。",
-	"ja": "規則は内容を %d 日間保存するよう求めますが、data.yaml の設定が足りません。管理者が data.records を直す必要があります。",
+	"en": "Contents have to be kept for %d days and are kept for less. An operator has to mend data.records and [audit.retention].",
+	"zh": "内容须保存 %d 天，而现在的保存期不足。请管理员修正 data.records 和 [audit.retention]。",
+	"ja": "内容は %d 日間の保存が必要ですが、現在の設定では足りません。管理者が data.records と [audit.retention] を直す必要があります。",
 }) if {
 	too_short
 }
@@ -27,3 +27,8 @@ deny contains text.reason("records_too_short", [data.sectors.healthcare.retain_d
 too_short if data.records.log_level == "metadata"
 
 too_short if data.records.retain_days < data.sectors.healthcare.retain_days
+
+too_short if {
+	is_number(input.context.content_days)
+	input.context.content_days < data.sectors.healthcare.retain_days
+}

@@ -29,6 +29,7 @@ def test_elsewhere() -> None:
         "office_hours": False,
         "weekday": "mon",
         "hour": 21,
+        "content_days": None,
     }
     assert tokyo.facts(NOON_MONDAY_US + 4 * HOUR_US)["weekday"] == "tue"
 

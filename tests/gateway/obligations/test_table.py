@@ -42,13 +42,13 @@ def test_every_obligation_is_carried_out_or_refused(name: str) -> None:
     """There is no third way; a new obligation fails here until somebody decides."""
     asked = Obligations(**{name: ASKED[name]})
 
-    assert (() if name in CARRIED_OUT else (name,)) == unsupported(asked)
+    assert (() if name in CARRIED_OUT else (name,)) == unsupported(asked, content_days=5)
 
 
 @pytest.mark.parametrize("stage", ["response", "tool_call"])
 def test_holds_of_other_stages(stage: str) -> None:
     """Only a hold of the request can be kept today."""
-    assert ("hold.stage",) == unsupported(Obligations(hold=replace(HOLD, stage=stage)))
+    assert ("hold.stage",) == unsupported(Obligations(hold=replace(HOLD, stage=stage)), 5)
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ def test_holds_of_other_stages(stage: str) -> None:
 )
 def test_a_slip_of_the_pen_is_refused(name: str, value: object) -> None:
     """It would be carried out by doing nothing."""
-    assert (name,) == unsupported(replace(Obligations(), **{name: value}))
+    assert (name,) == unsupported(replace(Obligations(), **{name: value}), 5)
 
 
 def test_nothing_asked() -> None:
     """Without obligations the body is not touched."""
     assert (None, []) == apply_request({"a": 1}, Obligations())
-    assert () == unsupported(Obligations())
+    assert () == unsupported(Obligations(), None)
 
 
 def test_both() -> None:
@@ -101,3 +101,8 @@ def test_twice_changes_nothing_more() -> None:
     assert once is not None
 
     assert (None, []) == apply_request(once, asked)
+
+
+def test_what_the_ledger_keeps_longer() -> None:
+    """An end that cannot be kept is not promised."""
+    assert ("retain_days",) == unsupported(Obligations(retain_days=5), 6)

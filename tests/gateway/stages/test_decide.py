@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,3 +68,33 @@ async def test_no_answer() -> None:
     """An engine that cannot be asked ends the exchange."""
     with pytest.raises(PolicyUnavailable):
         await decide(FACTS, Engine(PolicyUnavailable("late")))
+
+
+@pytest.mark.parametrize(
+    ("context", "level"),
+    [({"content_days": 30}, "full"), ({}, "full"), (None, "full")],
+    ids=["short enough", "told before there was this fact", "no context at all"],
+)
+async def test_an_end_of_contents_that_is_kept(context: Any, level: str) -> None:
+    """The ledger's own ceiling is as short, or nobody said."""
+    engine = Engine(decision(Effect.ALLOW, retain_days=30, log_level="full"))
+    made = await decide(replace(FACTS, document={"context": context}), engine)
+
+    assert (Effect.ALLOW, level) == (made.effect, made.obligations.log_level)
+
+
+@pytest.mark.parametrize("ceiling", [31, None])
+async def test_an_end_of_contents_that_cannot_be_kept(ceiling: int | None) -> None:
+    """Nothing is sent that would be kept for longer."""
+    engine = Engine(decision(Effect.ALLOW, retain_days=30))
+    made = await decide(replace(FACTS, document={"context": {"content_days": ceiling}}), engine)
+
+    assert (Effect.DENY, True) == (made.effect, "retain_days" in made.reasons[0].msg)
+
+
+async def test_contents_that_are_not_to_be_kept() -> None:
+    """Nought days is no content in the ledger at all."""
+    engine = Engine(decision(Effect.ALLOW, retain_days=0, log_level="full"))
+    made = await decide(replace(FACTS, document={"context": {"content_days": None}}), engine)
+
+    assert (Effect.ALLOW, "metadata") == (made.effect, made.obligations.log_level)

@@ -99,5 +99,6 @@ def test_the_office_is_where_the_settings_say() -> None:
         "office_hours": True,
         "weekday": "sat",
         "hour": 9,
+        "content_days": 180,
     }
     assert "zh" == bounds.web_limits(_settings(policy={"language": "zh"})).language

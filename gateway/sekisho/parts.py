@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sekisho.content.scan import Scanner
 from sekisho.holding.file import Filing
+from sekisho.model.assistant import Assistants
 from sekisho.model.catalog import Catalog
 from sekisho.model.office import Office
 from sekisho.ports import (
@@ -49,6 +50,7 @@ class Parts:
     engine: PolicyEngine
     scanner: Scanner
     office: Office
+    assistants: Callable[[], Assistants]
     catalog: Catalog
     ledger: Ledger
     backend: Backend

@@ -137,7 +137,7 @@ class Pipeline:
         exchange = await self._receive(raw, principal)
         progress = _Progress("describe", (evidence.received(exchange, principal, None),))
         try:
-            within_credential(principal, exchange.model)
+            within_credential(principal, exchange.asked)
             facts = await self._describe(exchange, principal)
             progress.stage = "decide"
             decision = await self._decide(facts)
@@ -288,6 +288,8 @@ class Pipeline:
     async def models(self, principal: Principal) -> bytes:
         """The models that may be named with this credential, in the shape of `GET /v1/models`."""
         listed = self._parts.catalog.listed(await self._parts.lists.names())
+        assistants = self._parts.assistants().for_groups(principal.groups)
+        listed |= dict.fromkeys(assistants, "sekisho")
         data = [
             {"id": model, "object": "model", "created": 0, "owned_by": backend}
             for model, backend in listed.items()
@@ -298,7 +300,12 @@ class Pipeline:
     async def _receive(self, raw: RawRequest, principal: Principal) -> Exchange:
         parts = self._parts
         try:
-            return receive(raw, depth_max=parts.limits.json_depth_max, now_us=parts.clock.now_us())
+            return receive(
+                raw,
+                depth_max=parts.limits.json_depth_max,
+                now_us=parts.clock.now_us(),
+                assistants=parts.assistants(),
+            )
         except BadRequest as error:
             error.exchange = uuid7()
             progress = _Progress("receive", ())
@@ -309,7 +316,7 @@ class Pipeline:
         self, exchange: Exchange, principal: Principal, progress: _Progress
     ) -> Clearance | Held:
         """The middle of the line: describe, decide, prepare, clear."""
-        within_credential(principal, exchange.model)
+        within_credential(principal, exchange.asked)
         facts = await self._describe(exchange, principal)
         progress.stage = "decide"
         decision = await self._decide(facts)

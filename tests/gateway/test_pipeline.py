@@ -21,6 +21,7 @@ from sekisho.errors import (
     NotAuthenticated,
     PolicyUnavailable,
 )
+from sekisho.model.assistant import Assistant, Assistants
 from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.hold import HoldState, HoldView
@@ -624,3 +625,40 @@ async def test_an_intent_the_ledger_refuses_leaves_a_record_of_the_exchange() ->
     assert ["request.received", "policy.decision", "exchange.refused"] == line.ledger.types()
     assert "record" == line.ledger.events[2].data["stage"]
     assert [(None, None)] == line.limiter.charges[0].settled
+
+
+CLERK = Assistant("clerk", "gpt-x", "Answer in two sentences.", frozenset({"a"}))
+
+
+async def test_an_assistant_is_sent_with_its_instructions() -> None:
+    """The rules hear its name, the backend gets its model; the log names what was asked."""
+    line = Line(assistants=Assistants("sha256:0", {"clerk": CLERK}))
+    body = b'{"model":"assistant/clerk","messages":[{"role":"user","content":"hi"}]}'
+
+    await line.pipeline.handle(STAFF, chat(body))
+
+    (sent,) = map(orjson.loads, line.backend.sent)
+    assert "gpt-x" == sent["model"]
+    assert ["Answer in two sentences.", "hi"] == [one["content"] for one in sent["messages"]]
+    (asked,) = line.rules.asked
+    assert ("clerk", "gpt-x") == (asked["request"]["assistant"], asked["request"]["model"])
+    assert "assistant/clerk" == line.ledger.events[0].data["model"]
+
+
+async def test_an_assistant_that_changes_meanwhile_is_not_sent() -> None:
+    """Instructions of one revision under the rules of another were approved by nobody."""
+    line = Line(assistants=Assistants("sha256:old", {"clerk": CLERK}))
+    body = b'{"model":"assistant/clerk","messages":[{"role":"user","content":"hi"}]}'
+
+    with pytest.raises(DeniedByPolicy) as caught:
+        await line.pipeline.handle(STAFF, chat(body))
+    assert ("policy_changed", []) == (caught.value.code, line.backend.sent)
+
+
+async def test_assistants_are_listed_for_their_groups() -> None:
+    """Beside the models; a key that was made for others does not show them."""
+    line = Line(assistants=Assistants("sha256:0", {"clerk": CLERK}))
+    for groups, models, there in (("a", None, True), ("b", None, False), ("a", ("m*",), False)):
+        who = replace(STAFF, groups=frozenset({groups}), models=models)
+        listed = orjson.loads(await line.pipeline.models(who))["data"]
+        assert there is ("assistant/clerk" in {one["id"] for one in listed})

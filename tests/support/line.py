@@ -12,6 +12,7 @@ import orjson
 from sekisho.content.scan import Scanner
 from sekisho.errors import NotAuthenticated, SekishoError
 from sekisho.holding.file import Filing
+from sekisho.model.assistant import NO_ASSISTANTS, Assistants
 from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason
 from sekisho.model.office import Office
@@ -144,6 +145,7 @@ class Line:
     people: People = field(default_factory=People)
     lists: Lists = field(default_factory=Lists)
     catalog: Catalog = CATALOG
+    assistants: Assistants = NO_ASSISTANTS
 
     def __post_init__(self) -> None:
         self.unsettled = Unsettled(self.ledger)
@@ -156,6 +158,7 @@ class Line:
                 engine=self.rules,
                 scanner=Scanner(),
                 office=Office(),
+                assistants=lambda: self.assistants,
                 catalog=self.catalog,
                 ledger=self.ledger,
                 backend=self.backend,

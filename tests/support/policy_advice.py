@@ -21,6 +21,7 @@ CAUSES = {
 }
 
 WHAT_TO_DO = {
+    "assistant_not_allowed": "Ask one of your list. Operators: `assistants.<name>.groups`.",
     "attachment_not_scanned": "Send the text; or ask for a group that may send attachments.",
     "budget_held": "Wait for the reviewer. Operators: `hold.budget_percent` in data.yaml.",
     "client_communication": "Wait for the supervisor, or take the advice out.",

@@ -20,10 +20,11 @@ from opa_bindings import OpaEngine, OpaError
 
 from sekisho.adapters.policy_data import NotPolicyData, read_data, usage_rules
 from sekisho.adapters.policy_memo import reads
-from sekisho.adapters.policy_packs import unlisted
+from sekisho.adapters.policy_packs import assistants, unlisted
 from sekisho.adapters.rego_places import Places
 from sekisho.adapters.rego_rules import FOLD_PATH, rule_faults
 from sekisho.errors import PolicyRejected
+from sekisho.model.assistant import NO_ASSISTANTS, Assistants
 from sekisho.model.prices import UNLIMITED, UsageRules
 
 MODULES_MAX = 1000  # a thousand reviewed files is more than anybody reviews
@@ -78,7 +79,8 @@ class Module:
 class Bundle:
     """Rules and data as they would run. `tests` are read but never loaded by the gateway; `reads`
     are the input paths that a decision can depend on (see policy_memo), None if they are all.
-    `usage` has the limits and prices of the data. `files` are the bytes of all of it, tests too.
+    `usage` has the limits and prices of the data, `assistants` who may be asked by name. `files`
+    are the bytes of all of it, tests too.
     """
 
     modules: tuple[Module, ...]
@@ -87,6 +89,7 @@ class Bundle:
     revision: str
     reads: tuple[tuple[str, ...], ...] | None = None
     usage: UsageRules = field(default=UNLIMITED, compare=False)
+    assistants: Assistants = field(default=NO_ASSISTANTS, compare=False)
     files: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -119,7 +122,8 @@ def read_bundle(directory: Path) -> Bundle:
         faults += _without_mode(bundle, trees)
     if faults:
         raise PolicyRejected([str(fault) for fault in sorted(faults, key=lambda f: f.order)])
-    return replace(bundle, reads=reads(trees))
+    named = assistants(bundle.data, bundle.revision)
+    return replace(bundle, reads=reads(trees), assistants=named)
 
 
 def _without_mode(bundle: Bundle, trees: list[dict[str, Any]]) -> Iterator[Fault]:

@@ -52,7 +52,7 @@ class RequestWire(Wire):
     endpoint: Name = Field(description="The API: `chat.completions`.")
     model: Name = Field(description="The model, as the client named it.")
     assistant: Name | None = Field(
-        description="The assistant through which it is asked; null until there are any."
+        description="The assistant through which it is asked; null without one."
     )
     backend: Name | None = Field(description="Where it would go; null: no backend has the model.")
     trust: Literal["external", "region", "onprem"] | None = Field(

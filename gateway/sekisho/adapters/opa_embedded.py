@@ -27,6 +27,7 @@ from sekisho.adapters.policy_answer import QUERY, failed, no_result, read_result
 from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
 from sekisho.content.scan import Scanner
 from sekisho.errors import PolicyRejected, PolicyUnavailable
+from sekisho.model.assistant import NO_ASSISTANTS, Assistants
 from sekisho.model.decision import Decision
 from sekisho.model.prices import UsageRules
 
@@ -113,6 +114,14 @@ class EmbeddedOPA:
     def bundle(self) -> Bundle:
         """The active bundle; its words are for the scanner."""
         return self._active.bundle
+
+    @property
+    def assistants(self) -> Assistants:
+        """Those of the active bundle; none while there is none, since nothing can be asked then."""
+        try:
+            return self._active.bundle.assistants
+        except PolicyUnavailable:
+            return NO_ASSISTANTS
 
     @property
     def usage(self) -> UsageRules:

@@ -24,6 +24,8 @@ from sekisho.adapters.decision_wire import (
 from sekisho.adapters.policy_names import Entity, Id, meant, no_such_id
 from sekisho.adapters.policy_packs import (
     LADDER_ROWS_MAX,
+    AssistantData,
+    AssistantName,
     HoursData,
     LadderData,
     Mode,
@@ -35,6 +37,7 @@ from sekisho.model.ids import is_id_pattern
 from sekisho.model.limits import DIMENSIONS, LimitTable, Metric, Row, Unit, micros
 from sekisho.model.prices import FREE, Price, PriceTable, UsageRules
 
+ASSISTANTS_MAX = 1_000  # nobody finds one among more
 LIMIT_ROWS_MAX = 10_000  # one for each person of a large house, and then some
 PRICE_MAX = 1_000_000  # for a million tokens; keeps every sum exact, also in Lua and JSON
 PRICE_ROWS_MAX = 1_000
@@ -233,6 +236,7 @@ class PolicyData(Wire):
     hosted_tools: HostedToolsData
     function_tools: FunctionToolsData
     unknown_fields: UnknownFieldsData
+    assistants: dict[AssistantName, AssistantData] = Field(default={}, max_length=ASSISTANTS_MAX)
     ladder: list[LadderData] = Field(default=[], max_length=LADDER_ROWS_MAX)
     words: dict[Name, list[Name]] = Field(default={})
     labels: LabelsData

@@ -1,4 +1,4 @@
-"""The part of data.yaml that is about packs: their modes, the ladder, what the sectors' packs read.
+"""The part of data.yaml about packs: modes, ladder, assistants, what the sectors' packs read.
 
 A pack that no line names would be rules nobody asks, and a label that no word gives a rule that
 never speaks: both are refused, because neither would be noticed before it is needed.
@@ -13,8 +13,10 @@ from pydantic import Field, field_validator, model_validator
 
 from sekisho.adapters.decision_wire import NAMES_MAX, RETAIN_DAYS_MAX, Name, Wire
 from sekisho.adapters.policy_names import Entity, Id, meant, no_such_id
+from sekisho.model.assistant import Assistant, Assistants
 from sekisho.model.ids import is_id_pattern
 
+INSTRUCTIONS_CHARS_MAX = 20_000  # they go with every request, and two people have read them
 LADDER_ROWS_MAX = 1_000  # teams of a large house; all are looked at for each decision
 MODES = ("enforce", "warn", "observe", "off")
 LAST_STEP = 3
@@ -24,6 +26,7 @@ _LADDER_FOR = rf"^({'|'.join(_OF_IDS)}|backend|assistant):[^:]+$"
 
 Mode = Literal["enforce", "warn", "observe", "off"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+AssistantName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Days = Annotated[int, Field(ge=1, le=RETAIN_DAYS_MAX)]
 Pieces = Annotated[int, Field(ge=0, le=1_000_000)]
 Labels = Annotated[list[Name], Field(max_length=NAMES_MAX)]
@@ -63,6 +66,16 @@ class LadderData(Wire):
         if self.tools and self.step != LAST_STEP:
             raise ValueError(f"tools are listed on step {LAST_STEP} only")
         return self
+
+
+class AssistantData(Wire):
+    """What staff ask for by a name: a model, approved instructions, whoever may use it."""
+
+    model: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,256}$")]
+    instructions: Annotated[str, Field(min_length=1, max_length=INSTRUCTIONS_CHARS_MAX)]
+    groups: list[Id] = Field(min_length=1)
+    labels: Labels = Field(default=[], description="Of the knowledge in the instructions.")
+    step: int | None = Field(default=None, ge=0, le=LAST_STEP, description="Of the ladder.")
 
 
 class GovernmentData(Wire):
@@ -116,7 +129,7 @@ _LABELS_OF_SECTORS = (
 
 
 def idle_sectors(document: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    """Labels in a sector that no word gives, and sectors in force that say nothing."""
+    """Labels of sectors and assistants that no word gives; sectors in force that say nothing."""
     known = document.get("words") or {}
     sectors, modes = document.get("sectors") or {}, document.get("modes", {})
     for sector, name in _LABELS_OF_SECTORS:
@@ -126,10 +139,30 @@ def idle_sectors(document: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
                 text = f"no line of words gives the label {label!r}{meant(label, known)}"
                 place = label if isinstance(labels, dict) else at
                 yield ("sectors", sector, name, place), f"sectors.{sector}.{name}: {text}"
+    for name, one in document.get("assistants", {}).items():
+        for at, label in enumerate(one.get("labels", ())):
+            if label not in known:
+                text = f"no line of words gives the label {label!r}{meant(label, known)}"
+                yield ("assistants", name, "labels", at), f"assistants.{name}.labels: {text}"
     for sector in SectorsData.model_fields:
         if modes.get(sector, "off") != "off" and not sectors.get(sector):
             text = f"the pack {sector} reads sectors.{sector}, which is not there"
             yield ("modes", sector), f"modes.{sector}: {text}"
+
+
+def assistants(document: Mapping[str, Any], revision: str) -> Assistants:
+    """Those of a document that `read_data` gave."""
+    found = {
+        name: Assistant(
+            name,
+            one["model"],
+            one["instructions"],
+            frozenset(one["groups"]),
+            tuple(one.get("labels", ())),
+        )
+        for name, one in document.get("assistants", {}).items()
+    }
+    return Assistants(revision, found)
 
 
 def unlisted(packs: Collection[str], modes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

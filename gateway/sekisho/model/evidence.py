@@ -34,7 +34,7 @@ def received(exchange: Exchange, principal: Principal, stored: bytes | None) -> 
         principal=principal.id,
         data={
             "endpoint": exchange.endpoint,
-            "model": exchange.model,
+            "model": exchange.asked,
             "stream": exchange.stream,
             "credential": principal.credential,
             "bytes": len(exchange.body),

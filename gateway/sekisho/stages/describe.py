@@ -51,7 +51,9 @@ async def describe(
     backend = catalog.backend_for(exchange.model)
     standing = Standing()
     if backend is not None:  # a name nobody offers is denied, and is no name to keep counts for
-        spender = Spender(principal.id, principal.groups, exchange.model, backend.id)
+        spender = Spender(
+            principal.id, principal.groups, exchange.model, backend.id, _assistant(exchange)
+        )
         standing = await limiter.standing(spender)
     spend, limits = standing_facts(standing)
     trained_s = _seconds(principal.training_until_us)
@@ -75,7 +77,7 @@ async def describe(
         },
         "tool": None,
         "content": {
-            "labels": list(scan.labels),
+            "labels": _labels(scan, exchange),
             "entities": dict(scan.entities),
             "chars": scan.chars,
             "hidden_chars": scan.hidden_chars,
@@ -92,6 +94,16 @@ async def describe(
         },
     }
     return Facts(document=document, backend=backend.id if backend else "", found=scan.found)
+
+
+def _assistant(exchange: Exchange) -> str | None:
+    return exchange.assistant.name if exchange.assistant else None
+
+
+def _labels(scan: Scan, exchange: Exchange) -> list[str]:
+    """Those of the text and those of what the assistant knows."""
+    known = exchange.assistant.labels if exchange.assistant else ()
+    return sorted({*scan.labels, *known})
 
 
 def spender_of(facts: Facts) -> Spender:
@@ -150,7 +162,7 @@ def _request(exchange: Exchange) -> dict[str, Any]:
     return {
         "endpoint": exchange.endpoint,
         "model": exchange.model,
-        "assistant": None,
+        "assistant": _assistant(exchange),
         "mode": "copilot" if tools else "assistant",
         "stream": exchange.stream,
         "max_tokens": _max_tokens(parsed),

@@ -39,6 +39,9 @@ def prepare(
     `path` is where the backend's profile wants this endpoint. Raises DeniedByPolicy if an
     obligation cannot be carried out on this body.
     """
+    if exchange.assistant is not None and exchange.revision != decision.revision:
+        message = f"{exchange.asked} has just been changed, so nothing was sent. Ask again."
+        raise DeniedByPolicy(message, code="policy_changed")
     body, rewritten, changed = exchange.body, tuple[str, ...](), None
     if decision.effect is not Effect.DENY:
         changed, names = apply_request(exchange.parsed, decision.obligations, facts.found)

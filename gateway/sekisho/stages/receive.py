@@ -13,8 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeGuard
 
+import orjson
+
 from sekisho.content.strict_json import NotStrictJSON, parse
 from sekisho.errors import BadRequest
+from sekisho.model.assistant import Assistant, Assistants
 from sekisho.model.exchange import Exchange
 from sekisho.model.ids import uuid7
 
@@ -37,8 +40,11 @@ class RawRequest:
     retry_count: int = 0
 
 
-def receive(raw: RawRequest, *, depth_max: int, now_us: int) -> Exchange:
-    """Parse and check `raw`. Raises BadRequest with the member at fault in `param`."""
+def receive(raw: RawRequest, *, depth_max: int, now_us: int, assistants: Assistants) -> Exchange:
+    """Parse and check `raw`, and put in what the assistant it names stands for.
+
+    Raises BadRequest with the member at fault in `param`.
+    """
     try:
         parsed = parse(raw.body, depth_max)
     except NotStrictJSON as error:
@@ -49,16 +55,34 @@ def receive(raw: RawRequest, *, depth_max: int, now_us: int) -> Exchange:
         raise BadRequest(message)
     _check_names(parsed)
     _check_members(parsed)
+    body, assistant = raw.body, assistants.named(parsed["model"])
+    if assistant is not None:
+        parsed = _instructed(parsed, assistant)
+        body = orjson.dumps(parsed)
     return Exchange(
         id=uuid7(now_us // 1000),
         received_us=now_us,
         endpoint=raw.endpoint,
-        body=raw.body,
+        body=body,
         parsed=parsed,
         client_ip=raw.client_ip,
         idempotency_key=raw.idempotency_key,
         retry_count=raw.retry_count,
+        assistant=assistant,
+        revision=assistants.revision,
     )
+
+
+def _instructed(parsed: Mapping[str, Any], assistant: Assistant) -> dict[str, Any]:
+    """The body with the assistant's model, and its instructions before all messages: what is judged
+    and scanned from here on is what would leave.
+    """
+    instructions = {"role": "system", "content": assistant.instructions}
+    return {
+        **parsed,
+        "model": assistant.model,
+        "messages": [instructions, *parsed["messages"]],
+    }
 
 
 def names_a_model(name: Any) -> TypeGuard[str]:

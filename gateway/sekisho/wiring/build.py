@@ -68,8 +68,7 @@ def build(settings: Settings) -> Worker:
     pepper = (settings.audit.keys_dir / "pepper").read_bytes()
     engine = rules_engine(settings.policy, os.environ)
     limiter = _limiter(settings, ledger, lambda: engine.usage)
-    backend = AiohttpBackend(endpoints(settings))
-    models = catalog(settings)
+    backend, models = AiohttpBackend(endpoints(settings)), catalog(settings)
     unsettled = Unsettled(ledger)
     people = build_people(settings, pepper, ledger, clock, metrics=metrics, unsettled=unsettled)
     memoized = MemoizedEngine(engine, settings.policy.memo_max)
@@ -83,6 +82,7 @@ def build(settings: Settings) -> Worker:
             engine=shadowed,
             scanner=engine.scanner,
             office=office(settings),
+            assistants=lambda: engine.assistants,
             catalog=models,
             ledger=ledger,
             backend=backend,

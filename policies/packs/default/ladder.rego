@@ -51,7 +51,7 @@ step := min({row.step | some row in rows}) if count(rows) > 0
 
 # METADATA
 # title: Rows
-# description: Those of data.ladder that are about this request.
+# description: Those of data.ladder that are about this request, and the assistant's own step.
 rows contains row if {
 	some row in data.ladder
 	[dimension, pattern] := split(row.for, ":")
@@ -59,6 +59,8 @@ rows contains row if {
 	is_string(name)
 	glob.match(pattern, null, name)
 }
+
+rows contains {"step": data.assistants[input.request.assistant].step}
 
 names := {
 	"group": input.principal.groups,

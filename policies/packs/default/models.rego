@@ -42,7 +42,7 @@ deny contains text.reason("unknown_model", [input.request.model], {
 # title: Listed
 # description: |
 #   The principal's own list if there is one, else those of all the groups, has a pattern for the
-#   model. A star also matches slashes and dots.
+#   model, or an assistant of these groups asks it. A star also matches slashes and dots.
 listed if {
 	some pattern in data.principals[input.principal.id].models
 	glob.match(pattern, null, input.request.model)
@@ -53,6 +53,12 @@ listed if {
 	some group in input.principal.groups
 	some pattern in data.groups[group].models
 	glob.match(pattern, null, input.request.model)
+}
+
+listed if {
+	not own_list
+	some group in input.principal.groups
+	group in data.assistants[input.request.assistant].groups
 }
 
 # METADATA

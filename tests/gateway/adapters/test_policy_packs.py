@@ -96,7 +96,11 @@ async def decided(folder: Path, mode: str, **facts: object) -> Decision:
         await engine.close()
 
 
-PATIENT = {"content__labels": ["patient"], "request__tools": ["chart.write"]}
+PATIENT = {
+    "content__labels": ["patient"],
+    "request__tools": ["chart.write"],
+    "context__content_days": None,
+}
 
 
 async def test_observe_is_seen_and_changes_nothing(tmp_path: Path) -> None:
@@ -136,3 +140,54 @@ async def test_off_says_nothing(tmp_path: Path) -> None:
     decision = await decided(tmp_path, '"off"', **PATIENT)
 
     assert (Effect.ALLOW, ()) == (decision.effect, decision.observed)
+
+
+CLERK = """
+  clerk:
+    model: model-1
+    instructions: "Answer letters in ten sentences."
+    groups: ["employees"]
+    labels: ["review"]
+    step: 0
+"""
+
+
+async def test_an_assistant_of_the_rules(tmp_path: Path) -> None:
+    """It is there when its revision is, with its labels; its groups may use it, on its step."""
+    made = bundle(tmp_path)
+    text = (made / "data.yaml").read_text("utf-8").replace("assistants: {}", f"assistants:{CLERK}")
+    (made / "data.yaml").write_text(text, "utf-8")
+    engine = EmbeddedOPA(made, deadline_ms=10_000, engines=1)
+    assert engine.assistants.named("assistant/clerk") is None
+    await engine.start()
+    try:
+        clerk = engine.assistants.named("assistant/clerk")
+        assert clerk is not None
+        assert (engine.revision, ("review",)) == (engine.assistants.revision, clerk.labels)
+        own = await engine.decide(document(request__assistant="clerk", request__tools=["x"]))
+        other = await engine.decide(
+            document(request__assistant="clerk", principal__groups=["sales"])
+        )
+    finally:
+        await engine.close()
+
+    assert (Effect.ALLOW, ()) == (own.effect, own.obligations.allow_tools)
+    assert ["assistant_not_allowed"] == [reason.code for reason in other.reasons]
+
+
+@pytest.mark.parametrize(
+    ("new", "text"),
+    [
+        ("  Clerk: {model: m, instructions: x, groups: [a]}", "assistants.Clerk"),
+        ("  clerk: {model: m, groups: [a]}", "instructions"),
+        ('  clerk: {model: m, instructions: "", groups: [a]}', "instructions"),
+        ("  clerk: {model: m, instructions: x, groups: []}", "groups"),
+        ("  clerk: {model: m, instructions: x, groups: [A]}", "did you mean a?"),
+        ("  clerk: {model: m, instructions: x, groups: [a], labels: [reviw]}", "mean review?"),
+        ('  clerk: {model: "a b", instructions: x, groups: [a]}', "model"),
+        ("  clerk: {model: m, instructions: x, groups: [a], step: 9}", "step"),
+    ],
+)
+def test_slips_in_an_assistant(new: str, text: str) -> None:
+    """An assistant nobody can use, or whose labels lead to nothing, is a fault."""
+    assert text in said("assistants: {}", f"assistants:\n{new}")

@@ -12,6 +12,7 @@ import pytest
 from sekisho.adapters.input_wire import InputWire
 from sekisho.content.scan import Scan, Scanner
 from sekisho.errors import BadRequest, Unavailable
+from sekisho.model.assistant import Assistant
 from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
@@ -246,3 +247,13 @@ async def test_how_the_principal_was_proved_is_a_fact(
     principal = (await facts(exchange(), who)).document["principal"]
     assert (said, 7) == (principal["authentication"], principal["training_until"])
     InputWire.model_validate((await facts(exchange(), who)).document)
+
+
+async def test_an_assistant_brings_its_labels_and_its_name() -> None:
+    """What its instructions know is judged like what the person wrote."""
+    clerk = Assistant("clerk", "model-1", "Be brief.", frozenset({"a"}), ("internal", "secret"))
+    made = await facts(replace(exchange("top secret"), assistant=clerk))
+
+    assert "clerk" == made.document["request"]["assistant"]
+    assert ["internal", "secret"] == made.document["content"]["labels"]
+    assert "clerk" == spender_of(made).assistant

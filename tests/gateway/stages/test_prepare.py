@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from sekisho.errors import DeniedByPolicy
+from sekisho.model.assistant import Assistant
 from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.decision import Decision, Effect, Obligations
 from sekisho.model.exchange import Exchange
@@ -99,3 +100,21 @@ def test_what_sending_may_use_at_most(more: dict[str, int], cap: int | None, tok
     assert (
         leaving.estimate == unchanged(replace(leaving, estimate=Estimate(0, 0)), CATALOG).estimate
     )
+
+
+@pytest.mark.parametrize("effect", list(Effect))
+def test_an_assistant_of_other_rules_is_not_sent(effect: Effect) -> None:
+    """What was judged has to be what was put in: both by one revision."""
+    clerk = Assistant("clerk", "m", "Be brief.", frozenset({"a"}))
+    exchange = Exchange("x1", 0, "chat.completions", BODY, orjson.loads(BODY), "127.0.0.1")
+    facts = Facts({"request": {"estimated_tokens": 11}}, "demo", ())
+    decision = Decision(effect, (), "sha256:2", Obligations())
+
+    for revision, leaves in (("sha256:2", True), ("sha256:1", False)):
+        asked = replace(exchange, assistant=clerk, revision=revision)
+        if leaves:
+            assert BODY == prepare(asked, STAFF, facts, decision, path="/p", before=()).body
+            continue
+        with pytest.raises(DeniedByPolicy) as caught:
+            prepare(asked, STAFF, facts, decision, path="/p", before=())
+        assert "policy_changed" == caught.value.code

@@ -9,13 +9,14 @@ import orjson
 import pytest
 
 from sekisho.errors import BadRequest
+from sekisho.model.assistant import NO_ASSISTANTS, Assistant, Assistants
 from sekisho.model.exchange import Exchange
 from sekisho.stages.receive import RawRequest, receive
 
 
 def _receive(body: bytes) -> Exchange:
     raw = RawRequest(endpoint="chat.completions", body=body, client_ip="127.0.0.1")
-    return receive(raw, depth_max=64, now_us=1_700_000_000_000_000)
+    return receive(raw, depth_max=64, now_us=1_700_000_000_000_000, assistants=NO_ASSISTANTS)
 
 
 LONG_S = {"tool\u017f": []}  # as a keyword, Python itself would fold it
@@ -99,5 +100,41 @@ def test_no_number_is_larger_than_anybody_can_count(name: str) -> None:
     """Sums with it would leave what the ledger and the store hold exactly."""
     body = orjson.dumps({"model": "m", "messages": [{"role": "user"}], name: 2**62})
     with pytest.raises(BadRequest) as caught:
-        receive(RawRequest("chat.completions", body, "127.0.0.1"), depth_max=64, now_us=0)
+        receive(
+            RawRequest("chat.completions", body, "127.0.0.1"),
+            depth_max=64,
+            now_us=0,
+            assistants=NO_ASSISTANTS,
+        )
     assert name == caught.value.param
+
+
+CLERK = Assistant("clerk", "m", "Answer in two sentences.", frozenset({"sales"}), ("internal",))
+ALL = Assistants("sha256:1", {"clerk": CLERK})
+
+
+def _through(model: str, **members: Any) -> Exchange:
+    raw = RawRequest("chat.completions", _body(model=model, **members), "127.0.0.1")
+    return receive(raw, depth_max=64, now_us=0, assistants=ALL)
+
+
+def test_an_assistant_is_its_model_and_its_instructions() -> None:
+    """They stand before whatever the client says; all else stays."""
+    mine = {"role": "system", "content": "Be rude."}
+    exchange = _through("assistant/clerk", messages=[mine], top_k=4)
+
+    sent = orjson.loads(exchange.body)
+    assert exchange.parsed == sent
+    assert ("m", 4) == (sent["model"], sent["top_k"])
+    assert [{"role": "system", "content": "Answer in two sentences."}, mine] == sent["messages"]
+    assert ("m", "assistant/clerk") == (exchange.model, exchange.asked)
+    assert (CLERK, "sha256:1") == (exchange.assistant, exchange.revision)
+
+
+@pytest.mark.parametrize("model", ["m", "clerk", "assistant/", "assistant/boss", "Assistant/clerk"])
+def test_other_names_are_names_of_models(model: str) -> None:
+    """Nothing is put in for them."""
+    exchange = _through(model)
+
+    assert _body(model=model) == exchange.body
+    assert (None, model) == (exchange.assistant, exchange.asked)

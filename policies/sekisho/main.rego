@@ -40,11 +40,11 @@ decision := {
 # title: Effect
 # description: Deny beats hold beats allow, and somebody has to allow.
 effect := "deny" if {
-	count(denials) > 0
+	denials != set()
 } else := "deny" if {
-	not permitted
+	permits == set()
 } else := "hold" if {
-	count(holds) > 0
+	hold_said != set()
 } else := "allow"
 
 # METADATA
@@ -53,13 +53,16 @@ effect := "deny" if {
 #   The reasons that go with the effect; a permit needs no explaining, unless a pack in mode warn
 #   wants one from the person. Of several denials those about who asks come first, then those about
 #   the model: until they are mended no other change helps. Nobody reads more than 64.
-reasons := array.slice(
+reasons := [] if {
+	effect == "allow"
+	warnings == set()
+} else := array.slice(
 	[ranked[2] |
 		some ranked in sort([[rank(denial.rule), denial.code, denial] | some denial in denials])
 	],
 	0, 64,
 ) if {
-	count(denials) > 0
+	denials != set()
 } else := [object.union(
 	text.reason("not_allowed", [], {
 		"en": "No rule allows this request. Ask an operator which models your group may use.",
@@ -81,44 +84,61 @@ rank(rule) := 0 if endswith(rule, ".principal")
 rank(rule) := 1 if endswith(rule, ".models")
 
 # METADATA
+# title: Enforced
+# description: Packs whose word counts.
+enforced := {pack | some pack, "enforce" in data.modes}
+
+# METADATA
 # title: Said
-# description: Every entry of every enforced rule package, with the set it stands in and who said it.
-said := {[kind, rule, entry] |
+# description: |
+#   Every entry of every enforced rule package, with who said it; a set for each kind, so that no
+#   rule goes through those of another.
+deny_said := {[pack, area, entry] |
 	some pack in enforced
 	some area
-	some kind in ["allow", "deny", "hold", "obligation"]
-	some entry in data.packs[pack][area][kind]
-	rule := concat(".", [pack, area])
+	some entry in data.packs[pack][area].deny
 }
 
-# METADATA
-# title: Enforced
-# description: Packs whose word counts. A mode that is none of the others is this one.
-enforced := {pack | some pack, mode in data.modes; not mode in {"observe", "warn", "off"}}
+hold_said := {[pack, area, entry] |
+	some pack in enforced
+	some area
+	some entry in data.packs[pack][area].hold
+}
+
+allow_said := {[pack, area, entry] |
+	some pack in enforced
+	some area
+	some entry in data.packs[pack][area].allow
+}
+
+obligation_said := {[pack, area, entry] |
+	some pack in enforced
+	some area
+	some entry in data.packs[pack][area].obligation
+}
+
+speaker(said) := concat(".", [said[0], said[1]])
 
 # METADATA
-# title: Permitted
-# description: Whether some rule package allows this request.
-permitted if {
-	some ["allow", _, entry] in said
-	well_formed(entry)
-}
+# title: Permits
+# description: The entries that allow this request.
+permits := {said | some said in allow_said; well_formed(said[2])}
+
+# METADATA
+# title: Known
+# description: The obligations that can be read.
+known := {said | some said in obligation_said; obligation_known(said[2])}
 
 # METADATA
 # title: Denials
 # description: Why the request is denied; empty if it is not.
-denials := of_the_fold | {refusal |
-	some [kind, rule, entry] in said
-	refusal := refused(kind, rule, entry)
-}
-
-refused("deny", rule, entry) := reason(rule, entry)
-
-refused("allow", rule, entry) := malformed(rule, "allow") if not well_formed(entry)
-
-refused("hold", rule, entry) := malformed(rule, "hold") if not hold_terms(entry)
-
-refused("obligation", rule, entry) := malformed(rule, "obligation") if not obligation_known(entry)
+denials := union({
+	of_the_fold,
+	{reason(speaker(said), said[2]) | some said in deny_said},
+	{malformed(speaker(said), "allow") | some said in allow_said - permits},
+	{malformed(speaker(said), "hold") | some said in hold_said; not hold_terms(said[2])},
+	{malformed(speaker(said), "obligation") | some said in obligation_said - known},
+})
 
 # METADATA
 # title: Denials of the fold
@@ -131,7 +151,8 @@ of_the_fold contains object.union(
 	}),
 	{"rule": "sekisho.obligations"},
 ) if {
-	count(asked.route) > 1
+	not distinct
+	count({route | some ["route", route] in asked}) > 1
 }
 
 of_the_fold contains object.union(
@@ -159,9 +180,9 @@ of_the_fold contains object.union(
 # METADATA
 # title: Holds
 # description: Each rule that wants people to answer first, with its terms.
-holds := {{"reason": reason(rule, entry), "terms": terms} |
-	some ["hold", rule, entry] in said
-	terms := hold_terms(entry)
+holds := {{"reason": reason(speaker(said), said[2]), "terms": terms} |
+	some said in hold_said
+	terms := hold_terms(said[2])
 }
 
 # METADATA
@@ -183,7 +204,7 @@ mild_packs := {pack: mode | some pack, mode in data.modes; mode in {"observe", "
 #   What those packs would have done, as far as an event has room for it. Of an obligation the code
 #   is its name; what cannot be read would have refused, as malformed_rule.
 observed := array.slice([entry | some entry in would_have], 0, 64) if {
-	count(mild_packs) > 0
+	mild_packs != {}
 } else := []
 
 would_have contains {"mode": mode, "effect": outcome, "code": cause.code, "rule": rule} if {
@@ -214,34 +235,34 @@ warnings := {cause |
 	some ["warn", kind, rule, entry] in milder
 	some cause in outcomes(kind, rule, entry)
 } if {
-	"warn" in {mode | some mode in mild_packs}
+	mild_packs != {}
 } else := set()
 
 # METADATA
 # title: Obligations
 # description: What the gateway must do, merged so that the narrowest wins.
-obligations := object.union_n([
-	{name: value | some name, values in asked; value := narrowest(name, values)},
-	hold_obligation,
-	{"justify": true},
-]) if {
-	count(warnings) > 0
-} else := object.union(
-	{name: value | some name, values in asked; value := narrowest(name, values)},
-	hold_obligation,
-)
+obligations := object.union_n([merged, hold_obligation, justification])
+
+justification := {"justify": true} if warnings != set() else := {}
 
 # METADATA
 # title: Asked
-# description: Every value asked for, by the name of its obligation.
-asked := {name: values |
-	some ["obligation", _, named] in said
-	some name, _ in named
-	values := {as_set(entry[name]) |
-		some ["obligation", _, entry] in said
-		obligation_known(entry)
-	}
-	count(values) > 0
+# description: Each obligation with a value asked for.
+asked := {[name, value] | some [_, _, entry] in known; some name, value in entry}
+
+# METADATA
+# title: Distinct
+# description: Whether no obligation is asked for with two values.
+distinct if count(asked) == count({name | some [name, _] in asked})
+
+# METADATA
+# title: Merged
+# description: Most often each is asked for once, and there is nothing to merge.
+merged := {name: value | some [name, value] in asked} if {
+	distinct
+} else := {name: narrowest(name, values) |
+	some [name, _] in asked
+	values := {as_set(pair[1]) | some pair in asked; pair[0] == name}
 }
 
 # METADATA
@@ -253,7 +274,7 @@ hold_obligation := {"hold": {
 	"ttl_s": min({held.terms.ttl_s | some held in holds}),
 	"risk": max({held.terms.risk | some held in holds}),
 }} if {
-	count(holds) > 0
+	hold_said != set()
 } else := {}
 
 # METADATA
@@ -348,7 +369,9 @@ hold_settings := object.union(
 obligation_known(entry) if {
 	is_object(entry)
 	count(entry) > 0
-	object.keys(entry) == {name | some name, value in entry; type_name(value) == obligation_types[name]}
+	every name, value in entry {
+		obligation_types[name] == type_name(value)
+	}
 	object.get(entry, "log_level", "full") in log_levels
 }
 

@@ -244,10 +244,6 @@ test_off_says_nothing if {
 	decision.observed == []
 }
 
-test_an_unknown_mode_is_enforced if {
-	tried("observed", all_sorts).effect == "deny"
-}
-
 test_a_milder_pack_permits_nothing if {
 	every mode in ["observe", "warn", "off"] {
 		decision := sekisho.decision with input as support.request

@@ -22,16 +22,27 @@ from sekisho.model.decision import Decision
 _NOT_KEPT = frozenset({"policy_undefined", "policy_malformed"})
 
 Path = tuple[str, ...]
+Paths = tuple[Path, ...] | None
+"""What is read below `input`; None for all of it."""
 
 
-def reads(trees: Iterable[Mapping[str, Any]]) -> tuple[Path, ...] | None:
-    """The paths below `input` that these syntax trees can read; None if that is all of it."""
+def all_reads(modules: Iterable[Paths]) -> Paths:
+    """The paths below `input` that some of these modules can read; None if that is all of it."""
     found: set[Path] = set()
-    for tree in trees:
-        paths = _paths(tree)
+    for paths in modules:
         if paths is None:
             return None
-        found |= paths
+        found.update(paths)
+    return _widest(found)
+
+
+def reads(tree: Mapping[str, Any]) -> Paths:
+    """The paths below `input` that one module, as its syntax tree, can read."""
+    paths = _paths(tree)
+    return None if paths is None else _widest(paths)
+
+
+def _widest(found: set[Path]) -> tuple[Path, ...]:
     return tuple(sorted(path for path in found if not _covered(path, found)))
 
 

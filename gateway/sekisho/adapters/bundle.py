@@ -19,9 +19,11 @@ from typing import Any
 
 from opa_bindings import OpaEngine, OpaError
 
+from sekisho.adapters.policy_answer import QUERY
 from sekisho.adapters.policy_data import NotPolicyData, read_data, usage_rules
 from sekisho.adapters.policy_memo import Paths, all_reads, reads
 from sekisho.adapters.policy_packs import assistants, unlisted
+from sekisho.adapters.policy_smoke import SMOKE_INPUTS
 from sekisho.adapters.rego_places import Places
 from sekisho.adapters.rego_rules import FOLD_PATH, rule_faults
 from sekisho.errors import PolicyRejected
@@ -33,6 +35,7 @@ MODULE_BYTES_MAX = 1024 * 1024  # a rule file is read by people
 DATA_BYTES_MAX = 32 * 1024 * 1024  # 10,000 principals take about 2 MiB
 LOOKS_KEPT_MAX = 512  # modules, of all bundles that this process reads
 LOOK_CHARS_MAX = 64 * 1024  # of a module whose look is kept, which keeps its source: 32 MiB at most
+_NO_DECISION = frozenset({"eval_error", "undefined"})
 _FOLDERS_NOT_READ = frozenset({"schema"})
 _PLACE = re.compile(
     r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<text>.*)", re.DOTALL
@@ -144,20 +147,33 @@ def must_be(bundle: Bundle, revision: str | None) -> None:
 
 
 def build(bundle: Bundle, *, with_tests: bool = False) -> OpaEngine:
-    """An engine that has compiled the bundle. Raises PolicyRejected; the caller closes it."""
+    """An engine that has compiled the bundle. Raises PolicyRejected; the caller closes it.
+
+    The engine compiles everything for each query that it is asked for the first time. So it is
+    asked here for a decision, as it will be from now on: of what that is, `policy_smoke` judges.
+    """
     engine = OpaEngine()
     engine.print_handler = _drop_print
     try:
         for module in (*bundle.modules, *(bundle.tests if with_tests else ())):
             engine.add_policy(module.path, module.source)
         engine.add_data(bundle.data)
-        engine.eval_query("true")
+        _compile(engine)
     except OpaError as error:
         engine.close()
         sources = {module.path: module.source for module in (*bundle.modules, *bundle.tests)}
         faults = faults_of(error, sources=sources)
         raise PolicyRejected([str(fault) for fault in faults]) from error
     return engine
+
+
+def _compile(engine: OpaEngine) -> None:
+    """Raises OpaError for rules that do not compile, not for those that give no decision."""
+    try:
+        engine.eval_document(QUERY, SMOKE_INPUTS[0].document)
+    except OpaError as error:
+        if error.code not in _NO_DECISION:
+            raise
 
 
 def faults_of(

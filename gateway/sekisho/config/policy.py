@@ -74,7 +74,7 @@ class PolicySettings(Section):
         2,
         ge=1,
         le=16,
-        description="Embedded engines a worker keeps, so that a slow decision is not alone.",
+        description="Embedded engines of a worker at most: a slow decision is not alone.",
     )
     memo_max: int = Field(
         8192,

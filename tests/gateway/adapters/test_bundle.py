@@ -94,7 +94,7 @@ def test_a_faulty_test_keeps_the_bundle_out(tmp_path: Path) -> None:
 
 def test_a_large_module_is_looked_at_each_time(tmp_path: Path) -> None:
     """What is kept is bounded by number and by size; a large one is read all the same."""
-    source = "package packs.team.large\n\nx := input.one\n" + "# much\n" * 10_000
+    source = "package packs.team.large\n\nx := input.one\n" + "# much" * 12_000
     made = bundle(tmp_path, packs__team__large=source)
 
     assert len(source) > bundle_module.LOOK_CHARS_MAX

@@ -131,15 +131,17 @@ class MemoizedEngine:
 
 def _key(document: Mapping[str, Any], paths: tuple[Path, ...]) -> bytes:
     """The values at `paths`, told apart from absent ones."""
-    return orjson.dumps([_at(document, path) for path in paths], option=orjson.OPT_SORT_KEYS)
-
-
-def _at(document: Any, path: Path) -> list[Any]:
-    for name in path:
-        if not isinstance(document, Mapping) or name not in document:
-            return []
-        document = document[name]
-    return [document]
+    found: list[tuple[Any, ...]] = []
+    for path in paths:
+        here: Any = document
+        try:
+            for name in path:
+                here = here[name]
+        except (KeyError, TypeError):  # not there, or below something that has no members
+            found.append(())
+        else:
+            found.append((here,))
+    return orjson.dumps(found, option=orjson.OPT_SORT_KEYS)
 
 
 def _fault(decision: Decision) -> bool:

@@ -28,6 +28,7 @@ WHAT_TO_DO = {
     "bad_query": "Correct it where the message says; docs/howto/search.md has the language.",
     "binding_mismatch": "What you saw has changed. Look at the hold again before you review it.",
     "budget_exhausted": "Wait until the day or month is over (UTC), or ask an operator for more.",
+    "bundle_not_trusted": "Get it from who signs it, or configure the key: docs/howto/policy.md.",
     "cannot_serve": "Operators: the message names what is in the way of `sekisho serve`.",
     "cannot_write": "Name a file in a directory that exists and is yours.",
     "config_invalid": "Correct every line named; docs/reference/settings.md has all settings.",

@@ -31,6 +31,7 @@ WHAT_TO_DO = {
     "bundle_not_trusted": "Get it from who signs it, or configure the key: docs/howto/policy.md.",
     "cannot_serve": "Operators: the message names what is in the way of `sekisho serve`.",
     "cannot_write": "Name a file in a directory that exists and is yours.",
+    "commit_not_trusted": "Sign it with a key in `[policy] allowed_signers`: docs/howto/policy.md.",
     "config_invalid": "Correct every line named; docs/reference/settings.md has all settings.",
     "conflict": "Something changed meanwhile. Read it again, then decide.",
     "content_not_scannable": "It is too much to look through. Send less at once.",

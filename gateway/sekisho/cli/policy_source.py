@@ -1,4 +1,6 @@
-"""Where the rules of a command come from: a directory, or a bundle file that somebody signed."""
+"""Where the rules of a command come from: a directory, a bundle file that somebody signed, or a
+signed commit in git.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sekisho.adapters.opa_signed import BundleNotTrusted, Trust, read_signed, read_trust
+from sekisho.adapters.policy_desk import PolicyDesk
 from sekisho.adapters.policy_store import write_files
+from sekisho.adapters.signed_commit import CommitNotTrusted, read_commit
 from sekisho.config import PolicySettings
+from sekisho.model.principal import Principal
+from sekisho.model.revisions import Revision
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +49,25 @@ def trust_of(options: argparse.Namespace, settings: PolicySettings) -> Trust:
             "verification_key) or with --verification-key."
         )
     return read_trust(options.verification_key, options.scope or "")
+
+
+def draft(
+    desk: PolicyDesk, who: Principal, options: argparse.Namespace, settings: PolicySettings
+) -> Revision:
+    """Put the rules in that the options name. Raises as the desk does, and BundleNotTrusted,
+    CommitNotTrusted.
+    """
+    if options.commit is None:
+        with directory_of(options.source, options, settings) as directory:
+            return desk.draft(who, directory, options.source.name)
+    if settings.allowed_signers is None:
+        raise CommitNotTrusted(
+            "The settings do not say who signs commits: [policy] allowed_signers."
+        )
+    found = read_commit(
+        options.repo, options.commit, options.source.as_posix(), settings.allowed_signers
+    )
+    return desk.draft_commit(who, found, f"{options.source.name or 'commit'}@{found.commit[:12]}")
 
 
 @contextmanager

@@ -31,6 +31,12 @@ def configure(verbs: Any) -> None:
         "source", type=Path, metavar="DIR", help="directory of rules, or a signed bundle (.tar.gz)"
     )
     policy_source.add_trust(draft)
+    draft.add_argument(
+        "--commit", metavar="REV", help="take DIR from a signed commit: its signer is an author too"
+    )
+    draft.add_argument(
+        "--repo", type=Path, default=Path(), metavar="DIR", help="where the commit is (default: .)"
+    )
     listed = verbs.add_parser("list", help="revisions, the newest first")
     show = verbs.add_parser("show", help="one revision: authors, reports, files")
     activate = verbs.add_parser("activate", help="put a colleague's revision in force")
@@ -53,8 +59,7 @@ def run(options: argparse.Namespace) -> int:
     desk, who = desk_of(settings), person_of(options, settings)
     match options.verb:
         case "draft":
-            with policy_source.directory_of(options.source, options, settings.policy) as directory:
-                row = desk.draft(who, directory, options.source.name)
+            row = policy_source.draft(desk, who, options, settings.policy)
             _print(options, {"revision": row.revision}, f"{row.revision} is put in.")
         case "list":
             rows = [_row(known) for known in desk.listed(who)]

@@ -10,10 +10,13 @@ import pytest
 
 from sekisho.adapters.bundle import read_bundle
 from sekisho.cli import main
+from sekisho.cli.stock import desk_of
+from sekisho.config import load
 from support.policy_house import House
-from support.revisions import ACTIVATOR, AUTHOR, GREEN
+from support.revisions import ACTIVATOR, AUTHOR, GREEN, replay
 from support.rules import SHIPPED
 from support.signed_bundles import KEYS, signed
+from support.signed_repository import Repository
 
 
 class Signer:
@@ -96,3 +99,49 @@ def test_the_settings_win(
     foreign = ("draft", str(other.bundle()), "--verification-key", str(other.key))
     assert house.run(AUTHOR.id, *foreign) == 1
     assert "leave --verification-key" in capsys.readouterr().err
+
+
+def test_the_signer_of_a_commit_is_an_author(
+    house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither who signed the rules nor who put them in may put them in force."""
+    (tmp_path / "git").mkdir()
+    repository = Repository(tmp_path / "git")
+    commit = repository.commit(repository.key("one", ACTIVATOR.id))
+    words = ("draft", "policies", "--commit", "HEAD", "--repo", str(repository.place), "--json")
+    assert house.run(AUTHOR.id, *words) == 1
+    assert "allowed_signers" in capsys.readouterr().err
+    with house.config.open("a") as file:
+        file.write(f'allowed_signers = "{repository.signers}"\n')
+
+    assert house.run(AUTHOR.id, *words) == 0
+    revision = json.loads(capsys.readouterr().out)["revision"]
+    assert house.run(AUTHOR.id, "show", revision, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert sorted((ACTIVATOR.id, AUTHOR.id)) == sorted(shown["authors"])
+    assert f"policies@{commit[:12]}" == shown["source"]
+    replay(desk_of(load(house.config)), AUTHOR, revision)
+    assert house.run(ACTIVATOR.id, "activate", revision) == 1
+    assert "Nobody puts their own rules in force" in capsys.readouterr().err
+
+
+def test_a_signer_nobody_knows(
+    house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name without a person, and a pattern of names, are nobody who could be an author."""
+    (tmp_path / "git").mkdir()
+    repository = Repository(tmp_path / "git")
+    with house.config.open("a") as file:
+        file.write(f'allowed_signers = "{repository.signers}"\n')
+    names = {
+        "stranger-9": "no person here",
+        "*@example.com": "no person here",
+        f"{AUTHOR.id},stranger-9": "several names",
+    }
+    for number, (name, said) in enumerate(names.items()):
+        repository.commit(repository.key(f"key-{number}", name))
+        words = ("draft", "policies", "--commit", "HEAD", "--repo", str(repository.place))
+        assert house.run(AUTHOR.id, *words) == 1
+        assert said in capsys.readouterr().err
+    assert house.run(AUTHOR.id, "list") == 0
+    assert "No revision" in capsys.readouterr().out

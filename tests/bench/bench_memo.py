@@ -2,7 +2,7 @@
 
 Prints, judges nothing. 2,000 distinct prompts of 200 principals go through the real describe and
 the shipped rules: sizes from a line to a book, some with personal data or words of a label, some
-with functions, a cap or a file; clock, spending and what is left of limits differ each time.
+with functions, a cap or a file; clock and limits differ each time, spending grows.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from sekisho.content.scan import Scanner
 from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.exchange import Exchange
 from sekisho.model.limits import Standing
+from sekisho.model.office import Office
 from sekisho.model.principal import Principal, Role
 from sekisho.stages.describe import describe
 from support.rules import SHIPPED
@@ -75,6 +76,7 @@ def prompts(chance: random.Random) -> Iterator[dict[str, Any]]:
 async def documents(chance: random.Random, scanner: Scanner) -> list[dict[str, Any]]:
     """What rules would see, in order."""
     made = []
+    spent = [chance.randrange(100) for _ in range(PRINCIPALS)]  # %, of a budget of their own
     for number, body in enumerate(prompts(chance)):
         who = chance.randrange(PRINCIPALS)
         groups = frozenset({"employees", GROUPS[who % len(GROUPS)]})
@@ -87,11 +89,15 @@ async def documents(chance: random.Random, scanner: Scanner) -> list[dict[str, A
             parsed=body,
             client_ip=f"192.0.2.{chance.randrange(1, 255)}",
         )
+        day, month = (spent[who] + number // 100) % 100, spent[who]
         stands = Standing(
-            chance.randrange(120), chance.randrange(200_000),
-            chance.randrange(50_000_000), chance.randrange(800_000_000),
-            10 * chance.randrange(10), 10 * chance.randrange(10),
-        )  # fmt: skip
+            chance.randrange(120),
+            chance.randrange(200_000),
+            day * 500_000 + number,
+            month * 8_000_000 + number,
+            day // 10 * 10,
+            month // 10 * 10,
+        )
         facts = await describe(
             exchange,
             principal,
@@ -99,6 +105,7 @@ async def documents(chance: random.Random, scanner: Scanner) -> list[dict[str, A
             scanner,
             limiter=Unlimited(stands=stands),
             now_us=exchange.received_us,
+            office=Office(),
         )
         made.append(dict(facts.document))
     return made

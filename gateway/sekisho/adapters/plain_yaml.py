@@ -16,13 +16,14 @@ from typing import Any
 LINE_CHARS_MAX = 1000  # YAML's own bound for a key
 _DEPTH_MAX = 8  # of lists and mappings on one line; data.yaml needs two
 
-_FIRST = r"[^\W\d_]"
-_WORD = rf"{_FIRST}[\w.@+/*?-]*"
+# Beyond ASCII nothing means anything in YAML but blanks, and those are not printable.
+_FIRST = r"[A-Za-z\x80-\U0010ffff]"
+_WORD = rf"{_FIRST}[\w\x80-\U0010ffff.@+/*?-]*"
 _QUOTED = r'"[^"\\]*"|\'[^\']*\''
 _NUMBER = r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,9})?"
 # A text of several words may have marks that mean nothing in YAML where they stand.
-_MARKS = r"[\w.@+/*?;,!()'-]"
-_TEXT = rf"{_FIRST}{_MARKS}*(?:(?::(?=[\w*?])| (?=[\w(])){_MARKS}+)*"
+_MARKS = r"[\w\x80-\U0010ffff.@+/*?;,!()'-]"
+_TEXT = rf"{_FIRST}{_MARKS}*(?:(?::(?=[\w*?])| (?=[\w(\x80-\U0010ffff])){_MARKS}+)*"
 _END = r" *(?: #.*)?$"
 _LINE = re.compile(
     rf"( *)(- (?! ))?(?:({_WORD}|{_QUOTED}):(?: +(?=[^ #])|(?={_END})))?"

@@ -21,7 +21,8 @@ WORDS = st.sampled_from(
         "False", "y", "~", "1", "0", "007", "1.5", "1e3", "0x1f", "12:30", "1_000", "2026-01-02",
         ".inf", "a:b", "a: b", "a #b", "#", "a#b", "-", "- a", "*", "*a", "&a", "!x", "|", ">", "%",
         "@", "`", "?", "? a", ":", "<<", "=", "a,b", "[a]", "{a}", '"', "'", '"a', "it's", "a\\n",
-        "绝密", "客户 名单", "é", "\u00a0", "\ufeff", "\x85", "\u2028", "\t", "", " ", "a ", "(a)",
+        "绝密", "机密★", "★ x", "（a）：b", "客户 名单",
+        "é", "\u00a0", "\ufeff", "\x85", "\u2028", "\t", "", " ", "a ", "(a)",
         "a (b) c", "a?b", "who?", "18446744073709551616", "a:", "x: y: z", "---", "...", "a  b",
     ]
 )  # fmt: skip
@@ -39,7 +40,8 @@ PIECES = st.sampled_from(
         "a: ", "b:", "- ", "a", '"q"', "'s'", "[", "]", "{", "}", ", ", ",", ": ", ":", "\n",
         "\n  ", "\n    ", "\n- ", "\n  - ", " # c", "#", "1", "2.5", "-1", "*", "&x ", "!!str ",
         "|", "yes", "true", "\n\n", " ", "c d", "?", "\n---\n", "\n...\n", "\t", "\r\n", "<<: ",
-        "k", "\\", '"', "'", "principal:*", "\na: ", "\nb:", "\nc:\n  ", "{k: 1}", "[a, 1]",
+        "k", "\\", '"', "'", "★", "\u3000", "\ufeff",
+        "principal:*", "\na: ", "\nb:", "\nc:\n  ", "{k: 1}", "[a, 1]",
     ]
 )  # fmt: skip
 
@@ -99,6 +101,7 @@ def test_any_text(source: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
+        "a: [机密★, b]\nb:\n- 密★ （x）\n",
         "a:\n  b: 1\n  c: [x, 'y', \"z\"]  # why\nd:\n- e\n- f: 1\n  g: {h: 2.5, i: true}\n",
         'limits:\n  - {for: "principal:*", concurrent: 16}\n  - for: principal:svc-*\n    m: 1\n',
         "a: Such papers never leave (the house), it's said.\n",

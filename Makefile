@@ -8,7 +8,7 @@ bin := .venv/bin
 unexport PYTHONHOME
 unexport PYTHONPATH
 
-.PHONY: help env demo test check policy strace postgres journeys bench soak conformance mutation fmt clean
+.PHONY: help env demo test check policy strace postgres git journeys bench soak conformance mutation fmt clean
 
 help:
 	@echo "make demo      the gateway with rules, people, ledger and a real model, in the foreground"
@@ -47,10 +47,13 @@ journeys: env
 strace:
 	@deploy/strace.sh
 
+git:
+	@deploy/git.sh
+
 postgres:
 	@deploy/postgres.sh
 
-test: check policy strace postgres
+test: check policy strace postgres git
 	$(bin)/python -m pytest tests --ignore=tests/journeys --ignore=tests/bench -n 2 --dist loadfile \
 		--no-loadscope-reorder
 	$(bin)/python -m pytest tests/journeys

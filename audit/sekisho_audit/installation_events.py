@@ -125,7 +125,11 @@ _POLICY: Mapping[str, EventType] = {
             "revision": _REVISION,
             "contents": Field(TEXT, "The digest of all its files, tests too."),
         },
-        {"bundle": _BUNDLE},
+        {
+            "bundle": _BUNDLE,
+            "commit": Field(TEXT, "The signed commit in git that the files come from."),
+            "signer": Field(PERSON, "Who signed it: an author as well."),
+        },
         exchange=False,
         actor=True,
     ),

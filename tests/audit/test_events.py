@@ -56,6 +56,7 @@ def test_fields_that_name_persons_are_known() -> None:
     assert named == {
         "hold.filed": ("person",),
         "hold.review": ("person",),
+        "policy.drafted": ("signer",),
         "audit.disclosed": ("second",),
         "audit.export": ("second",),
         "legal_hold.set": ("person", "second"),

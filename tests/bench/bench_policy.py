@@ -8,6 +8,7 @@ process time over 64 callers at once, threads and all.
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import statistics
 import subprocess
@@ -31,11 +32,13 @@ from sekisho.adapters.opa_channel import OpaPlace
 from sekisho.adapters.opa_embedded import EmbeddedOPA
 from sekisho.adapters.opa_server import ServerOPA
 from sekisho.content.scan import Scanner
+from sekisho.supervisor import GO_COLLECTOR_PERCENT
 from support.rules import SHIPPED, document
 
 PRINCIPALS = 1000
 ROUNDS = 500
 CALLERS = 64
+RELOADS = 15
 PROSE = "The quick brown fox jumps over the lazy dog and runs on through the wood until night. "
 PERSONAL = PROSE + "Write to bob@example.com about card 4111 1111 1111 1111, he said on the phone. "
 CHINESE = "这是一个测试，请把客户的资料整理成表格，然后发给我们的同事。"
@@ -77,14 +80,14 @@ def scans() -> None:
                   f"  {p50 / size * 1024:6.1f} us/KB")  # fmt: skip
 
 
-def grown(folder: Path) -> Path:
-    """The shipped bundle with 1,000 principals in data."""
+def grown(folder: Path, principals: int = PRINCIPALS) -> Path:
+    """The shipped bundle with many principals in data."""
     made = folder / "policies"
     shutil.copytree(SHIPPED, made)
     data = yaml.safe_load((made / "data.yaml").read_text("utf-8"))
     data["principals"] = {
         f"staff-{number}": {"models": ["model-*", f"own-{number}"], "max_tokens": 4096}
-        for number in range(PRINCIPALS)
+        for number in range(principals)
     }
     (made / "data.yaml").write_text(yaml.safe_dump(data, allow_unicode=True), "utf-8")
     return made
@@ -117,6 +120,37 @@ async def adapter(directory: Path) -> None:
         took.append((time.process_time_ns() - began) / 1000 / CALLERS)
     print(f"decision through the adapter p50 {statistics.median(took):8.0f} us of the process")
     await engine.close()
+
+
+async def reloads(folder: Path, principals: int) -> None:
+    """CPU of the process from the wish to reload until the new rules decide: all changes once."""
+    directory = grown(folder / str(principals), principals)
+    engine = EmbeddedOPA(directory, deadline_ms=10_000)
+    began = time.process_time()
+    await engine.start()
+    took: dict[str, list[float]] = {"first load": [time.process_time() - began]}
+    for name, file, line, more in (
+        ("only data changed", "data.yaml", "principals:\n", "  new-{}: {{max_tokens: 7}}\n"),
+        ("one rule file changed", "packs/default/models.rego", "# METADATA\n", "# title: {}\n"),
+    ):
+        place = directory / file
+        source = place.read_text("utf-8")
+        took[name] = []
+        for turn in range(RELOADS):
+            place.write_text(source.replace(line, line + more.format(turn), 1), "utf-8")
+            began = time.process_time()
+            await engine.reload(directory)
+            took[name].append(time.process_time() - began)
+    name = "the second engine, when two questions meet"
+    took[name] = []
+    for _ in range(RELOADS):
+        began = time.process_time()
+        build(engine.bundle).close()
+        took[name].append(time.process_time() - began)
+    await engine.close()
+    for name, figures in took.items():
+        print(f"{principals:6} principals, {name}: p50 {1000 * statistics.median(figures):.0f} ms,"
+              f" least {1000 * min(figures):.0f} ms")  # fmt: skip
 
 
 @contextmanager
@@ -170,8 +204,11 @@ async def server_path(directory: Path, url: str) -> None:
 
 
 def main() -> None:
-    """All figures."""
+    """All figures, with the collector of OPA's runtime as workers have it."""
+    os.environ.setdefault("GOGC", GO_COLLECTOR_PERCENT)
     with tempfile.TemporaryDirectory() as folder:
+        for principals in (PRINCIPALS, 10 * PRINCIPALS):
+            asyncio.run(reloads(Path(folder), principals))
         directory = grown(Path(folder))
         decisions(directory)
         asyncio.run(adapter(directory))

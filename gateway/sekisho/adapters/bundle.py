@@ -13,14 +13,17 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from opa_bindings import OpaEngine, OpaError
 
+from sekisho.adapters.policy_answer import QUERY
 from sekisho.adapters.policy_data import NotPolicyData, read_data, usage_rules
-from sekisho.adapters.policy_memo import reads
+from sekisho.adapters.policy_memo import Paths, all_reads, reads
 from sekisho.adapters.policy_packs import assistants, unlisted
+from sekisho.adapters.policy_smoke import SMOKE_INPUTS
 from sekisho.adapters.rego_places import Places
 from sekisho.adapters.rego_rules import FOLD_PATH, rule_faults
 from sekisho.errors import PolicyRejected
@@ -30,6 +33,9 @@ from sekisho.model.prices import UNLIMITED, UsageRules
 MODULES_MAX = 1000  # a thousand reviewed files is more than anybody reviews
 MODULE_BYTES_MAX = 1024 * 1024  # a rule file is read by people
 DATA_BYTES_MAX = 32 * 1024 * 1024  # 10,000 principals take about 2 MiB
+LOOKS_KEPT_MAX = 512  # modules, of all bundles that this process reads
+LOOK_CHARS_MAX = 64 * 1024  # of a module whose look is kept, which keeps its source: 32 MiB at most
+_NO_DECISION = frozenset({"eval_error", "undefined"})
 _FOLDERS_NOT_READ = frozenset({"schema"})
 _PLACE = re.compile(
     r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<text>.*)", re.DOTALL
@@ -109,30 +115,26 @@ def read_bundle(directory: Path) -> Bundle:
     """Read and check everything that needs no evaluation. Raises PolicyRejected with all faults."""
     reader = _Reader(directory)
     bundle = reader.read()
-    faults = list(reader.faults)
-    trees: list[dict[str, Any]] = []
-    with OpaEngine() as parser:
-        for module in bundle.modules:
-            faults += _parse_faults(parser, module, trees)
-        for module in bundle.tests:
-            faults += _parse_faults(parser, module, [])
+    looks = [_look(module) for module in bundle.modules]
+    # A worker never runs tests, yet refuses faulty ones: no reader takes what another refuses.
+    tests = [_look(module) for module in bundle.tests]
+    faults = [*reader.faults, *(fault for look in (*looks, *tests) for fault in look.faults)]
     if not any(module.path == FOLD_PATH for module in bundle.modules):
         faults.append(Fault(FOLD_PATH, 1, "is missing: it gives the decision"))
     if not faults:
-        faults += _without_mode(bundle, trees)
+        faults += _without_mode(bundle, looks)
     if faults:
         raise PolicyRejected([str(fault) for fault in sorted(faults, key=lambda f: f.order)])
     named = assistants(bundle.data, bundle.revision)
-    return replace(bundle, reads=reads(trees), assistants=named)
+    return replace(bundle, reads=all_reads(look.reads for look in looks), assistants=named)
 
 
-def _without_mode(bundle: Bundle, trees: list[dict[str, Any]]) -> Iterator[Fault]:
+def _without_mode(bundle: Bundle, looks: list[_Look]) -> Iterator[Fault]:
     """The fold asks the packs that data.modes names, so each has to stand there."""
     first: dict[str, str] = {}
-    for tree, module in zip(trees, bundle.modules, strict=True):
-        package = [str(step["value"]) for step in tree["package"]["path"][1:]]
-        if package[0] == "packs" and len(package) > 1:
-            first.setdefault(package[1], module.path)
+    for look, module in zip(looks, bundle.modules, strict=True):
+        if look.package[0] == "packs" and len(look.package) > 1:
+            first.setdefault(look.package[1], module.path)
     for pack, text in unlisted(first, bundle.data.get("modes", {})):
         yield Fault(first.get(pack, "data.yaml"), 1, text)
 
@@ -145,20 +147,33 @@ def must_be(bundle: Bundle, revision: str | None) -> None:
 
 
 def build(bundle: Bundle, *, with_tests: bool = False) -> OpaEngine:
-    """An engine that has compiled the bundle. Raises PolicyRejected; the caller closes it."""
+    """An engine that has compiled the bundle. Raises PolicyRejected; the caller closes it.
+
+    The engine compiles everything for each query that it is asked for the first time. So it is
+    asked here for a decision, as it will be from now on: of what that is, `policy_smoke` judges.
+    """
     engine = OpaEngine()
     engine.print_handler = _drop_print
     try:
         for module in (*bundle.modules, *(bundle.tests if with_tests else ())):
             engine.add_policy(module.path, module.source)
         engine.add_data(bundle.data)
-        engine.eval_query("true")
+        _compile(engine)
     except OpaError as error:
         engine.close()
         sources = {module.path: module.source for module in (*bundle.modules, *bundle.tests)}
         faults = faults_of(error, sources=sources)
         raise PolicyRejected([str(fault) for fault in faults]) from error
     return engine
+
+
+def _compile(engine: OpaEngine) -> None:
+    """Raises OpaError for rules that do not compile, not for those that give no decision."""
+    try:
+        engine.eval_document(QUERY, SMOKE_INPUTS[0].document)
+    except OpaError as error:
+        if error.code not in _NO_DECISION:
+            raise
 
 
 def faults_of(
@@ -213,21 +228,42 @@ def _drop_print(_message: str, _location: str) -> None:
     """print() in a rule is for its tests; in the gateway it would only leak facts."""
 
 
-def _parse_faults(
-    parser: OpaEngine, module: Module, trees: list[dict[str, Any]]
-) -> Iterator[Fault]:
-    """The faults of one module; its syntax tree is added to `trees`."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """All that a bundle has to know of one module. Not its tree, which anybody could change."""
+
+    faults: tuple[Fault, ...]
+    reads: Paths = ()
+    package: tuple[str, ...] = ()
+
+
+def _look(module: Module) -> _Look:
+    """Parsing is most of the cost of reading rules, and a change leaves most modules as they were:
+    what one says follows from its path and its source alone, so it is looked at once.
+    """
+    return (_fresh_look if len(module.source) > LOOK_CHARS_MAX else _kept_look)(module)
+
+
+def _fresh_look(module: Module) -> _Look:
     try:
-        tree = syntax_tree(parser, module)
+        with OpaEngine() as parser:
+            tree = syntax_tree(parser, module)
     except OpaError as error:
-        for fault in faults_of(error, module.path, {module.path: module.source}):
-            text = fault.text.split("rego.parse_module: ")[-1]
-            yield replace(fault, file=module.path, text=text + _v0_hint(text))
-        return
-    trees.append(tree)
+        return _Look(tuple(_parse_faults(error, module)))
     test = module.path.endswith("_test.rego")
-    for place, text in rule_faults(tree, module.path, Places(module.source), test=test):
-        yield Fault(module.path, place[0], text, place[1])
+    faults = rule_faults(tree, module.path, Places(module.source), test=test)
+    told = tuple(Fault(module.path, place[0], text, place[1]) for place, text in faults)
+    package = tuple(str(step["value"]) for step in tree["package"]["path"][1:])
+    return _Look(told, reads(tree), package)
+
+
+_kept_look = lru_cache(LOOKS_KEPT_MAX)(_fresh_look)
+
+
+def _parse_faults(error: OpaError, module: Module) -> Iterator[Fault]:
+    for fault in faults_of(error, module.path, {module.path: module.source}):
+        text = fault.text.split("rego.parse_module: ")[-1]
+        yield replace(fault, file=module.path, text=text + _v0_hint(text))
 
 
 def _v0_hint(text: str) -> str:

@@ -1,11 +1,12 @@
 """OPA in this process: the `PolicyEngine` of a single machine.
 
 Every engine has a thread of its own, which evaluates outside Python's lock; the event loop only
-waits, at most until the deadline. An evaluation cannot be cancelled, so an engine that misses its
-deadline while it had a processor is late: it is never freed while it runs, another takes its place,
-and it closes itself when it finishes. With the third late engine the rules, not the machine, are at
-fault: the revision is suspect, nothing is decided any more, and `on_exhausted` tells the worker to
-end.
+waits, at most until the deadline. A second engine is built when two questions meet.
+
+An evaluation cannot be cancelled, so an engine that misses its deadline while it had a processor is
+late: it is never freed while it runs, another takes its place, and it closes itself when it
+finishes. With the third late engine the rules, not the machine, are at fault: the revision is
+suspect, nothing is decided any more, and `on_exhausted` tells the worker to end.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from opa_bindings import OpaEngine, OpaError, OpaUndefinedError
 from sekisho.adapters.bundle import Bundle, build, must_be, read_bundle
 from sekisho.adapters.policy_answer import QUERY, failed, no_result, read_result
 from sekisho.adapters.policy_smoke import SMOKE_INPUTS, smoke_fault
+from sekisho.adapters.rego_rules import FOLD_PATH
 from sekisho.content.scan import Scanner
 from sekisho.errors import PolicyRejected, PolicyUnavailable
 from sekisho.model.assistant import NO_ASSISTANTS, Assistants
@@ -166,9 +168,9 @@ class EmbeddedOPA:
         """
         bundle = await asyncio.to_thread(read_bundle, directory)
         must_be(bundle, revision)
-        crew = _Crew(self, bundle)
+        crew = _Crew(self, bundle, self._engines)
         try:
-            await crew.start(self._engines)
+            await crew.start()
             await self._try(crew)
         except BaseException:
             crew.dismiss()
@@ -191,12 +193,12 @@ class EmbeddedOPA:
             try:
                 answer = await self._ask(crew, case.document, OPEN_S_MAX)
             except PolicyUnavailable as error:
-                faults.append(f"sekisho/main.rego:1:1: {case.name}: {error.message}")
+                faults.append(f"{FOLD_PATH}:1:1: {case.name}: {error.message}")
                 break
             decision = read_answer(answer, crew.bundle.revision, 0)
             fault = smoke_fault(case, decision)
             if fault:
-                faults.append(f"sekisho/main.rego:1:1: {fault}")
+                faults.append(f"{FOLD_PATH}:1:1: {fault}")
         if faults:
             raise PolicyRejected(faults)
 
@@ -204,7 +206,7 @@ class EmbeddedOPA:
         loop = asyncio.get_running_loop()
         job = _Job(document, loop.create_future())
         job.timer = loop.call_later(wait_s, self._expire, crew, job)
-        crew.jobs.put(job)
+        crew.ask(job)
         try:
             return await job.future
         except asyncio.CancelledError:
@@ -219,13 +221,15 @@ class EmbeddedOPA:
             again_s = self._deadline_s
             job.timer = asyncio.get_running_loop().call_later(again_s, self._expire, crew, job)
             return
-        if not crew.expire(job):
-            return
+        if crew.expire(job) and self.one_more_late():
+            crew.hire()
+
+    def one_more_late(self) -> bool:
+        """Count an engine that does not end; whether another may take its place."""
         self._late += 1
         if self._late > LATE_MAX:
             self._exhaust()
-        else:
-            crew.hire()
+        return not self._suspect
 
     def _exhaust(self) -> None:
         if self._suspect:
@@ -256,29 +260,63 @@ class EmbeddedOPA:
 
 
 class _Crew:
-    """The engines of one bundle, all taking questions from one queue."""
+    """The engines of one bundle, all taking questions from one queue.
 
-    def __init__(self, owner: EmbeddedOPA, bundle: Bundle) -> None:
+    One is built to begin with, the others when there are more questions than engines: to compile
+    the rules and read the data is most of what a reload costs.
+    """
+
+    def __init__(self, owner: EmbeddedOPA, bundle: Bundle, engines: int) -> None:
         self.bundle = bundle
         self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self.owner = owner
         self._lock = threading.Lock()
+        self._engines_max = engines
+        self._working = 0  # engines, but for late ones
+        self._open = 0  # questions that wait or run, but for late ones
         self._hired = 0
         self._dismissed = False
 
-    async def start(self, engines: int) -> None:
-        """Hire and wait until all have compiled the bundle."""
-        runners = [self.hire() for _ in range(engines)]
-        async with asyncio.timeout(OPEN_S_MAX):
-            for runner in runners:
+    async def start(self) -> None:
+        """Hire one and wait until it has compiled the bundle. Raises PolicyRejected."""
+        runner = self.hire()
+        try:
+            async with asyncio.timeout(OPEN_S_MAX):
                 await runner.ready
+        except TimeoutError:
+            if self._forsake(runner):
+                self.owner.one_more_late()
+            message = f"the rules do not compile and answer within {OPEN_S_MAX:g} s"
+            raise PolicyRejected([f"{FOLD_PATH}:1:1: {message}"]) from None
 
     def hire(self) -> _Runner:
         """One more engine, built in its own thread."""
         runner = _Runner(self)
         self._hired += 1
+        self._working += 1
         runner.start()
         return runner
+
+    def ask(self, job: _Job) -> None:
+        """Put a question to whichever engine is free. Another is hired if none may be."""
+        with self._lock:
+            self._open += 1
+            wanted = self._working < min(self._open, self._engines_max)
+        self.jobs.put(job)
+        if wanted:
+            self.hire()
+
+    def built(self, runner: _Runner) -> bool:
+        """An engine is ready, or will never be; whether somebody still waits for it."""
+        with self._lock:
+            runner.built = True
+            return not runner.forsaken
+
+    def _forsake(self, runner: _Runner) -> bool:
+        """Nobody waits for an engine any more; whether it is still being built."""
+        with self._lock:
+            runner.forsaken = not runner.built
+            return runner.forsaken
 
     def dismiss(self) -> None:
         """Each engine ends after the questions already asked."""
@@ -315,6 +353,7 @@ class _Crew:
         """Whether `job` ended before its deadline."""
         with self._lock:
             in_time = job.state is _State.RUNNING
+            self._open -= in_time
             job.state = _State.OVER
             return in_time
 
@@ -324,6 +363,8 @@ class _Crew:
             late = job.state is _State.RUNNING
             if job.state in {_State.RUNNING, _State.QUEUED}:
                 job.state = _State.LATE
+                self._open -= 1
+                self._working -= late
             return late
 
     def abandon(self, job: _Job) -> None:
@@ -331,6 +372,7 @@ class _Crew:
         with self._lock:
             if job.state is _State.QUEUED:
                 job.state = _State.OVER
+                self._open -= 1
             if job.state is _State.OVER and job.timer is not None:
                 job.timer.cancel()
 
@@ -343,17 +385,23 @@ class _Runner(threading.Thread):
         self._crew = crew
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ready.add_done_callback(_look_at)
+        self.built = self.forsaken = False  # change only under the crew's lock
 
     def run(self) -> None:
         owner = self._crew.owner
         try:
             engine = build(self._crew.bundle)
         except (PolicyRejected, MemoryError) as error:
+            if not self._crew.built(self):
+                owner.post(owner.late_ended)
             owner.post(_fail, self.ready, error)
             return
-        owner.post(_succeed, self.ready)
         try:
-            self._serve(engine)
+            if self._crew.built(self):
+                owner.post(_succeed, self.ready)
+                self._serve(engine)
+            else:
+                owner.post(owner.late_ended)
         finally:
             engine.close()
 

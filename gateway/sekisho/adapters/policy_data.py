@@ -8,8 +8,11 @@ must see what the engine sees. policies/schema/data.json is generated from here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from math import isfinite
 from typing import Annotated, Any, Self
 
+import orjson
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
@@ -21,6 +24,7 @@ from sekisho.adapters.decision_wire import (
     Name,
     Wire,
 )
+from sekisho.adapters.plain_yaml import read_plain
 from sekisho.adapters.policy_names import Entity, Id, meant, no_such_id
 from sekisho.adapters.policy_packs import (
     LADDER_ROWS_MAX,
@@ -46,6 +50,7 @@ _OF_IDS = frozenset({"principal", "group"})
 _TEXT = "tag:yaml.org,2002:str"
 
 Place = tuple[int, int]  # line and column, both from 1
+_Told = tuple[tuple[int | str, ...], str]
 
 Sentence = Annotated[str, Field(min_length=1, max_length=500)]
 Tokens = Annotated[int, Field(ge=1, le=TOKENS_MAX)]
@@ -272,7 +277,7 @@ class PolicyData(Wire):
         return self
 
 
-def _idle_labels(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _idle_labels(document: Mapping[str, Any]) -> Iterator[_Told]:
     """Labels that something should follow from and that no word gives: a slip of the pen would let
     through, in silence, what it was to hold.
     """
@@ -338,6 +343,28 @@ def read_data(source: bytes) -> dict[str, Any]:
 
     Raises NotPolicyData with every fault.
     """
+    document: dict[str, Any] = orjson.loads(_checked(source))
+    return document
+
+
+@lru_cache(maxsize=2)
+def _checked(source: bytes) -> bytes:
+    """The document as JSON, read once while only rules change: of what is in force and of what is
+    tried. Raises NotPolicyData.
+    """
+    plain = read_plain(source)
+    if plain is not None:
+        try:
+            PolicyData.model_validate(plain)
+            if not any(_silent(plain)):
+                return orjson.dumps(plain)
+        except ValidationError:
+            pass  # the other reader knows the places
+    return _explained(source)
+
+
+def _explained(source: bytes) -> bytes:
+    """As `_checked`, of any YAML, and with the place of each fault."""
     loader: Any = None
     try:
         loader = _Loader(source)
@@ -359,11 +386,35 @@ def read_data(source: bytes) -> dict[str, Any]:
         # What concerns the whole is said of limits alone: they are what needs prices.
         told = [(_place_of(tree, place or ("limits",)), text) for place, text in found]
         raise NotPolicyData(told) from error
-    silent = (*_idle_labels(parsed), *idle_sectors(parsed))
-    if idle := [(_place_of(tree, place), text) for place, text in silent]:
+    if idle := [(_place_of(tree, place), text) for place, text in _silent(parsed)]:
         raise NotPolicyData(idle)
-    document: dict[str, Any] = parsed
-    return document
+    if odd := [(_place_of(tree, place), text) for place, text in _not_json(parsed)]:
+        raise NotPolicyData(odd)
+    return orjson.dumps(parsed)
+
+
+def _silent(document: Mapping[str, Any]) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """What would do nothing, and nobody would hear of it."""
+    yield from _idle_labels(document)
+    yield from idle_sectors(document)
+
+
+def _not_json(
+    value: Any, place: tuple[int | str, ...] = ()
+) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """Values that YAML knows and JSON, which is what rules see, does not."""
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from _not_json(member, (*place, name))
+    elif isinstance(value, list):
+        for number, member in enumerate(value):
+            yield from _not_json(member, (*place, number))
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield place, "is a number of more than 64 bits"
+    elif isinstance(value, float) and not isfinite(value):
+        yield place, "is no finite number"
+    elif not isinstance(value, str | int | float | None):
+        yield place, f"is read as a {type(value).__name__}: put it in quotes"
 
 
 def _place_of(node: yaml.Node | None, place: tuple[int | str, ...]) -> Place:

@@ -24,9 +24,10 @@ from sekisho.adapters.bundle import Bundle, read_bundle
 from sekisho.adapters.ledger_desk import Append
 from sekisho.adapters.policy_check import check_bundle, test_bundle
 from sekisho.adapters.policy_store import PolicyStore, write_files
+from sekisho.adapters.signed_commit import CommitNotTrusted, SignedFiles
 from sekisho.adapters.sql_registry import Change, Registry
 from sekisho.errors import Conflict, PolicyRejected
-from sekisho.model.ids import uuid7
+from sekisho.model.ids import is_id, uuid7
 from sekisho.model.principal import Principal
 from sekisho.model.revisions import (
     Activation,
@@ -114,8 +115,18 @@ class PolicyDesk:
 
     # -- changing
 
-    def draft(self, author: Principal, directory: Path, source: str = "") -> Revision:
-        """Put in the rules of a directory. Raises PolicyRejected for what could not run."""
+    def draft(
+        self,
+        author: Principal,
+        directory: Path,
+        source: str = "",
+        commit: SignedFiles | None = None,
+    ) -> Revision:
+        """Put in the rules of a directory. Raises PolicyRejected for what could not run.
+
+        Who signed the `commit` that they come from is an author of them as well. CommitNotTrusted
+        if that is nobody here.
+        """
         may_draft(author)
         bundle = read_bundle(directory)
         self._store.put(bundle)
@@ -125,10 +136,24 @@ class PolicyDesk:
             raise PolicyRejected([str(fault) for fault in faults])
         named = (source or directory.name)[:SOURCE_CHARS_MAX]
         data = {"revision": bundle.revision, "contents": bundle.contents, "bundle": named}
+        if commit is not None:
+            data |= {"signer": commit.signer, "commit": commit.commit}
         with self._evidence() as append, self._registry().change() as change:
             row = registry_policies.draft(change, bundle.revision, bundle.contents, named, author)
+            if commit is not None:
+                _must_be_a_person(change, commit.signer)
+                registry_policies.add_author(change, bundle.revision, commit.signer, commit.signer)
+                row = registry_policies.get(change, bundle.revision)
             append([Event(uuid7(), "policy.drafted", None, None, data, author.id)])
         return row
+
+    def draft_commit(self, author: Principal, commit: SignedFiles, source: str) -> Revision:
+        """As `draft`, for the files of a signed commit."""
+        may_draft(author)
+        with TemporaryDirectory(prefix="sekisho-draft-") as folder:
+            place = Path(folder) / "bundle"
+            write_files(place, commit.files)
+            return self.draft(author, place, source, commit)
 
     def draft_files(self, author: Principal, files: Mapping[str, bytes], source: str) -> Revision:
         """As `draft`, for files that were sent."""
@@ -271,6 +296,16 @@ class PolicyDesk:
         with self._evidence() as append:
             append([Event(uuid7(), "policy.rejected", None, None, data, activator.id)])
         raise PolicyRejected(faults)
+
+
+def _must_be_a_person(registry: Change, signer: str) -> None:
+    """Raises CommitNotTrusted for a name that no person has who is here."""
+    row = registry.find(signer) if is_id(signer) else None
+    if row is None or row.kind != "person" or row.disabled or row.left_us is not None:
+        raise CommitNotTrusted(
+            f"The commit is signed by {ascii(signer)[:200]}, who is no person here: list keys in "
+            "[policy] allowed_signers under the ids of persons (`sekisho principals list`)."
+        )
 
 
 def _activated(

@@ -22,16 +22,27 @@ from sekisho.model.decision import Decision
 _NOT_KEPT = frozenset({"policy_undefined", "policy_malformed"})
 
 Path = tuple[str, ...]
+Paths = tuple[Path, ...] | None
+"""What is read below `input`; None for all of it."""
 
 
-def reads(trees: Iterable[Mapping[str, Any]]) -> tuple[Path, ...] | None:
-    """The paths below `input` that these syntax trees can read; None if that is all of it."""
+def all_reads(modules: Iterable[Paths]) -> Paths:
+    """The paths below `input` that some of these modules can read; None if that is all of it."""
     found: set[Path] = set()
-    for tree in trees:
-        paths = _paths(tree)
+    for paths in modules:
         if paths is None:
             return None
-        found |= paths
+        found.update(paths)
+    return _widest(found)
+
+
+def reads(tree: Mapping[str, Any]) -> Paths:
+    """The paths below `input` that one module, as its syntax tree, can read."""
+    paths = _paths(tree)
+    return None if paths is None else _widest(paths)
+
+
+def _widest(found: set[Path]) -> tuple[Path, ...]:
     return tuple(sorted(path for path in found if not _covered(path, found)))
 
 
@@ -120,15 +131,17 @@ class MemoizedEngine:
 
 def _key(document: Mapping[str, Any], paths: tuple[Path, ...]) -> bytes:
     """The values at `paths`, told apart from absent ones."""
-    return orjson.dumps([_at(document, path) for path in paths], option=orjson.OPT_SORT_KEYS)
-
-
-def _at(document: Any, path: Path) -> list[Any]:
-    for name in path:
-        if not isinstance(document, Mapping) or name not in document:
-            return []
-        document = document[name]
-    return [document]
+    found: list[tuple[Any, ...]] = []
+    for path in paths:
+        here: Any = document
+        try:
+            for name in path:
+                here = here[name]
+        except (KeyError, TypeError):  # not there, or below something that has no members
+            found.append(())
+        else:
+            found.append((here,))
+    return orjson.dumps(found, option=orjson.OPT_SORT_KEYS)
 
 
 def _fault(decision: Decision) -> bool:

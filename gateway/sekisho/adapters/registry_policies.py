@@ -45,11 +45,16 @@ def draft(
             .values(contents=contents)
         )
     if author is not None:
-        row = {"revision": revision, "principal": author.id, "person": author.person}
-        there = [policy_authors.c[name] == value for name, value in row.items()]
-        if change.execute(select(policy_authors).where(*there)).first() is None:
-            change.write(insert(policy_authors).values(row))
+        add_author(change, revision, author.id, author.person)
     return get(change, revision)
+
+
+def add_author(change: Change, revision: str, principal: str, person: str) -> None:
+    """Note an author of a revision, for good."""
+    row = {"revision": revision, "principal": principal, "person": person}
+    there = [policy_authors.c[name] == value for name, value in row.items()]
+    if change.execute(select(policy_authors).where(*there)).first() is None:
+        change.write(insert(policy_authors).values(row))
 
 
 def listed(change: Change) -> Sequence[Revision]:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from sekisho.adapters.policy_check import review_bundle, test_bundle
-from sekisho.cli import policy_eval, policy_pack, replay, revisions
+from sekisho.cli import policy_eval, policy_pack, policy_source, replay, revisions
 from sekisho.cli.printing import add_json, amount, as_json, visible
 from sekisho.config import PolicySettings
 
@@ -20,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `sekisho policy`."""
     verbs = parser.add_subparsers(dest="verb", required=True)
     check = verbs.add_parser("check", help="would this bundle be accepted, and if not, why")
+    policy_source.add_trust(check)
     test = verbs.add_parser("test", help="run the bundle's own tests")
     test.add_argument(
         "--coverage-min",
@@ -60,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    faults = review_bundle(options.bundle)
+    with policy_source.directory_of(options.bundle, options, PolicySettings()) as directory:
+        faults = review_bundle(directory)
     if options.json:
         print(as_json([dataclasses.asdict(fault) for fault in faults]))
     else:

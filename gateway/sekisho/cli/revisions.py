@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sekisho.adapters.policy_desk import PolicyDesk
+from sekisho.cli import policy_source
 from sekisho.cli.gate import add_key
 from sekisho.cli.person import person_of
 from sekisho.cli.printing import add_config, add_json, as_json, table, visible, when
@@ -26,7 +27,16 @@ _COLUMNS = ("revision", "state", "source", "authors", "drafted", "activator")
 def configure(verbs: Any) -> None:
     """The options of these verbs."""
     draft = verbs.add_parser("draft", help="put rules in, for somebody else to put in force")
-    draft.add_argument("directory", type=Path, metavar="DIR")
+    draft.add_argument(
+        "source", type=Path, metavar="DIR", help="directory of rules, or a signed bundle (.tar.gz)"
+    )
+    policy_source.add_trust(draft)
+    draft.add_argument(
+        "--commit", metavar="REV", help="take DIR from a signed commit: its signer is an author too"
+    )
+    draft.add_argument(
+        "--repo", type=Path, default=Path(), metavar="DIR", help="where the commit is (default: .)"
+    )
     listed = verbs.add_parser("list", help="revisions, the newest first")
     show = verbs.add_parser("show", help="one revision: authors, reports, files")
     activate = verbs.add_parser("activate", help="put a colleague's revision in force")
@@ -49,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     desk, who = desk_of(settings), person_of(options, settings)
     match options.verb:
         case "draft":
-            row = desk.draft(who, options.directory)
+            row = policy_source.draft(desk, who, options, settings.policy)
             _print(options, {"revision": row.revision}, f"{row.revision} is put in.")
         case "list":
             rows = [_row(known) for known in desk.listed(who)]

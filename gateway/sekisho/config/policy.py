@@ -67,6 +67,19 @@ class PolicySettings(Section):
         description="Directory of rules and data. Absent: the pack that comes with Sekisho. With "
         "engine = server the same bundle is polled by the server.",
     )
+    verification_key: Path | None = Field(
+        None,
+        description="PEM file of the public key by which bundle files (.tar.gz) that are put in "
+        "have to be signed, as `opa sign` signs them; absent: the command names it.",
+    )
+    verification_scope: str = Field(
+        "", max_length=200, description="The scope that such a signature has to be for."
+    )
+    allowed_signers: Path | None = Field(
+        None,
+        description="Who may sign commits that are put in, by e-mail address or id of a person: a "
+        "file of OpenSSH (ssh-keygen(1), ALLOWED SIGNERS). Absent: no commits are put in.",
+    )
     deadline_ms: int = Field(
         250, ge=5, le=5000, description="A decision takes under 1 ms; later than this is a deny."
     )
@@ -74,7 +87,7 @@ class PolicySettings(Section):
         2,
         ge=1,
         le=16,
-        description="Embedded engines a worker keeps, so that a slow decision is not alone.",
+        description="Embedded engines of a worker at most: a slow decision is not alone.",
     )
     memo_max: int = Field(
         8192,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from opa_bindings import OpaEngine
 
 from sekisho.adapters import bundle as bundle_module
-from sekisho.adapters.bundle import Fault, build, read_bundle
+from sekisho.adapters.bundle import Fault, Module, build, read_bundle, syntax_tree
 from sekisho.errors import PolicyRejected
 from support.rules import SHIPPED, bundle
 
@@ -46,6 +48,57 @@ def test_revision_follows_every_byte(tmp_path: Path) -> None:
     (made / "packs/default/holds.rego").rename(made / "packs/default/stops.rego")
     third = read_bundle(made).revision
     assert 3 == len({first, second, third})
+
+
+def test_what_did_not_change_is_not_parsed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a changed bundle only the changed module is parsed; its faults and reads are its own."""
+    parsed: list[str] = []
+
+    def counted(parser: OpaEngine, module: Module) -> dict[str, Any]:
+        parsed.append(module.path)
+        return syntax_tree(parser, module)
+
+    monkeypatch.setattr(bundle_module, "syntax_tree", counted)
+    source = "package packs.team.rules\n\nx := {0}.{1}\n"
+    made = bundle(tmp_path, packs__team__rules=source.format("input", "one"))
+    before = read_bundle(made)
+    parsed.clear()
+    assert read_bundle(made) == before
+    assert [] == parsed
+
+    place = made / "packs/team/rules.rego"
+    place.write_text(source.format("input", "two"))
+    after = read_bundle(made)
+    assert ["packs/team/rules.rego"] == parsed
+    assert (("one",) in (before.reads or ()), ("two",) in (after.reads or ())) == (True, True)
+    assert ("one",) not in (after.reads or ())
+
+    place.write_text(source.format("opa", "runtime()"))
+    for _ in range(2):
+        assert "opa.runtime may not be used" in faults(made)[0]
+    other = made / "packs/team/more.rego"
+    place.rename(other)
+    assert faults(made)[0].startswith("packs/team/more.rego:3:")
+
+
+def test_a_faulty_test_keeps_the_bundle_out(tmp_path: Path) -> None:
+    """A worker never runs tests, but what it takes is what the command takes."""
+    made = bundle(tmp_path)
+    (made / "packs/default/more_test.rego").write_text("package packs.default.more\n\nx := )\n")
+
+    for _ in range(2):
+        assert any("more_test.rego:3:" in fault for fault in faults(made))
+
+
+def test_a_large_module_is_looked_at_each_time(tmp_path: Path) -> None:
+    """What is kept is bounded by number and by size; a large one is read all the same."""
+    source = "package packs.team.large\n\nx := input.one\n" + "# much" * 12_000
+    made = bundle(tmp_path, packs__team__large=source)
+
+    assert len(source) > bundle_module.LOOK_CHARS_MAX
+    assert [("one",) in (read_bundle(made).reads or ()) for _ in range(2)] == [True, True]
 
 
 def test_lengths_keep_files_apart(tmp_path: Path) -> None:

@@ -153,7 +153,65 @@ async def _until_late(engine: EmbeddedOPA, engines: int) -> None:
     async with asyncio.timeout(30):
         while engine.late < engines:
             await asyncio.sleep(0.02)
-    assert engines == engine.late
+    # All that run when the last one too many is found may turn out to be late as well.
+    assert engines <= engine.late < engines + ENGINES
+
+
+def _engines() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "opa-engine"}
+
+
+async def test_the_second_engine_is_built_when_two_questions_meet(
+    engines: list[EmbeddedOPA],
+) -> None:
+    """One engine costs half of a reload; a worker with little to do needs no other."""
+    others = _engines()
+    engine = await started(engines, SHIPPED, deadline_ms=5000)
+    for _ in range(3):
+        assert _allows(await engine.decide(document()))
+    assert 1 == len(_engines() - others)
+
+    answers = await asyncio.gather(*(engine.decide(document()) for _ in range(8)))
+
+    assert all(map(_allows, answers))
+    assert ENGINES == len(_engines() - others)
+
+
+async def test_questions_nobody_waits_for_need_no_engine(engines: list[EmbeddedOPA]) -> None:
+    """What was cancelled before it began is not counted any more."""
+    others = _engines()
+    engine = await started(engines, SHIPPED, deadline_ms=5000)
+    for _ in range(3):
+        task = asyncio.create_task(engine.decide(document()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.05)
+
+    assert _allows(await engine.decide(document()))
+    assert 1 == len(_engines() - others)
+
+
+async def test_a_bundle_that_does_not_end_is_late_once(
+    engines: list[EmbeddedOPA], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one engine that tried it is counted until it ends; the old rules go on."""
+    endless = RUNAWAY.replace('input.request.model == "runaway"', "true")
+    others = _engines()
+    engine = await started(engines, SHIPPED)
+    monkeypatch.setattr(opa_embedded, "OPEN_S_MAX", 0.5)
+
+    with pytest.raises(PolicyRejected, match="within"):
+        await engine.reload(bundle(tmp_path, packs__team__runaway=endless))
+
+    assert 1 == engine.late
+    assert not engine.suspect
+    assert 2 == len(_engines() - others)
+    async with asyncio.timeout(60):
+        while engine.late:
+            await asyncio.sleep(0.02)
+    assert _allows(await engine.decide(document()))
 
 
 async def test_a_starved_engine_is_not_called_late(

@@ -208,3 +208,34 @@ def test_what_nothing_can_lead_to_is_a_fault(lines: str, said: str) -> None:
 
     assert said in text
     assert line > 1
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("2026-01-02", "put it in quotes"),
+        ("[1, {deep: .inf}]", "no finite number"),
+        (".nan", "no finite number"),
+        ("36893488147419103232", "64 bits"),
+        ("!!binary aGk=", "put it in quotes"),
+    ],
+)
+def test_what_rules_could_not_see(value: str, said: str) -> None:
+    """Rules see JSON: what it has no word for never reaches the engine."""
+    [(line, text)] = faults(f"{LEAST}custom:\n  own: {value}\n")
+
+    assert (13, True) == (line, said in text)
+
+
+def test_each_reading_is_its_own() -> None:
+    """What was read once is kept, and nobody can change it for the next."""
+    first = read_data(LEAST.encode())
+    first["groups"].clear()
+
+    assert {"employees": {"models": ["*"]}} == read_data(LEAST.encode())["groups"]
+
+
+def test_both_readers_refuse_alike() -> None:
+    """A file that the quick reader knows is checked like any other."""
+    plain = LEAST.replace("labels: {}", "labels: {held: [none]}")
+    assert faults(plain) == faults(plain.replace("hold: {}", "hold: !!map {}"))

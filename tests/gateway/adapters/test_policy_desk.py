@@ -11,6 +11,7 @@ from sekisho.adapters import registry_policies
 from sekisho.adapters.bundle import read_bundle
 from sekisho.adapters.policy_desk import PolicyDesk
 from sekisho.adapters.policy_store import PolicyStoreUnusable
+from sekisho.adapters.signed_commit import CommitNotTrusted, SignedFiles
 from sekisho.adapters.sql_registry import Registry
 from sekisho.config import Settings
 from sekisho.errors import (
@@ -276,3 +277,43 @@ def test_a_shadow_is_cast_by_a_second_person(
         (row.revision, False),
         (row.revision, True),
     ]
+
+
+def _commit(settings: Settings, signer: str) -> SignedFiles:
+    """The first rules, as if `signer` had signed them."""
+    return SignedFiles("1" * 40, signer, read_bundle(settings.policy.bundle).files)
+
+
+def test_who_signed_the_commit_is_an_author(desk: PolicyDesk, settings: Settings) -> None:
+    """Beside whoever put it in, and on record; the same rules drafted otherwise change nothing."""
+    with Registry.open(settings.registry_path).change() as change:
+        change.put_principal(ACTIVATOR.id, kind="person", owner=None)
+
+    row = desk.draft_commit(AUTHOR, _commit(settings, ACTIVATOR.id), "policies@111")
+    again = desk.draft(AUTHOR, settings.policy.bundle)
+
+    assert {ACTIVATOR.id, AUTHOR.id} == set(row.authors) == set(again.authors)
+    replay(desk, AUTHOR, row.revision)
+    with pytest.raises(Forbidden) as caught:
+        desk.activate(ACTIVATOR, row.revision)
+    assert "self_activation" == caught.value.code
+    first, second = (leaf["data"] for leaf in policy_leaves(settings)[:2])
+    assert first["commit"] == "1" * 40
+    assert first["signer"].startswith("p-")
+    assert ACTIVATOR.id not in first.values()
+    assert "signer" not in second
+
+
+@pytest.mark.parametrize("who", ["nobody-1", "svc-1", "shut-1", "left-1", "No Id", "*"])
+def test_signers_that_are_no_persons_here(desk: PolicyDesk, settings: Settings, who: str) -> None:
+    """A service account, somebody shut out or gone, and what is no id are no authors."""
+    with Registry.open(settings.registry_path).change() as change:
+        for name in (AUTHOR.id, "shut-1", "left-1"):
+            change.put_principal(name, kind="person", owner=None)
+        change.put_principal("svc-1", kind="service", owner=AUTHOR.id)
+        change.set_disabled("shut-1", True)
+        change.leave("left-1")
+
+    with pytest.raises(CommitNotTrusted, match="no person here"):
+        desk.draft_commit(AUTHOR, _commit(settings, who), "policies@111")
+    assert [] == list(desk.listed(AUTHOR))

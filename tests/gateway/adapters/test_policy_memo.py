@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opa_bindings import OpaEngine
 
-from sekisho.adapters.policy_memo import MemoizedEngine, reads
+from sekisho.adapters.policy_memo import MemoizedEngine, all_reads, reads
 from sekisho.model.decision import Decision, Effect, Reason
 
 NAMES = ("a", "b", "c")
@@ -83,7 +83,7 @@ def test_it_never_differs_from_evaluating(
         with OpaEngine() as engine:
             engine.add_policy("p.rego", source)
             engine.add_data({"table": {"x": "x", "0": 0}})
-            direct = Direct(engine, reads([_tree(source)]))
+            direct = Direct(engine, reads(_tree(source)))
             memoized = MemoizedEngine(direct, 100)
             for document in [*documents, *documents]:
                 answer = await memoized.decide(document)
@@ -114,14 +114,14 @@ def test_what_rules_can_read(body: str, expected: tuple[tuple[str, ...], ...] | 
     """Dynamic references widen; touching the whole input ends it."""
     source = f"package p\n\nf := 1\n\nyes if {{ {body} }}\n"
 
-    assert expected == reads([_tree(source)])
+    assert expected == reads(_tree(source))
 
 
 def test_an_import_counts_as_reading() -> None:
     """Under another name it is the same input."""
     source = "package p\n\nimport input.a as other\n\nyes if other.b == 1\n"
 
-    assert (("a",),) == reads([_tree(source)])
+    assert (("a",),) == reads(_tree(source))
 
 
 @dataclass
@@ -242,3 +242,10 @@ async def test_it_can_be_switched_off() -> None:
         assert not (await engine.decide({"a": 1})).memo
 
     assert 2 == len(told.asked)
+
+
+def test_what_all_modules_read() -> None:
+    """Paths of all are put together; a wider one has the narrower ones; one unbounded is all."""
+    assert (("a",), ("b", "c")) == all_reads([(("a", "b"), ("b", "c")), (("a",),), ()])
+    assert all_reads([(("a",),), None]) is None
+    assert () == all_reads([])

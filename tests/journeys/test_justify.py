@@ -32,6 +32,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         pack = made.folder / "policies" / "packs" / "team"
         pack.mkdir(parents=True)
         (pack / "why.rego").write_text(RULES)
+        data = made.folder / "policies" / "data.yaml"
+        data.write_text(data.read_text().replace("modes:\n", "modes:\n  team: enforce\n"))
         made.start()
         yield made
         made.stop()

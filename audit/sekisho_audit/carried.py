@@ -69,14 +69,16 @@ def _intent_json(intent: Intent) -> list[Any]:
 
 def _decided_json(decided: Decided) -> list[Any]:
     asked = decided.thresholds
-    return [
+    said = [
         *(decided.effect, decided.must_hold, decided.revision),
         None if asked is None else list(asked),
     ]
+    # Told only where it is so: a ledger that knows no justifications keeps the state it had.
+    return [*said, True] if decided.must_justify else said
 
 
 def _filed_json(filed: Filed) -> Json:
-    return {
+    said = {
         "hold": filed.hold,
         "leaf": filed.leaf,
         "reviews": list(filed.reviews),
@@ -84,6 +86,7 @@ def _filed_json(filed: Filed) -> Json:
         "intent": filed.intent,
         "outcome": filed.outcome,
     }
+    return said if filed.justified is None else {**said, "justified": filed.justified}
 
 
 def custody_json(custody: Custody) -> Json:
@@ -176,17 +179,23 @@ def _read_intent(value: Any) -> Intent:
 
 
 def _read_decided(value: Any) -> Decided:
-    effect, must_hold, revision, asked = _parts(value, 4)
+    justify = len(_of(value, list)) == _DECIDED_PARTS + 1
+    effect, must_hold, revision, asked, *more = _parts(value, _DECIDED_PARTS + justify)
+    if justify and not _of(more[0], bool):
+        raise BadCarried("what was not asked for is not told")
     thresholds = None if asked is None else tuple(_of(asked, list))
-    return Decided(_text(effect), bool(_of(must_hold, bool)), _maybe(revision), thresholds)
+    held = bool(_of(must_hold, bool))
+    return Decided(_text(effect), held, _maybe(revision), thresholds, justify)
 
 
+_DECIDED_PARTS = 4
 _FILED = ("hold", "leaf", "reviews", "settled", "intent", "outcome")
 
 
 def _read_filed(value: Any, origin: str) -> Filed:
     """A hold; its leaves have the form that they had when they were read."""
-    said = _members(value, _FILED)
+    justified = ("justified",) if type(value) is dict and "justified" in value else ()
+    said = _members(value, (*_FILED, *justified))
 
     def leaf(found: Any, kind: str) -> Json:
         check_leaf(found, found["n"], origin)
@@ -202,6 +211,7 @@ def _read_filed(value: Any, origin: str) -> Filed:
         None if settled is None else leaf(settled, "hold.settled"),
         _maybe(said["intent"]),
         _maybe(said["outcome"]),
+        leaf(said["justified"], "hold.justified") if justified else None,
     )
 
 

@@ -113,7 +113,6 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "expires_us": Field(
                 NUMBER, "After this nobody can approve it.", "microseconds since 1970, UTC"
             ),
-            "thresholds": Field(THRESHOLDS, "Who must approve; all thresholds must be met."),
             "backend": _BACKEND,
             "model": _MODEL_SENT,
             "revision": _REVISION,
@@ -122,7 +121,14 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
         {
             "person": Field(
                 PERSON, "Who stands behind the principal, if another: they may not review either."
-            )
+            ),
+            "thresholds": Field(
+                THRESHOLDS,
+                "Who must approve; all must be met. Absent if only a reason is asked for.",
+            ),
+            "justify": Field(
+                FLAG, "Whether whoever asked must say why before anybody can approve it."
+            ),
         },
         payloads={
             "hold": "everything that is needed to build the hold again",
@@ -144,6 +150,12 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             ),
         },
         optional_payloads={"reason": "why, in the reviewer's words"},
+        actor=True,
+    ),
+    "hold.justified": EventType(
+        "Whoever asked said why, as policy wanted; `actor` is that person. It is no review.",
+        {"hold": _HOLD, "version": _VERSION, "binding": _BINDING},
+        optional_payloads={"reason": "why, in the words of who asked"},
         actor=True,
     ),
     "hold.settled": EventType(

@@ -115,6 +115,12 @@ def _reviewed(document: Document, leaf: Leaf, _digest: str) -> None:
         _note_read(document, leaf, "review", "outgoing")
 
 
+def _justified(document: Document, leaf: Leaf, _digest: str) -> None:
+    hold = _hold_of(document, leaf)
+    if hold is not None:
+        hold["justified"] = {"by": leaf["actor"], "at_us": leaf["ts"]}
+
+
 def _settled(document: Document, leaf: Leaf, _digest: str) -> None:
     hold = _hold_of(document, leaf)
     if hold is not None:
@@ -235,6 +241,7 @@ _RULES: Mapping[str, Callable[[Document, Leaf, str], None]] = {
     "policy.decision": _decided,
     "hold.filed": _filed,
     "hold.review": _reviewed,
+    "hold.justified": _justified,
     "hold.settled": _settled,
     "hold.delivered": _delivered,
     "backend.intent": _sent,
@@ -259,6 +266,8 @@ def named(document: Document, origin: str, name_of: Callable[[str], str | None])
     document["principal"] = name(document["principal"])
     hold = document["hold"]
     lines = [*document["appeals"], *document["reads"], *(hold["reviews"] if hold else ())]
+    if hold and "justified" in hold:
+        lines.append(hold["justified"])
     for line in lines:
         line["by"] = name(line["by"])
         if "in_place_of" in line:

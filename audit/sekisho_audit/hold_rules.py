@@ -28,8 +28,13 @@ def check_filing(leaf: Leaf, before: Filed | None, decided: Decided | None) -> N
         if data["version"] <= before.data["version"]:
             raise RuleBroken("stale_hold", "a hold is filed again only with a higher version")
     asked = decided.thresholds if decided else None
-    if asked is not None and list(asked) != list(data["thresholds"]):
+    given = data.get("thresholds", ())
+    if asked is not None and list(asked) != list(given):
         raise RuleBroken("undecided_hold", "the hold asks for other reviews than policy did")
+    if decided is not None and decided.must_justify and not data.get("justify", False):
+        raise RuleBroken("undecided_hold", "policy wanted a reason that the hold does not ask for")
+    if not given and (not data.get("justify", False) or decided is None or decided.must_hold):
+        raise RuleBroken("undecided_hold", "a hold that nobody is asked to review")
 
 
 def current(leaf: Leaf, filed: Filed | None) -> Filed:
@@ -56,6 +61,18 @@ def check_review(leaf: Leaf, filed: Filed) -> None:
         raise RuleBroken("self_review", "nobody reviews their own request")
     if any(people & thresholds.people(other) for other in filed.reviews):
         raise RuleBroken("second_review", "this person has reviewed this version already")
+    if filed.must_justify and filed.justified is None and leaf["data"]["decision"] == "approve":
+        raise RuleBroken("unjustified_review", "an approval before the reason it has to weigh")
+
+
+def check_justification(leaf: Leaf, filed: Filed) -> None:
+    """A reason was asked for, is given once, and by whoever asked or answers for it."""
+    if not filed.must_justify:
+        raise RuleBroken("unasked_justification", "the hold asks for no reason")
+    if leaf["actor"] not in requesters(filed.leaf):
+        raise RuleBroken("foreign_justification", "only who asked can say why")
+    if filed.justified is not None:
+        raise RuleBroken("second_justification", "the reason for this version was given already")
 
 
 def check_settlement(leaf: Leaf, filed: Filed) -> None:
@@ -68,7 +85,9 @@ def check_settlement(leaf: Leaf, filed: Filed) -> None:
 
 
 def _check_approval(leaf: Leaf, filed: Filed, cited: Collection[str]) -> None:
-    asked = filed.data["thresholds"]
+    asked = filed.thresholds
+    if filed.must_justify and filed.justified is None:
+        raise RuleBroken("unjustified_approval", "the reason that was asked for is not there")
     denied = thresholds.objection(asked, filed.reviews)
     if denied:
         raise RuleBroken("denied_approval", denied)
@@ -102,9 +121,20 @@ def check_use(leaf: Leaf, filed: Filed | None, decided: Decided | None) -> Filed
             "the hold is not approved for exactly this exchange, backend, version and bytes",
         )
     asked = decided.thresholds if decided and decided.effect == "hold" else None
-    if asked is not None and not thresholds.covered(asked, filed.data["thresholds"]):
+    if asked is not None and not thresholds.covered(asked, filed.thresholds):
         raise RuleBroken("unapproved_intent", "policy asked for more reviews than the hold had")
+    if decided is not None and decided.must_hold and not filed.thresholds:
+        raise RuleBroken("unapproved_intent", "policy asked for reviews, and the hold had none")
     return filed
+
+
+def check_justified(decided: Decided | None, filed: Filed | None) -> None:
+    """What policy wants a reason for is sent with one, given before, or not at all."""
+    asked = (decided is not None and decided.must_justify) or (
+        filed is not None and filed.must_justify
+    )
+    if asked and (filed is None or filed.justified is None):
+        raise RuleBroken("unjustified_intent", "policy asked for a reason; none was given before")
 
 
 def check_delivery(leaf: Leaf, filed: Filed | None) -> None:

@@ -30,6 +30,7 @@ class HoldRecord:
     settled_index: int | None
     intent: bool
     outcome: str | None
+    justified: Mapping[str, Any] | None = None
 
 
 class OpenHolds:
@@ -48,7 +49,7 @@ class OpenHolds:
         kept = {
             entry["ct"]
             for filed in self._book.holds.values()
-            for leaf in (filed.leaf, *filed.reviews)
+            for leaf in (filed.leaf, *filed.reviews, *filter(None, (filed.justified,)))
             for entry in leaf["pl"]
             if "ct" in entry
         }
@@ -78,7 +79,7 @@ class OpenHolds:
         kept = {
             entry["ct"]
             for filed in self._book.holds.values()
-            for leaf in (filed.leaf, *filed.reviews)
+            for leaf in (filed.leaf, *filed.reviews, *filter(None, (filed.justified,)))
             for entry in leaf["pl"]
             if "ct" in entry
         }
@@ -96,7 +97,18 @@ class OpenHolds:
             settled_index=None if settled is None else settled["n"],
             intent=filed.intent is not None,
             outcome=filed.outcome,
+            justified=None if filed.justified is None else self._justified(filed.justified),
         )
+
+    def _justified(self, leaf: Mapping[str, Any]) -> dict[str, Any]:
+        reason = self._content(leaf, "reason") or b""
+        return {
+            **leaf["data"],
+            "id": leaf["id"],
+            "at_us": leaf["ts"],
+            "person": self._keyring.principal_of(leaf["actor"]),
+            "reason": reason.decode("utf-8", "replace"),
+        }
 
     def _review(self, leaf: Mapping[str, Any]) -> dict[str, Any]:
         reason = self._content(leaf, "reason") or b""

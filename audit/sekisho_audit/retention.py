@@ -29,6 +29,7 @@ KEEP = "keep"
 _NAMES: Mapping[str, Mapping[str, str]] = {
     "policy.decision": {"input": INPUT},
     "hold.review": {"reason": REASON},
+    "hold.justified": {"reason": REASON},
     "exchange.appealed": {"reason": REASON},
     "legal_hold.set": {"authority": REASON},
     "legal_hold.released": {"authority": REASON},

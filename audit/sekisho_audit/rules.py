@@ -189,6 +189,7 @@ class Book:
         if "hold" in data:
             filed = hold_rules.check_use(leaf, self.holds.get(data["hold"]), decided)
         self._check_decided(leaf, decided, filed)
+        hold_rules.check_justified(decided, filed)
         if filed is not None:
             self._put(self.holds, filed.hold, replace(filed, intent=leaf["id"]))
         intent = Intent(
@@ -258,6 +259,11 @@ class Book:
         hold_rules.check_review(leaf, filed)
         self._put(self.holds, filed.hold, replace(filed, reviews=(*filed.reviews, leaf)))
 
+    def _justified(self, leaf: Leaf) -> None:
+        filed = self._current(leaf)
+        hold_rules.check_justification(leaf, filed)
+        self._put(self.holds, filed.hold, replace(filed, justified=leaf))
+
     def _settled(self, leaf: Leaf) -> None:
         filed = self._current(leaf)
         hold_rules.check_settlement(leaf, filed)
@@ -301,6 +307,7 @@ _RULES = {
     "delivery.cut": Book._cut,  # noqa: SLF001
     "hold.filed": Book._filed,  # noqa: SLF001
     "hold.review": Book._review,  # noqa: SLF001
+    "hold.justified": Book._justified,  # noqa: SLF001
     "hold.settled": Book._settled,  # noqa: SLF001
     "hold.delivered": Book._delivered,  # noqa: SLF001
     "exchange.appealed": Book._appealed,  # noqa: SLF001

@@ -29,12 +29,14 @@ class Decided:
     there: a later word of policy does not take that back.
 
     `thresholds` are the reviews that it asked for last, None if the record does not tell them.
+    `must_justify`: whether it ever wanted a reason of whoever asked; this, too, stays.
     """
 
     effect: str
     must_hold: bool
     revision: str | None = None
     thresholds: Sequence[Leaf] | None = None
+    must_justify: bool = False
 
     @classmethod
     def after(cls, before: Decided | None, data: Leaf, *, held: bool) -> Decided:
@@ -42,10 +44,13 @@ class Decided:
         asked = hold_asked(data).get("thresholds") if held else None
         if asked is not None and not isinstance(asked, (list, tuple)):
             asked = _UNREADABLE
+        # Whatever stands there but `false` was asked for: no reading of it lets more through.
+        justify = data["obligations"].get("justify", False) is not False
         if before is not None:
             held = held or before.must_hold
             asked = before.thresholds if asked is None else asked
-        return cls(data["effect"], held, data.get("revision"), asked)
+            justify = justify or before.must_justify
+        return cls(data["effect"], held, data.get("revision"), asked, justify)
 
 
 def hold_asked(data: Leaf) -> Leaf:
@@ -75,11 +80,22 @@ class Filed:
     settled: Leaf | None = None
     intent: str | None = None
     outcome: str | None = None
+    justified: Leaf | None = None
 
     @property
     def data(self) -> Leaf:
         """The data of the filing event."""
         return self.leaf["data"]  # type: ignore[no-any-return]
+
+    @property
+    def thresholds(self) -> Sequence[Leaf]:
+        """Who must approve it; nobody where only a reason is asked for."""
+        return self.data.get("thresholds", ())  # type: ignore[no-any-return]
+
+    @property
+    def must_justify(self) -> bool:
+        """Whether it waits for a reason of whoever asked."""
+        return bool(self.data.get("justify", False))
 
     @property
     def approved(self) -> bool:

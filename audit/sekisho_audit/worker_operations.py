@@ -155,4 +155,5 @@ def _hold_fields(item: HoldRecord) -> dict[str, Any]:
         "settled_index": item.settled_index,
         "intent": item.intent,
         "outcome": item.outcome,
+        "justified": item.justified,
     }

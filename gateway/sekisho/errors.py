@@ -179,6 +179,12 @@ class ApprovalPending(Refused):
     kind = "approval_error"
 
 
+class JustificationRequired(ApprovalPending):
+    """Kept, and waiting for whoever asked to say why."""
+
+    code = "justification_required"
+
+
 class DispatchUnknown(Refused):
     """It may have been sent and the outcome is not known; it is never sent again by us."""
 

@@ -34,6 +34,7 @@ from sekisho.errors import (
     SekishoError,
 )
 from sekisho.holding.keep import keep
+from sekisho.holding.tally import approvers
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.exchange import Exchange
@@ -205,7 +206,8 @@ class Pipeline:
         progress = _Progress("decide", ())
         try:
             await self._still_here(hold)
-            approved_by = await self._approved_by(hold)
+            view = await parts.holds.get(hold.id)
+            approved_by = approvers(view.reviews) if view else []
             facts = await self._with_approval(hold, approved_by)
             decision = await self._decide(facts)
             document = orjson.dumps(facts.document)
@@ -227,7 +229,9 @@ class Pipeline:
                 decision=decision,
                 before=progress.before,
             )
-            cleared = clear_approved(unchanged(outgoing, parts.catalog), hold, len(approved_by))
+            why = view is not None and view.justification is not None
+            ready = unchanged(outgoing, parts.catalog)
+            cleared = clear_approved(ready, hold, len(approved_by), justified=why)
             charge = await self._charge_patiently(cleared)
         except SekishoError as error:
             await self._refuse(hold.exchange, hold.principal, progress, error)
@@ -267,15 +271,11 @@ class Pipeline:
                     raise
                 await asyncio.sleep(error.retry_after_s)
 
-    async def _approved_by(self, hold: Hold) -> list[str]:
-        view = await self._parts.holds.get(hold.id)
-        reviews = view.reviews if view else ()
-        return sorted({r.person for r in reviews if r.decision == "approve"})
-
     async def _with_approval(self, hold: Hold, approved_by: Sequence[str]) -> Facts:
         """The facts as they are now: approved, at this time, with what is left of the limits."""
         document = orjson.loads(hold.facts)
-        document["approval"] = {"state": "approved", "by": list(approved_by)}
+        if hold.thresholds:  # a reason alone is nobody's approval
+            document["approval"] = {"state": "approved", "by": list(approved_by)}
         context = document["context"]
         now_us, asker = self._parts.clock.now_us(), document["principal"]
         context |= self._parts.office.facts(now_us)

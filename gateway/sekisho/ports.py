@@ -17,6 +17,7 @@ from sekisho.model.hold import (
     HoldCard,
     HoldState,
     HoldView,
+    Justification,
     Proposal,
     Review,
     StoredAnswer,
@@ -125,9 +126,9 @@ class ExchangeKeys:
 class LedgerHold:
     """A hold as the ledger knows it, enough to rebuild the live state.
 
-    `record` is the payload `hold` of the event `hold.filed`; `reviews` and `settled` are the data
-    of the later events; a review has also `reviewer`, `person`, `reason` and `at_us`; `intent` and
-    `outcome` tell how far dispatch came.
+    `record` is the payload `hold` of the event `hold.filed`; `reviews`, `justified` and `settled`
+    are the data of the later events; a review has also `reviewer`, `person`, `reason` and `at_us`,
+    a justification the last three; `intent` and `outcome` tell how far dispatch came.
     """
 
     hold: str
@@ -138,6 +139,7 @@ class LedgerHold:
     settled_index: int | None
     intent: bool
     outcome: str | None
+    justified: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +298,8 @@ class Due:
 @dataclass(frozen=True, slots=True)
 class Restoration:
     """A hold as the ledger says it stands. `snapshot_us` is the store's time before it was read,
-    `settled_us` when the last review was recorded: an approval is good for a time from there.
+    `settled_us` when the last review or the reason was recorded: an approval is good for a time
+    from there. `justified_by` is the decision id of the justification, if there is one.
     """
 
     hold: Hold
@@ -308,6 +311,8 @@ class Restoration:
     outcome: str
     settled_us: int
     snapshot_us: int
+    justification: Justification | None = None
+    justified_by: str = ""
 
 
 class HoldStore(Protocol):

@@ -23,6 +23,7 @@ from sekisho_audit.events import BadEvent
 from sekisho_audit.recover import State
 from sekisho_audit.rules import MEMORY_EVENTS, Book
 from sekisho_audit.scan import EVENTS, frames, segments
+from sekisho_audit.standing import Decided, Filed
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "ledgers"
 
@@ -98,6 +99,29 @@ def test_every_member_is_looked_at() -> None:
         for wrong in (7.5, "x", [7], {"a": 1}, [["a"]]):
             with pytest.raises(BadCarried):
                 read_custody({**kept, member: wrong})
+
+
+def test_a_reason_is_carried() -> None:
+    """That it was asked for, and that it was given; only `true` says so."""
+    every = leaves()
+    book, log = Book(), every[0]["log"]
+    filed = next(leaf for leaf in every if leaf["type"] == "hold.filed")
+    said = {**filed, "type": "hold.justified", "actor": filed["principal"], "data": {}, "pl": []}
+    said["data"] = {name: filed["data"][name] for name in ("hold", "version", "binding")}
+    book.holds["h"] = Filed("h", filed, justified=said)
+    book.decided["x"] = Decided("allow", must_hold=False, must_justify=True)
+    told = json.loads(json.dumps(book_json(book)))
+    again = read_book(told, log, None)
+    assert (again.holds, again.decided) == ({"h": book.holds["h"]}, book.decided)
+    for wrong in (False, 1, None, "x"):
+        told["decided"][0][1][-1] = wrong
+        with pytest.raises(BadCarried):
+            read_book(told, log, None)
+    told["decided"] = []
+    for bad in (None, filed, {}):
+        told["holds"][0]["justified"] = bad
+        with pytest.raises((BadCarried, BadEvent, KeyError, TypeError)):
+            read_book(told, log, None)
 
 
 def test_nothing_that_leaves_add_up_to_is_left_behind() -> None:

@@ -282,3 +282,179 @@ def test_hold_is_filed_again_in_a_higher_version_until_it_is_used(scribe: Scribe
     assert broken(scribe, "hold.settled", "x", **settled) == "hold_settled"
     scribe.write("backend.intent", "x", session="s-1", backend="local", **now)
     assert broken(scribe, "hold.filed", "x", **{**terms, "version": 3}) == "hold_taken"
+
+
+REVIEWED = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
+TERMS = {"stage": "request", "expires_us": EXPIRES_US, "backend": "local"}
+
+
+def justify(scribe: Scribe, who: str = "p-1", **more: Any) -> None:
+    """Somebody says why. Raises RuleBroken."""
+    scribe.take(scribe.leaf("hold.justified", "x", **{**NAMED, **more}) | {"actor": who})
+
+
+def unjustified(
+    scribe: Scribe, thresholds: list[dict[str, Any]] | None = None, **more: Any
+) -> Scribe:
+    """A hold that waits for a reason; without thresholds for nothing else."""
+    effect, hold = ("hold", {"hold": {"stage": "request"}}) if thresholds else ("allow", {})
+    decide(scribe, "x", effect, justify=True, **hold)
+    asked = {"thresholds": thresholds} if thresholds else {}
+    scribe.write("hold.filed", "x", **NAMED, **TERMS, **asked, justify=True, **more)
+    return scribe
+
+
+def intent(scribe: Scribe, **named: Any) -> str | None:
+    """Send it: None, or the code of the refusal."""
+    leaf = scribe.leaf("backend.intent", "x", session="s-1", backend="local", **named)
+    try:
+        scribe.take(leaf)
+    except RuleBroken as error:
+        scribe.book.roll_back()
+        return error.code
+    return None
+
+
+def refused_reason(scribe: Scribe, *who: str, **more: Any) -> str:
+    with pytest.raises(RuleBroken) as caught:
+        justify(scribe, *who, **more)
+    scribe.book.roll_back()
+    return caught.value.code
+
+
+def test_what_wants_a_reason_is_sent_with_one(scribe: Scribe) -> None:
+    """Given, settled, sent; nothing else was asked for."""
+    unjustified(scribe)
+    justify(scribe)
+    scribe.write("hold.settled", "x", **NAMED, state="approved", reviews=[])
+    assert intent(scribe, **NAMED) is None
+
+
+@pytest.mark.parametrize("thresholds", [None, REVIEWED], ids=["alone", "with reviewers"])
+def test_nothing_is_approved_or_sent_without_the_reason(
+    scribe: Scribe, thresholds: list[dict[str, Any]] | None
+) -> None:
+    """Not by a settlement, not by a review, not around the hold."""
+    unjustified(scribe, thresholds)
+    settled = {**NAMED, "state": "approved", "reviews": []}
+    assert broken(scribe, "hold.settled", "x", **settled) == "unjustified_approval"
+    leaf = scribe.leaf("hold.review", "x", **NAMED, decision="approve") | {"actor": "p-2"}
+    with pytest.raises(RuleBroken) as caught:
+        scribe.book.apply(leaf)
+    assert caught.value.code == "unjustified_review"
+    assert intent(scribe, **NAMED) == "unapproved_intent"
+    assert intent(scribe) == "unapproved_intent"
+
+
+@pytest.mark.parametrize("asked", [True, "yes", 1, None])
+def test_an_allow_that_wants_a_reason_lets_nothing_leave_by_itself(
+    scribe: Scribe, asked: object
+) -> None:
+    """Whatever stands there but `false`; and a later word of policy takes it not back."""
+    decide(scribe, "x", "allow", justify=asked)
+    assert intent(scribe) == "unjustified_intent"
+    decide(scribe, "x", "allow")
+    assert intent(scribe) == "unjustified_intent"
+    terms = {**NAMED, **TERMS, "thresholds": REVIEWED}
+    assert broken(scribe, "hold.filed", "x", **terms) == "undecided_hold"
+
+
+def test_a_decision_that_asks_for_none_needs_none(scribe: Scribe) -> None:
+    decide(scribe, "x", "allow", justify=False)
+    assert intent(scribe) is None
+
+
+def test_rules_that_want_a_reason_of_an_approved_hold_stop_it(scribe: Scribe) -> None:
+    """Reviewed without one, then policy asks for one: a review is none."""
+    held = Held(scribe, REVIEWED)
+    held.say("p-2")
+    scribe.write("hold.settled", "x", **held.settled())
+    decide(scribe, "x", "allow", justify=True)
+    assert intent(scribe, **NAMED) == "unjustified_intent"
+
+
+def test_the_reason_is_no_review(scribe: Scribe) -> None:
+    """Where reviewers are asked, they are still missing; nor can it be cited as one."""
+    unjustified(scribe, REVIEWED)
+    justify(scribe)
+    settled = {**NAMED, "state": "approved", "reviews": []}
+    assert broken(scribe, "hold.settled", "x", **settled) == "unreviewed_approval"
+    cited = {**settled, "reviews": [f"e-{scribe.index - 1}"]}
+    assert broken(scribe, "hold.settled", "x", **cited) == "unknown_review"
+
+
+def test_policy_that_held_it_is_not_satisfied_by_the_reason(scribe: Scribe) -> None:
+    """A hold without reviewers cannot be filed where policy wanted some, nor used later."""
+    decide(scribe, "x", "hold", justify=True, hold={"stage": "request"})
+    terms = {**NAMED, **TERMS, "justify": True}
+    assert broken(scribe, "hold.filed", "x", **terms) == "undecided_hold"
+
+
+def test_rules_that_later_want_people_stop_it(scribe: Scribe) -> None:
+    """The hold had none; whether the record tells which, or not."""
+    unjustified(scribe)
+    justify(scribe)
+    scribe.write("hold.settled", "x", **NAMED, state="approved", reviews=[])
+    decide(scribe, "x", "hold", hold={"stage": "request"})
+    assert intent(scribe, **NAMED) == "unapproved_intent"
+    decide(scribe, "x", "allow", justify=True)
+    assert intent(scribe, **NAMED) == "unapproved_intent"
+
+
+def test_a_hold_for_nothing_cannot_be_filed(scribe: Scribe) -> None:
+    """Neither reviewers nor a reason: it would approve itself."""
+    decide(scribe, "x", "allow")
+    assert broken(scribe, "hold.filed", "x", **NAMED, **TERMS) == "undecided_hold"
+
+
+@pytest.mark.parametrize("who", ["p-2", None])
+def test_only_who_asked_can_say_why(scribe: Scribe, who: Any) -> None:
+    unjustified(scribe)
+    assert refused_reason(scribe, who) == "foreign_justification"
+
+
+def test_an_owner_can_say_why(scribe: Scribe) -> None:
+    """Whoever stands behind a service account."""
+    unjustified(scribe, person="p-9")
+    justify(scribe, "p-9")
+
+
+def test_a_reason_is_given_once(scribe: Scribe) -> None:
+    unjustified(scribe)
+    justify(scribe)
+    assert refused_reason(scribe) == "second_justification"
+
+
+@pytest.mark.parametrize("other", [{"version": 2}, {"binding": "c"}, {"hold": "g"}])
+def test_a_reason_is_for_this_hold_and_version(scribe: Scribe, other: dict[str, Any]) -> None:
+    unjustified(scribe)
+    wanted = "unknown_hold" if "hold" in other else "stale_review"
+    assert refused_reason(scribe, **other) == wanted
+
+
+def test_a_new_version_needs_a_new_reason(scribe: Scribe) -> None:
+    """What was said of other bytes counts for nothing."""
+    unjustified(scribe)
+    justify(scribe)
+    now = {**NAMED, "version": 2}
+    scribe.write("hold.filed", "x", **now, **TERMS, justify=True)
+    settled = {**now, "state": "approved", "reviews": []}
+    assert broken(scribe, "hold.settled", "x", **settled) == "unjustified_approval"
+    justify(scribe, version=2)
+
+
+def test_a_reason_comes_before_the_end_and_is_asked_for(scribe: Scribe) -> None:
+    held = Held(scribe, REVIEWED)
+    assert refused_reason(scribe) == "unasked_justification"
+    held.say("p-2", "deny")
+    scribe.write("hold.settled", "x", **{**held.settled(), "state": "denied"})
+    assert refused_reason(scribe) == "hold_settled"
+
+
+def test_a_reason_does_not_make_an_approval_less_late(scribe: Scribe) -> None:
+    unjustified(scribe)
+    justify(scribe)
+    settled = {**NAMED, "state": "approved", "reviews": []}
+    late = scribe.leaf("hold.settled", "x", **settled) | {"ts": EXPIRES_US + APPROVAL_LATE_US + 1}
+    with pytest.raises(RuleBroken, match="time to approve"):
+        scribe.book.apply(late)

@@ -8,6 +8,8 @@ from sekisho_audit.rules import APPEALS_MAX, Book, forget_oldest
 from sekisho_audit.standing import RuleBroken
 from support.scribe import BOOT, Scribe, broken, decide, opened, state
 
+ONE_REVIEW = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
+
 
 @pytest.fixture
 def scribe() -> Scribe:
@@ -140,8 +142,7 @@ def test_held_answer_is_released_with_its_approval_only(scribe: Scribe, stage: s
     scribe.write("policy.decision", "x", stage=stage, effect="allow", obligations={})
     assert release(scribe, "x") == "unapproved_release"
     named = {"hold": "h", "version": 1, "binding": "b"}
-    thresholds = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
-    terms = {"stage": "response", "expires_us": 9, "backend": "b", "thresholds": thresholds}
+    terms = {"stage": "response", "expires_us": 9, "backend": "b", "thresholds": ONE_REVIEW}
     scribe.write("hold.filed", "x", **named, **terms)
     assert release(scribe, "x") == "unapproved_release"
     said = scribe.leaf("hold.review", "x", **named, decision="approve") | {"actor": "p-2"}
@@ -153,7 +154,7 @@ def test_held_answer_is_released_with_its_approval_only(scribe: Scribe, stage: s
 def test_hold_of_an_answer_holds_it_though_policy_said_nothing(scribe: Scribe) -> None:
     """Filing is enough, and an approval of the request is none of the answer."""
     decide(scribe, "x")
-    terms = {"stage": "response", "expires_us": 9, "backend": "b", "thresholds": []}
+    terms = {"stage": "response", "expires_us": 9, "backend": "b", "thresholds": ONE_REVIEW}
     scribe.write("hold.filed", "x", hold="h", version=1, binding="b", **terms)
     assert release(scribe, "x") == "unapproved_release"
 

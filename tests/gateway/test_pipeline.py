@@ -23,7 +23,7 @@ from sekisho.errors import (
 )
 from sekisho.model.assistant import Assistant, Assistants
 from sekisho.model.catalog import Backend, Catalog
-from sekisho.model.decision import Decision, Effect
+from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.model.principal import Shown
 from sekisho.stages.release import Stream, Whole
@@ -396,6 +396,86 @@ async def _failed(line: Line, desk: Desk, hold_id: str) -> Any:
     assert after is not None
     assert HoldState.FAILED == after.state
     return after.outcome_reason
+
+
+REASONED = decision(Effect.ALLOW, justify=True)
+
+
+async def _unjustified(line: Line, says: Decision = REASONED) -> HoldView:
+    line.rules.says = says
+    view = await line.pipeline.handle(STAFF, chat())
+    assert isinstance(view, HoldView)
+    assert view.unjustified
+    await line.pipeline.resume(view.hold.id)
+    assert not line.backend.sent
+    return view
+
+
+async def test_a_request_that_wants_a_reason_is_sent_once_it_is_given(
+    line: Line, desk: Desk
+) -> None:
+    """Its bytes wait; nobody is said to have approved it when the rules are asked again."""
+    view = await _unjustified(line)
+    await desk.justify(view)
+
+    await asyncio.gather(*(line.pipeline.resume(view.hold.id) for _ in range(3)))
+
+    assert [CHAT_BODY] == line.backend.sent
+    assert {"state": "none", "by": []} == line.rules.asked[-1]["approval"]
+    assert [True, True] == [said["obligations"]["justify"] for said in line.data("policy.decision")]
+    (intent,) = line.data("backend.intent")
+    assert view.hold.id == intent["hold"]
+    kinds = line.ledger.types()
+    assert kinds.index("hold.justified") < kinds.index("backend.intent")
+
+
+async def test_a_hold_that_wants_a_reason_needs_both(line: Line, desk: Desk) -> None:
+    asked = HOLD.obligations.hold
+    view = await _unjustified(line, decision(Effect.HOLD, hold=asked, justify=True))
+    await desk.justify(view)
+    await line.pipeline.resume(view.hold.id)
+    assert not line.backend.sent
+    await desk.approve(view)
+    await line.pipeline.resume(view.hold.id)
+
+    assert [CHAT_BODY] == line.backend.sent
+    assert "approved" == line.rules.asked[-1]["approval"]["state"]
+
+
+@pytest.mark.parametrize(
+    ("says", "code"), [(DENY, "policy_denied"), (HOLD, "policy_changed")], ids=["deny", "hold"]
+)
+async def test_a_reason_is_no_way_around_todays_rules(
+    line: Line, desk: Desk, says: Decision, code: str
+) -> None:
+    """A deny wins, and reviewers are not replaced by it."""
+    view = await _unjustified(line)
+    await desk.justify(view)
+    line.rules.says = says
+
+    assert code == await _failed(line, desk, view.hold.id)
+    assert not line.backend.sent
+
+
+async def test_rules_that_want_a_reason_later_are_not_satisfied(line: Line, desk: Desk) -> None:
+    """Approved without one, and one is asked for now."""
+    view = await _held(line)
+    await desk.approve(view)
+    line.rules.says = REASONED
+
+    assert "policy_changed" == await _failed(line, desk, view.hold.id)
+    assert not line.backend.sent
+
+
+async def test_a_hold_that_names_nobody_is_not_freed_by_a_reason(line: Line) -> None:
+    """Careless rules: a hold without reviewers that wants a reason, too, is refused."""
+    nobody = HoldTerms("request", (), 600, 10)
+    line.rules.says = decision(Effect.HOLD, hold=nobody, justify=True)
+
+    with pytest.raises(DeniedByPolicy) as caught:
+        await line.pipeline.handle(STAFF, chat())
+    assert "policy_malformed" == caught.value.code
+    assert "hold.filed" not in line.ledger.types()
 
 
 async def test_a_newer_deny_beats_an_approval(line: Line, desk: Desk) -> None:

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from sekisho.adapters.redis_holds import RedisHoldStore, connect
 from sekisho.holding import rebuild
 from sekisho.holding.file import Filing
+from sekisho.holding.justification import justify
 from sekisho.holding.review import review
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason, Threshold
@@ -24,6 +25,7 @@ from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal, Role
 from sekisho.ports import Ledger
 
+WHY = "The client asked for it by Friday."
 CANARY = "canary-7f3a-the-salary-list"
 ONE_REVIEW = (Threshold("reviewer", approve=1, deny=1),)
 TWO_REVIEWS = (Threshold("reviewer", approve=2, deny=1),)
@@ -66,13 +68,19 @@ def exchange(
     )
 
 
-def outgoing(asked: Exchange, principal: Principal, terms: HoldTerms) -> Outgoing:
-    """What would leave for it, with the events that come before."""
+def outgoing(
+    asked: Exchange, principal: Principal, terms: HoldTerms, *, justify: bool = False
+) -> Outgoing:
+    """What would leave for it, with the events that come before.
+
+    Without thresholds the rules allow it, if only a reason is given.
+    """
+    alone = justify and not terms.thresholds
     decision = Decision(
-        Effect.HOLD,
+        Effect.ALLOW if alone else Effect.HOLD,
         (Reason("held", "Salaries are looked at by a person first.", "sekisho.hold.salary"),),
         "sha256:00ff",
-        Obligations(hold=terms),
+        Obligations(hold=None if alone else terms, justify=justify),
     )
     document: dict[str, Any] = {"stage": "request", "exchange": asked.id}
     return Outgoing(
@@ -112,11 +120,12 @@ class Desk:
         risk: int = 10,
         key: str | None = None,
         retry: int = 0,
+        justify: bool = False,
     ) -> HoldView:
         """File a hold for a chat request with this text."""
         asked = exchange(text, key=key, retry=retry)
         terms = HoldTerms("request", thresholds, 600, risk)
-        leaving = outgoing(asked, principal, terms)
+        leaving = outgoing(asked, principal, terms, justify=justify)
         terms = replace(terms, ttl_s=ttl_s)  # type: ignore[arg-type]  # a test has no minute to wait
         return await self.filing.file(leaving, terms, asked, principal)
 
@@ -137,6 +146,12 @@ class Desk:
             binding=view.hold.binding,
             reason=reason,
         )
+
+    async def justify(
+        self, view: HoldView, who: Principal = STAFF, reason: str = WHY, **bound: Any
+    ) -> HoldView:
+        """Say why; by default as whoever asked."""
+        return await justify(self.store, self.ledger, who, view.hold.id, reason=reason, **bound)
 
     async def close(self) -> None:
         await self.filing.drain()

@@ -33,6 +33,10 @@ class _Filed:
     settled: tuple[Event, int] | None = None
     intent: Event | None = None
     outcome: str | None = None
+    justified: tuple[Event, int] | None = None
+
+
+_ABOUT_HOLDS = {"hold.review", "hold.justified", "hold.settled", "backend.intent"}
 
 
 class MemoryLedger:
@@ -181,7 +185,7 @@ class MemoryLedger:
         if event.type == "exchange.appealed":
             self._judge_appeal(event, fresh)
         name = event.data.get("hold")
-        if name is None or event.type not in {"hold.review", "hold.settled", "backend.intent"}:
+        if name is None or event.type not in _ABOUT_HOLDS:
             return
         filed = self.holds.get(name)
         if filed is None:
@@ -191,12 +195,24 @@ class MemoryLedger:
             return
         if filed.settled is not None:
             raise LedgerRefused("settled before", code="hold_settled")
+        self._judge_answer(filed, event, fresh)
+
+    def _judge_answer(self, filed: _Filed, event: Event, fresh: Sequence[Event]) -> None:
         reviews = [e for e, _, _ in filed.reviews] + [e for e in fresh if e.type == "hold.review"]
-        if event.type == "hold.review":
+        said = filed.justified is not None or any(e.type == "hold.justified" for e in fresh)
+        unjustified = filed.event.data.get("justify", False) and not said
+        if event.type == "hold.justified":
+            _judge_justification(filed, event)
+        elif event.type == "hold.review":
             _judge_review(filed, event, reviews)
+            if unjustified and event.data["decision"] == "approve":
+                raise LedgerRefused("no reason yet", code="unjustified_review")
         elif event.data["state"] == "approved":
             approving = [e for e in reviews if e.data["decision"] == "approve"]
-            if len(approving) < max(t["approve"] for t in filed.event.data["thresholds"]):
+            asked = [t["approve"] for t in filed.event.data.get("thresholds", ())]
+            if unjustified:
+                raise LedgerRefused("no reason", code="unjustified_approval")
+            if len(approving) < max(asked, default=0):
                 raise LedgerRefused("reviews are missing", code="unreviewed_approval")
 
     def _judge_appeal(self, event: Event, fresh: Sequence[Event]) -> None:
@@ -214,6 +230,8 @@ class MemoryLedger:
             self.holds[name] = _Filed(event, index)
         elif event.type == "hold.review":
             self.holds[name].reviews.append((event, index, self.now_us()))
+        elif event.type == "hold.justified":
+            self.holds[name].justified = (event, self.now_us())
         elif event.type == "hold.settled":
             self.holds[name].settled = (event, index)
         elif event.type == "backend.intent" and name:
@@ -235,6 +253,15 @@ def _people(event: Event) -> set[str | None]:
     return {event.actor, event.data.get("person") or event.actor}
 
 
+def _judge_justification(filed: _Filed, event: Event) -> None:
+    if not filed.event.data.get("justify", False):
+        raise LedgerRefused("no reason was asked for", code="unasked_justification")
+    if event.actor not in {filed.event.principal, filed.event.data.get("person")}:
+        raise LedgerRefused("somebody else's", code="foreign_justification")
+    if filed.justified is not None:
+        raise LedgerRefused("given before", code="second_justification")
+
+
 def _judge_review(filed: _Filed, event: Event, reviews: Sequence[Event]) -> None:
     if any(_people(event) & _people(e) for e in reviews):
         raise LedgerRefused("reviewed before", code="second_review")
@@ -253,7 +280,18 @@ def _shown(hold: str, filed: _Filed) -> LedgerHold:
         settled_index=filed.settled[1] if filed.settled else None,
         intent=filed.intent is not None,
         outcome=filed.outcome,
+        justified=_justified(*filed.justified) if filed.justified else None,
     )
+
+
+def _justified(event: Event, at_us: int) -> dict[str, Any]:
+    return {
+        **event.data,
+        "id": event.id,
+        "at_us": at_us,
+        "person": event.actor,
+        "reason": event.payloads[0].exact.decode(),
+    }
 
 
 def _review(event: Event, index: int, at_us: int) -> dict[str, Any]:

@@ -9,7 +9,15 @@ from sekisho.adapters.hold_cipher import seal, unseal
 from sekisho.errors import HoldStoreUnavailable
 from sekisho.holding import record
 from sekisho.holding.tally import DENY
-from sekisho.model.hold import Hold, HoldState, HoldView, Proposal, Review, StoredAnswer
+from sekisho.model.hold import (
+    Hold,
+    HoldState,
+    HoldView,
+    Justification,
+    Proposal,
+    Review,
+    StoredAnswer,
+)
 
 _ANSWER_HEAD = struct.Struct(">HH")  # status, length of the content type
 
@@ -22,6 +30,19 @@ def seal_hold(key: bytes, hold: Hold) -> bytes:
 def seal_review(key: bytes, review: Review) -> bytes:
     """One review, its reason included."""
     return seal(key, review.hold, "review", review.version, record.encode_review(review))
+
+
+def seal_justification(key: bytes, said: Justification) -> bytes:
+    """Why it was asked, in the words of who asked."""
+    return seal(key, said.hold, "justification", said.version, record.encode_justification(said))
+
+
+def _open_justification(
+    key: bytes, hold_id: str, version: int, sealed: bytes | None
+) -> Justification | None:
+    if not sealed:
+        return None
+    return record.decode_justification(unseal(key, hold_id, "justification", version, sealed))
 
 
 def seal_proposal(key: bytes, proposal: Proposal) -> bytes:
@@ -70,6 +91,7 @@ def open_view(
             proposal=open_proposal(key, hold_id, version, sealed, int(row["deciding_us"] or 0))
             if sealed
             else None,
+            justification=_open_justification(key, hold_id, version, row["justification"]),
         )
     except ValueError as error:
         message = "The stored hold cannot be read. Nothing was sent; send the request again."

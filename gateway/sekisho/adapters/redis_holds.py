@@ -40,7 +40,7 @@ SOCKET_TIMEOUT_S = 1.0
 CONNECTIONS_MAX = 32  # a waiting client costs a call a second, not a connection
 _VIEW = (
     *("state", "principal", "exchange", "version", "record", "hops", "settled_index", "outcome"),
-    *("proposal", "deciding_us"),
+    *("proposal", "deciding_us", "justification"),
 )
 
 KeysOf = Callable[[str, str], Awaitable[ExchangeKeys]]
@@ -140,7 +140,10 @@ class RedisHoldStore:
     async def list_open(self, limit: int, principal: str | None = None) -> Sequence[HoldCard]:
         """See HoldStore."""
         rows = await self._run("list", "", HOLDS, limit, principal or "")
-        return [record.decode_card(card, _text(state)) for state, card in rows]
+        return [
+            record.decode_card(card, _text(state), justified=justified == b"1")
+            for state, card, justified in rows
+        ]
 
     async def now_us(self) -> int:
         """See HoldStore."""
@@ -176,12 +179,13 @@ class RedisHoldStore:
     ) -> str:
         """See HoldStore."""
         keys = await self._keys_of(hold.principal, hold.exchange)
-        review = proposal.review
+        review, why = proposal.review, proposal.justification
         sealed = hold_content.seal_review(keys.content, review) if review else b""
+        reason = hold_content.seal_justification(keys.content, why) if why else b""
         limits = self._limits
         times = (_us(limits.execution_expiry_s), _us(limits.keep_answer_s))
         args = (proposal.id, state.value, proposal.version, review.person if review else "")
-        last = (origin, index, *times, review.reviewer if review else "")
+        last = (origin, index, *times, review.reviewer if review else "", reason)
         reply = _words(await self._run("settle", hold.id, *args, sealed, *last))
         if reply[0] == "ok":
             return reply[1]
@@ -272,13 +276,16 @@ class RedisHoldStore:
         for decision_id, review in restoration.reviews:
             sealed = hold_content.seal_review(keys.content, review)
             reviews += [review.person, review.reviewer, decision_id, sealed]
+        why = restoration.justification
+        reason = hold_content.seal_justification(keys.content, why) if why else b""
         index = restoration.settled_index
         execute_until_us = restoration.settled_us + _us(self._limits.execution_expiry_s)
         args: tuple[Argument, ...] = (
             *(hold.id, CHANNEL, restoration.snapshot_us, restoration.state.value, _size(hold)),
             *(hold.expires_us, _us(self._limits.keep_answer_s), execute_until_us),
             *(restoration.settled_by, restoration.origin, "" if index is None else index),
-            *(restoration.outcome, hold.version, *reviews, *await self._fields(hold)),
+            *(restoration.outcome, hold.version, restoration.justified_by, reason),
+            *(*reviews, *await self._fields(hold)),
         )
         reply = await self._scripts.run_ungated("restore", _keys(hold.id, ""), args)
         return _text(reply[1])

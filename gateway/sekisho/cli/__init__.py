@@ -29,7 +29,7 @@ COMMANDS = {
     "demo": ("demo", "the same with a real model on this machine, people and keys"),
     "key": ("keys", "make, list and revoke API keys"),
     "principal": ("principals", "list principals, set their roles and groups"),
-    "hold": ("holds", "list, show, approve, deny and withdraw held exchanges"),
+    "hold": ("holds", "list, show, justify, approve, deny and withdraw held exchanges"),
     "check": ("check", "what would happen to a text, before it is sent"),
     "policy": ("policy", "check, test and try the rules, and put them in force"),
     "doctor": ("doctor", "what is wrong with an installation, and how to mend it"),

@@ -4,7 +4,8 @@
     sekisho check --body request.json
 
 The text goes to the gateway, which looks at it as it would at a request, and tells; it sends
-nothing on. Exit status 0: it would leave; 3: people would be asked first; 4: it would be refused.
+nothing on. Exit status 0: it would leave; 3: people would be asked first,
+if only you, for a reason; 4: it would be refused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from sekisho.cli.gate import GateFailed, add_gate, connect
 from sekisho.cli.printing import add_json, as_json, visible
 
-EXIT_OF = {"allow": 0, "hold": 3, "deny": 4}
+EXIT_OF = {"allow": 0, "justify": 3, "hold": 3, "deny": 4}
 _TEXT_BYTES_MAX = 8 * 1024 * 1024  # the gateway takes no more
 
 
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     gate = connect(options)
     told = gate.send("/v1/check", _request(options))
     print(as_json(told) if options.json else told_text(told))
-    return EXIT_OF.get(str(told.get("effect")), 1)
+    return EXIT_OF.get(_effect(told), 1)
 
 
 def _request(options: argparse.Namespace) -> bytes | dict[str, Any]:
@@ -65,8 +66,10 @@ def _read(path: Path) -> bytes:
 
 def told_text(told: dict[str, Any]) -> str:
     """For a terminal: the effect first, then why, then what would be done to it."""
-    lines = [_EFFECTS.get(str(told["effect"]), str(told["effect"]))]
+    lines = [_EFFECTS.get(_effect(told), str(told["effect"]))]
     lines += [f"  {one['message']} (rule {one['rule']})" for one in told["reasons"]]
+    if told.get("justify"):
+        lines.append("  You would be asked for a reason first; it is kept as evidence.")
     if told["hold"]:
         lines += [_asked(one) for one in told["hold"]["asked"]]
         lines.append(f"  They have {told['hold']['ttl_s'] // 60} minutes; after that it expires.")
@@ -86,9 +89,16 @@ def told_text(told: dict[str, Any]) -> str:
 
 _EFFECTS = {
     "allow": "It would be sent.",
+    "justify": "It would be sent once you have said why:",
     "hold": "People would be asked first:",
     "deny": "It would be refused:",
 }
+
+
+def _effect(told: dict[str, Any]) -> str:
+    """The effect in one word; an allowed request that wants a reason first does not just go."""
+    effect = str(told.get("effect"))
+    return "justify" if effect == "allow" and told.get("justify") else effect
 
 
 def _asked(one: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`sekisho hold list | show | approve | deny | withdraw`, for requesters and reviewers.
+"""`sekisho hold list | show | justify | approve | deny | withdraw`, for requesters and reviewers.
 
 Approving shows first exactly what is bound, hidden characters spelled out, and asks; what is then
 sent back is the binding of what was shown, so a hold that changed meanwhile is not approved.
@@ -25,13 +25,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shown = verbs.add_parser("show", help="what is held, exactly as it would leave")
     approve = verbs.add_parser("approve", help="let it go, once, exactly as shown")
     deny = verbs.add_parser("deny", help="refuse it")
+    justify = verbs.add_parser("justify", help="say why you ask, where the rules want to know")
     withdraw = verbs.add_parser("withdraw", help="take your own request back")
-    for verb in (shown, approve, deny, withdraw):
+    for verb in (shown, justify, approve, deny, withdraw):
         verb.add_argument("hold", metavar="ID")
+    justify.add_argument("--reason", required=True, help="kept as evidence; reviewers read it")
     approve.add_argument("--reason", default="", help="kept as evidence")
     deny.add_argument("--reason", required=True, help="kept as evidence; the requester reads it")
     approve.add_argument("--yes", action="store_true", help="do not ask before approving")
-    for verb in (listed, shown, approve, deny, withdraw):
+    for verb in (listed, shown, justify, approve, deny, withdraw):
         add_gate(verb)
         add_json(verb)
 
@@ -49,6 +51,9 @@ def run(options: argparse.Namespace) -> int:
         case "deny":
             hold = gate.get(_path(options.hold))
             _print_end(_review(gate, hold, "deny", options.reason), options.json)
+        case "justify":
+            said = {"reason": options.reason}
+            _print_end(gate.post(f"{_path(options.hold)}/justification", said), options.json)
         case "withdraw":
             _print_end(gate.post(f"{_path(options.hold)}/withdraw"), options.json)
     return 0
@@ -87,6 +92,9 @@ def bound_text(hold: dict[str, Any]) -> str:
     """What a reviewer decides on: who, where to, why held, and the bytes that would leave."""
     lines = [f"{name:<10}{visible(_joined(hold.get(name)))}" for name in _SHOWN]
     lines.append(f"{'expires':<10}{_expires(hold)}")
+    if hold.get("justify"):
+        said = hold.get("justification") or {"person": "-", "reason": "(not given yet)"}
+        lines.append(f"{'asked for':<10}{visible(said['reason'])} ({visible(said['person'])})")
     outgoing = hold["outgoing"]
     if outgoing["text"] is None:
         held = f"(not text; base64) {outgoing['base64']}"

@@ -53,5 +53,7 @@ def _binding(hold: Hold, commit_key: bytes) -> str:
         "thresholds": [[t.reviewers, t.approve, t.deny] for t in hold.thresholds],
         "risk": hold.risk,
     }
+    if hold.justify:  # told only then, so that holds of before keep their binding
+        bound["justify"] = True
     canonical = orjson.dumps(bound, option=orjson.OPT_SORT_KEYS)
     return commit(commit_key, _CONTEXT + canonical)

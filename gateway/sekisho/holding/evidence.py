@@ -5,29 +5,33 @@ whose reply was lost can be repeated without being recorded twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sekisho.holding import names, record
-from sekisho.model.hold import Hold, HoldState, Review
+from sekisho.model.hold import Hold, HoldState, Justification, Review
 from sekisho_audit.events import Event, Payload
 
 
 def filed(hold: Hold) -> Event:
     """The hold, with everything needed to build it again; `outgoing` is what may leave."""
-    data = {
+    data: dict[str, Any] = {
         "hold": hold.id,
         "version": hold.version,
         "stage": hold.stage,
         "binding": hold.binding,
         "expires_us": hold.expires_us,
-        "thresholds": [
-            {"reviewers": t.reviewers, "approve": t.approve, "deny": t.deny}
-            for t in hold.thresholds
-        ],
         "backend": hold.backend,
         "model": hold.model,
         "revision": hold.revision,
         "risk": hold.risk,
     }
+    if hold.thresholds:
+        data["thresholds"] = [
+            {"reviewers": t.reviewers, "approve": t.approve, "deny": t.deny}
+            for t in hold.thresholds
+        ]
+    if hold.justify:
+        data["justify"] = True
     if hold.person != hold.principal:
         data["person"] = hold.person
     whole = record.encode(hold)
@@ -62,6 +66,20 @@ def reviewed(hold: Hold, review: Review) -> Event:
             "counts_for": list(review.counts_for),
             **seat,
         },
+        payloads=(Payload("reason", reason, reason),),
+    )
+
+
+def justified(hold: Hold, said: Justification) -> Event:
+    """Whoever asked said why; the reason is content, so it is a payload."""
+    reason = said.reason.encode()
+    return Event(
+        id=said.id,
+        type="hold.justified",
+        exchange=hold.exchange,
+        principal=hold.principal,
+        actor=said.person,
+        data={"hold": hold.id, "version": said.version, "binding": said.binding},
         payloads=(Payload("reason", reason, reason),),
     )
 

@@ -19,7 +19,7 @@ import orjson
 
 from sekisho.errors import DeniedByPolicy, HoldStoreUnavailable
 from sekisho.holding import binding, evidence, names
-from sekisho.model.decision import HoldTerms
+from sekisho.model.decision import Effect, HoldTerms
 from sekisho.model.exchange import Exchange
 from sekisho.model.hold import Hold, HoldLimits, HoldState, HoldView
 from sekisho.model.outgoing import Outgoing
@@ -101,7 +101,9 @@ class Filing:
     def _build(
         self, outgoing: Outgoing, terms: HoldTerms, exchange: Exchange, principal: Principal
     ) -> Hold:
-        if not terms.thresholds or terms.ttl_s <= 0:
+        decision = outgoing.decision
+        alone = decision.effect is Effect.ALLOW and decision.obligations.justify
+        if (not terms.thresholds and not alone) or terms.ttl_s <= 0:
             message = "Policy asks for a review without saying by whom or how long. Tell an admin."
             raise DeniedByPolicy(message, code="policy_malformed")
         now_us = self._clock.now_us()
@@ -120,9 +122,9 @@ class Filing:
             model=outgoing.model,
             backend=outgoing.backend,
             stream=outgoing.stream,
-            revision=outgoing.decision.revision,
-            rules=tuple(reason.rule for reason in outgoing.decision.reasons),
-            reasons=tuple(reason.msg for reason in outgoing.decision.reasons),
+            revision=decision.revision,
+            rules=tuple(reason.rule for reason in decision.reasons),
+            reasons=tuple(reason.msg for reason in decision.reasons),
             thresholds=terms.thresholds,
             risk=terms.risk,
             created_us=now_us,
@@ -132,7 +134,8 @@ class Filing:
             outgoing=outgoing.body,
             facts=orjson.dumps(outgoing.facts.document),
             received_event=outgoing.before[0].id if outgoing.before else "",
-            log_level=outgoing.decision.obligations.log_level,
+            log_level=decision.obligations.log_level,
+            justify=decision.obligations.justify,
         )
 
     def _rejoin_s(self, exchange: Exchange) -> float:

@@ -49,6 +49,11 @@ def review_event(key: bytes, hold_id: str, version: int, spoken_by: str) -> str:
     return keyed_id(key, "review", hold_id, str(version), spoken_by)
 
 
+def justified_event(hold_id: str, version: int) -> str:
+    """One justification a version, whatever it says."""
+    return _derive("justified", hold_id, str(version))
+
+
 def settled_event(hold_id: str, version: int) -> str:
     """One outcome a version, whatever it is."""
     return _derive("settled", hold_id, str(version))

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from sekisho.holding import names, record
-from sekisho.model.hold import HoldState, ProposalKind, Review
+from sekisho.model.hold import Hold, HoldState, Justification, ProposalKind, Review
 from sekisho.ports import HoldStore, Ledger, LedgerHold, Restoration
 
 _log = structlog.get_logger("sekisho.holds")
@@ -71,15 +71,19 @@ def _restoration(known: LedgerHold, origin: str, snapshot_us: int) -> Restoratio
         for one in reviews
     ]
     state, outcome = _stands(known)
+    why = _justification(hold, known)
+    answered_us = [one.at_us for one in reviews] + ([why.at_us] if why else [])
     return Restoration(
         hold=hold,
         state=state,
         reviews=decided,
         settled_by=_settled_by(known, decided),
+        justification=why,
+        justified_by=names.decision_id(hold.id, hold.version, ProposalKind.JUSTIFY, "", ""),
         settled_index=known.settled_index,
         origin=origin,
         outcome=outcome,
-        settled_us=max((one.at_us for one in reviews), default=hold.created_us),
+        settled_us=max(answered_us, default=hold.created_us),
         snapshot_us=snapshot_us,
     )
 
@@ -101,10 +105,29 @@ def _settled_by(known: LedgerHold, decided: list[tuple[str, Review]]) -> str:
         return ""
     kinds = {"expired": ProposalKind.EXPIRE, "withdrawn": ProposalKind.WITHDRAW}
     kind = kinds.get(known.settled["state"])
-    if kind is None:
-        return decided[-1][0] if decided else ""
+    if kind is None and decided:
+        return decided[-1][0]
+    if kind is None:  # nobody was to review it
+        version = known.settled["version"]
+        justify = names.decision_id(known.hold, version, ProposalKind.JUSTIFY, "", "")
+        return justify if known.justified else ""
     person = "" if kind is ProposalKind.EXPIRE else record.decode(known.record).person
     return names.decision_id(known.hold, known.settled["version"], kind.value, person, "")
+
+
+def _justification(hold: Hold, known: LedgerHold) -> Justification | None:
+    said = known.justified
+    if said is None or said["version"] != hold.version:
+        return None
+    return Justification(
+        id=said["id"],
+        hold=hold.id,
+        version=said["version"],
+        person=said["person"],
+        reason=said["reason"],
+        binding=said["binding"],
+        at_us=said["at_us"],
+    )
 
 
 def _review(hold_id: str, said: Mapping[str, Any]) -> Review:

@@ -4,7 +4,8 @@ r"""A hold as bytes: what the ledger keeps of it, sealed, and what the live stor
 
 The outgoing bytes stand in it as they are: what was approved is what leaves, never a rendering of
 it. Decoding is strict: an unknown, missing or mistyped member is refused, because a hold that was
-read wrongly would be decided wrongly.
+read wrongly would be decided wrongly. Only `justify` may be missing: holds filed before there was
+such a thing ask for no reason.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from typing import Any
 import orjson
 
 from sekisho.model.decision import Threshold
-from sekisho.model.hold import Hold, HoldCard, HoldState, Proposal, ProposalKind, Review
+from sekisho.model.hold import (
+    Hold,
+    HoldCard,
+    HoldState,
+    Justification,
+    Proposal,
+    ProposalKind,
+    Review,
+)
 
 _MAGIC = b"sekisho-hold-v1\n"
 _HOLD_CONTENT = ("outgoing", "facts")
@@ -51,6 +60,7 @@ def decode(record: bytes) -> Hold:
 
 def _build_hold(members: dict[str, Any]) -> Hold:
     values: dict[str, Any] = {}
+    members.setdefault("justify", False)
     for field in fields(Hold):
         if field.name not in members:
             raise ValueError(f"hold record lacks {field.name}")
@@ -68,7 +78,7 @@ def _build_hold(members: dict[str, Any]) -> Hold:
 
 def encode_card(hold: Hold) -> bytes:
     """What lists may show of a hold; holds no content."""
-    left_out = {"id", "state"}
+    left_out = {"id", "state", "justified"}
     card: dict[str, Any] = {
         field.name: getattr(hold, field.name)
         for field in fields(HoldCard)
@@ -77,13 +87,13 @@ def encode_card(hold: Hold) -> bytes:
     return orjson.dumps({"id": hold.id, **card, "outgoing_bytes": len(hold.outgoing)})
 
 
-def decode_card(card: bytes, state: str) -> HoldCard:
-    """The card with the state the hold is in now."""
+def decode_card(card: bytes, state: str, *, justified: bool = False) -> HoldCard:
+    """The card with the state the hold is in now, and whether a reason was given."""
     members = _object(card)
     members["rules"] = _strings(members.get("rules"))
     members["thresholds"] = _thresholds(members.get("thresholds"))
     try:
-        return HoldCard(state=HoldState(state), **members)
+        return HoldCard(state=HoldState(state), justified=justified, **members)
     except TypeError as error:
         raise ValueError("hold card has unknown or missing members") from error
 
@@ -98,6 +108,16 @@ def decode_review(content: bytes) -> Review:
     return _review(_object(content))
 
 
+def encode_justification(justification: Justification) -> bytes:
+    """A justification as bytes, reason included."""
+    return orjson.dumps(asdict(justification))
+
+
+def decode_justification(content: bytes) -> Justification:
+    """The justification again. Raises ValueError."""
+    return _justification(_object(content))
+
+
 def encode_proposal(proposal: Proposal) -> bytes:
     """A proposal as bytes, with its review."""
     return orjson.dumps(asdict(proposal))
@@ -106,11 +126,15 @@ def encode_proposal(proposal: Proposal) -> bytes:
 def decode_proposal(content: bytes, at_us: int) -> Proposal:
     """The proposal again, with the time the store accepted it. Raises ValueError."""
     members = _object(content)
-    review = members.pop("review", None)
+    review, why = members.pop("review", None), members.pop("justification", None)
     members["at_us"] = at_us
     try:
         members["kind"] = ProposalKind(_typed(members.get("kind"), str))
-        return Proposal(review=None if review is None else _review(review), **members)
+        return Proposal(
+            review=None if review is None else _review(review),
+            justification=None if why is None else _justification(why),
+            **members,
+        )
     except TypeError as error:
         raise ValueError("proposal has unknown or missing members") from error
 
@@ -122,6 +146,13 @@ def _review(members: Any) -> Review:
         return Review(counts_for=counts_for, **values)
     except TypeError as error:
         raise ValueError("review has unknown or missing members") from error
+
+
+def _justification(members: Any) -> Justification:
+    try:
+        return Justification(**_typed(members, dict))
+    except TypeError as error:
+        raise ValueError("justification has unknown or missing members") from error
 
 
 def _object(content: bytes) -> dict[str, Any]:

@@ -106,6 +106,12 @@ async def review(
     if binding != hold.binding or version not in {None, hold.version}:
         message = "The hold is not what you were shown any more. Read it again before you decide."
         raise Conflict(message, code="binding_mismatch")
+    if view.unjustified and decision == APPROVE:
+        message = (
+            "Whoever asked has not said why yet, as the rules want. Read the reason before you "
+            "approve; until then it can only be denied."
+        )
+        raise Conflict(message, code="justification_outstanding")
     keys = await ledger.exchange_keys(hold.principal, hold.exchange)
     answer = Review(
         id=names.review_event(keys.commit, hold.id, hold.version, spoken_by),

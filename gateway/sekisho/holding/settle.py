@@ -1,7 +1,7 @@
 """Brings a decision through: the store takes it, the ledger records it, the store publishes it.
 
     propose   pending -> deciding: no other decision can be taken meanwhile
-    append    the review, and the outcome if the threshold is reached, are durable
+    append    the review or justification, and the outcome if it is reached, are durable
     settle    the outcome is published; only now may anything be released
 
 A reply lost at any arrow, or a worker that dies there, leaves something that the same call or the
@@ -18,7 +18,7 @@ from dataclasses import replace
 from sekisho.errors import Conflict, HoldStoreUnavailable, LedgerRefused
 from sekisho.holding import evidence, names
 from sekisho.holding.rebuild import restore_one
-from sekisho.holding.tally import tally
+from sekisho.holding.tally import standing
 from sekisho.model.hold import Hold, HoldState, HoldView, Proposal, ProposalKind, Review
 from sekisho.ports import HoldStore, Ledger
 from sekisho_audit.events import Event
@@ -28,7 +28,7 @@ _OUTCOMES = {
     ProposalKind.WITHDRAW: HoldState.WITHDRAWN,
 }
 _LEDGER_HAS_ANOTHER = frozenset(
-    {"hold_settled", "second_review", "stale_review", "denied_approval"}
+    {"hold_settled", "second_review", "stale_review", "denied_approval", "second_justification"}
 )
 
 
@@ -50,7 +50,11 @@ async def finish(store: HoldStore, ledger: Ledger, view: HoldView, proposal: Pro
     if proposal.review is not None:
         events.append(evidence.reviewed(hold, proposal.review))
         reviews = (*reviews, proposal.review)
-    state = _outcome(hold, proposal, reviews)
+    why = proposal.justification
+    if why is not None:
+        events.append(evidence.justified(hold, why))
+    justified = why is not None or view.justification is not None
+    state = _outcome(hold, proposal, reviews, justified=justified)
     if state is not HoldState.PENDING:
         events.append(evidence.settled(hold, state, reviews))
     try:
@@ -69,32 +73,37 @@ async def finish(store: HoldStore, ledger: Ledger, view: HoldView, proposal: Pro
     await store.settle(proposal, hold, state, ledger.origin, places[-1].index)
 
 
-def _outcome(hold: Hold, proposal: Proposal, reviews: Sequence[Review]) -> HoldState:
+def _outcome(
+    hold: Hold, proposal: Proposal, reviews: Sequence[Review], *, justified: bool
+) -> HoldState:
     if proposal.kind in _OUTCOMES:
         return _OUTCOMES[proposal.kind]
-    return tally(hold.thresholds, hold.version, reviews)
+    return standing(hold, reviews, justified=justified)
 
 
 async def _give_up(store: HoldStore, ledger: Ledger, hold: Hold, proposal: Proposal) -> None:
-    """The ledger will never take this proposal: pending again, and the review does not count."""
-    void = replace(proposal, review=None)
+    """The ledger will never take this proposal: pending again, and what was said counts nothing."""
+    void = replace(proposal, review=None, justification=None)
     await store.settle(void, hold, HoldState.PENDING, ledger.origin, 0)
 
 
 async def _agrees(ledger: Ledger, hold: Hold, state: HoldState, proposal: Proposal) -> bool:
     """Whether what the ledger has under these ids is what we meant to write."""
-    review = proposal.review
+    review, why = proposal.review, proposal.justification
     for known in await ledger.open_holds():
         if known.hold != hold.id:
             continue
         outcome = HoldState.PENDING if known.settled is None else known.settled["state"]
-        return outcome == state and (
-            review is None
-            or any(
-                said["person"] == review.person and said["decision"] == review.decision
-                for said in known.reviews
-            )
+        same_review = review is None or any(
+            said["person"] == review.person and said["decision"] == review.decision
+            for said in known.reviews
         )
+        said_why = known.justified
+        same_reason = why is None or (
+            said_why is not None
+            and (said_why["person"], said_why["reason"]) == (why.person, why.reason)
+        )
+        return outcome == state and same_review and same_reason
     return False
 
 

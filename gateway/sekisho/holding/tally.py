@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sekisho.model.decision import Threshold
-from sekisho.model.hold import HoldState, Review
+from sekisho.model.hold import Hold, HoldState, Review
 
 APPROVE = "approve"
 DENY = "deny"
@@ -29,6 +29,23 @@ def tally(thresholds: Sequence[Threshold], version: int, reviews: Sequence[Revie
     seats = [t.reviewers for t in thresholds for _ in range(max(t.approve, 1))]
     approvals = [r.counts_for for r in counted if r.decision == APPROVE]
     return HoldState.APPROVED if _can_fill(seats, approvals) else HoldState.PENDING
+
+
+def standing(hold: Hold, reviews: Sequence[Review], *, justified: bool) -> HoldState:
+    """As `tally`, for a hold: none that waits for a reason is approved without it, and the reason
+    alone approves one that asks for nothing else.
+    """
+    by_reviews = tally(hold.thresholds, hold.version, reviews)
+    if not hold.justify:
+        return by_reviews
+    if by_reviews is HoldState.APPROVED and not justified:
+        return HoldState.PENDING
+    return HoldState.APPROVED if justified and not hold.thresholds else by_reviews
+
+
+def approvers(reviews: Sequence[Review]) -> list[str]:
+    """The persons who approved."""
+    return sorted({one.person for one in reviews if one.decision == APPROVE})
 
 
 def _can_fill(seats: Sequence[str], approvals: Sequence[Sequence[str]]) -> bool:

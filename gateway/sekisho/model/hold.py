@@ -45,7 +45,8 @@ class Hold:
 
     `outgoing` are the exact bytes that would leave; `binding` commits to them together with
     stage, backend, model, policy revision, expiry and version. `facts` is the policy input that
-    led here: the decision is asked again with it before anything leaves.
+    led here: the decision is asked again with it before anything leaves. `justify`: whoever asked
+    must say why; without `thresholds` that is all.
     """
 
     id: str
@@ -74,6 +75,22 @@ class Hold:
     received_event: str
     log_level: str = "redacted"
     path: str = ""
+    justify: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Justification:
+    """Why the request is made, by whoever asked: `person` is the requester, or the owner of the
+    service account that asked. It is no review, counts for no threshold and is given once.
+    """
+
+    id: str
+    hold: str
+    version: int
+    person: str
+    reason: str
+    binding: str
+    at_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +121,7 @@ class ProposalKind(StrEnum):
     REVIEW = "review"
     EXPIRE = "expire"
     WITHDRAW = "withdraw"
+    JUSTIFY = "justify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +142,7 @@ class Proposal:
     origin: str
     review: Review | None = None
     at_us: int = 0
+    justification: Justification | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +167,8 @@ class HoldCard:
     created_us: int
     expires_us: int
     outgoing_bytes: int
+    justify: bool = False
+    justified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +213,9 @@ class HoldView:
     settled_index: int | None = None
     hops: int = 0
     proposal: Proposal | None = None
+    justification: Justification | None = None
+
+    @property
+    def unjustified(self) -> bool:
+        """Whether nothing can approve it before whoever asked has said why."""
+        return self.hold.justify and self.justification is None

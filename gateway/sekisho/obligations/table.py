@@ -60,6 +60,12 @@ CARRIED: Mapping[str, Carried] = {
         ("request",),
         "Files the request for people; it leaves when they approve. Only of stage `request`.",
     ),
+    "justify": Carried(
+        "obligations.justify",
+        ("request",),
+        "Stops the request until whoever asked has said why (`justification_required`); the reason "
+        "is kept as evidence. With a hold, reviewers can approve only after it.",
+    ),
     "log_level": Carried(
         "pipeline, stages.release",
         ("request", "stream", "response"),

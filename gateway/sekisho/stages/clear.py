@@ -1,6 +1,6 @@
 """clear: the bytes that would leave get a Clearance, are held for people, or are refused.
 
-    allow -> Clearance at once
+    allow -> Clearance at once; if whoever asked must say why first, Held
     hold  -> Held: filed for people; whoever wins the claim later comes back with an approval
     deny  -> DeniedByPolicy, said and recorded
 
@@ -19,11 +19,12 @@ from sekisho.errors import DeniedByPolicy
 from sekisho.model.decision import Decision, Effect, HoldTerms, Threshold
 from sekisho.model.hold import Hold
 from sekisho.model.outgoing import Approval, Outgoing
+from sekisho.obligations import justify
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Policy wants people to answer first, on these terms."""
+    """Policy wants people to answer first, on these terms; reviewers, or only who asked."""
 
     outgoing: Outgoing
     terms: HoldTerms
@@ -34,9 +35,10 @@ def clear(outgoing: Outgoing) -> Clearance | Held:
     decision = outgoing.decision
     match decision.effect:
         case Effect.ALLOW:
-            return Clearance(outgoing, approval=None)
+            terms = justify.terms(decision)
+            return Clearance(outgoing, approval=None) if terms is None else Held(outgoing, terms)
         case Effect.HOLD:
-            terms = decision.obligations.hold
+            terms = justify.terms(decision)
             if terms is None:
                 raise _denied(decision, code="policy_malformed")
             return Held(outgoing, terms)
@@ -46,13 +48,23 @@ def clear(outgoing: Outgoing) -> Clearance | Held:
             assert_never(decision.effect)
 
 
-def clear_approved(outgoing: Outgoing, hold: Hold, approvals: int) -> Clearance:
-    """Clear an approved hold whose decision was asked again; `approvals` counts persons.
+def clear_approved(
+    outgoing: Outgoing, hold: Hold, approvals: int, *, justified: bool = False
+) -> Clearance:
+    """Clear an approved hold whose decision was asked again; `approvals` counts persons,
+    `justified` says whether whoever asked gave a reason.
 
     Raises DeniedByPolicy if the rules deny it now (code as policy gave it) or want more reviews
-    than were given (`policy_changed`): such an exchange has to be asked anew.
+    than were given, or a reason that was not (`policy_changed`): it has to be asked anew.
     """
     decision = outgoing.decision
+    wants_reason = decision.obligations.justify or hold.justify
+    if decision.effect is not Effect.DENY and wants_reason and not justified:
+        message = (
+            "The rules changed while this request waited and now ask for a reason that was not "
+            "given. Send it again to give it."
+        )
+        raise DeniedByPolicy(message, code="policy_changed")
     match decision.effect:
         case Effect.ALLOW:
             pass
@@ -75,10 +87,11 @@ def _satisfied(now: HoldTerms, then: tuple[Threshold, ...], approvals: int) -> b
     """Whether reviews collected under `then` meet what is asked now.
 
     Every threshold asked now must have been asked then from the same reviewers with at least as
-    many approvals; a new group of reviewers was never asked and so cannot be satisfied.
+    many approvals; a new group of reviewers was never asked and so cannot be satisfied. A hold that
+    names nobody is no hold that anybody could have satisfied.
     """
     asked = {threshold.reviewers: threshold.approve for threshold in then}
-    return all(
+    return bool(now.thresholds) and all(
         threshold.approve <= asked.get(threshold.reviewers, 0) <= approvals
         for threshold in now.thresholds
     )

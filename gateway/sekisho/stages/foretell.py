@@ -40,6 +40,7 @@ def foretell(
         "labelled": False,
         "kept": {"level": asked.log_level, "days": asked.retain_days},
         "hold": None,
+        "justify": False,
     }
     if isinstance(outgoing, DeniedByPolicy):
         why = {"code": outgoing.code, "message": outgoing.message, "rule": "gateway.obligations"}
@@ -53,6 +54,7 @@ def foretell(
         "changed_by": list(outgoing.rewritten),
         "masked": dict(masked),
         "labelled": asked.label_output,
+        "justify": asked.justify,
         "hold": _hold(asked.hold) if effect is Effect.HOLD and asked.hold else None,
     }
 

@@ -1,4 +1,4 @@
-"""`/v1/approvals`: holds are listed, shown, reviewed and withdrawn.
+"""`/v1/approvals`: holds are listed, shown, justified, reviewed and withdrawn.
 
 A hold exists only for its requester and for the reviewers its thresholds name; for anyone else it
 is a 404. Errors have the OpenAI shape. The result of a hold (`/result`, the 303 target) is part of
@@ -13,12 +13,14 @@ from fastapi import APIRouter, Request
 
 from sekisho.errors import BadRequest
 from sekisho.holding import review as reviewing
+from sekisho.holding.justification import justify
 from sekisho.holding.shown import note_shown
 from sekisho.model.hold import HoldCard
 from sekisho.model.principal import Scope
 from sekisho.web.approvals_schema import (
     HoldDetail,
     HoldList,
+    JustificationRequest,
     ReviewRequest,
     detail,
     summary,
@@ -87,6 +89,34 @@ async def review_hold(
         decision=said.decision,
         binding=said.binding,
         reason=said.reason,
+        version=said.version,
+    )
+    return detail(view, principal)
+
+
+@router.post(
+    "/{hold_id}/justification",
+    openapi_extra=body_of(JustificationRequest),
+)
+async def justify_hold(
+    hold_id: str, request: Request, parts: Parts, principal: Caller
+) -> HoldDetail:
+    """Whoever asked says why, as the rules want. Giving the same reason again is safe."""
+    needs(principal, Scope.ASK, Scope.SELF)
+    said = await read_model(
+        request,
+        JustificationRequest,
+        what="a justification",
+        bytes_max=BODY_BYTES_MAX,
+        depth_max=BODY_DEPTH_MAX,
+    )
+    view = await justify(
+        parts.holds,
+        parts.ledger,
+        principal,
+        hold_id,
+        reason=said.reason,
+        binding=said.binding,
         version=said.version,
     )
     return detail(view, principal)

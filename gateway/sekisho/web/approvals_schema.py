@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sekisho.holding.review import REASON_CHARS_MAX, may_review
-from sekisho.model.hold import Hold, HoldCard, HoldView, Review
+from sekisho.model.hold import Hold, HoldCard, HoldView, Justification, Review
 from sekisho.model.principal import Principal
 
 RESULT_PREFIX = "chatcmpl-"
@@ -26,6 +26,16 @@ class ReviewRequest(BaseModel):
     decision: Literal["approve", "deny"]
     binding: str = Field(min_length=64, max_length=64)
     reason: str = Field(default="", max_length=REASON_CHARS_MAX)
+    version: int | None = None
+
+
+class JustificationRequest(BaseModel):
+    """Why it is asked; `binding` and `version`, where given, as the hold showed them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(max_length=REASON_CHARS_MAX)
+    binding: str | None = Field(default=None, min_length=64, max_length=64)
     version: int | None = None
 
 
@@ -58,6 +68,8 @@ class HoldSummary(BaseModel):
     expires_at: int
     outgoing_bytes: int
     may_review: bool
+    justify: bool
+    justified: bool
 
 
 class ReviewOut(BaseModel):
@@ -67,6 +79,14 @@ class ReviewOut(BaseModel):
     decision: str
     reason: str
     version: int
+    at: int
+
+
+class JustificationOut(BaseModel):
+    """Why it is asked, in the words of who asked."""
+
+    person: str
+    reason: str
     at: int
 
 
@@ -86,6 +106,7 @@ class HoldDetail(HoldSummary):
     endpoint: str
     result_id: str
     outgoing: OutgoingOut
+    justification: JustificationOut | None
     reviews: list[ReviewOut]
     outcome_reason: str
 
@@ -104,6 +125,7 @@ def summary(card: HoldCard, principal: Principal) -> HoldSummary:
         status=card.state.value,
         outgoing_bytes=card.outgoing_bytes,
         may_review=may_review(principal, card),
+        justified=card.justified,
     )
 
 
@@ -115,11 +137,13 @@ def detail(view: HoldView, principal: Principal) -> HoldDetail:
         status=view.state.value,
         outgoing_bytes=len(hold.outgoing),
         may_review=may_review(principal, hold),
+        justified=view.justification is not None,
         binding=hold.binding,
         reasons=list(hold.reasons),
         endpoint=hold.endpoint,
         result_id=RESULT_PREFIX + hold.id,
         outgoing=_outgoing(hold.outgoing),
+        justification=_justification(view.justification),
         reviews=[_review(review) for review in view.reviews],
         outcome_reason=view.outcome_reason,
     )
@@ -131,6 +155,7 @@ def _shared(hold: Hold | HoldCard) -> dict[str, object]:
         "policy_revision": hold.revision,
         "rules": list(hold.rules),
         "risk": hold.risk,
+        "justify": hold.justify,
         "thresholds": [
             ThresholdOut(reviewers=t.reviewers, approve=t.approve, deny=t.deny)
             for t in hold.thresholds
@@ -145,6 +170,12 @@ def _outgoing(body: bytes) -> OutgoingOut:
         return OutgoingOut(bytes=len(body), text=body.decode(), base64=None)
     except UnicodeDecodeError:
         return OutgoingOut(bytes=len(body), text=None, base64=base64.b64encode(body).decode())
+
+
+def _justification(said: Justification | None) -> JustificationOut | None:
+    if said is None:
+        return None
+    return JustificationOut(person=said.person, reason=said.reason, at=said.at_us // 1_000_000)
 
 
 def _review(review: Review) -> ReviewOut:

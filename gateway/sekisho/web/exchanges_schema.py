@@ -76,6 +76,7 @@ class HoldOut(BaseModel):
     expires_at: int
     settled_at: int | None
     delivered_at: int | None
+    justified_at: int | None
     reviews: list[ReviewOut]
 
 
@@ -289,6 +290,8 @@ def _hold(hold: Document) -> dict[str, Any]:
         f"{name}_at": None if hold[f"{name}_us"] is None else _seconds(hold[f"{name}_us"])
         for name in ("filed", "expires", "settled", "delivered")
     }
+    why = hold.get("justified")
+    times["justified_at"] = None if why is None else _seconds(why["at_us"])
     return {**hold, **times, "reviews": reviews}
 
 

@@ -29,6 +29,9 @@ code{{background:#8882;padding:.1em .3em;border-radius:.2em;overflow-wrap:anywhe
 asked and to its reviewers, each with their own key.</p>
 <h2>If you asked</h2><p>See how it stands, or take it back:</p>
 <p><code>sekisho hold show {id}</code><br><code>sekisho hold withdraw {id}</code></p>
+<p>If you were told <code>justification_required</code>, say why you ask; the reason is kept as
+evidence, and nothing is sent without it:</p>
+<p><code>sekisho hold justify {id} --reason "…"</code></p>
 <p>Your program gets the answer with
 <code>client.chat.completions.retrieve("chatcmpl-{id}")</code>.</p>
 <h2>If you review</h2><p>See exactly what would be sent, then decide:</p>

@@ -3,6 +3,7 @@
     POST waits one hop, then 303 See Other to a path-relative result URL; each GET waits one hop
     approved in time    the answer, as JSON or as the stream that was asked for
     not in time         428 approval_pending: what to do, where to look, which id to retrieve
+    wants a reason      428 justification_required, at once: nobody else can end that wait
     ended otherwise     403 with its own code, 424 if nobody knows, 502 if the backend failed
 
 The 303 carries the same body as the 428, so a client that does not follow redirects is told
@@ -26,6 +27,7 @@ from sekisho.errors import (
     DeniedByPolicy,
     DispatchUnknown,
     HoldDenied,
+    JustificationRequired,
     LimitReached,
     NotFound,
     SekishoError,
@@ -95,11 +97,14 @@ class Waiting:
         return view
 
     async def _wait(self, view: HoldView, location: str) -> Reply:
-        left_s = (view.hold.wait_until_us - self._clock.now_us()) / 1_000_000
+        if view.unjustified and view.state is HoldState.PENDING:
+            return await self._told(view, as_json=False)
+        until_us = self._until_us(view)
+        left_s = (until_us - self._clock.now_us()) / 1_000_000
         if left_s > 0:
             hop_s = min(self._limits.hop_wait_s, left_s)
             view = await wait(view.hold.id, self._holds, hop_s, on_approved=self._launch)
-        more = view.hold.wait_until_us > self._clock.now_us()
+        more = until_us > self._clock.now_us()
         if view.state in WAITING and more and await self._holds.hop(view.hold.id):
             pending = self._pending(view)
             _, headers, body = problem(
@@ -107,6 +112,13 @@ class Waiting:
             )
             return Reply(303, [*headers, (b"location", location.encode())], body)
         return await self._told(view, as_json=False)
+
+    def _until_us(self, view: HoldView) -> int:
+        """Clients wait from the filing, or from when the reason came: they could not before."""
+        if view.justification is None:
+            return view.hold.wait_until_us
+        again_us = view.justification.at_us + int(self._limits.wait_total_s * 1_000_000)
+        return max(view.hold.wait_until_us, again_us)
 
     async def _told(self, view: HoldView, *, as_json: bool) -> Reply:
         """The answer if there is one, else the error that says how the hold stands."""
@@ -167,17 +179,35 @@ class Waiting:
                 return self._pending(view)
 
     def _pending(self, view: HoldView) -> ApprovalPending:
+        if view.unjustified and view.state is HoldState.PENDING:
+            return self._wants_reason(view)
         return ApprovalPending(
             "This request is waiting for a human reviewer. Do not send it again: it is kept as "
             f"{view.hold.id}. Status: {self._page(view)} . Get the answer later with "
             f"client.chat.completions.retrieve({RESULT_PREFIX + view.hold.id!r})."
         )
 
+    def _wants_reason(self, view: HoldView) -> JustificationRequired:
+        hold = view.hold
+        why = " ".join([*hold.reasons, "Say why you ask,"])
+        then = "reviewers are asked" if hold.thresholds else "it is sent"
+        return JustificationRequired(
+            f"{why} then {then}: open {self._page(view)} , run sekisho hold justify {hold.id} "
+            f'--reason \'...\', or POST {{"reason": "..."}} to {self._reason_url(view)} . The '
+            f"request is kept as {hold.id}. Afterwards send it again, or get the answer with "
+            f"client.chat.completions.retrieve({RESULT_PREFIX + hold.id!r})."
+        )
+
+    def _reason_url(self, view: HoldView) -> str:
+        return f"{self._public_url}/v1/approvals/{view.hold.id}/justification"
+
     def _approval(self, view: HoldView) -> dict[str, Any]:
         hold = view.hold
         result_id = RESULT_PREFIX + hold.id
+        to_justify = {"justification_url": self._reason_url(view)} if view.unjustified else {}
         return {
             "id": hold.id,
+            **to_justify,
             "status": view.state.value,
             "stage": hold.stage,
             "rules": list(hold.rules),

@@ -47,14 +47,31 @@ class Model:
     reviews: dict[str, str] = field(default_factory=dict)
     claimant: str | None = None
     sent: int = 0
+    justify: bool = False
+    reason: str | None = None
+
+    def why(self, who: Principal, reason: str) -> bool:
+        """Whether the reason is taken; the same one said again is, at any time."""
+        if who is not STAFF or not self.justify:
+            return False
+        if self.reason is not None:
+            return self.reason == reason
+        if self.state != "pending":
+            return False
+        self.reason = reason
+        if self.needed == 0:
+            self.state = "approved"
+        return True
 
     def review(self, who: Principal, decision: str) -> bool:
         """Whether the review is taken; a repeated one is."""
-        if who not in REVIEWERS:
+        if who not in REVIEWERS or self.needed == 0:
             return False
         if self.reviews.get(who.id) == decision:
             return True
         if self.state != "pending" or who.id in self.reviews:
+            return False
+        if decision == "approve" and self.justify and self.reason is None:
             return False
         self.reviews[who.id] = decision
         approvals = list(self.reviews.values()).count("approve")
@@ -117,12 +134,19 @@ class HoldMachine(RuleBasedStateMachine):
             self.run(desk.close())
         self.runner.close()
 
-    @rule(target=holds, needed=st.sampled_from([1, 2]), worker=st.sampled_from([0, 1]))
-    def file(self, needed: int, worker: int) -> str:
-        thresholds = (Threshold("reviewer", needed, 1),)
+    @rule(
+        target=holds,
+        needed=st.sampled_from([0, 1, 2]),
+        justify=st.booleans(),
+        worker=st.sampled_from([0, 1]),
+    )
+    def file(self, needed: int, justify: bool, worker: int) -> str:
+        needed = needed if justify else max(needed, 1)  # somebody is asked for something
+        thresholds = (Threshold("reviewer", needed, 1),) if needed else ()
         text = f"request {len(self.models)}"
-        view = self.run(self.desks[worker].file(text, thresholds=thresholds))
-        self.models[view.hold.id] = Model(needed)
+        work = self.desks[worker].file(text, thresholds=thresholds, justify=justify)
+        view = self.run(work)
+        self.models[view.hold.id] = Model(needed, justify=justify)
         self.views[view.hold.id] = view
         return str(view.hold.id)
 
@@ -135,6 +159,17 @@ class HoldMachine(RuleBasedStateMachine):
     def review(self, hold: str, who: Principal, decision: str, worker: int) -> None:
         expected = self.models[hold].review(who, decision)
         assert self._allowed(self.desks[worker].review(self.views[hold], who, decision)) is expected
+
+    @rule(
+        hold=holds,
+        who=st.sampled_from([*ANYONE, STAFF, STAFF]),
+        reason=st.sampled_from(["one reason", "another reason"]),
+        worker=st.sampled_from([0, 1]),
+    )
+    def justify(self, hold: str, who: Principal, reason: str, worker: int) -> None:
+        expected = self.models[hold].why(who, reason)
+        work = self.desks[worker].justify(self.views[hold], who, reason)
+        assert self._allowed(work) is expected
 
     @rule(hold=holds, who=st.sampled_from(ANYONE))
     def withdraw(self, hold: str, who: Principal) -> None:
@@ -182,7 +217,9 @@ class HoldMachine(RuleBasedStateMachine):
             view = self.run(self.desks[0].store.get(hold))
             assert view.state == model.state
             assert {one.person: one.decision for one in view.reviews} == model.reviews
+            assert (view.justification and view.justification.reason) == model.reason
             assert model.sent <= 1
+            assert not model.sent or not model.justify or model.reason is not None
 
     @invariant()
     def the_ledger_agrees(self) -> None:

@@ -103,9 +103,14 @@ def test_a_text_that_is_piped(
             3,
             ["People would be asked first:", "1 review by reviewer", "They have 60 minutes"],
         ),
+        (
+            {**ALLOW, "justify": True},
+            3,
+            ["It would be sent once", "You would be asked for a reason first"],
+        ),
         (DENY, 4, ["It would be refused:", "<U+202E>review. (rule default.holds)"]),
     ],
-    ids=["hold", "deny"],
+    ids=["hold", "justify", "deny"],
 )
 def test_what_people_or_rules_would_say(
     gateway: Gateway,

@@ -54,7 +54,7 @@ class Gateway:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 said = json.loads(body) if body else None
                 gateway.sent.append((self.path, said))
-                status = "withdrawn" if said is None else f"{said['decision']}d"
+                status = "withdrawn" if said is None else f"{said.get('decision', 'approve')}d"
                 self._answer({**gateway.hold, "status": status})
 
             def _answer(self, value: object) -> None:
@@ -177,3 +177,22 @@ def test_an_id_cannot_lead_elsewhere(gateway: Gateway) -> None:
     """What is typed as an id stays one segment of the path."""
     assert main(["hold", "withdraw", "../admin/keys?x=1"]) == 0
     assert gateway.sent[0][0] == "/v1/approvals/..%2Fadmin%2Fkeys%3Fx%3D1/withdraw"
+
+
+def test_saying_why(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """The reason goes to the gateway as it was written; without one nothing is asked."""
+    assert main(["hold", "justify", "hold-1", "--reason", "for the audit"]) == 0
+    assert gateway.sent == [("/v1/approvals/hold-1/justification", {"reason": "for the audit"})]
+    assert "Hold hold-1 is now approved." in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["hold", "justify", "hold-1"])
+
+
+def test_reviewers_read_why_with_hidden_characters_spelled_out() -> None:
+    """And that it was not said yet; of other holds there is no such line."""
+    assert "asked for" not in bound_text(a_hold())
+    assert "(not given yet)" in bound_text(a_hold(justify=True, justification=None))
+    said = {"person": "staff-7", "reason": "for \u202eyltcaxe\x1b[2J", "at": 0}
+    shown = bound_text(a_hold(justify=True, justification=said))
+    assert "staff-7" in shown
+    assert not {"\u202e", "\x1b"} & set(shown)

@@ -14,13 +14,25 @@ from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.errors import LedgerRefused, LedgerUnavailable, Unavailable
 from sekisho.holding.deliver import deliver
 from sekisho.holding.sweep import Sweep
+from sekisho.model.decision import Threshold
 from sekisho.model.hold import Hold, HoldState, StoredAnswer
 from sekisho.model.ids import uuid7
 from sekisho.ports import ExchangeKeys, LedgerHold
 from sekisho_audit import verify
 from sekisho_audit.events import Appended, Event, Payload
 from support.faulty_redis import ALWAYS, FaultyRedis
-from support.holds import LIMITS, REVIEWER, REVIEWER_2, TWO_REVIEWS, Desk, open_desk, until
+from support.holds import (
+    LIMITS,
+    ONE_REVIEW,
+    REVIEWER,
+    REVIEWER_2,
+    STAFF,
+    TWO_REVIEWS,
+    WHY,
+    Desk,
+    open_desk,
+    until,
+)
 from support.ledgers import Auditd
 from support.valkey import Valkey
 
@@ -137,6 +149,63 @@ async def test_a_lost_reply_at_any_arrow_leaves_a_sound_ledger(
     await send(desk, real, view.hold.id)
     await desk.close()
     assert await complaints(auditd, real) == []
+
+
+@pytest.mark.parametrize("thresholds", [(), ONE_REVIEW], ids=["alone", "with reviewers"])
+@pytest.mark.parametrize("arrow", ARROWS, ids="-".join)
+async def test_a_reason_over_broken_arrows_verifies(
+    auditd: Auditd,
+    valkey: Valkey,
+    real: FaultyLedger,
+    arrow: tuple[str, str],
+    thresholds: tuple[Threshold, ...],
+) -> None:
+    """Given again it is one; store and ledger lost and killed, it stands, and the hold is sent."""
+    client = FaultyRedis.to(valkey.url)
+    desk = open_desk(valkey.url, real, client=client)
+    view = await desk.file(justify=True, thresholds=thresholds)
+    assert await desk.store.claim(view.hold.id, "w-1") is None
+    where, form = arrow
+    if where == "append":
+        setattr(real, f"lose_{form}", 1)
+    else:
+        getattr(client, f"lose_{form}")[where] = ALWAYS
+    with pytest.raises(Unavailable):
+        await desk.justify(view)
+    client.lose_before.clear()
+    client.lose_after.clear()
+    before = await desk.justify(view)
+    await client.flushall()
+    found = await desk.store.get(view.hold.id)
+    assert found is not None
+    assert found.state is before.state
+    assert found.justification is not None
+    assert (found.justification.person, found.justification.reason) == (STAFF.id, WHY)
+    if thresholds:
+        await desk.approve(view)
+    await send(desk, real, view.hold.id)
+    await desk.close()
+    assert await complaints(auditd, real) == []
+
+
+async def test_an_unjustified_hold_cannot_be_sent_even_by_a_false_store(
+    valkey: Valkey, real: FaultyLedger
+) -> None:
+    """If the live state lies about the reason, too, the ledger refuses the intent."""
+    client = FaultyRedis.to(valkey.url)
+    desk = open_desk(valkey.url, real, client=client)
+    view = await desk.file(justify=True, thresholds=())
+    key = "{sekisho-holds}:hold:" + view.hold.id
+    await client.hset(key, mapping={"state": "approved", "execute_until_us": 2**52})
+    hold = await desk.store.claim(view.hold.id, "w-1")
+    assert hold is not None
+    with pytest.raises(LedgerRefused):
+        await real.append([intent(hold, real.real.session)])
+    around = intent(hold, real.real.session)
+    data = {k: v for k, v in around.data.items() if k not in {"hold", "version", "binding"}}
+    with pytest.raises(LedgerRefused):
+        await real.append([replace(around, data=data)])
+    await desk.close()
 
 
 async def test_both_killed_and_all_live_state_lost(auditd: Auditd, real: FaultyLedger) -> None:

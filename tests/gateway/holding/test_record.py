@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from sekisho.holding import record
 from sekisho.model.decision import Threshold
-from sekisho.model.hold import Hold, HoldState, Proposal, ProposalKind, Review
+from sekisho.model.hold import (
+    Hold,
+    HoldState,
+    Justification,
+    Proposal,
+    ProposalKind,
+    Review,
+)
 
 WORDS = st.text(max_size=20)
 TIMES = st.integers(min_value=0, max_value=2**52)
@@ -34,6 +41,7 @@ HOLDS = st.builds(
     facts=st.binary(max_size=50),
     log_level=WORDS,
     path=WORDS,
+    justify=st.booleans(),
 )
 REVIEW = Review("r-1", "hold_1", 1, "reviewer-1", "reviewer-1", "approve", "ok", "b", 5, ("x",))
 
@@ -88,13 +96,37 @@ def test_a_mistyped_member_is_refused(change: dict[str, object]) -> None:
 
 
 def test_a_missing_member_is_refused() -> None:
-    """No field has a silent default when it is read."""
+    """No field has a silent default when it is read, but one that holds did not always have."""
     magic, header, content = record.encode(_hold()).split(b"\n", 2)
     members = orjson.loads(header)
-    for name in members:
+    for name in members.keys() - {"justify"}:
         less = orjson.dumps({key: value for key, value in members.items() if key != name})
         with pytest.raises(ValueError, match=r"lacks|expected"):
             record.decode(b"\n".join((magic, less, content)))
+
+
+def test_a_hold_of_before_there_were_justifications_asks_for_none() -> None:
+    magic, header, content = record.encode(_hold()).split(b"\n", 2)
+    members = orjson.loads(header)
+    del members["justify"]
+    old = record.decode(b"\n".join((magic, orjson.dumps(members), content)))
+    assert old == replace(_hold(), justify=False)
+    card = orjson.loads(record.encode_card(_hold()))
+    del card["justify"]
+    assert record.decode_card(orjson.dumps(card), "pending").justify is False
+
+
+def test_a_justification_comes_back_exactly() -> None:
+    """By itself and on its way; anything else is refused."""
+    said = Justification("j-1", "hold_1", 1, "staff-7", "for the audit", "b", 5)
+    assert record.decode_justification(record.encode_justification(said)) == said
+    proposal = Proposal(
+        "p-1", "hold_1", 1, ProposalKind.JUSTIFY, "b", "staff-7", "log", justification=said
+    )
+    assert record.decode_proposal(record.encode_proposal(proposal), 0) == proposal
+    for bad in (b"[]", b"{}", record.encode_justification(said)[:-1] + b',"x":1}'):
+        with pytest.raises(ValueError, match=r"justification|expected"):
+            record.decode_justification(bad)
 
 
 def test_a_review_comes_back_exactly() -> None:

@@ -30,6 +30,7 @@ CARRIED_OUT = {
     "redact",
     "route",
     "hold",
+    "justify",
     "max_tokens",
     "allow_tools",
     "retain_days",

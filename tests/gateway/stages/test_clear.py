@@ -28,14 +28,19 @@ def _outgoing(effect: Effect, thresholds: tuple[Threshold, ...] = ()) -> Outgoin
     )  # fmt: skip
 
 
-def _hold(thresholds: tuple[Threshold, ...]) -> Hold:
+def _hold(thresholds: tuple[Threshold, ...], *, justify: bool = False) -> Hold:
     return Hold(
         id="h", exchange="x", version=1, stage="request", principal="staff-7", person="staff-7",
         groups=(), roles=(), endpoint="chat.completions", model="m", backend="b", stream=False,
         revision="r", rules=(), reasons=(), thresholds=thresholds, risk=50, created_us=0,
         expires_us=0, wait_until_us=0, binding="bb", outgoing=b"{}", facts=b"{}",
-        received_event="e",
+        received_event="e", justify=justify,
     )  # fmt: skip
+
+
+def _justify(outgoing: Outgoing) -> Outgoing:
+    obligations = replace(outgoing.decision.obligations, justify=True)
+    return replace(outgoing, decision=replace(outgoing.decision, obligations=obligations))
 
 
 def test_allow_clears_at_once() -> None:
@@ -138,3 +143,61 @@ def test_deny_speaks_every_language_that_some_reason_speaks() -> None:
         clear(outgoing)
     assert "Closed. (rule t.a) Too long. (rule t.b)" == caught.value.message
     assert {"zh": "已关闭。 (rule t.a) Too long. (rule t.b)"} == caught.value.texts
+
+
+def test_an_allowed_request_that_wants_a_reason_does_not_clear() -> None:
+    """It waits, and asks no reviewer."""
+    held = clear(_justify(_outgoing(Effect.ALLOW)))
+
+    assert isinstance(held, Held)
+    assert () == held.terms.thresholds
+
+
+def test_a_hold_that_wants_a_reason_keeps_its_reviewers() -> None:
+    """The reason comes on top; without reviewers it is as malformed as without."""
+    held = clear(_justify(_outgoing(Effect.HOLD, ONE)))
+
+    assert isinstance(held, Held)
+    assert ONE == held.terms.thresholds
+    with pytest.raises(DeniedByPolicy) as caught:
+        clear(_justify(_outgoing(Effect.HOLD)))
+    assert "policy_malformed" == caught.value.code
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["asked again", "not any more"])
+def test_a_recorded_reason_satisfies_todays_rules(again: bool) -> None:
+    outgoing = _outgoing(Effect.ALLOW)
+    outgoing = _justify(outgoing) if again else outgoing
+
+    assert clear_approved(outgoing, _hold((), justify=True), 0, justified=True).approval
+
+
+@pytest.mark.parametrize("effect", [Effect.ALLOW, Effect.HOLD])
+@pytest.mark.parametrize("asked_then", [True, False])
+def test_a_reason_that_was_not_given_is_missing(effect: Effect, asked_then: bool) -> None:
+    """Rules that now want one; or a hold that is called approved without it."""
+    with pytest.raises(DeniedByPolicy) as caught:
+        clear_approved(_justify(_outgoing(effect, ONE)), _hold(ONE, justify=asked_then), 1)
+
+    assert "policy_changed" == caught.value.code
+
+
+@pytest.mark.parametrize("now", [ONE, ()], ids=["reviewers", "nobody"])
+def test_a_reason_does_not_stand_for_reviews(now: tuple[Threshold, ...]) -> None:
+    """Rules that now hold it want people, also where they forget to name them."""
+    outgoing = _outgoing(Effect.HOLD, ONE)
+    terms = HoldTerms("request", now, 60, 50)
+    decision = replace(outgoing.decision, obligations=Obligations(hold=terms, justify=True))
+    with pytest.raises(DeniedByPolicy) as caught:
+        clear_approved(
+            replace(outgoing, decision=decision), _hold((), justify=True), 0, justified=True
+        )
+
+    assert "policy_changed" == caught.value.code
+
+
+def test_a_newer_deny_wins_over_a_reason() -> None:
+    with pytest.raises(DeniedByPolicy) as caught:
+        clear_approved(_justify(_outgoing(Effect.DENY)), _hold((), justify=True), 0, justified=True)
+
+    assert "policy_denied" == caught.value.code

@@ -50,11 +50,11 @@ async def test_the_answer_comes_back(effect: Effect) -> None:
 @pytest.mark.parametrize("effect", [Effect.ALLOW, Effect.HOLD])
 async def test_an_obligation_nobody_carries_out(effect: Effect) -> None:
     """It becomes a deny that names it, beside the reasons the rules gave."""
-    made = await decide(FACTS, Engine(decision(effect, notify=("x",), justify=True)))
+    made = await decide(FACTS, Engine(decision(effect, notify=("x",), review_response=True)))
 
     assert Effect.DENY is made.effect
     assert ["obligation_unsupported", "x"] == [reason.code for reason in made.reasons]
-    assert "justify, notify" in made.reasons[0].msg
+    assert "review_response, notify" in made.reasons[0].msg
 
 
 async def test_a_deny_stays_as_it_is() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from sekisho.errors import DeniedByPolicy
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason, Threshold
 from sekisho.model.facts import Facts, Found
@@ -48,6 +50,7 @@ def test_what_would_be_sent_and_what_would_change_it() -> None:
         "labelled": True,
         "kept": {"level": "full", "days": 200},
         "hold": None,
+        "justify": False,
     }
 
 
@@ -64,11 +67,17 @@ def test_who_would_be_asked_and_how_long_they_have() -> None:
     }
 
 
+@pytest.mark.parametrize("effect", [Effect.ALLOW, Effect.HOLD])
+def test_a_reason_that_would_be_asked_for_is_told(effect: Effect) -> None:
+    said = told(effect, hold=TERMS, justify=True)
+    assert (effect.value, True) == (said["effect"], said["justify"])
+
+
 def test_a_deny_goes_nowhere() -> None:
     """Whatever obligations come with it."""
-    said = told(Effect.DENY, redact=("email",), hold=TERMS, label_output=True)
-    assert ("deny", None, {}, None) == (
-        said["effect"], said["backend"], said["masked"], said["hold"],
+    said = told(Effect.DENY, redact=("email",), hold=TERMS, label_output=True, justify=True)
+    assert ("deny", None, {}, None, False) == (
+        said["effect"], said["backend"], said["masked"], said["hold"], said["justify"],
     )  # fmt: skip
 
 

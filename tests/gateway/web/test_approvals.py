@@ -23,6 +23,7 @@ from support.holds import (
     ROBOT,
     STAFF,
     STRANGER,
+    WHY,
     Desk,
     person,
 )
@@ -385,3 +386,59 @@ async def test_a_service_accounts_key_does_not_act_for_its_owner(
     assert (await client.post("key-robot", f"/{owners.hold.id}/withdraw")).status_code == 404
     its = await desk.file("other", principal=ROBOT)
     assert (await client.get("key-reviewer", f"/{its.hold.id}")).status_code == 200
+
+
+async def test_whoever_asked_says_why(client: Client, desk: Desk, ledger: MemoryLedger) -> None:
+    """By any of their keys; the reviewer then reads it, in the queue and in full."""
+    found = await shown(client, desk, justify=True)
+    assert (found["justify"], found["justified"], found["justification"]) == (True, False, None)
+    early = await client.review("key-reviewer", found)
+    assert early.json()["error"]["code"] == "justification_outstanding"
+    path, said = f"/{found['id']}/justification", {"reason": WHY}
+    for key in ("key-staff", "key-staff-2"):
+        answer = await client.post(key, path, said)
+        assert (answer.status_code, answer.json()["status"]) == (200, "pending")
+    (line,) = (await client.get("key-reviewer")).json()["data"]
+    assert (line["justify"], line["justified"]) == (True, True)
+    seen = (await client.get("key-reviewer", f"/{found['id']}")).json()
+    assert (seen["justification"]["person"], seen["justification"]["reason"]) == ("staff-7", WHY)
+    done = await client.review("key-reviewer", found)
+    assert (done.status_code, done.json()["status"]) == (200, "approved")
+    assert changes(ledger, str(found["id"])).count("hold.justified") == 1
+
+
+@pytest.mark.parametrize(
+    "key", ["", "key-stranger", "key-security", "key-reviewer", "key-ask-only", "key-robot"]
+)
+async def test_nobody_else_says_why(
+    client: Client, desk: Desk, ledger: MemoryLedger, key: str
+) -> None:
+    """For them there is nothing to justify."""
+    view = await desk.file(justify=True)
+    answer = await client.post(key, f"/{view.hold.id}/justification", {"reason": WHY})
+    assert answer.status_code == (404 if key else 401)
+    assert changes(ledger, view.hold.id) == ["hold.filed"]
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (None, 400),
+        ({}, 400),
+        ({"reason": ""}, 400),
+        ({"reason": 7}, 400),
+        ({"reason": "x" * 2001}, 400),
+        ({"reason": "for \u202eyltcaxe"}, 400),
+        ({"reason": WHY, "decision": "approve"}, 400),
+        ({"reason": WHY, "binding": "0" * 64}, 409),
+        ({"reason": WHY, "version": 2}, 409),
+    ],
+)
+async def test_what_is_no_justification(
+    client: Client, desk: Desk, said: object, status: int
+) -> None:
+    """The hold waits on."""
+    view = await desk.file(justify=True)
+    answer = await client.post("key-staff", f"/{view.hold.id}/justification", said)
+    assert answer.status_code == status
+    assert await desk.store.state(view.hold.id) == "pending"

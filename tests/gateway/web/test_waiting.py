@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import orjson
@@ -9,7 +10,14 @@ import pytest
 
 from sekisho.errors import NotFound
 from sekisho.holding import names
-from sekisho.model.hold import Hold, HoldLimits, HoldState, HoldView, StoredAnswer
+from sekisho.model.hold import (
+    Hold,
+    HoldLimits,
+    HoldState,
+    HoldView,
+    Justification,
+    StoredAnswer,
+)
 from sekisho.model.principal import Principal, Role
 from sekisho.ports import HoldStore
 from sekisho.web.waiting import Reply, Waiting
@@ -78,10 +86,21 @@ class Room:
     """The waiting room around one hold."""
 
     def __init__(
-        self, state: HoldState, *, stream: bool = False, wait_s: float = 60, reason: str = ""
+        self,
+        state: HoldState,
+        *,
+        stream: bool = False,
+        wait_s: float = 60,
+        reason: str = "",
+        justify: bool = False,
+        reviewed: bool = False,
     ) -> None:
         self.store = Store(state, stream=stream, wait_s=wait_s, reason=reason)
         self.ledger = MemoryLedger()
+        if justify:
+            thresholds = ONE_REVIEW if reviewed else ()
+            hold = replace(self.store.view.hold, justify=True, thresholds=thresholds)
+            self.store.view = replace(self.store.view, hold=hold)
         self.launched: list[str] = []
         self.waiting = Waiting(
             cast("HoldStore", self.store),
@@ -238,3 +257,47 @@ async def test_an_odd_result_id_is_not_there(result: str) -> None:
     """Unknown and malformed look the same."""
     with pytest.raises(NotFound):
         await Room(HoldState.READY).retrieve(result=result)
+
+
+@pytest.mark.parametrize("reviewed", [False, True])
+async def test_whoever_must_say_why_is_told_at_once(reviewed: bool) -> None:
+    """No wait, no redirect, no hop: 428 with the rules' words, what to do and where."""
+    room = Room(HoldState.PENDING, justify=True, reviewed=reviewed)
+    for reply in (
+        await room.waiting.first(room.store.view, "/v1/chat/completions"),
+        await room.hop(),
+        await room.retrieve(),
+    ):
+        error = _error(reply)
+        assert (428, "justification_required") == (reply.status, error["code"])
+        assert (b"x-should-retry", b"false") in reply.headers
+        for said in (
+            "Because. Say why",
+            "reviewers are asked" if reviewed else "it is sent",
+            f"https://gate.example/approvals/{HOLD_ID}",
+            f"sekisho hold justify {HOLD_ID} --reason",
+            f"https://gate.example/v1/approvals/{HOLD_ID}/justification",
+            f"retrieve('chatcmpl-{HOLD_ID}')",
+        ):
+            assert said in error["message"]
+        approval = error["approval"]
+        assert (HOLD_ID, "pending") == (approval["id"], approval["status"])
+        assert approval["result_id"] == "chatcmpl-" + HOLD_ID
+        assert approval["justification_url"].endswith(f"/v1/approvals/{HOLD_ID}/justification")
+    assert 2 == room.store.hops_left
+
+
+async def test_when_it_was_said_reviewers_are_waited_for() -> None:
+    """As for any hold, and for as long from then as from a filing."""
+    room = Room(HoldState.PENDING, justify=True, reviewed=True, wait_s=-1000)
+    said = Justification("j", HOLD_ID, 1, "staff-7", "for the audit", "b" * 64, NOW_US)
+    room.store.view = replace(room.store.view, justification=said)
+    reply = await room.hop()
+    assert (303, "approval_pending") == (reply.status, _error(reply)["code"])
+    assert "justification_url" not in _error(reply)["approval"]
+
+
+async def test_nobody_else_is_asked_why() -> None:
+    room = Room(HoldState.PENDING, justify=True)
+    with pytest.raises(NotFound):
+        await room.hop("key-stranger")

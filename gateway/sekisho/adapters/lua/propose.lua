@@ -3,8 +3,8 @@
 -- Promises: one proposal at a time; a proposal made twice (same decision id) is one, and what was
 -- proposed first is what counts. Reviews are checked here against what cannot change under them:
 -- version, binding, expiry, the requester's person, one review per person: neither the reviewer nor
--- whoever's seat a delegate takes may have answered before, or have asked. Nothing is decided yet: the
--- ledger comes next, then `settle`.
+-- whoever's seat a delegate takes may have answered before, or have asked. A justification is taken
+-- from whoever asked only. Nothing is decided yet: the ledger comes next, then `settle`.
 --
 -- ARGV: 3 decision id  4 kind  5 version  6 binding  7 person  8 proposal (sealed)  9 origin
 --       10 finish_us: how long the proposer has before others finish it  11 reviewer
@@ -12,7 +12,8 @@ local state, deciding = unpack(redis.call('HMGET', HOLD, 'state', 'deciding'))
 if not state then
   return { 'missing' }
 end
-if field('by:' .. ARGV[5] .. ':' .. ARGV[7]) == ARGV[3] or field('settled_by') == ARGV[3] then
+if field('by:' .. ARGV[5] .. ':' .. ARGV[7]) == ARGV[3] or field('settled_by') == ARGV[3]
+  or field('justified_by') == ARGV[3] then
   return { 'done' }
 end
 if state == 'deciding' and deciding == ARGV[3] then
@@ -26,6 +27,9 @@ if state ~= 'pending' then
 end
 if field('version') ~= ARGV[5] or field('binding') ~= ARGV[6] then
   return { 'binding' }
+end
+if ARGV[4] == 'justify' and ARGV[7] ~= field('person') and ARGV[7] ~= field('principal') then
+  return { 'stranger' }
 end
 local over = NOW >= number('expires_us')
 if ARGV[4] == 'review' then

@@ -3,7 +3,7 @@
 --
 -- Promises, by what is found here:
 --   nothing          the hold is built as the ledger has it
---   before the end   reviews and the outcome that the ledger has are added
+--   before the end   reviews, the reason and the outcome that the ledger has are added
 --   deciding         a proposal the ledger does not have yet stays: its finisher appends it again
 --                    under the same event ids
 --   approved         before `snapshot_us`, but not in the ledger: pending again
@@ -12,7 +12,8 @@
 -- KEYS: 2 due  3 open  4 bytes  5 filing  6 the hold  7 the join pointer (unused)
 -- ARGV: 1 id  2 channel  3 snapshot_us  4 state by the ledger  5 bytes  6 expires_us  7 keep_us
 --       8 execute_until_us  9 settled_by  10 origin  11 index  12 outcome  13 version
---       14 number of reviews, then for each: person, reviewer, decision id, review (sealed);
+--       14 decision id of the justification  15 justification (sealed) or ''
+--       16 number of reviews, then for each: person, reviewer, decision id, review (sealed);
 --          then fields
 local DUE, OPEN, BYTES, FILING, HOLD = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ID, CHANNEL, SAID = ARGV[1], ARGV[2], ARGV[4]
@@ -22,7 +23,7 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
-local reviews_end = 14 + 4 * tonumber(ARGV[14])
+local reviews_end = 16 + 4 * tonumber(ARGV[16])
 local state = redis.call('HGET', HOLD, 'state')
 if not state then
   redis.call('INCRBY', BYTES, ARGV[5])
@@ -37,7 +38,7 @@ if not state then
 end
 
 local version = redis.call('HGET', HOLD, 'version')
-for at = 15, reviews_end, 4 do
+for at = 17, reviews_end, 4 do
   local seat, own = 'by:' .. ARGV[13] .. ':' .. ARGV[at], 'by:' .. ARGV[13] .. ':' .. ARGV[at + 1]
   local under_way = SAID == 'pending' and redis.call('HGET', HOLD, 'deciding') == ARGV[at + 2]
   if not under_way and version == ARGV[13]
@@ -45,6 +46,12 @@ for at = 15, reviews_end, 4 do
     local place = redis.call('HINCRBY', HOLD, 'reviews', 1)
     redis.call('HSET', HOLD, 'review:' .. place, ARGV[at + 3], own, ARGV[at + 2])
   end
+end
+
+local saying = SAID == 'pending' and redis.call('HGET', HOLD, 'deciding') == ARGV[14]
+if ARGV[15] ~= '' and not saying and version == ARGV[13]
+  and redis.call('HSETNX', HOLD, 'justified_by', ARGV[14]) == 1 then
+  redis.call('HSET', HOLD, 'justification', ARGV[15])
 end
 
 local settled_us = tonumber(redis.call('HGET', HOLD, 'settled_us') or '0')

@@ -1,17 +1,18 @@
 -- Publish a decision that the ledger has: deciding -> approved | denied | expired | withdrawn, or
--- back to pending while reviews are still missing.
+-- back to pending while reviews, or the reason of whoever asked, are still missing.
 --
 -- Promises: only the proposal being decided settles; the same settlement twice is one; the outcome
 -- carries the ledger's origin and index. An approval is good until `execute_until_us`.
 --
 -- ARGV: 3 decision id  4 new state  5 version  6 person or ''  7 review (sealed) or ''
 --       8 origin  9 index  10 execution_us  11 keep_us  12 reviewer or ''
+--       13 justification (sealed) or ''
 local state, deciding = unpack(redis.call('HMGET', HOLD, 'state', 'deciding'))
 if not state then
   return { 'missing' }
 end
 local seat = 'by:' .. ARGV[5] .. ':' .. ARGV[6]
-if field('settled_by') == ARGV[3] or field(seat) == ARGV[3] then
+if field('settled_by') == ARGV[3] or field(seat) == ARGV[3] or field('justified_by') == ARGV[3] then
   return { 'ok', state }
 end
 if state ~= 'deciding' or deciding ~= ARGV[3] then
@@ -22,6 +23,9 @@ if ARGV[6] ~= '' then
   local place = redis.call('HINCRBY', HOLD, 'reviews', 1)
   redis.call('HSET', HOLD, 'review:' .. place, ARGV[7], seat, ARGV[3],
     'by:' .. ARGV[5] .. ':' .. ARGV[12], ARGV[3])
+end
+if ARGV[13] ~= '' then
+  redis.call('HSET', HOLD, 'justification', ARGV[13], 'justified_by', ARGV[3])
 end
 if ARGV[4] == 'pending' then
   move('pending', number('expires_us'))

@@ -12,7 +12,7 @@ the request, before its body is read, so that strangers cost nothing (docs/adr/0
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -39,7 +39,7 @@ from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
-from sekisho.model.hold import Hold, HoldView, StoredAnswer
+from sekisho.model.hold import Hold, HoldView, Pace, StoredAnswer
 from sekisho.model.ids import uuid7
 from sekisho.model.limits import Estimate
 from sekisho.model.office import training
@@ -149,7 +149,7 @@ class Pipeline:
             made = self._made(exchange, principal, facts, decision, progress.before)
             if isinstance(made, Outgoing):
                 await self._count(made)
-            told = foretell(exchange.id, facts, decision, made)
+            told = foretell(exchange.id, facts, decision, made, await self._lately(decision))
             event = evidence.checked(exchange.id, principal.id, told["effect"])
             await self._parts.ledger.append([*progress.before, event])
         except SekishoError as error:
@@ -157,6 +157,12 @@ class Pipeline:
             await self._refuse(exchange.id, principal.id, progress, error)
             raise
         return orjson.dumps(told)
+
+    async def _lately(self, decision: Decision) -> Mapping[str, Pace]:
+        terms = decision.obligations.hold
+        if terms is None:
+            return {}
+        return await self._parts.holds.lately([one.reviewers for one in terms.thresholds])
 
     def _made(
         self,

@@ -18,6 +18,7 @@ from sekisho.model.hold import (
     HoldState,
     HoldView,
     Justification,
+    Pace,
     Proposal,
     Review,
     StoredAnswer,
@@ -372,6 +373,12 @@ class HoldStore(Protocol):
         """Publish what the ledger has recorded of a proposal; returns the state the hold is in.
 
         Raises Conflict (`already_decided`) if another proposal was settled instead.
+        """
+        ...
+
+    async def lately(self, reviewers: Sequence[str]) -> Mapping[str, Pace]:
+        """How long people took to answer holds lately, by group of reviewers where enough is known.
+        A hint: never raises, and what cannot be read is not there.
         """
         ...
 

@@ -8,7 +8,7 @@ together also on a cluster; people decide holds, so one slot carries them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -16,6 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from sekisho.adapters import hold_content
+from sekisho.adapters.redis_paces import Paces
 from sekisho.adapters.redis_scripts import Argument, GatedScripts
 from sekisho.adapters.redis_wakeups import Wakeups
 from sekisho.errors import Conflict, Forbidden, HoldStoreUnavailable, Mismatch, NotFound
@@ -27,6 +28,7 @@ from sekisho.model.hold import (
     HoldLimits,
     HoldState,
     HoldView,
+    Pace,
     Proposal,
     ProposalKind,
     StoredAnswer,
@@ -77,6 +79,7 @@ class RedisHoldStore:
         self._keys_of = keys_of
         self._limits = limits
         self._wakeups = Wakeups(client, CHANNEL)
+        self._paces = Paces(client, f"{TAG}:pace:")
         self._scripts = GatedScripts(client, f"{TAG}:applied", f"{TAG}:gate", lambda: reapply(self))
 
     def open(self) -> None:
@@ -188,8 +191,14 @@ class RedisHoldStore:
         last = (origin, index, *times, review.reviewer if review else "", reason)
         reply = _words(await self._run("settle", hold.id, *args, sealed, *last))
         if reply[0] == "ok":
+            if review is not None and state in {HoldState.APPROVED, HoldState.DENIED}:
+                await self._paces.took(hold, review.at_us)
             return reply[1]
         raise _refusal("missing" if reply[0] == "missing" else "closed")
+
+    async def lately(self, reviewers: Sequence[str]) -> Mapping[str, Pace]:
+        """See HoldStore."""
+        return await self._paces.lately(reviewers)
 
     # -- sending
 

@@ -103,4 +103,9 @@ def _effect(told: dict[str, Any]) -> str:
 
 def _asked(one: dict[str, Any]) -> str:
     many = "review" if one["approve"] == 1 else "reviews"
-    return f"  {one['approve']} {many} by {one['reviewers']} would let it go."
+    said = f"  {one['approve']} {many} by {one['reviewers']} would let it go."
+    lately = one.get("lately")
+    if lately is None:
+        return said
+    minutes = max(1, round(lately["median_s"] / 60))
+    return f"{said} Half of the last {lately['count']} were answered within {minutes} min."

@@ -115,6 +115,14 @@ class Review:
     counts_for: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many answers of a group of reviewers are known lately, and their median in seconds."""
+
+    count: int
+    median_s: int
+
+
 class ProposalKind(StrEnum):
     """What may end or move a pending hold."""
 

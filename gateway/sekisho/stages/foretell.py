@@ -7,18 +7,26 @@ can change until it is sent, can change what then happens: the rules, the limits
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from sekisho.errors import DeniedByPolicy
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.facts import Facts
+from sekisho.model.hold import Pace
 from sekisho.model.outgoing import Outgoing
 
 
 def foretell(
-    exchange: str, facts: Facts, decision: Decision, outgoing: Outgoing | DeniedByPolicy
+    exchange: str,
+    facts: Facts,
+    decision: Decision,
+    outgoing: Outgoing | DeniedByPolicy,
+    lately: Mapping[str, Pace],
 ) -> dict[str, Any]:
-    """The document of `/v1/check`. `outgoing` is what `prepare` made, or why it could not."""
+    """The document of `/v1/check`. `outgoing` is what `prepare` made, or why it could not; `lately`
+    is how long reviewers took, where that is known.
+    """
     asked, effect = decision.obligations, decision.effect
     told: dict[str, Any] = {
         "object": "check",
@@ -55,16 +63,25 @@ def foretell(
         "masked": dict(masked),
         "labelled": asked.label_output,
         "justify": asked.justify,
-        "hold": _hold(asked.hold) if effect is Effect.HOLD and asked.hold else None,
+        "hold": _hold(asked.hold, lately) if effect is Effect.HOLD and asked.hold else None,
     }
 
 
-def _hold(terms: HoldTerms) -> dict[str, Any]:
+def _hold(terms: HoldTerms, lately: Mapping[str, Pace]) -> dict[str, Any]:
     return {
         "asked": [
-            {"reviewers": one.reviewers, "approve": one.approve, "deny": one.deny}
+            {
+                "reviewers": one.reviewers,
+                "approve": one.approve,
+                "deny": one.deny,
+                "lately": _pace(lately.get(one.reviewers)),
+            }
             for one in terms.thresholds
         ],
         "ttl_s": terms.ttl_s,
         "risk": terms.risk,
     }
+
+
+def _pace(pace: Pace | None) -> dict[str, int] | None:
+    return None if pace is None else {"count": pace.count, "median_s": pace.median_s}

@@ -31,6 +31,8 @@ ALLOW: dict[str, Any] = {
 ASKED = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
 HOLD = {**ALLOW, "effect": "hold", "reasons": [REASON]}
 HOLD["hold"] = {"asked": ASKED, "ttl_s": 3_600, "risk": 50}
+KNOWN = [{**one, "lately": {"count": 8, "median_s": 700}} for one in ASKED]
+PACED = {**HOLD, "hold": {"asked": KNOWN, "ttl_s": 3_600, "risk": 50}}
 DENY = {**ALLOW, "effect": "deny", "reasons": [REASON], "backend": None, "masked": {}}
 
 
@@ -103,6 +105,7 @@ def test_a_text_that_is_piped(
             3,
             ["People would be asked first:", "1 review by reviewer", "They have 60 minutes"],
         ),
+        (PACED, 3, ["Half of the last 8 were answered within 12 min."]),
         (
             {**ALLOW, "justify": True},
             3,

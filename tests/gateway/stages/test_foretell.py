@@ -10,6 +10,7 @@ import pytest
 from sekisho.errors import DeniedByPolicy
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason, Threshold
 from sekisho.model.facts import Facts, Found
+from sekisho.model.hold import Pace
 from sekisho.model.outgoing import Outgoing
 from sekisho.stages.foretell import foretell
 
@@ -25,7 +26,7 @@ def told(effect: Effect, *, rewritten: tuple[str, ...] = (), **asked: Any) -> di
     outgoing = Outgoing(
         "x1", "staff-7", "house", "m", "e", "/p", b"{}", False, facts, decision, (), rewritten
     )
-    return foretell("x1", FACTS, decision, outgoing)
+    return foretell("x1", FACTS, decision, outgoing, {"legal": Pace(8, 700)})
 
 
 def test_what_would_be_sent_and_what_would_change_it() -> None:
@@ -59,8 +60,13 @@ def test_who_would_be_asked_and_how_long_they_have() -> None:
     assert "hold" == said["effect"]
     assert said["hold"] == {
         "asked": [
-            {"reviewers": "reviewer", "approve": 2, "deny": 1},
-            {"reviewers": "legal", "approve": 1, "deny": 1},
+            {"reviewers": "reviewer", "approve": 2, "deny": 1, "lately": None},
+            {
+                "reviewers": "legal",
+                "approve": 1,
+                "deny": 1,
+                "lately": {"count": 8, "median_s": 700},
+            },
         ],
         "ttl_s": 600,
         "risk": 70,
@@ -83,7 +89,7 @@ def test_a_deny_goes_nowhere() -> None:
 
 def test_an_obligation_that_cannot_be_carried_out_is_a_deny() -> None:
     decision = Decision(Effect.ALLOW, (), "s")
-    said = foretell("x1", FACTS, decision, DeniedByPolicy("No way.", code="no_route"))
+    said = foretell("x1", FACTS, decision, DeniedByPolicy("No way.", code="no_route"), {})
     assert ("deny", None) == (said["effect"], said["backend"])
     assert [{"code": "no_route", "message": "No way.", "rule": "gateway.obligations"}] == said[
         "reasons"

@@ -113,7 +113,7 @@ def test_a_text_that_is_piped(
         ),
         (DENY, 4, ["It would be refused:", "<U+202E>review. (rule default.holds)"]),
     ],
-    ids=["hold", "justify", "deny"],
+    ids=["hold", "hold with a pace", "justify", "deny"],
 )
 def test_what_people_or_rules_would_say(
     gateway: Gateway,

@@ -86,7 +86,7 @@ class GovernmentData(Wire):
     region_entities: list[Entity] = Field(default=[])
     personal_max: Pieces = 20
     services: list[Id] = Field(default=[])
-    retain_days: Days = 184
+    retain_days: Days | None = None
 
 
 class FinanceData(Wire):
@@ -106,7 +106,7 @@ class HealthcareData(Wire):
     patient_labels: Labels = Field(default=[])
     clinicians: list[Id] = Field(default=[])
     masked_entities: list[Entity] = Field(default=[])
-    retain_days: Days = 184
+    retain_days: Days | None = None
 
 
 class SectorsData(Wire):

@@ -17,7 +17,10 @@ deny contains text.reason("records_too_short", [data.sectors.finance.retain_days
 	too_short
 }
 
-too_short if data.records.log_level == "metadata"
+too_short if {
+	data.sectors.finance.retain_days > 0
+	data.records.log_level == "metadata"
+}
 
 too_short if data.records.retain_days < data.sectors.finance.retain_days
 

@@ -33,3 +33,9 @@ test_the_ledger_keeps_too_little if {
 		with data.sectors as duty
 		with data.records as {"log_level": "full"}
 }
+
+test_without_a_duty_nothing_is_too_short if {
+	records.deny == set() with input as support.request
+		with data.sectors as {"government": {}}
+		with data.records as {"log_level": "metadata"}
+}

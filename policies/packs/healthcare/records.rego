@@ -14,8 +14,8 @@ obligation contains {"label_output": true}
 # METADATA
 # title: Records too short
 # description: |
-#   A deployer of a high-risk system keeps its logs for at least six months (EU AI Act article 26);
-#   a hospital's own rule is often longer.
+#   Logs of a high-risk system are kept for six months (EU AI Act article 26); the ledger keeps events
+#   longer than that by itself. A hospital that has to keep contents too says here how long.
 deny contains text.reason("records_too_short", [data.sectors.healthcare.retain_days], {
 	"en": "Contents have to be kept for %d days and are kept for less. An operator has to mend data.records and [audit.retention].",
 	"zh": "内容须保存 %d 天，而现在的保存期不足。请管理员修正 data.records 和 [audit.retention]。",
@@ -24,7 +24,10 @@ deny contains text.reason("records_too_short", [data.sectors.healthcare.retain_d
 	too_short
 }
 
-too_short if data.records.log_level == "metadata"
+too_short if {
+	data.sectors.healthcare.retain_days > 0
+	data.records.log_level == "metadata"
+}
 
 too_short if data.records.retain_days < data.sectors.healthcare.retain_days
 

@@ -39,7 +39,7 @@ def said(old: str, new: str) -> str:
         ("groups:\n", "groups:\n  a: {models: [], hours: {from: 9, to: 9}}\n", "before to"),
         ("groups:\n", "groups:\n  a: {models: [], hours: {to: 9}}\n", "from"),
         ("groups:\n", "groups:\n  a: {models: [], hours: {from: 1, to: 9, days: [x]}}\n", "days"),
-        ("denied:\n    secret: ", "denied:\n    secret: {zh: x}\n    review: ", "en"),
+        ("denied:\n    secret:\n", "denied:\n    review: {zh: x}\n    secret:\n", "en"),
         ('"state_secret", "secret"', '"state_secrt"', "did you mean state_secret?"),
         ('inside_information: ["inv', 'inside_infrmation: ["inv', "no line of words"),
         ('["clinicians"]', '["Clinicians"]', "did you mean clinicians?"),

@@ -129,7 +129,7 @@ class Pipeline:
             error.exchange = exchange.id
             raise
 
-    async def check(self, principal: Principal, raw: RawRequest) -> bytes:
+    async def check(self, principal: Principal, raw: RawRequest, language: str = "en") -> bytes:
         """What would happen to this request, as JSON; nothing is sent and no content kept.
 
         It is recorded and counts as a request, so that nobody tries the rules unseen or without
@@ -149,7 +149,8 @@ class Pipeline:
             made = self._made(exchange, principal, facts, decision, progress.before)
             if isinstance(made, Outgoing):
                 await self._count(made)
-            told = foretell(exchange.id, facts, decision, made, await self._lately(decision))
+            lately = await self._lately(decision)
+            told = foretell(exchange.id, facts, decision, made, lately, language=language)
             event = evidence.checked(exchange.id, principal.id, told["effect"])
             await self._parts.ledger.append([*progress.before, event])
         except SekishoError as error:

@@ -335,11 +335,32 @@ malformed(rule, kind) := object.union(
 
 # METADATA
 # title: Well formed
-# description: Every entry says a code and a sentence, and in other languages sentences too.
+# description: |
+#   Every entry says a code and a sentence, and in other languages sentences too, as the contract
+#   wants them: what it would refuse later is refused here, where the rule is known.
 well_formed(entry) if {
 	is_string(entry.code)
-	is_string(entry.msg)
-	is_object(object.get(entry, "texts", {}))
+	regex.match(`^[a-z][a-z0-9_]{0,63}$`, entry.code)
+	sentence(entry.msg)
+	not other_texts(object.get(entry, "texts", {}))
+}
+
+sentence(words) if {
+	is_string(words)
+	count(words) > 0
+	count(words) <= 1000
+}
+
+other_texts(texts) if not is_object(texts)
+
+other_texts(texts) if {
+	some language, words in texts
+	not readable_in(language, words)
+}
+
+readable_in(language, words) if {
+	language in {"zh", "ja"}
+	sentence(words)
 }
 
 # METADATA
@@ -349,10 +370,24 @@ hold_terms(entry) := terms if {
 	well_formed(entry)
 	terms := object.union(hold_settings, object.remove(entry, ["code", "msg", "texts"]))
 	object.keys(terms) == {"reviewers", "approve", "deny", "ttl_s", "risk"}
-	is_string(terms.reviewers)
-	every name in ["approve", "deny", "ttl_s", "risk"] {
-		is_number(terms[name])
-	}
+	named(terms.reviewers)
+	whole(terms.approve, 1, 20)
+	whole(terms.deny, 1, 20)
+	whole(terms.ttl_s, 1, 604800)
+	whole(terms.risk, 0, 100)
+}
+
+named(value) if {
+	is_string(value)
+	count(value) > 0
+	count(value) <= 256
+}
+
+whole(value, least, most) if {
+	is_number(value)
+	value >= least
+	value <= most
+	round(value) == value
 }
 
 # METADATA
@@ -370,23 +405,30 @@ obligation_known(entry) if {
 	is_object(entry)
 	count(entry) > 0
 	every name, value in entry {
-		obligation_types[name] == type_name(value)
+		obligation_fits(name, value)
 	}
-	object.get(entry, "log_level", "full") in log_levels
 }
 
-obligation_types := {
-	"max_tokens": "number",
-	"retain_days": "number",
-	"allow_tools": "array",
-	"redact": "array",
-	"notify": "array",
-	"label_output": "boolean",
-	"justify": "boolean",
-	"review_response": "boolean",
-	"route": "string",
-	"log_level": "string",
+obligation_fits("max_tokens", value) if whole(value, 1, 10000000)
+
+obligation_fits("retain_days", value) if whole(value, 0, 3650)
+
+obligation_fits(name, value) if {
+	name in {"allow_tools", "redact", "notify"}
+	is_array(value)
+	every member in value {
+		is_string(member)
+	}
 }
+
+obligation_fits(name, value) if {
+	name in {"label_output", "justify", "review_response"}
+	is_boolean(value)
+}
+
+obligation_fits("route", value) if named(value)
+
+obligation_fits("log_level", value) if value in log_levels
 
 # METADATA
 # title: As set

@@ -36,6 +36,7 @@ DATA_BYTES_MAX = 32 * 1024 * 1024  # 10,000 principals take about 2 MiB
 LOOKS_KEPT_MAX = 512  # modules, of all bundles that this process reads
 LOOK_CHARS_MAX = 64 * 1024  # of a module whose look is kept, which keeps its source: 32 MiB at most
 _NO_DECISION = frozenset({"eval_error", "undefined"})
+_LIKE_RULES = (".rego", ".rego.txt")
 _FOLDERS_NOT_READ = frozenset({"schema"})
 _PLACE = re.compile(
     r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<text>.*)", re.DOTALL
@@ -313,11 +314,19 @@ class _Reader:
                     below.remove(name)
                     place = (here / name).relative_to(self._root).as_posix()
                     self._fault(place, "is a link to a directory, which is not followed")
-            yield from (here / name for name in names if not name.startswith("."))
+            yield from (here / name for name in names if not _hidden(name))
 
     def _take(self, path: Path, name: str) -> None:
-        kind = "rego" if name.endswith(".rego") else "data" if _is_data(path.name) else ""
+        kind = (
+            "rego"
+            if name.endswith(".rego") and path.name[0] != "."
+            else "data"
+            if _is_data(path.name)
+            else ""
+        )
         if not kind:
+            if path.name.lower().endswith(_LIKE_RULES):
+                self._fault(name, "is not read: files of rules are called <area>.rego")
             return
         if not path.resolve().is_relative_to(self._root.resolve()):
             self._fault(name, "is a link that leads out of the bundle")
@@ -363,6 +372,11 @@ class _Reader:
                 self.faults.append(Fault(name, line, text, column))
             return
         self._digest.append((name, source))
+
+
+def _hidden(name: str) -> bool:
+    """Left by a mount or an editor; a rule that hides is told like any other that is not read."""
+    return name.startswith(".") and not name.lower().endswith(_LIKE_RULES)
 
 
 def _is_data(name: str) -> bool:

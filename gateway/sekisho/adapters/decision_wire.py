@@ -165,7 +165,9 @@ def to_decision(wire: DecisionWire, *, revision: str, engine: str, took_us: int)
     asked = wire.obligations
     return Decision(
         effect=Effect(wire.effect),
-        reasons=tuple(Reason(r.code, r.msg, r.rule, _by_language(r.texts)) for r in wire.reasons),
+        reasons=tuple(
+            Reason(r.code, _plain(r.msg), r.rule, _by_language(r.texts)) for r in wire.reasons
+        ),
         revision=revision,
         obligations=Obligations(
             redact=tuple(asked.redact),
@@ -187,7 +189,16 @@ def to_decision(wire: DecisionWire, *, revision: str, engine: str, took_us: int)
 
 
 def _by_language(texts: Mapping[Language, str]) -> dict[str, str]:
-    return {str(language): text for language, text in texts.items()}
+    return {str(language): _plain(text) for language, text in texts.items()}
+
+
+def _plain(text: str) -> str:
+    """On one line, with every sign that hides, turns or moves text written out: rules put names of
+    tools and members into their sentences, which a client chose.
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else f"<U+{ord(sign):04X}>" for sign in text)
 
 
 def _terms(hold: HoldWire | None) -> HoldTerms | None:

@@ -25,7 +25,7 @@ from sekisho.adapters import registry_keys
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.diagnosis_anchors import anchors
 from sekisho.adapters.diagnosis_identity import LoadTLS, certificate, issuers
-from sekisho.adapters.diagnosis_policy import rules
+from sekisho.adapters.diagnosis_policy import in_force
 from sekisho.adapters.finding import Finding
 from sekisho.adapters.registry_schema import why
 from sekisho.adapters.sql_registry import Registry
@@ -55,7 +55,7 @@ def diagnose(
         _port(settings),
         *_auditd(settings, serve),
         _valkey(settings, serve),
-        *rules(settings.policy, environ),
+        *in_force(settings, environ),
         _registry(settings, config),
         *(finding for backend in settings.backends for finding in _backend(backend, environ)),
         *issuers(settings.issuers, environ),

@@ -138,7 +138,8 @@ def _in_time(work: Callable[[], _T]) -> _T:
     try:
         return bounded(work, TIME_S_MAX)
     except TimeoutError as error:
-        raise PolicyRejected([f"sekisho/main.rego:1:1: {error}"]) from None
+        text = f"the rules were {error}: a rule does not end. Set packs to off to find it"
+        raise PolicyRejected([f"data.yaml:1:1: {text}"]) from None
 
 
 def _smoke(bundle: Bundle) -> None:

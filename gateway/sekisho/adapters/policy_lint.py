@@ -15,6 +15,7 @@ from typing import Any
 from opa_bindings import OpaEngine
 
 from sekisho.adapters.bundle import Bundle, Fault, Module, syntax_tree
+from sekisho.adapters.policy_reads import unknown_reads
 from sekisho.adapters.rego_places import Metadata, Place, Places
 from sekisho.adapters.rego_rules import FOLDED, PACK_DEPTH
 from sekisho.adapters.rego_tree import names, nodes
@@ -126,7 +127,7 @@ def parse(modules: Sequence[Module]) -> list[Parsed]:
 def lint(bundle: Bundle) -> list[Fault]:
     """Everything that is unused or does not say what it is."""
     parsed = parse(bundle.modules)
-    faults = [*_silent(parsed), *_unused(parsed)]
+    faults = [*_silent(parsed), *_unused(parsed), *_misspelt(parsed)]
     for one in (*parsed, *parse(bundle.tests)):
         faults += _idle_imports(one)
     return sorted(dict.fromkeys(faults), key=lambda fault: fault.order)
@@ -151,6 +152,13 @@ def _judged(module: Module, at: Place, block: Metadata | None, what: str) -> Ite
     elif not block.said("title"):
         text = f"METADATA of {what} has no title"
         yield Fault(module.path, block.place[0], text, block.place[1])
+
+
+def _misspelt(parsed: Sequence[Parsed]) -> Iterator[Fault]:
+    for one in parsed:
+        for name, text in unknown_reads(one.tree, frozenset(one.imports)):
+            at = one.places.name(name) or one.places.name(name.rsplit(".", 1)[0]) or (1, 1)
+            yield Fault(one.module.path, at[0], text, at[1])
 
 
 def _unused(parsed: Sequence[Parsed]) -> Iterator[Fault]:

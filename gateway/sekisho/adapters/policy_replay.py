@@ -18,7 +18,7 @@ from sekisho.adapters.bundle import Bundle
 from sekisho.adapters.opa_embedded import EmbeddedOPA
 from sekisho.adapters.policy_eval import decide_once
 from sekisho.adapters.policy_trace import Explanation
-from sekisho.errors import PolicyRejected
+from sekisho.errors import PolicyRejected, PolicyUnavailable
 from sekisho.model.replays import Recorded, Replayed, said, same, summary
 from sekisho.stages.decide import carried_out
 
@@ -57,7 +57,16 @@ class Replay:
 
     async def decide(self, document: dict[str, Any]) -> dict[str, Any]:
         """What the revision says on record. Raises PolicyUnavailable if it does not answer."""
-        decision = carried_out(await self._engine.decide(document), document)
+        try:
+            answer = await self._engine.decide(document)
+        except PolicyUnavailable as error:
+            about, revision = document.get("exchange"), self._engine.revision
+            message = (
+                f"{revision} gave no answer about exchange {about}: {error.cause}. A rule that "
+                "does not end would do the same to whoever asks; nothing was compared."
+            )
+            raise PolicyUnavailable(message, cause=error.cause) from error
+        decision = carried_out(answer, document)
         return said(decision, str(document.get("stage", "")))
 
 

@@ -3,11 +3,13 @@
 Two promises rest on this. Decisions are pure: no clock, chance, network or process environment
 can be reached, not by a call, an alias or a `with`. And no rule is dead letter: a module that
 defines `deny`, `hold`, `obligation` or `allow` must be one that the fold reads, in the form it
-reads, because a rule that is silently skipped is a hole.
+reads, because a rule that is silently skipped is a hole. The folder names the pack, and a test is
+no rule: what a reviewer sees in the name of a file holds.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +35,7 @@ _IMPURE = {
 """Builtins by dotted name or by the name of their whole family."""
 
 FOLDED = frozenset({"allow", "deny", "hold", "obligation"})
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 PACK_DEPTH = 3  # packs.<pack>.<area>
 FOLD_PATH = "sekisho/main.rego"
 _RESERVED = frozenset({"packs", "sekisho", "lib"})
@@ -56,12 +59,29 @@ def _package_faults(
     tree: dict[str, Any], package: list[str], path: str, *, test: bool
 ) -> Iterator[str]:
     dotted = ".".join(package)
-    if package[0] not in _RESERVED and not test:
+    if test:
+        if not package[-1].endswith("_test"):
+            yield f"package {dotted}: a file of tests has a package whose name ends in _test"
+        return
+    if package[0] not in _RESERVED:
         yield f"package {dotted}: must begin with packs. (rules) or lib. (functions)"
     if package[0] == "sekisho" and not path.startswith("sekisho/"):
         yield "package sekisho is the fold's own: rules belong into packs.<pack>.<area>"
+    if package[0] == "lib" and not path.startswith("lib/"):
+        yield f"package {dotted}: functions for all packs belong into the folder lib/"
+    if package[0] == "packs":
+        yield from _pack_faults(package, path)
     if path == FOLD_PATH and not defines(tree, package, _DECISION):
         yield "defines no rule `decision` in package sekisho, so nothing would be decided"
+
+
+def _pack_faults(package: list[str], path: str) -> Iterator[str]:
+    """The folder says which pack a file belongs to, and with it in which mode it is."""
+    dotted = ".".join(package)
+    if len(package) != PACK_DEPTH or not all(map(_NAME.fullmatch, package)):
+        yield f"package {dotted}: must be packs.<pack>.<area>, of a-z, 0-9 and _"
+    elif not path.startswith(f"packs/{package[1]}/"):
+        yield f"package {dotted}: rules of the pack {package[1]} belong into packs/{package[1]}/"
 
 
 def defines(tree: dict[str, Any], package: list[str], wanted: tuple[str, ...]) -> bool:

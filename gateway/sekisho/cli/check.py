@@ -61,7 +61,10 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(_TEXT_BYTES_MAX)
     except OSError as error:
-        raise GateFailed(f"{path} cannot be read: {error.strerror}.") from error
+        message = (
+            f"{path} cannot be read: {error.strerror}. A text is piped: echo … | sekisho check"
+        )
+        raise GateFailed(message) from error
 
 
 def told_text(told: dict[str, Any]) -> str:
@@ -72,7 +75,7 @@ def told_text(told: dict[str, Any]) -> str:
         lines.append("  You would be asked for a reason first; it is kept as evidence.")
     if told["hold"]:
         lines += [_asked(one) for one in told["hold"]["asked"]]
-        lines.append(f"  They have {told['hold']['ttl_s'] // 60} minutes; after that it expires.")
+        lines.append(f"  They have {_span(told['hold']['ttl_s'])}; after that it expires.")
     if told["masked"]:
         kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(told["masked"].items()))
         lines.append(f"  Masked before it leaves: {kinds}.")
@@ -99,6 +102,11 @@ def _effect(told: dict[str, Any]) -> str:
     """The effect in one word; an allowed request that wants a reason first does not just go."""
     effect = str(told.get("effect"))
     return "justify" if effect == "allow" and told.get("justify") else effect
+
+
+def _span(seconds: int) -> str:
+    hours = seconds // 3600
+    return f"{hours} hours" if hours > 1 else f"{seconds // 60} minutes"
 
 
 def _asked(one: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ def carried_out(decision: Decision, document: Mapping[str, Any]) -> Decision:
     reason = Reason(
         code="obligation_unsupported",
         msg=(
-            f"The rules ask for {', '.join(missing)}, which this gateway cannot do yet, "
+            f"The rules ask for {', '.join(missing)} in a way this gateway cannot carry out, "
             "so nothing was sent. Ask an operator to change the rules."
         ),
         rule=_RULE,

@@ -23,9 +23,12 @@ def foretell(
     decision: Decision,
     outgoing: Outgoing | DeniedByPolicy,
     lately: Mapping[str, Pace],
+    *,
+    language: str = "en",
 ) -> dict[str, Any]:
     """The document of `/v1/check`. `outgoing` is what `prepare` made, or why it could not; `lately`
-    is how long reviewers took, where that is known.
+    is how long reviewers took, where that is known. Messages are in `language`, where rules speak
+    it.
     """
     asked, effect = decision.obligations, decision.effect
     told: dict[str, Any] = {
@@ -36,7 +39,7 @@ def foretell(
         "reasons": [
             {
                 "code": one.code,
-                "message": one.msg,
+                "message": one.said_in(language),
                 "texts": dict(one.texts),
                 "rule": one.rule,
             }

@@ -170,8 +170,7 @@ class DataPath:
             if answer.started:
                 _log.error("a stream broke off", code=error.code, exchange=error.exchange)
                 raise
-            wished = dict(scope["headers"]).get(b"accept-language", b"")
-            language = spoken(wished, self._limits.language)
+            language = self._language(scope)
             await answer.whole(*problem(error, exchange=error.exchange, language=language))
         except Exception:  # the last boundary: our fault becomes an answer and a log line
             _log.exception("unexpected fault on the data path", path=scope.get("path"))
@@ -179,6 +178,10 @@ class DataPath:
             if answer.started:
                 raise
             await answer.whole(*problem(InternalFault()))
+
+    def _language(self, scope: Scope) -> str:
+        wished = dict(scope["headers"]).get(b"accept-language", b"")
+        return spoken(wished, self._limits.language)
 
     def _admit(self) -> None:
         if not self.admitting:
@@ -201,7 +204,8 @@ class DataPath:
             try:
                 answer.watch()
                 raw = RawRequest("chat.completions", body, asking.client_ip, None, 0)
-                told = await self._pipeline.check(asking.principal, raw)
+                language = self._language(asking.scope)
+                told = await self._pipeline.check(asking.principal, raw, language)
             finally:
                 self._body_bytes -= len(body)
             self._metrics.exchange_ended("checked")

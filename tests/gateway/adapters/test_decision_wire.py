@@ -93,3 +93,25 @@ def test_the_input_of_the_tests_is_one() -> None:
     InputWire.model_validate(document())
     with pytest.raises(ValidationError):
         InputWire.model_validate({**document(), "prompt": "text"})
+
+
+def test_what_hides_or_moves_text_is_written_out() -> None:
+    """Sentences have names in them that a client chose."""
+    wire = DecisionWire.model_validate(
+        {
+            "schema": "sekisho.decision/v1",
+            "effect": "deny",
+            "reasons": [
+                {
+                    "code": "c",
+                    "msg": "The tool a\u202eb\n\x1b[2J is not allowed.",
+                    "texts": {"zh": "工具\u200b不行。"},
+                    "rule": "r",
+                }
+            ],
+            "obligations": {},
+        }
+    )
+    (reason,) = to_decision(wire, revision="s", engine="e", took_us=0).reasons
+    assert "The tool a<U+202E>b<U+000A><U+001B>[2J is not allowed." == reason.msg
+    assert {"zh": "工具<U+200B>不行。"} == reason.texts

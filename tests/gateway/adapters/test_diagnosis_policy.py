@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from sekisho.adapters import diagnosis_policy
-from sekisho.adapters.diagnosis_policy import rules
+from sekisho.adapters.diagnosis_policy import in_force, rules
 from sekisho.adapters.finding import Finding
 from sekisho.config import PolicySettings
 from support.installation import free_port
 from support.opa_data_api import DataAPI, data_api, decides, says
+from support.revisions import ACTIVATOR, AUTHOR, Rules, desk_in, replay, settings_in
 from support.rules import SHIPPED, bundle
 from support.shipped_once import read_once
 
@@ -110,3 +111,22 @@ def test_broken_rules_are_told_before_the_server(tmp_path: Path) -> None:
     findings = list(rules(policy, {}))
     assert findings
     assert {("policy", False)} == {(finding.part, finding.ok) for finding in findings}
+
+
+def test_a_revision_in_force_is_what_is_looked_at(tmp_path: Path) -> None:
+    """Not the directory of the settings, which nobody reads any more; an edit in it is told."""
+    kept = Rules(tmp_path / "bundles")
+    settings = settings_in(tmp_path, kept.write())
+    (before,) = in_force(settings, {})
+    assert before.said == str(settings.policy.bundle)
+
+    desk = desk_in(settings)
+    row = desk.draft(AUTHOR, kept.write(lib__more="package lib.more\n\nx := 1\n"))
+    replay(desk, AUTHOR, row.revision)
+    desk.activate(ACTIVATOR, row.revision)
+    (after,) = in_force(settings, {})
+    assert (True, f"{row.revision} is in force, as it was put in") == (after.ok, after.said)
+
+    (settings.policies_dir / row.contents[7:] / "lib" / "zz.rego").write_text("")
+    (edited,) = in_force(settings, {})
+    assert (False, True) == (edited.ok, "restore policies/" in edited.mend)

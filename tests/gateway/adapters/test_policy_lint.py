@@ -59,10 +59,10 @@ USED = {
     "in a comprehension": "{a | a := y[_]} == {1}\n\ny := [1]\n",
     "in a template": '$"{y}" == "1"\n\ny := 1\n',
     "in every": "every a in y { a > 1 }\n\ny := [1]\n",
-    "under with": "input.q with input as y\n\ny := 1\n",
+    "under with": "input.stage with input as y\n\ny := 1\n",
     "replaced": "count([]) == 1 with count as f\n\nf(_) := 1\n",
-    "as a key": "input.o[y]\n\ny := 1\n",
-    "all of its rules": "y == 1\n\ny := 1 if input.a\n\ny := 2 if input.b\n\ndefault y := 3\n",
+    "as a key": "input.content.entities[y]\n\ny := 1\n",
+    "all of its rules": "y == 1\n\ny := 1 if input.stage\n\ny := 2 if input.exchange\n\ndefault y := 3\n",
     "inside it": "y.z == 1\n\ny.z := 1\n",
 }
 

@@ -116,3 +116,32 @@ def test_other_rules_are_free(tmp_path: Path) -> None:
 def test_shipped() -> None:
     """The shipped rules keep all of this."""
     read_bundle(SHIPPED)
+
+
+@pytest.mark.parametrize(
+    ("place", "package", "text"),
+    [
+        ("packs__acme__x", "packs.default.zz", "belong into packs/default/"),
+        ("packs__acme__x", "packs.acme", "must be packs.<pack>.<area>"),
+        ("packs__acme__x", "packs.acme.x.y", "must be packs.<pack>.<area>"),
+        ("packs__acme__x", 'packs.acme["\u0430"]', "of a-z, 0-9 and _"),
+        ("packs__acme__x", "lib.text", "belong into the folder lib/"),
+        ("packs__acme__x_test", "packs.acme.x", "whose name ends in _test"),
+    ],
+)
+def test_a_file_is_what_its_place_says(tmp_path: Path, place: str, package: str, text: str) -> None:
+    """The folder names the pack, and with it the mode; a rule among the tests would be no rule."""
+    ordinary = "package packs.acme.ordinary\n\nx := 1\n"
+    source = f"package {package}\n\nx := 1\n"
+    with pytest.raises(PolicyRejected) as caught:
+        read_bundle(bundle(tmp_path, packs__acme__ordinary=ordinary, **{place: source}))
+    assert any(text in fault for fault in caught.value.faults)
+
+
+@pytest.mark.parametrize("name", ["x.REGO", "x.Rego", "x.rego.txt", ".x.rego"])
+def test_a_file_that_is_almost_one_of_rules(tmp_path: Path, name: str) -> None:
+    """Whoever wrote it believes that it is read."""
+    made = bundle(tmp_path)
+    (made / "packs" / "default" / name).write_text("package packs.default.x\n")
+    with pytest.raises(PolicyRejected, match="is not read: files of rules"):
+        read_bundle(made)

@@ -88,13 +88,16 @@ def test_why_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_an_answer_outside_the_contract(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is shown as it came: that is what the admin looks for."""
-    source = 'package packs.team.x\n\nobligation contains {"retain_days": 0.5}\n'
+    source = (
+        'package packs.team.x\n\nobligation contains {"notify": [name |\n'
+        '\tsome n in numbers.range(1, 300)\n\tname := sprintf("%d", [n])\n]}\n'
+    )
     made = bundle(tmp_path, packs__team__x=source)
     assert main(["policy", "eval", str(made), "--input", recorded(tmp_path)]) == 0
 
     told = json.loads(capsys.readouterr().out)
     assert [one["code"] for one in told["reasons"]] == ["policy_malformed"]
-    assert told["answer"]["obligations"]["retain_days"] == 0.5
+    assert len(told["answer"]["obligations"]["notify"]) == 300
 
 
 def test_an_obligation_that_cannot_be_carried_out(

@@ -49,7 +49,7 @@ class FakePipeline:
         self.asked.append(raw)
         return await self.handler(raw)
 
-    async def check(self, _: Principal, raw: RawRequest) -> bytes:
+    async def check(self, _: Principal, raw: RawRequest, language: str) -> bytes:
         self.asked.append(raw)
         return b'{"object":"check"}'
 

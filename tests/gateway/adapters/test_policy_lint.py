@@ -62,7 +62,7 @@ USED = {
     "under with": "input.stage with input as y\n\ny := 1\n",
     "replaced": "count([]) == 1 with count as f\n\nf(_) := 1\n",
     "as a key": "input.content.entities[y]\n\ny := 1\n",
-    "all of its rules": "y == 1\n\ny := 1 if input.stage\n\ny := 2 if input.tool\n\ndefault y := 3\n",
+    "all of its rules": "y == 1\n\ny := 1 if input.stage\n\ny := 2 if input\n\ndefault y := 3\n",
     "inside it": "y.z == 1\n\ny.z := 1\n",
 }
 

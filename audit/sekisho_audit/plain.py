@@ -63,6 +63,7 @@ def _object(members: Iterable[tuple[str, str, bool]]) -> str:
 _TEXTS = _listed(f'"{_TEXT}"')
 _REASON = _object((name, f'"{_TEXT}"', True) for name in ("code", "rule", "msg"))
 _APPROVALS = "(?:[1-8][0-9]{0,15}|9[0-9]{0,14})"
+_OBSERVED = _object([(name, f'"{_TEXT}"', True) for name in ("mode", "effect", "code", "rule")])
 _THRESHOLD = _object(
     [("reviewers", f'"{_TEXT}"', True), ("approve", _APPROVALS, True), ("deny", _NUMBER, True)]
 )
@@ -93,6 +94,7 @@ _KINDS: Mapping[str, str] = {
     "flag": "(?:true|false)",
     "texts": _TEXTS,
     "reasons": _listed(_REASON),
+    "observed": _listed(_OBSERVED),
     "thresholds": _listed(_THRESHOLD, 1),
     "charged": _CHARGED,
     "retained": _listed(_RETAINED, 1),

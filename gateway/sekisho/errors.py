@@ -14,6 +14,7 @@
     |   +-- Conflict            409  lost a race over a hold; read it again
     |   +-- Mismatch            422  same Idempotency-Key, other body
     |   +-- ApprovalPending     428  still waiting for people
+    |   |   +-- JustificationRequired  for whoever asked, to say why
     |   +-- DispatchUnknown     424  sent, and nobody knows what became of it
     |   +-- LimitReached        429  a limit on use; says when to come back
     |   |   +-- BudgetExhausted 429  the money of a day or month

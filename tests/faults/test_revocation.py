@@ -12,7 +12,7 @@ import pytest
 from sekisho.adapters.key_desk import read_pepper
 from sekisho.adapters.registry_keys import KeyTerms, create, revoke
 from sekisho.adapters.sql_registry import Registry
-from support.installation import Installation
+from support.installation import KEY_KNOWN_S, Installation
 from support.large_registry import fill
 from support.loopback_backend import LoopbackBackend
 
@@ -58,6 +58,7 @@ def test_what_is_taken_away_is_refused_everywhere(site: Site, how: str) -> None:
     """A key, all keys of a principal, and a session that began with one."""
     name = f"staff-{how.replace(' ', '-')}"
     key = site.installation.key(name)
+    time.sleep(KEY_KNOWN_S)
     signed_in = httpx.post(
         f"{site.installation.url}/login",
         data={"key": key},

@@ -38,6 +38,9 @@ BY_KIND: dict[str, st.SearchStrategy[Any]] = {
     "flag": st.booleans(),
     "texts": LISTS,
     "reasons": st.lists(st.fixed_dictionaries({"code": TEXTS, "rule": TEXTS, "msg": TEXTS})),
+    "observed": st.lists(
+        st.fixed_dictionaries({"mode": TEXTS, "effect": TEXTS, "code": TEXTS, "rule": TEXTS})
+    ),
     "thresholds": st.lists(
         st.fixed_dictionaries(
             {"reviewers": TEXTS, "approve": st.integers(1, INT_MAX), "deny": NUMBERS}

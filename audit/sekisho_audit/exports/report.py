@@ -282,6 +282,11 @@ class _Report:
                 for reason in value
             )
             return f'<ul class="words">{items}</ul>'
+        if name == "observed":
+            return " · ".join(
+                isolated(_cut(f"{one['effect']} {one['code']} ({one['rule']}, {one['mode']})"))
+                for one in value
+            )
         if name == "thresholds":
             return " · ".join(
                 f"{isolated(_cut(one['reviewers']))} × {one['approve']}" for one in value

@@ -25,7 +25,7 @@ from sekisho.adapters.decision_wire import (
     Wire,
 )
 from sekisho.adapters.plain_yaml import read_plain
-from sekisho.adapters.policy_names import Entity, Id, meant, no_such_id
+from sekisho.adapters.policy_names import Entity, Id, idle_labels, no_such_id
 from sekisho.adapters.policy_packs import (
     LADDER_ROWS_MAX,
     AssistantData,
@@ -283,11 +283,8 @@ def _idle_labels(document: Mapping[str, Any]) -> Iterator[_Told]:
     """
     known = document.get("words") or {}
     for name, labels in document["labels"].items():
-        for place, label in enumerate(labels):
-            if label not in known:
-                at = label if isinstance(labels, dict) else place
-                text = f"no line of words gives the label {label!r}{meant(label, known)}"
-                yield ("labels", name, at), f"labels.{name}: {text}"
+        for at, label, text in idle_labels(labels, known, f"labels.{name}"):
+            yield ("labels", name, label if isinstance(labels, dict) else at), text
 
 
 def usage_rules(document: Mapping[str, Any]) -> UsageRules:

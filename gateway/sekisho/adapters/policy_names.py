@@ -6,7 +6,7 @@ that was probably meant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Annotated
 
@@ -30,6 +30,19 @@ def meant(name: str, known: Collection[str]) -> str:
     return (
         f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(known)) or 'none'}"
     )
+
+
+def idle_labels(
+    labels: Iterable[str], known: Collection[str], where: str
+) -> Iterator[tuple[int, str, str]]:
+    """Place, name and fault of each label that no word gives: what follows from it never does."""
+    for at, label in enumerate(labels):
+        if label not in known:
+            yield (
+                at,
+                label,
+                f"{where}: no line of words gives the label {label!r}{meant(label, known)}",
+            )
 
 
 def _can_be_id(name: str) -> str:

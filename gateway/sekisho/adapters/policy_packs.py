@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from sekisho.adapters.decision_wire import NAMES_MAX, RETAIN_DAYS_MAX, Name, Wire
-from sekisho.adapters.policy_names import Entity, Id, meant, no_such_id
+from sekisho.adapters.policy_names import Entity, Id, idle_labels, meant, no_such_id
 from sekisho.model.assistant import Assistant, Assistants
 from sekisho.model.ids import is_id_pattern
 
@@ -134,16 +134,11 @@ def idle_sectors(document: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
     sectors, modes = document.get("sectors") or {}, document.get("modes", {})
     for sector, name in _LABELS_OF_SECTORS:
         labels = (sectors.get(sector) or {}).get(name, ())
-        for at, label in enumerate(labels):
-            if label not in known:
-                text = f"no line of words gives the label {label!r}{meant(label, known)}"
-                place = label if isinstance(labels, dict) else at
-                yield ("sectors", sector, name, place), f"sectors.{sector}.{name}: {text}"
+        for at, label, text in idle_labels(labels, known, f"sectors.{sector}.{name}"):
+            yield ("sectors", sector, name, label if isinstance(labels, dict) else at), text
     for name, one in document.get("assistants", {}).items():
-        for at, label in enumerate(one.get("labels", ())):
-            if label not in known:
-                text = f"no line of words gives the label {label!r}{meant(label, known)}"
-                yield ("assistants", name, "labels", at), f"assistants.{name}.labels: {text}"
+        for at, _, text in idle_labels(one.get("labels", ()), known, f"assistants.{name}.labels"):
+            yield ("assistants", name, "labels", at), text
     for sector in SectorsData.model_fields:
         if modes.get(sector, "off") != "off" and not sectors.get(sector):
             text = f"the pack {sector} reads sectors.{sector}, which is not there"

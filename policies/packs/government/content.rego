@@ -6,6 +6,7 @@
 # scope: package
 package packs.government.content
 
+import data.lib.duties
 import data.lib.text
 
 rules := data.sectors.government
@@ -53,5 +54,5 @@ hold contains text.reason("many_people", [rules.personal_max], {
 	"zh": "文本中的个人信息超过 %d 条，须先由审核人查看。",
 	"ja": "本文の個人情報が %d 件を超えるため、先に審査者が確認します。",
 }) if {
-	sum([found | some kind, found in input.content.entities; not startswith(kind, "credential_")]) > rules.personal_max
+	duties.personal > rules.personal_max
 }

@@ -4,6 +4,7 @@
 # scope: package
 package packs.healthcare.records
 
+import data.lib.duties
 import data.lib.text
 
 # METADATA
@@ -21,17 +22,5 @@ deny contains text.reason("records_too_short", [data.sectors.healthcare.retain_d
 	"zh": "内容须保存 %d 天，而现在的保存期不足。请管理员修正 data.records 和 [audit.retention]。",
 	"ja": "内容は %d 日間の保存が必要ですが、現在の設定では足りません。管理者が data.records と [audit.retention] を直す必要があります。",
 }) if {
-	too_short
-}
-
-too_short if {
-	data.sectors.healthcare.retain_days > 0
-	data.records.log_level == "metadata"
-}
-
-too_short if data.records.retain_days < data.sectors.healthcare.retain_days
-
-too_short if {
-	is_number(input.context.content_days)
-	input.context.content_days < data.sectors.healthcare.retain_days
+	duties.kept_for_less(data.sectors.healthcare.retain_days)
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from sekisho.adapters.policy_names import Entity, Id, meant, no_such_id
+from sekisho.adapters.policy_names import Entity, Id, idle_labels, meant, no_such_id
 
 ID = TypeAdapter(Id)
 ENTITY = TypeAdapter(Entity)
@@ -37,3 +37,11 @@ def test_the_ends_of_sentences() -> None:
     assert "; known: none" == meant("x", [])
     assert "; did you mean abc?" == meant("abd", ["abc"])
     assert no_such_id("A B", lambda _: False).endswith("@ + -")
+
+
+def test_labels_that_no_word_gives() -> None:
+    """Each with its place among the others, and what was probably meant."""
+    assert [] == list(idle_labels(["secret"], ["secret"], "x"))
+    ((at, label, text),) = idle_labels(["secret", "secrt"], ["secret"], "labels.held")
+    assert (1, "secrt") == (at, label)
+    assert text.startswith("labels.held: no line of words gives the label 'secrt'; did you mean")

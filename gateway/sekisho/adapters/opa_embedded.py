@@ -141,6 +141,11 @@ class EmbeddedOPA:
         return self._late
 
     @property
+    def open_questions(self) -> int:
+        """Questions to the active bundle that wait or run, but for those of late engines."""
+        return self._active.open_questions
+
+    @property
     def _active(self) -> _Crew:
         if self._crew is None:
             message = "The rules are not loaded. Try again in a moment."
@@ -305,6 +310,12 @@ class _Crew:
         self.jobs.put(job)
         if wanted:
             self.hire()
+
+    @property
+    def open_questions(self) -> int:
+        """Those that wait or run, but for those of late engines."""
+        with self._lock:
+            return self._open
 
     def built(self, runner: _Runner) -> bool:
         """An engine is ready, or will never be; whether somebody still waits for it."""

@@ -30,6 +30,7 @@ REASONS_MAX = 64  # a refusal that names more rules than this helps nobody
 OBSERVED_MAX = 64  # as many as an event tells; the fold cuts there
 MSG_CHARS_MAX = 1000  # a reason is a sentence or two; the ledger cuts at half of this
 THRESHOLDS_MAX = 8  # groups of people that one hold may ask
+LATER_MAX = 2  # tool calls and the answer
 REVIEWS_MAX = 20  # reviews that one group may be asked for
 HOLD_TTL_S_MAX = 7 * 86_400  # after a week nobody remembers what was asked
 RETAIN_DAYS_MAX = 3650  # ten years, the longest duty to keep records that we know of
@@ -94,6 +95,11 @@ class ObligationsWire(Wire):
         default=[], max_length=NAMES_MAX, description="Kinds of entities to mask in the text."
     )
     hold: HoldWire | None = Field(default=None, description="People answer first, on these terms.")
+    hold_later: list[HoldWire] = Field(
+        default=[],
+        max_length=LATER_MAX,
+        description="Terms on which a later stage is held, at most one of each stage.",
+    )
     route: Name | None = Field(default=None, description="The only backend it may go to.")
     max_tokens: int | None = Field(
         default=None, ge=1, le=TOKENS_MAX, description="The longest answer, in tokens."
@@ -151,8 +157,12 @@ class DecisionWire(Wire):
         if self.effect == "hold" and hold is None:
             message = "effect hold without the terms of the hold"
             raise ValueError(message)
-        if self.effect == "allow" and hold is not None and hold.stage == "request":
-            message = "effect allow with a hold of the request"
+        if self.effect == "allow" and hold is not None:
+            message = "effect allow with a hold of this stage"
+            raise ValueError(message)
+        stages = [one.stage for one in self.obligations.hold_later]
+        if "request" in stages or len(set(stages)) < len(stages):
+            message = "hold_later is of later stages, and of each once"
             raise ValueError(message)
         if self.effect != "allow" and not self.reasons:
             message = f"effect {self.effect} without a reason"
@@ -171,7 +181,8 @@ def to_decision(wire: DecisionWire, *, revision: str, engine: str, took_us: int)
         revision=revision,
         obligations=Obligations(
             redact=tuple(asked.redact),
-            hold=_terms(asked.hold),
+            hold=None if asked.hold is None else _terms(asked.hold),
+            hold_later=tuple(map(_terms, asked.hold_later)),
             route=asked.route,
             max_tokens=asked.max_tokens,
             allow_tools=None if asked.allow_tools is None else tuple(asked.allow_tools),
@@ -201,9 +212,7 @@ def _plain(text: str) -> str:
     return "".join(sign if sign.isprintable() else f"<U+{ord(sign):04X}>" for sign in text)
 
 
-def _terms(hold: HoldWire | None) -> HoldTerms | None:
-    if hold is None:
-        return None
+def _terms(hold: HoldWire) -> HoldTerms:
     return HoldTerms(
         stage=hold.stage,
         thresholds=tuple(Threshold(t.reviewers, t.approve, t.deny) for t in hold.thresholds),

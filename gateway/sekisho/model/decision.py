@@ -59,7 +59,10 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class HoldTerms:
-    """What a hold asks for. `ttl_s` is the time people have; silence never approves."""
+    """What a hold asks for. `ttl_s` is the time people have; silence never approves.
+
+    `stage` is what is held: the request, a tool call that the model proposes, or the answer.
+    """
 
     stage: str
     thresholds: tuple[Threshold, ...]
@@ -71,11 +74,14 @@ class HoldTerms:
 class Obligations:
     """What the gateway must do as a condition; None or empty where policy asks nothing.
 
-    Obligations only restrict. One that cannot be carried out is a deny.
+    Obligations only restrict. One that cannot be carried out is a deny. `hold` is of the stage that
+    was asked about; `hold_later` are the terms of later stages, which hold then whatever else is
+    decided there.
     """
 
     redact: tuple[str, ...] = ()
     hold: HoldTerms | None = None
+    hold_later: tuple[HoldTerms, ...] = ()
     route: str | None = None
     max_tokens: int | None = None
     allow_tools: tuple[str, ...] | None = None

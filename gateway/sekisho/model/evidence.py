@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from sekisho.model.decision import Decision, Obligations
+from sekisho.model.decision import Decision, HoldTerms, Obligations
 from sekisho.model.exchange import Exchange
 from sekisho.model.ids import uuid7
 from sekisho.model.outgoing import Approval, Outgoing
@@ -98,16 +98,22 @@ def obligations_asked(obligations: Obligations) -> dict[str, Any]:
         if getattr(obligations, name):
             asked[name] = True
     if obligations.hold is not None:
-        asked["hold"] = {
-            "stage": obligations.hold.stage,
-            "ttl_s": obligations.hold.ttl_s,
-            "risk": obligations.hold.risk,
-            "thresholds": [
-                {"reviewers": t.reviewers, "approve": t.approve, "deny": t.deny}
-                for t in obligations.hold.thresholds
-            ],
-        }
+        asked["hold"] = _terms(obligations.hold)
+    if obligations.hold_later:
+        asked["hold_later"] = [_terms(terms) for terms in obligations.hold_later]
     return asked
+
+
+def _terms(terms: HoldTerms) -> dict[str, Any]:
+    return {
+        "stage": terms.stage,
+        "ttl_s": terms.ttl_s,
+        "risk": terms.risk,
+        "thresholds": [
+            {"reviewers": t.reviewers, "approve": t.approve, "deny": t.deny}
+            for t in terms.thresholds
+        ],
+    }
 
 
 def intent(

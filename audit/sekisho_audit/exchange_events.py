@@ -39,8 +39,9 @@ _OUTCOME = EventType(
     {
         "intent": _INTENT,
         "status": Field(
-            one_of("released", "stopped", "cancelled", "failed", "unknown"),
-            "Delivered, ended by us, left by the client, broken, or nobody knows.",
+            one_of("released", "held", "stopped", "cancelled", "failed", "unknown"),
+            "Delivered, waiting for people, ended by us, left by the client, broken, or nobody "
+            "knows.",
         ),
     },
     {
@@ -88,7 +89,10 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "took_us": Field(NUMBER, "Time from the question to the answer.", "microseconds"),
             "memo": Field(FLAG, "Whether the same question had been answered before."),
         },
-        {"observed": Field(OBSERVED, "What packs on trial would have done, as far as they would.")},
+        {
+            "observed": Field(OBSERVED, "What packs on trial would have done, as far as they would."),
+            "tool": Field(TEXT, "Name of the function that was proposed; at `tool_call` only."),
+        },
         optional_payloads={"input": "the facts that policy saw"},
     ),
     "policy.shadowed": EventType(
@@ -132,7 +136,8 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
         },
         payloads={
             "hold": "everything that is needed to build the hold again",
-            "outgoing": "the bytes that would leave; only committed to",
+            "outgoing": "the bytes that would leave, or the answer that would be released; only "
+            "committed to",
         },
     ),
     "hold.review": EventType(
@@ -168,6 +173,17 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "reviews": Field(TEXTS, "Ids of the events `hold.review` that led to it."),
         },
         {"cause": _CAUSE},
+    ),
+    "hold.released": EventType(
+        "What people approved is about to be given to who asked: exactly the bytes of the payload "
+        "`answer`, which are the `outgoing` of the hold.",
+        {
+            "hold": _HOLD,
+            "version": _VERSION,
+            "binding": _BINDING,
+            "stage": Field(one_of("tool_call", "response"), "What was held."),
+        },
+        payloads={"answer": "the bytes that are given out; only committed to, or kept"},
     ),
     "hold.delivered": EventType(
         "The answer to a held exchange reached its requester.", {"hold": _HOLD}

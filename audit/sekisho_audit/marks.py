@@ -15,6 +15,8 @@ Mark = tuple[str, str]
 TEXT_PAYLOADS = ("prompt", "outgoing", "answer", "reason")
 # These are kept a second time elsewhere when they are not kept here.
 _KEPT_ELSEWHERE = frozenset({"outgoing"})
+# The answer of a held exchange is kept with its outcome.
+_KEPT_WITH_OUTCOME = frozenset({"outgoing", "answer"})
 
 _FIELDS: Mapping[str, tuple[Mark, ...]] = {
     # type of event: (member of its data, field)
@@ -25,6 +27,7 @@ _FIELDS: Mapping[str, tuple[Mark, ...]] = {
         *(("stage", "stage"), ("revision", "revision")),
     ),
     "hold.settled": (("state", "state"),),
+    "hold.released": (("stage", "stage"),),
     "backend.intent": (("backend", "backend"), ("model", "model"), ("revision", "revision")),
     "backend.outcome": (("status", "status"),),
     "outcome.late": (("status", "status"),),
@@ -41,6 +44,7 @@ _FIELDS: Mapping[str, tuple[Mark, ...]] = {
 # What a type says by itself.
 _SAID: Mapping[str, Mark] = {
     "hold.filed": ("state", "filed"),
+    "hold.released": ("state", "released"),
     "hold.delivered": ("state", "delivered"),
     "exchange.refused": ("status", "refused"),
     "exchange.cancelled": ("status", "cancelled"),
@@ -80,9 +84,11 @@ def _people(leaf: Leaf, knows: Callable[[str], bool]) -> Iterator[Mark]:
 
 def texts_of(leaf: Leaf) -> Iterator[tuple[str, str]]:
     """The payloads to be searched, and by what key each is sealed ("": nothing was stored)."""
+    released = leaf["type"] == "hold.released"
+    elsewhere = _KEPT_WITH_OUTCOME if released else _KEPT_ELSEWHERE
     for entry in leaf["pl"]:
         name, stored = entry["name"], "ct" in entry
-        if name in TEXT_PAYLOADS and (stored or name not in _KEPT_ELSEWHERE):
+        if name in TEXT_PAYLOADS and (stored or name not in elsewhere):
             yield name, entry["kref"] if stored else ""
 
 

@@ -27,8 +27,11 @@ ITEMS_MAX = 64
 VALUE_CHARS_MAX = 512  # no longer word is in the index
 
 EFFECTS = ("allow", "hold", "deny")
-STATES = ("filed", "approved", "denied", "expired", "withdrawn", "delivered")
-STATUSES = ("released", "stopped", "cancelled", "failed", "unknown", "refused", "checked")
+STATES = ("filed", "approved", "denied", "expired", "withdrawn", "released", "delivered")
+STATUSES = (
+    *("released", "held", "stopped", "cancelled", "failed", "unknown"),
+    *("refused", "checked"),
+)
 # Fields whose words are known beforehand; a query for another word is a slip of the pen.
 _KNOWN_WORDS = {"effect": EFFECTS, "state": STATES, "status": STATUSES, "type": tuple(TYPES)}
 # Fields that hold ids. The index has pseudonyms for people: a pattern could meet nothing.

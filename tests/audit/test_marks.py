@@ -72,6 +72,12 @@ def test_the_words_that_queries_may_ask_for_are_those_that_events_may_say() -> N
             {"code": "denied", "status": 403, "stage": "request"},
             {("status", "refused"), ("code", "denied"), ("stage", "request")},
         ),
+        (
+            "hold.released",
+            {"hold": "h", "version": 1, "binding": "b", "stage": "tool_call"},
+            {("state", "released"), ("stage", "tool_call")},
+        ),
+        ("backend.outcome", outcome("held"), {("status", "held")}),
         ("hold.delivered", {"hold": "h"}, {("state", "delivered")}),
         ("exchange.cancelled", {"stage": "clear"}, {("status", "cancelled"), ("stage", "clear")}),
         ("audit.boot", {"boot": "b", "last": -1, "cut": 0}, set()),
@@ -111,6 +117,8 @@ def test_texts_are_those_in_which_people_look_for_words() -> None:
     kref = f"{PEOPLE[0]}/2026-11"
     assert list(texts_of(leaf)) == [("prompt", kref), ("outgoing", kref), ("answer", "")]
     assert list(texts_of(leaf_of(1, "x", unstored=("outgoing", "source")))) == []
+    given = leaf_of(1, "hold.released", unstored=("answer",))
+    assert list(texts_of(given)) == []  # it stands with the outcome
 
 
 def test_an_outcome_says_what_it_cost() -> None:

@@ -356,8 +356,9 @@ def _colour(leaf: Leaf) -> str:
     kind = leaf["type"]
     if said in {"deny", "denied", "expired", "withdrawn"} or kind == "exchange.refused":
         return "deny"
-    if kind == "hold.filed" or said == "hold":
+    if kind == "hold.filed" or said == "hold" or data.get("status") == "held":
         return "hold"
-    if said in {"allow", "approve", "approved"} or data.get("status") == "released":
+    released = kind == "hold.released" or data.get("status") == "released"
+    if said in {"allow", "approve", "approved"} or released:
         return "allow"
     return ""

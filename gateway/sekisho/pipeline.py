@@ -12,71 +12,54 @@ the request, before its body is read, so that strangers cost nothing (docs/adr/0
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from time import perf_counter
 
 import orjson
 
-from sekisho.clearance import Clearance, Recorded
-from sekisho.content.kept import Kept
+from sekisho.clearance import Clearance
+from sekisho.dispatch import Dispatch, Progress
 from sekisho.errors import (
-    BackendFailed,
     BadRequest,
-    BudgetExhausted,
     DeniedByPolicy,
-    HoldStoreUnavailable,
     InternalFault,
-    LedgerRefused,
-    LimitReached,
     LimitsUnavailable,
     SekishoError,
 )
-from sekisho.holding.keep import keep
-from sekisho.holding.tally import approvers
+from sekisho.holding.file import asker_of
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
-from sekisho.model.hold import Hold, HoldView, Pace, StoredAnswer
+from sekisho.model.hold import HoldView, Pace, Place
 from sekisho.model.ids import uuid7
 from sekisho.model.limits import Estimate
-from sekisho.model.office import training
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal, Shown
 from sekisho.obligations import pin_route
 from sekisho.parts import Parts
-from sekisho.ports import BackendReply, Charge
-from sekisho.stages.clear import Held, clear, clear_approved
-from sekisho.stages.decide import decide
-from sekisho.stages.describe import describe, spender_of, standing_facts
+from sekisho.ports import Charge
+from sekisho.releasing.relay import Stream
+from sekisho.releasing.replies import Whole
+from sekisho.resume import Resume
+from sekisho.stages.clear import Held, clear
+from sekisho.stages.describe import describe, spender_of
 from sekisho.stages.foretell import foretell
-from sekisho.stages.forward import forward
+from sekisho.stages.guard import reads_whole
 from sekisho.stages.identify import identify, may_ask, within_credential
-from sekisho.stages.prepare import prepare, unchanged
+from sekisho.stages.prepare import prepare
 from sekisho.stages.receive import RawRequest, receive
-from sekisho.stages.record import record
-from sekisho.stages.release import (
-    Answer,
-    Outcome,
-    Stream,
-    Whole,
-    cause_of,
-    gather,
-    release,
-)
 from sekisho_audit.events import Event
 
-APPROVED_WAIT_S = 90  # for room under a limit: a minute that is full, and some
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What may leave, what it may use, and where its answer would be held if that is expected."""
 
-@dataclass(slots=True)
-class _Progress:
-    """How far an exchange came: what a refusal has to be recorded with."""
-
-    stage: str
-    before: tuple[Event, ...]
+    cleared: Clearance
+    charge: Charge
+    place: Place | None
 
 
 class Pipeline:
@@ -84,7 +67,8 @@ class Pipeline:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._kept = Kept(parts.scanner)
+        self._dispatch = Dispatch(parts)
+        self._resume = Resume(parts, self._dispatch)
 
     async def identify(self, shown: Shown) -> Principal:
         """Who asks, known from the request's head alone: a stranger's body is never read."""
@@ -96,20 +80,12 @@ class Pipeline:
         Raises the SekishoError that ended it, recorded, with its exchange id.
         """
         exchange = await self._receive(raw, principal)
-        progress = _Progress("describe", (evidence.received(exchange, principal, None),))
+        progress = Progress("describe", (evidence.received(exchange, principal, None),))
         try:
-            cleared = await self._clear(exchange, principal, progress)
-            if isinstance(cleared, Held):
-                progress.stage = "hold"
-                filing = self._parts.filing
-                view = await filing.file(cleared.outgoing, cleared.terms, exchange, principal)
-                if view.hold.exchange == exchange.id:  # else it joined one that was counted
-                    self._parts.metrics.hold_entered("pending")
-                return view
-            charge = await self._charge(cleared)
+            ready = await self._ready(exchange, principal, progress)
         except SekishoError as error:
             error.exchange = exchange.id
-            await self._refuse(exchange.id, principal.id, progress, error)
+            await self._dispatch.refuse(exchange.id, principal.id, progress, error)
             raise
         except asyncio.CancelledError:
             gone = evidence.cancelled(exchange.id, principal.id, progress.stage)
@@ -119,15 +95,47 @@ class Pipeline:
             # Whatever broke here is our fault, and an outcome with its own event like any other.
             fault = InternalFault()
             fault.exchange = exchange.id
-            await self._refuse(exchange.id, principal.id, progress, fault)
+            await self._dispatch.refuse(exchange.id, principal.id, progress, fault)
             raise fault from error
+        if isinstance(ready, HoldView):
+            return ready
+        asker = asker_of(exchange, principal, ready.cleared.outgoing)
         try:
-            answer, outcome = await self._dispatch(cleared, charge)
-            limit = self._parts.limits.answer_bytes_max
-            return await release(answer, outcome, self._kept.answer, answer_bytes_max=limit)
+            return await self._dispatch.send(ready.cleared, ready.charge, asker, ready.place)
         except SekishoError as error:
             error.exchange = exchange.id
             raise
+        finally:
+            await self._give_up(ready.place)
+
+    async def _ready(
+        self, exchange: Exchange, principal: Principal, progress: Progress
+    ) -> _Ready | HoldView:
+        """Up to the point where it may leave, or the hold that stands for it."""
+        filing = self._parts.filing
+        cleared = await self._clear(exchange, principal, progress)
+        if isinstance(cleared, Held):
+            progress.stage = "hold"
+            view = await filing.file(cleared.outgoing, cleared.terms, exchange, principal)
+            if view.hold.exchange == exchange.id:  # else it joined one that was counted
+                self._parts.metrics.hold_entered("pending")
+            return view
+        place: Place | None = None
+        if reads_whole(cleared.outgoing.decision):
+            expected = await filing.expect(exchange, principal)
+            if isinstance(expected, HoldView):
+                return expected
+            place = expected
+        try:
+            return _Ready(cleared, await self._dispatch.charge(cleared), place)
+        except BaseException:
+            await self._give_up(place)
+            raise
+
+    async def _give_up(self, place: Place | None) -> None:
+        """An equal request need not wait for this one any more."""
+        if place is not None:
+            await self._parts.filing.give_up(place)
 
     async def check(self, principal: Principal, raw: RawRequest, language: str = "en") -> bytes:
         """What would happen to this request, as JSON; nothing is sent and no content kept.
@@ -136,12 +144,12 @@ class Pipeline:
         end. Raises as `handle`, but for a deny by the rules, which is an answer here.
         """
         exchange = await self._receive(raw, principal)
-        progress = _Progress("describe", (evidence.received(exchange, principal, None),))
+        progress = Progress("describe", (evidence.received(exchange, principal, None),))
         try:
             within_credential(principal, exchange.asked)
             facts = await self._describe(exchange, principal)
             progress.stage = "decide"
-            decision = await self._decide(facts)
+            decision = await self._dispatch.decide(facts)
             document = orjson.dumps(facts.document)
             decided = evidence.decided(exchange.id, principal.id, "request", decision, document)
             progress.before = (*progress.before, decided)
@@ -155,7 +163,7 @@ class Pipeline:
             await self._parts.ledger.append([*progress.before, event])
         except SekishoError as error:
             error.exchange = exchange.id
-            await self._refuse(exchange.id, principal.id, progress, error)
+            await self._dispatch.refuse(exchange.id, principal.id, progress, error)
             raise
         return orjson.dumps(told)
 
@@ -179,118 +187,8 @@ class Pipeline:
             return error
 
     async def resume(self, hold_id: str) -> None:
-        """Claim an approved hold, send it once, keep its answer; nothing if another worker did.
-
-        The rules are asked again with the approval: a newer deny wins. Whatever ends it is kept
-        with the hold for whoever asks, and recorded.
-        """
-        holds = self._parts.holds
-        claim = f"{self._parts.session}-{uuid7()}"
-        hold = await holds.claim(hold_id, claim)
-        if hold is None:
-            return
-        lease = asyncio.create_task(self._renew(hold_id, claim))
-        try:
-            whole = await self._send_approved(hold)
-        except SekishoError as error:
-            await holds.fail(hold_id, claim, error.code)
-        else:
-            answer = StoredAnswer(whole.status, whole.headers["content-type"], whole.body)
-            await keep(holds, hold_id, claim, answer, within_s=self._parts.lease_s)
-        finally:
-            lease.cancel()
-
-    async def _renew(self, hold_id: str, claim: str) -> None:
-        """Keep the lease while this worker lives; a lost one ends the hold as unknown."""
-        alive = True
-        while alive:
-            await asyncio.sleep(self._parts.lease_s / 3)
-            with suppress(HoldStoreUnavailable):  # it may be back before the lease is over
-                alive = await self._parts.holds.renew(hold_id, claim)
-
-    async def _send_approved(self, hold: Hold) -> Whole:
-        parts = self._parts
-        progress = _Progress("decide", ())
-        try:
-            await self._still_here(hold)
-            view = await parts.holds.get(hold.id)
-            approved_by = approvers(view.reviews) if view else []
-            facts = await self._with_approval(hold, approved_by)
-            decision = await self._decide(facts)
-            document = orjson.dumps(facts.document)
-            progress.before = (
-                evidence.decided(hold.exchange, hold.principal, "request", decision, document),
-            )
-            progress.stage = "clear"
-            facts = await self._found_again(facts, decision, hold.outgoing)
-            outgoing = Outgoing(
-                exchange=hold.exchange,
-                principal=hold.principal,
-                backend=hold.backend,
-                model=hold.model,
-                endpoint=hold.endpoint,
-                path=parts.path_of(hold.backend, hold.endpoint),
-                body=hold.outgoing,
-                stream=hold.stream,
-                facts=facts,
-                decision=decision,
-                before=progress.before,
-            )
-            why = view is not None and view.justification is not None
-            ready = unchanged(outgoing, parts.catalog)
-            cleared = clear_approved(ready, hold, len(approved_by), justified=why)
-            charge = await self._charge_patiently(cleared)
-        except SekishoError as error:
-            await self._refuse(hold.exchange, hold.principal, progress, error)
-            raise
-        answer, outcome = await self._dispatch(cleared, charge)
-        limit = parts.limits.answer_bytes_max
-        return await gather(answer, outcome, self._kept.answer, answer_bytes_max=limit)
-
-    async def _found_again(self, facts: Facts, decision: Decision, body: bytes) -> Facts:
-        """The facts with what stands in the approved bytes, if policy wants something masked."""
-        if not decision.obligations.redact:
-            return facts
-        scan = await asyncio.to_thread(self._parts.scanner.scan, orjson.loads(body))
-        return replace(facts, found=scan.found)
-
-    async def _still_here(self, hold: Hold) -> None:
-        """Raises DeniedByPolicy (`policy_principal_gone`) if who asked may not ask any more."""
-        if not await self._parts.directory.may_ask(hold.principal):
-            message = "Whoever asked this may not ask any more, so it was not sent."
-            raise DeniedByPolicy(message, code="policy_principal_gone")
-
-    async def _charge_patiently(self, cleared: Clearance) -> Charge:
-        """As `_charge`, but a full minute or full places are waited out for what people approved:
-        their work is not thrown away for it. The lease is renewed meanwhile.
-        """
-        waited_s = 0
-        while True:
-            try:
-                return await self._charge(cleared)
-            except BudgetExhausted:
-                raise
-            except LimitReached as error:
-                if error.retry_after_s is None:
-                    raise
-                waited_s += error.retry_after_s
-                if waited_s > APPROVED_WAIT_S:
-                    raise
-                await asyncio.sleep(error.retry_after_s)
-
-    async def _with_approval(self, hold: Hold, approved_by: Sequence[str]) -> Facts:
-        """The facts as they are now: approved, at this time, with what is left of the limits."""
-        document = orjson.loads(hold.facts)
-        if hold.thresholds:  # a reason alone is nobody's approval
-            document["approval"] = {"state": "approved", "by": list(approved_by)}
-        context = document["context"]
-        now_us, asker = self._parts.clock.now_us(), document["principal"]
-        context |= self._parts.office.facts(now_us)
-        asker["training"] = training(asker["training_until"], now_us)
-        facts = Facts(document=document, backend=hold.backend, found=())
-        standing = await self._parts.limiter.standing(spender_of(facts))
-        context["spend"], context["limits"] = standing_facts(standing)
-        return facts
+        """Claim an approved hold and finish it; nothing if another worker did. See resume.py."""
+        await self._resume.resume(hold_id)
 
     async def models(self, principal: Principal) -> bytes:
         """The models that may be named with this credential, in the shape of `GET /v1/models`."""
@@ -315,21 +213,23 @@ class Pipeline:
             )
         except BadRequest as error:
             error.exchange = uuid7()
-            progress = _Progress("receive", ())
-            await self._refuse(error.exchange, principal.id, progress, error)
+            progress = Progress("receive", ())
+            await self._dispatch.refuse(error.exchange, principal.id, progress, error)
             raise
 
     async def _clear(
-        self, exchange: Exchange, principal: Principal, progress: _Progress
+        self, exchange: Exchange, principal: Principal, progress: Progress
     ) -> Clearance | Held:
         """The middle of the line: describe, decide, prepare, clear."""
         within_credential(principal, exchange.asked)
         facts = await self._describe(exchange, principal)
         progress.stage = "decide"
-        decision = await self._decide(facts)
+        decision = await self._dispatch.decide(facts)
         progress.stage = "prepare"
         level = decision.obligations.log_level
-        stored = await self._kept.request(exchange.body, exchange.parsed, facts.found, level)
+        stored = await self._dispatch.kept.request(
+            exchange.body, exchange.parsed, facts.found, level
+        )
         document = orjson.dumps(facts.document)
         progress.before = (
             evidence.received(exchange, principal, stored),
@@ -383,13 +283,6 @@ class Pipeline:
             charge = await limiter.reserve(spender, Estimate(0, 0), forced=forced)
             charge.settle({"tokens": 0, "spend_micros": 0}, None)
 
-    async def _decide(self, facts: Facts) -> Decision:
-        began_s = perf_counter()
-        try:
-            return await decide(facts, self._parts.engine)
-        finally:
-            self._parts.metrics.decision_took("request", perf_counter() - began_s)
-
     def _routed(self, facts: Facts, decision: Decision, model: str) -> Facts:
         """The facts with the backend that policy sends this to. Raises DeniedByPolicy."""
         route = decision.obligations.route
@@ -397,70 +290,3 @@ class Pipeline:
             return facts
         backend = pin_route.apply(route, model, facts.backend, self._parts.catalog)
         return replace(facts, backend=backend)
-
-    async def _forward(self, recorded: Recorded) -> BackendReply:
-        began_s = perf_counter()
-        try:
-            return await forward(recorded, self._parts.backend)
-        finally:
-            backend = recorded.clearance.outgoing.backend
-            self._parts.metrics.backend_took(backend, perf_counter() - began_s)
-
-    async def _charge(self, cleared: Clearance, *, forced: bool = False) -> Charge:
-        """Set aside what this exchange may use of its limits; refused if it is not there."""
-        outgoing = cleared.outgoing
-        spender = spender_of(outgoing.facts)
-        return await self._parts.limiter.reserve(spender, outgoing.estimate, forced=forced)
-
-    async def _dispatch(self, cleared: Clearance, charge: Charge) -> tuple[Answer, Outcome]:
-        """Record and forward; once more, as another intent, if a kept-alive connection was dead.
-
-        An approval is good for one sending, so a held exchange gets no second attempt.
-        """
-        try:
-            return await self._attempt(cleared, charge, 1)
-        except BackendFailed as error:
-            if error.code != "backend_disconnected" or cleared.approval is not None:
-                raise
-        return await self._attempt(cleared, await self._charge(cleared, forced=True), 2)
-
-    async def _attempt(
-        self, cleared: Clearance, charge: Charge, attempt: int
-    ) -> tuple[Answer, Outcome]:
-        parts = self._parts
-        later = parts.unsettled.add
-        recorded = None
-        try:
-            recorded = await record(
-                cleared,
-                parts.ledger,
-                session=parts.session,
-                later=later,
-                charged=charge.reserved,
-                attempt=attempt,
-            )
-        except LedgerRefused as error:
-            # Refused as one batch: what was received and decided is on record all the same.
-            outgoing = cleared.outgoing
-            before = outgoing.before if attempt == 1 else ()
-            progress = _Progress("record", before)
-            await self._refuse(outgoing.exchange, outgoing.principal, progress, error)
-            raise
-        finally:
-            if recorded is None:
-                charge.settle(None, None)
-        outcome = Outcome(recorded, parts.ledger, later, charge)
-        try:
-            return Answer(recorded, await self._forward(recorded)), outcome
-        except BackendFailed as error:
-            await outcome.settle("failed", {"cause": error.code})
-            raise
-        except asyncio.CancelledError as gone:
-            await outcome.settle("cancelled", {"cause": cause_of(gone)})
-            raise
-
-    async def _refuse(
-        self, exchange: str, principal: str, progress: _Progress, error: SekishoError
-    ) -> None:
-        refused = evidence.refused(exchange, principal, error.code, error.status, progress.stage)
-        await self._parts.ledger.append([*progress.before, refused])

@@ -19,6 +19,7 @@ from sekisho.model.hold import (
     HoldView,
     Justification,
     Pace,
+    Place,
     Proposal,
     Review,
     StoredAnswer,
@@ -326,12 +327,12 @@ class HoldStore(Protocol):
     Methods that open content raise LedgerUnavailable when its key cannot be had.
     """
 
-    async def reserve(self, hold: Hold, join: str, body: str, rejoin_s: float) -> Reservation:
-        """Claim the pointer `join` for a hold that is not yet in the ledger.
+    async def reserve(self, place: Place, size: int, expected_s: float = 0) -> Reservation:
+        """Claim a place for a hold of `size` bytes that is not yet in the ledger.
 
-        `join` is the keyed digest of principal and body (or Idempotency-Key), `body` that of the
-        body alone. A hold that ended or was delivered is joined for `rejoin_s` more. Raises
-        Mismatch if the pointer's hold has another body, HoldStoreUnavailable (`hold_store_full`).
+        Until `expected_s` from now it is nobody's orphan. Claimed again it is the same, of the new
+        size. Raises Mismatch if the pointer's hold has another body, HoldStoreUnavailable
+        (`hold_store_full`).
         """
         ...
 

@@ -26,7 +26,8 @@ from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.model.principal import Shown
-from sekisho.stages.release import Stream, Whole
+from sekisho.releasing.relay import Stream
+from sekisho.releasing.replies import Whole
 from sekisho_audit.events import Appended, Event
 from support.holds import STAFF, Desk
 from support.line import ANSWER, CATALOG, CHAT_BODY, DENY, HOLD, Line, chat, decision

@@ -43,6 +43,7 @@ def decision(effect: Effect, **obligations: Any) -> Decision:
 
 
 ALLOW = decision(Effect.ALLOW)
+ALLOWED_LATER = decision(Effect.ALLOW)
 DENY = decision(Effect.DENY)
 HOLD = decision(Effect.HOLD, hold=HoldTerms("request", ONE_REVIEW, 600, 10))
 
@@ -69,9 +70,12 @@ class People:
 
 @dataclass
 class Rules:
-    """Satisfies `sekisho.ports.PolicyEngine`: says what it is told to say."""
+    """Satisfies `sekisho.ports.PolicyEngine`: says what it is told to say, at later stages what
+    `later` says of a stage or of a tool (`tool_call:<name>`), else that it is allowed.
+    """
 
     says: Decision | SekishoError = ALLOW
+    later: dict[str, Decision | SekishoError] = field(default_factory=dict)
     asked: list[Mapping[str, Any]] = field(default_factory=list)
     gate: asyncio.Event | None = None
     revision: str = "sha256:0"
@@ -80,9 +84,18 @@ class Rules:
         self.asked.append(document)
         if self.gate is not None:
             await self.gate.wait()
-        if isinstance(self.says, SekishoError):
-            raise self.says
-        return self.says
+        says = self._about(document)
+        if isinstance(says, SekishoError):
+            raise says
+        return says
+
+    def _about(self, document: Mapping[str, Any]) -> Decision | SekishoError:
+        stage = document["stage"]
+        if stage == "request":
+            return self.says
+        tool = document["tool"]
+        named = f"{stage}:{tool['name']}" if tool else stage
+        return self.later.get(named, self.later.get(stage, ALLOWED_LATER))
 
 
 @dataclass

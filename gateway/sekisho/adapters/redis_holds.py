@@ -29,6 +29,7 @@ from sekisho.model.hold import (
     HoldState,
     HoldView,
     Pace,
+    Place,
     Proposal,
     ProposalKind,
     StoredAnswer,
@@ -94,11 +95,12 @@ class RedisHoldStore:
 
     # -- filing
 
-    async def reserve(self, hold: Hold, join: str, body: str, rejoin_s: float) -> Reservation:
+    async def reserve(self, place: Place, size: int, expected_s: float = 0) -> Reservation:
         """See HoldStore."""
         total_max = self._limits.total_bytes_max
-        args = (join, body, _size(hold), total_max, _us(rejoin_s), HOLDS)
-        standing, held = _words(await self._run("reserve", hold.id, *args, join=join))
+        args = (place.join, place.body, size, total_max, _us(place.rejoin_s), HOLDS)
+        reply = await self._run("reserve", place.hold, *args, _us(expected_s), join=place.join)
+        standing, held = _words(reply)
         if standing == "mismatch":
             message = (
                 "This Idempotency-Key was used with another body. Use a new key for a new request."
@@ -112,7 +114,7 @@ class RedisHoldStore:
         """See HoldStore."""
         fields = await self._fields(hold)
         pointer_s = (hold.expires_us - hold.created_us) / 1e6 + self._limits.keep_answer_s
-        args = (join, _size(hold), hold.expires_us, int(pointer_s * 1000), *fields)
+        args = (join, hold.content_bytes, hold.expires_us, int(pointer_s * 1000), *fields)
         await self._run("file", hold.id, *args, join=join)
 
     async def drop(self, hold_id: str, join: str) -> None:
@@ -290,8 +292,13 @@ class RedisHoldStore:
         index = restoration.settled_index
         execute_until_us = restoration.settled_us + _us(self._limits.execution_expiry_s)
         args: tuple[Argument, ...] = (
-            *(hold.id, CHANNEL, restoration.snapshot_us, restoration.state.value, _size(hold)),
-            *(hold.expires_us, _us(self._limits.keep_answer_s), execute_until_us),
+            *(hold.id, CHANNEL, restoration.snapshot_us, restoration.state.value),
+            *(
+                hold.content_bytes,
+                hold.expires_us,
+                _us(self._limits.keep_answer_s),
+                execute_until_us,
+            ),
             *(restoration.settled_by, restoration.origin, "" if index is None else index),
             *(restoration.outcome, hold.version, restoration.justified_by, reason),
             *(*reviews, *await self._fields(hold)),
@@ -310,6 +317,7 @@ class RedisHoldStore:
             "principal": hold.principal,
             "person": hold.person,
             "exchange": hold.exchange,
+            "stage": hold.stage,
             "expires_us": hold.expires_us,
             "wait_until_us": hold.wait_until_us,
             "card": record.encode_card(hold),
@@ -347,10 +355,6 @@ class RedisHoldStore:
 def _keys(hold_id: str, join: str) -> tuple[str, ...]:
     shared = (f"{TAG}:{name}" for name in ("applied", "due", "open", "bytes", "filing"))
     return (*shared, HOLDS + hold_id, f"{TAG}:join:{join}")
-
-
-def _size(hold: Hold) -> int:
-    return len(hold.outgoing) + len(hold.facts)
 
 
 def _us(seconds: float) -> int:

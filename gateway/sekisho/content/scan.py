@@ -21,6 +21,7 @@ from sekisho.errors import BadRequest
 from sekisho.model.facts import Found
 
 FOUND_MAX = 10_000  # 2 MB of nothing but addresses; such a list is not a question to a model
+SIZES = ((2_000, "small"), (20_000, "medium"), (200_000, "large"))
 ASCII_CHARS_PER_TOKEN = 4  # English prose; code and other scripts have fewer
 
 
@@ -35,6 +36,17 @@ class Scan:
     estimated_tokens: int
     hidden_chars: int
     opaque_chars: int
+
+    def facts(self, labels: Sequence[str]) -> dict[str, Any]:
+        """The same as policy may look at it (`sekisho.input/v1`, `content`), with these labels."""
+        return {
+            "labels": list(labels),
+            "entities": dict(self.entities),
+            "chars": self.chars,
+            "hidden_chars": self.hidden_chars,
+            "opaque_chars": self.opaque_chars,
+            "size": next((name for most, name in SIZES if self.chars <= most), "huge"),
+        }
 
 
 class Scanner:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sekisho.errors import NotFound
 from sekisho.holding import evidence
-from sekisho.model.hold import HoldState, HoldView, StoredAnswer
+from sekisho.model.hold import ANSWER_HELD, HoldState, HoldView, StoredAnswer
 from sekisho.ports import HoldStore, Ledger
 
 
@@ -17,7 +17,7 @@ async def deliver(store: HoldStore, ledger: Ledger, view: HoldView) -> StoredAns
     Unavailable when it cannot be read or its delivery cannot be recorded.
     """
     answer = await store.answer(view.hold.id)
-    if answer is None:
+    if answer is None or answer.content_type == ANSWER_HELD:
         raise NotFound("The answer to this request is no longer kept.")
     if view.state is not HoldState.DELIVERED:
         await ledger.append([evidence.delivered(view.hold)])

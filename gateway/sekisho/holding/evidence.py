@@ -101,6 +101,23 @@ def settled(hold: Hold, state: HoldState, reviews: Sequence[Review]) -> Event:
     )
 
 
+def released(hold: Hold) -> Event:
+    """The answer that people approved is about to be given to who asked: exactly these bytes."""
+    return Event(
+        id=names.released_event(hold.id, hold.version),
+        type="hold.released",
+        exchange=hold.exchange,
+        principal=hold.principal,
+        data={
+            "hold": hold.id,
+            "version": hold.version,
+            "binding": hold.binding,
+            "stage": hold.stage,
+        },
+        payloads=(Payload("answer", hold.outgoing),),
+    )
+
+
 def delivered(hold: Hold) -> Event:
     """The requester got the answer, for the first time."""
     return Event(

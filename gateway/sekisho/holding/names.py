@@ -27,6 +27,11 @@ def new_hold_id() -> str:
     return "hold_" + uuid7().replace("-", "")
 
 
+def answer_hold(hold_id: str) -> str:
+    """The hold of the answer to a request that was held itself, which leads to it."""
+    return "hold_" + _derive("answer", hold_id).replace("-", "")
+
+
 def is_hold_id(text: str) -> bool:
     """Whether `text` could be one of ours: keeps odd characters of a URL away from the store."""
     return _HOLD_ID.match(text) is not None
@@ -57,6 +62,11 @@ def justified_event(hold_id: str, version: int) -> str:
 def settled_event(hold_id: str, version: int) -> str:
     """One outcome a version, whatever it is."""
     return _derive("settled", hold_id, str(version))
+
+
+def released_event(hold_id: str, version: int) -> str:
+    """One release of what people approved."""
+    return _derive("released", hold_id, str(version))
 
 
 def delivered_event(hold_id: str) -> str:

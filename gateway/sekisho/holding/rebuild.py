@@ -70,7 +70,7 @@ def _restoration(known: LedgerHold, origin: str, snapshot_us: int) -> Restoratio
         )
         for one in reviews
     ]
-    state, outcome = _stands(known)
+    state, outcome = _stands(hold, known)
     why = _justification(hold, known)
     answered_us = [one.at_us for one in reviews] + ([why.at_us] if why else [])
     return Restoration(
@@ -88,11 +88,12 @@ def _restoration(known: LedgerHold, origin: str, snapshot_us: int) -> Restoratio
     )
 
 
-def _stands(known: LedgerHold) -> tuple[HoldState, str]:
+def _stands(hold: Hold, known: LedgerHold) -> tuple[HoldState, str]:
     """State and cause by the ledger alone."""
     if known.settled is None:
         return HoldState.PENDING, ""
-    if not known.intent:
+    # An answer stands in its hold, so it can be released again; a request is never sent again.
+    if not known.intent or hold.stage != "request":
         return HoldState(known.settled["state"]), ""
     if known.outcome is None or known.outcome == "unknown":
         return HoldState.UNKNOWN, "session_lost"

@@ -44,9 +44,18 @@ def received(exchange: Exchange, principal: Principal, stored: bytes | None) -> 
 
 
 def decided(
-    exchange: str, principal: str, stage: str, decision: Decision, document: bytes
+    exchange: str,
+    principal: str,
+    stage: str,
+    decision: Decision,
+    document: bytes,
+    *,
+    tool: str | None = None,
 ) -> Event:
-    """Policy answered. `document` is the input it saw, kept sealed so that it can be replayed."""
+    """Policy answered. `document` is the input it saw, kept sealed so that it can be replayed;
+    `tool` names the function at stage `tool_call`.
+    """
+    named = {} if tool is None else {"tool": tool}
     return Event(
         id=uuid7(),
         type="policy.decision",
@@ -65,6 +74,7 @@ def decided(
             "obligations": obligations_asked(decision.obligations),
             "took_us": decision.took_us,
             "memo": decision.memo,
+            **named,
             **_observed(decision),
         },
         payloads=(Payload("input", document, document),),

@@ -33,6 +33,9 @@ class HoldState(StrEnum):
     DELIVERED = "delivered"
 
 
+ANSWER_HELD = "application/vnd.sekisho.held"
+"""Content type of what is kept for a request whose answer is held in turn: the id of that hold."""
+
 WAITING = frozenset(
     {HoldState.PENDING, HoldState.DECIDING, HoldState.APPROVED, HoldState.DISPATCHING}
 )
@@ -76,6 +79,25 @@ class Hold:
     log_level: str = "redacted"
     path: str = ""
     justify: bool = False
+
+    @property
+    def content_bytes(self) -> int:
+        """Size of what is kept of it."""
+        return len(self.outgoing) + len(self.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a hold is filed: under which id, and what leads an equal request to it.
+
+    `join` is the keyed digest of principal and body (or Idempotency-Key), `body` that of the body
+    alone. A hold that ended or was delivered is joined for `rejoin_s` more.
+    """
+
+    hold: str
+    join: str
+    body: str
+    rejoin_s: float = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from typing import assert_never
 
 from sekisho.clearance import Clearance
 from sekisho.errors import DeniedByPolicy
-from sekisho.model.decision import Decision, Effect, HoldTerms, Threshold
+from sekisho.holding.denial import denied
+from sekisho.holding.terms import satisfied
+from sekisho.model.decision import Effect, HoldTerms
 from sekisho.model.hold import Hold
 from sekisho.model.outgoing import Approval, Outgoing
 from sekisho.obligations import justify
@@ -40,10 +42,10 @@ def clear(outgoing: Outgoing) -> Clearance | Held:
         case Effect.HOLD:
             terms = justify.terms(decision)
             if terms is None:
-                raise _denied(decision, code="policy_malformed")
+                raise denied(decision, code="policy_malformed")
             return Held(outgoing, terms)
         case Effect.DENY:
-            raise _denied(decision)
+            raise denied(decision)
         case _:
             assert_never(decision.effect)
 
@@ -70,43 +72,14 @@ def clear_approved(
             pass
         case Effect.HOLD:
             terms = decision.obligations.hold
-            if terms is None or not _satisfied(terms, hold.thresholds, approvals):
+            if terms is None or not satisfied(terms, hold.thresholds, approvals):
                 message = (
                     "The rules changed while this request waited and now ask for more reviews "
                     "than it has. Send it again to have it reviewed under the new rules."
                 )
                 raise DeniedByPolicy(message, code="policy_changed")
         case Effect.DENY:
-            raise _denied(decision)
+            raise denied(decision)
         case _:
             assert_never(decision.effect)
     return Clearance(outgoing, Approval(hold.id, hold.version, hold.binding))
-
-
-def _satisfied(now: HoldTerms, then: tuple[Threshold, ...], approvals: int) -> bool:
-    """Whether reviews collected under `then` meet what is asked now.
-
-    Every threshold asked now must have been asked then from the same reviewers with at least as
-    many approvals; a new group of reviewers was never asked and so cannot be satisfied. A hold that
-    names nobody is no hold that anybody could have satisfied.
-    """
-    asked = {threshold.reviewers: threshold.approve for threshold in then}
-    return bool(now.thresholds) and all(
-        threshold.approve <= asked.get(threshold.reviewers, 0) <= approvals
-        for threshold in now.thresholds
-    )
-
-
-def _denied(decision: Decision, code: str | None = None) -> DeniedByPolicy:
-    """The refusal in every language that some reason speaks."""
-    languages = {language for reason in decision.reasons for language in reason.texts}
-    texts = {language: _said(decision, language) for language in sorted(languages)}
-    return DeniedByPolicy(_said(decision, "en"), code=code, texts=texts)
-
-
-def _said(decision: Decision, language: str) -> str:
-    if not decision.reasons:
-        return "Policy denied this request and gave no reason. Ask an operator."
-    return " ".join(
-        f"{reason.said_in(language)} (rule {reason.rule})" for reason in decision.reasons
-    )

@@ -27,7 +27,6 @@ INPUT_SCHEMA = "sekisho.input/v1"
 SCAN_INLINE_BYTES_MAX = 32_768  # about 1 ms; beyond it other requests would feel the wait
 NAME_CHARS_MAX = 256  # as in the wire contract
 TOOLS_MAX = 1024  # no model takes more; a longer list is the client's mistake or an attack
-_SIZES = ((2_000, "small"), (20_000, "medium"), (200_000, "large"))
 
 _log = logging.getLogger(__name__)
 
@@ -76,14 +75,7 @@ async def describe(
             "estimated_tokens": scan.estimated_tokens,
         },
         "tool": None,
-        "content": {
-            "labels": _labels(scan, exchange),
-            "entities": dict(scan.entities),
-            "chars": scan.chars,
-            "hidden_chars": scan.hidden_chars,
-            "opaque_chars": scan.opaque_chars,
-            "size": _size(scan.chars),
-        },
+        "content": scan.facts(_labels(scan, exchange)),
         "approval": {"state": "none", "by": []},
         "context": {
             **office.facts(now_us),
@@ -180,7 +172,3 @@ def _max_tokens(parsed: Mapping[str, Any]) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool)
     ]
     return max(limits, default=None)
-
-
-def _size(chars: int) -> str:
-    return next((name for most, name in _SIZES if chars <= most), "huge")

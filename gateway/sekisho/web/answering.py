@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from sekisho.stages.release import CLIENT_GONE, SHUTDOWN, Stream
+from sekisho.releasing.outcome import CLIENT_GONE, SHUTDOWN
+from sekisho.releasing.relay import Stream
 from sekisho.web.problems import Headers
 from sekisho.web.waiting import Reply
 

@@ -28,8 +28,10 @@ from sekisho.errors import (
 from sekisho.model.hold import HoldView
 from sekisho.model.principal import Principal
 from sekisho.pipeline import Pipeline
+from sekisho.releasing.outcome import CLIENT_GONE
+from sekisho.releasing.relay import Stream
+from sekisho.releasing.replies import Whole
 from sekisho.stages.receive import RawRequest
-from sekisho.stages.release import CLIENT_GONE, Stream, Whole
 from sekisho.telemetry import Metrics
 from sekisho.web.answering import Answering, ASGIApp, Receive, Scope, Send, as_headers
 from sekisho.web.entrance import Entrance

@@ -4,6 +4,7 @@
     approved in time    the answer, as JSON or as the stream that was asked for
     not in time         428 approval_pending: what to do, where to look, which id to retrieve
     wants a reason      428 justification_required, at once: nobody else can end that wait
+    tool calls denied   the answer without them: an agent's run ends with the reason
     ended otherwise     403 with its own code, 424 if nobody knows, 502 if the backend failed
 
 The 303 carries the same body as the 428, so a client that does not follow redirects is told
@@ -15,11 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 
 from sekisho.content import assemble
+from sekisho.content.answer_stream import as_stream
+from sekisho.content.tool_calls import without_calls
 from sekisho.errors import (
     ApprovalPending,
     BackendFailed,
@@ -32,6 +36,7 @@ from sekisho.errors import (
     NotFound,
     SekishoError,
 )
+from sekisho.holding import names
 from sekisho.holding.deliver import deliver
 from sekisho.holding.wait import wait
 from sekisho.model.hold import WAITING, HoldLimits, HoldState, HoldView, StoredAnswer
@@ -41,6 +46,14 @@ from sekisho.web.problems import Headers, backend_after_approval, problem
 
 RESULT_PREFIX = "chatcmpl-"
 _POLICY_CODES = ("policy_", "obligation_")
+_WITHHELD = frozenset({"answer_denied"})
+_SENT = frozenset({HoldState.READY, HoldState.DELIVERED, HoldState.UNKNOWN})
+_NOT_APPROVED = frozenset({HoldState.DENIED, HoldState.EXPIRED})
+_WORDS = {
+    "request": ("this request", "was not sent"),
+    "tool_call": ("the tool calls in the answer to this request", "is not given out"),
+    "response": ("the answer to this request", "is not given out"),
+}
 _LIMIT_CODES = frozenset({LimitReached.code, BudgetExhausted.code, "too_many_requests_at_once"})
 
 
@@ -96,15 +109,17 @@ class Waiting:
             raise _not_there()
         return view
 
+    async def _followed(self, view: HoldView) -> HoldView:
+        """The hold of the answer, where the request was held and then its answer is."""
+        if view.hold.stage != "request" or view.state not in _SENT:
+            return view
+        return await self._holds.get(names.answer_hold(view.hold.id)) or view
+
     async def _wait(self, view: HoldView, location: str) -> Reply:
         if view.unjustified and view.state is HoldState.PENDING:
             return await self._told(view, as_json=False)
-        until_us = self._until_us(view)
-        left_s = (until_us - self._clock.now_us()) / 1_000_000
-        if left_s > 0:
-            hop_s = min(self._limits.hop_wait_s, left_s)
-            view = await wait(view.hold.id, self._holds, hop_s, on_approved=self._launch)
-        more = until_us > self._clock.now_us()
+        view = await self._waited(view)
+        more = self._until_us(view) > self._clock.now_us()
         if view.state in WAITING and more and await self._holds.hop(view.hold.id):
             pending = self._pending(view)
             _, headers, body = problem(
@@ -112,6 +127,20 @@ class Waiting:
             )
             return Reply(303, [*headers, (b"location", location.encode())], body)
         return await self._told(view, as_json=False)
+
+    async def _waited(self, view: HoldView) -> HoldView:
+        """The hold after one hop's wait, or as soon as nobody needs to be waited for."""
+        hop_until_us = self._clock.now_us() + int(self._limits.hop_wait_s * 1_000_000)
+        while True:
+            view = await self._followed(view)
+            until_us = min(hop_until_us, self._until_us(view))
+            left_s = (until_us - self._clock.now_us()) / 1_000_000
+            if left_s <= 0:
+                return view
+            then = await wait(view.hold.id, self._holds, left_s, on_approved=self._launch)
+            view = await self._followed(then)
+            if view is then:
+                return view
 
     def _until_us(self, view: HoldView) -> int:
         """Clients wait from the filing, or from when the reason came: they could not before."""
@@ -122,6 +151,9 @@ class Waiting:
 
     async def _told(self, view: HoldView, *, as_json: bool) -> Reply:
         """The answer if there is one, else the error that says how the hold stands."""
+        view = await self._followed(view)
+        if view.hold.stage == "tool_call" and view.state in _NOT_APPROVED:
+            return _replay(_without_calls(view), view, as_json=as_json)
         if view.state in (HoldState.READY, HoldState.DELIVERED):
             stored = await deliver(self._holds, self._ledger, view)
             return _replay(stored, view, as_json=as_json)
@@ -138,19 +170,19 @@ class Waiting:
 
     def _error(self, view: HoldView) -> SekishoError:
         why = f" Reason: {view.outcome_reason}" if view.outcome_reason else ""
-        page = self._page(view)
+        page, what, kept_back = self._page(view), *_WORDS[view.hold.stage]
         match view.state:
             case HoldState.DENIED:
-                return HoldDenied(f"A reviewer denied this request.{why} Details: {page}")
+                return HoldDenied(f"A reviewer denied {what}.{why} Details: {page}")
             case HoldState.EXPIRED:
                 return HoldDenied(
-                    "Nobody reviewed this request in its time, so it was not sent. Send it again "
-                    f"if it is still needed. Details: {page}",
+                    f"Nobody reviewed {what} in its time, so it {kept_back}. Send the request "
+                    f"again if it is still needed. Details: {page}",
                     code="approval_expired",
                 )
             case HoldState.WITHDRAWN:
                 return HoldDenied(
-                    f"This request was withdrawn and was not sent. Details: {page}",
+                    f"This request was withdrawn and {kept_back}. Details: {page}",
                     code="approval_withdrawn",
                 )
             case HoldState.UNKNOWN:
@@ -159,31 +191,43 @@ class Waiting:
                     "The gateway never sends it again by itself; check for effects before you "
                     f"send it anew. Details: {page}"
                 )
-            case HoldState.FAILED if view.outcome_reason.startswith(_POLICY_CODES):
-                return DeniedByPolicy(
-                    "The rules changed while this request waited, so it was not sent. Send it "
-                    f"again to have it judged anew. Details: {page}",
-                    code=view.outcome_reason,
-                )
-            case HoldState.FAILED if view.outcome_reason in _LIMIT_CODES:
-                # Never 429 here: SDKs would send the same request again by themselves.
-                return DeniedByPolicy(
-                    "It was approved, but a limit on use was reached before it could be sent, so "
-                    f"it was not. Send it again when there is room. Details: {page}",
-                    code=view.outcome_reason,
-                )
             case HoldState.FAILED:
-                failed = BackendFailed(f"It was approved, then failed ({view.outcome_reason}).")
-                return backend_after_approval(failed)
+                return self._failed(view)
             case _:
                 return self._pending(view)
+
+    def _failed(self, view: HoldView) -> SekishoError:
+        """It was approved and yet came to nothing."""
+        page, what, kept_back = self._page(view), *_WORDS[view.hold.stage]
+        if view.outcome_reason.startswith(_POLICY_CODES):
+            return DeniedByPolicy(
+                f"The rules changed while {what} waited, so it {kept_back}. Send the request "
+                f"again to have it judged anew. Details: {page}",
+                code=view.outcome_reason,
+            )
+        if view.outcome_reason in _WITHHELD:
+            return DeniedByPolicy(
+                "It was approved and sent, but the rules do not let its answer be given out. "
+                f"Details: {page}",
+                code=view.outcome_reason,
+            )
+        if view.outcome_reason in _LIMIT_CODES:
+            # Never 429 here: SDKs would send the same request again by themselves.
+            return DeniedByPolicy(
+                "It was approved, but a limit on use was reached before it could be sent, so "
+                f"it was not. Send it again when there is room. Details: {page}",
+                code=view.outcome_reason,
+            )
+        failed = BackendFailed(f"It was approved, then failed ({view.outcome_reason}).")
+        return backend_after_approval(failed)
 
     def _pending(self, view: HoldView) -> ApprovalPending:
         if view.unjustified and view.state is HoldState.PENDING:
             return self._wants_reason(view)
+        what = _WORDS[view.hold.stage][0]
         return ApprovalPending(
-            "This request is waiting for a human reviewer. Do not send it again: it is kept as "
-            f"{view.hold.id}. Status: {self._page(view)} . Get the answer later with "
+            f"{what[0].upper()}{what[1:]} is waiting for a human reviewer. Do not send it again: "
+            f"it is kept as {view.hold.id}. Status: {self._page(view)} . Get the answer later with "
             f"client.chat.completions.retrieve({RESULT_PREFIX + view.hold.id!r})."
         )
 
@@ -226,11 +270,22 @@ def _may_read(principal: Principal, view: HoldView) -> bool:
     return principal.id in (view.hold.principal, view.hold.person)
 
 
+def _without_calls(view: HoldView) -> StoredAnswer:
+    """The answer whose tool calls nobody approved: an agent reads why, and its run ends there."""
+    how = "were denied" if view.state is HoldState.DENIED else "were not approved in time"
+    why = f": {view.outcome_reason}" if view.outcome_reason else ""
+    notice = f"[The tool calls of the model {how} by a reviewer{why}. None was run.]"
+    completion = without_calls(orjson.loads(view.hold.outgoing), notice)
+    return StoredAnswer(HTTPStatus.OK, "application/json", orjson.dumps(completion))
+
+
 def _replay(stored: StoredAnswer, view: HoldView, *, as_json: bool) -> Reply:
     streamed = stored.content_type.startswith("text/event-stream")
     body, content_type = stored.body, stored.content_type
     if streamed and (as_json or not view.hold.stream):
         body, content_type = orjson.dumps(assemble.completion(stored.body)), "application/json"
+    elif not streamed and view.hold.stream and view.hold.stage != "request" and not as_json:
+        body, content_type = as_stream(orjson.loads(stored.body)), "text/event-stream"
     headers: Headers = [
         (b"content-type", content_type.encode("latin-1")),
         (b"cache-control", b"no-store"),

@@ -16,14 +16,21 @@ from hypothesis import strategies as st
 
 from sekisho.clearance import Clearance, Recorded
 from sekisho.content.assemble import completion
+from sekisho.content.scan import Scanner
 from sekisho.errors import BackendFailed, LedgerUnavailable
+from sekisho.holding.file import HeldAnswer
 from sekisho.model.decision import Decision, Effect, Obligations
 from sekisho.model.facts import Facts
+from sekisho.model.hold import HoldView
 from sekisho.model.limits import Estimate, Spender
 from sekisho.model.outgoing import Outgoing
 from sekisho.obligations.label_output import LABEL
 from sekisho.ports import Ledger
-from sekisho.stages.release import Answer, Outcome, Stream, Whole, release
+from sekisho.releasing.outcome import Outcome
+from sekisho.releasing.relay import Stream
+from sekisho.releasing.replies import Answer, Whole
+from sekisho.stages.guard import Guard
+from sekisho.stages.release import release
 from sekisho_audit.events import Appended, Event
 from support.unlimited import BookedCharge
 
@@ -106,7 +113,23 @@ class Case:
         async def keep(answer: Any, level: str) -> bytes | None:
             return json.dumps(answer).encode()
 
-        return await release(self.answer, self.outcome, keep, answer_bytes_max=bytes_max)
+        async def hold(held: HeldAnswer) -> HoldView:
+            raise AssertionError("nobody asked for a hold")
+
+        async def allow(facts: Facts) -> Decision:
+            return Decision(Effect.ALLOW, (), "sha256:0", NOTHING_ASKED)
+
+        outgoing = self.answer.recorded.clearance.outgoing
+        answer = await release(
+            self.answer,
+            self.outcome,
+            keep,
+            judge=Guard(outgoing, Scanner(), allow),
+            hold=hold,
+            answer_bytes_max=bytes_max,
+        )
+        assert isinstance(answer, (Whole, Stream))
+        return answer
 
     async def pieces(self, bytes_max: int = 10_000) -> bytes:
         stream = await self.run(bytes_max)
@@ -338,7 +361,7 @@ async def test_an_answer_that_is_not_json_is_refused() -> None:
 def outcomes(case: Case) -> list[Any]:
     """What the outcome says was used, and what the charge was settled with: the same."""
     (event,) = [
-        event for event in (*case.ledger.events, *case.later) if event.type != "delivery.cut"
+        event for event in (*case.ledger.events, *case.later) if event.type == "backend.outcome"
     ]
     ((used, _),) = case.charge.settled
     assert used == event.data["charged"]
@@ -347,7 +370,12 @@ def outcomes(case: Case) -> list[Any]:
 
 def whole(status: int = 200, **members: Any) -> FakeReply:
     """A whole answer of the backend."""
-    message = {"message": {"content": "four", "tool_calls": [{"function": {"arguments": "{}"}}]}}
+    message = {
+        "message": {
+            "content": "four",
+            "tool_calls": [{"function": {"name": "n", "arguments": "{}"}}],
+        }
+    }
     body = json.dumps({"choices": [message], **members}).encode()
     return FakeReply([body], status, {"content-type": "application/json"})
 
@@ -356,7 +384,7 @@ def whole(status: int = 200, **members: Any) -> FakeReply:
     ("reply", "status", "tokens"),
     [
         (whole(usage={"total_tokens": 33}), "released", 33),
-        (whole(), "released", 10 + 6),
+        (whole(), "released", 10 + 7),
         (whole(429), "released", 0),
         (whole(503), "failed", 0),
         (FakeReply([CHUNK, CHUNK, DONE]), "released", 10 + 4),

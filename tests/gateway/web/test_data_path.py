@@ -13,8 +13,9 @@ from sekisho.errors import BackendFailed, DeniedByPolicy, NotAuthenticated
 from sekisho.model.hold import HoldView
 from sekisho.model.principal import Principal, Shown
 from sekisho.pipeline import Pipeline
+from sekisho.releasing.relay import Stream
+from sekisho.releasing.replies import Whole
 from sekisho.stages.receive import RawRequest
-from sekisho.stages.release import Stream, Whole
 from sekisho.telemetry import Metrics
 from sekisho.web.answering import Message, Receive, Scope, Send
 from sekisho.web.data_path import DataPath, Limits

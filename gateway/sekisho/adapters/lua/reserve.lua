@@ -2,12 +2,23 @@
 --
 -- Promises: of equal requests at the same time one is `mine`, all others are told its id; the
 -- bytes are counted before they are promised to anybody (`full`); the same Idempotency-Key with
--- another body is a `mismatch`. Idempotent by hold id. A reservation lasts until `file` or `drop`.
+-- another body is a `mismatch`. Idempotent by hold id; claimed again it has the new size. A
+-- reservation lasts until `file` or `drop`, and is nobody's orphan for `expected_us`.
 --
 -- ARGV: 3 join digest  4 body digest  5 bytes  6 total_bytes_max  7 rejoin_us  8 key of holds
-local held, body = unpack(redis.call('HMGET', JOIN, 'hold', 'body'))
+--       9 expected_us
+local held, body, size = unpack(redis.call('HMGET', JOIN, 'hold', 'body', 'bytes'))
 local member = ID .. '|' .. ARGV[3]
 if held == ID then
+  if redis.call('ZSCORE', FILING, member) then
+    local more = tonumber(ARGV[5]) - tonumber(size)
+    if more > 0 and tonumber(redis.call('GET', BYTES) or '0') + more > tonumber(ARGV[6]) then
+      return { 'full', '' }
+    end
+    redis.call('INCRBY', BYTES, text(more))
+    redis.call('HSET', JOIN, 'bytes', ARGV[5])
+    redis.call('ZADD', FILING, text(NOW + tonumber(ARGV[9])), member)
+  end
   return { 'mine', ID }
 end
 if held then
@@ -28,5 +39,5 @@ end
 redis.call('DEL', JOIN)
 redis.call('HSET', JOIN, 'hold', ID, 'body', ARGV[4], 'bytes', ARGV[5])
 redis.call('INCRBY', BYTES, ARGV[5])
-redis.call('ZADD', FILING, text(NOW), member)
+redis.call('ZADD', FILING, text(NOW + tonumber(ARGV[9])), member)
 return { 'mine', ID }

@@ -1,0 +1,92 @@
+"""Keeps back a stream of chat completion chunks from its first tool call on; pure.
+
+Text passes as it comes, byte for byte, in whole events. An event is looked into only if it could
+name a tool call, so that the common stream costs one search a chunk. A name could be spelled with
+an escape, so events with one are looked into as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from sekisho.content.assemble import events
+
+_MARKS = (b'"tool_calls"', b'"function_call"', b"\\u")
+_BOUNDARIES = (b"\n\n", b"\r\n\r\n")
+
+
+class CallWatch:
+    """`feed` every chunk, then `end`; `calling` tells whether something is kept back."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._kept: list[bytes] = []
+
+    @property
+    def calling(self) -> bool:
+        """Whether a tool call came."""
+        return bool(self._kept)
+
+    @property
+    def kept(self) -> bytes:
+        """What was kept back, from the first event with a tool call on."""
+        return b"".join(self._kept)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What of the stream may go on now."""
+        if self._kept:
+            self._kept.append(chunk)
+            return b""
+        pending = self._rest + chunk if self._rest else chunk
+        whole = _whole_events(pending)
+        ready, self._rest = pending[:whole], pending[whole:]
+        return self._passed(ready)
+
+    def end(self) -> bytes:
+        """The stream is over: an event that was never ended is judged as if it were."""
+        rest, self._rest = self._rest, b""
+        return self._passed(rest)
+
+    def _passed(self, ready: bytes) -> bytes:
+        if not any(mark in ready for mark in _MARKS):
+            return ready
+        done = 0
+        while done < len(ready):
+            size = _first_event(ready[done:])
+            if any(map(_calls, events(ready[done : done + size]))):
+                self._kept.append(ready[done:] + self._rest)
+                self._rest = b""
+                return ready[:done]
+            done += size
+        return ready
+
+
+def _whole_events(raw: bytes) -> int:
+    """Where the last whole event ends."""
+    return max((raw.rfind(mark) + len(mark) for mark in _BOUNDARIES if mark in raw), default=0)
+
+
+def _first_event(raw: bytes) -> int:
+    ends = [raw.find(mark) + len(mark) for mark in _BOUNDARIES if mark in raw]
+    return min(ends, default=len(raw))
+
+
+def _calls(data: bytes) -> bool:
+    try:
+        chunk = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    choices = chunk.get("choices") if isinstance(chunk, dict) else None
+    return isinstance(choices, list) and any(map(_has_call, choices))
+
+
+def _has_call(choice: Any) -> bool:
+    if not isinstance(choice, dict):
+        return False
+    said = [choice.get(name) for name in ("delta", "message")]
+    return any(
+        isinstance(one, dict) and (one.get("tool_calls") or one.get("function_call"))
+        for one in said
+    )

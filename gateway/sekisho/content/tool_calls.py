@@ -1,0 +1,107 @@
+"""The tool calls that an answer proposes, and what stands in their place when they are withheld.
+
+A call is read as strictly as a request: arguments that are not one JSON object which every parser
+reads the same way are `malformed`, and so is anything in the place of a call that is none. What
+cannot be judged is not given on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sekisho.content.strict_json import NotStrictJSON, parse
+
+DEPTH_MAX = 64  # as deep as a request may be by default
+NAME_CHARS_MAX = 256  # as in the wire contract
+UNNAMED = "?"
+_CALLS = ("tool_calls", "function_call")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One proposed call. `arguments` is None where they are malformed; `chars` their length."""
+
+    choice: int
+    name: str
+    arguments: Mapping[str, Any] | None
+    chars: int
+
+
+def proposed(completion: Any) -> tuple[ToolCall, ...]:
+    """All calls of a chat completion, in its order; of the older `function_call` too."""
+    choices = completion.get("choices") if isinstance(completion, dict) else None
+    if not isinstance(choices, list):
+        return ()
+    return tuple(call for number, choice in enumerate(choices) for call in _of(number, choice))
+
+
+def without_calls(completion: Mapping[str, Any], notice: str) -> dict[str, Any]:
+    """The completion with `notice` in place of each choice that calls a tool.
+
+    It ends with `stop`, never with `tool_calls` and none listed: clients would wait for a result,
+    or show nothing. The text of the same turn is withheld with the calls.
+    """
+    choices = [
+        _noticed(choice, notice) if any(_of(number, choice)) else choice
+        for number, choice in enumerate(completion["choices"])
+    ]
+    return {**completion, "choices": choices}
+
+
+def _noticed(choice: Mapping[str, Any], notice: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": notice, "refusal": None}
+    return {"index": choice.get("index", 0), "message": message, "finish_reason": "stop"}
+
+
+def _of(number: int, choice: Any) -> Iterator[ToolCall]:
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        return
+    calls = message.get("tool_calls")
+    if isinstance(calls, list):
+        for call in calls:
+            yield _call(number, _function(call))
+    elif calls is not None:
+        yield _malformed(number)
+    if message.get("function_call") is not None:
+        yield _call(number, message["function_call"])
+
+
+def _function(call: Any) -> Any:
+    """The part that names the function: a custom tool's input is one text."""
+    if not isinstance(call, dict):
+        return None
+    if isinstance(call.get("custom"), dict):
+        custom = call["custom"]
+        return {"name": custom.get("name"), "input": custom.get("input")}
+    return call.get("function")
+
+
+def _call(number: int, function: Any) -> ToolCall:
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(name, str) or not 0 < len(name) <= NAME_CHARS_MAX:
+        return _malformed(number)
+    if "input" in function:
+        text = function["input"]
+        said = {"input": text} if isinstance(text, str) else None
+        return ToolCall(number, name, said, len(text) if said else 0)
+    text = function.get("arguments")
+    if not isinstance(text, str):
+        return ToolCall(number, name, None, 0)
+    return ToolCall(number, name, _object(text), len(text))
+
+
+def _object(text: str) -> Mapping[str, Any] | None:
+    if not text.strip():  # what some backends send for a function without parameters
+        return {}
+    try:
+        said = parse(text.encode(), DEPTH_MAX)
+    except (NotStrictJSON, UnicodeEncodeError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _malformed(number: int) -> ToolCall:
+    return ToolCall(number, UNNAMED, None, 0)

@@ -1,0 +1,202 @@
+"""The second half of the line, in which both entries end: record, forward, release.
+
+    cleared bytes -> charge -> intent durable -> sent once -> answer judged -> given back, or held
+
+Also what both halves share: how the rules are asked, and how a refusal is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+
+from sekisho.clearance import Clearance, Recorded
+from sekisho.content.kept import Kept
+from sekisho.errors import (
+    BackendFailed,
+    BudgetExhausted,
+    LedgerRefused,
+    LimitReached,
+    SekishoError,
+)
+from sekisho.holding.file import Asker, HeldAnswer, asker_again
+from sekisho.model import evidence
+from sekisho.model.decision import Decision
+from sekisho.model.facts import Facts
+from sekisho.model.hold import Hold, HoldView, Place
+from sekisho.model.outgoing import Outgoing
+from sekisho.parts import Parts
+from sekisho.ports import BackendReply, Charge
+from sekisho.releasing.outcome import Outcome, cause_of
+from sekisho.releasing.relay import Stream
+from sekisho.releasing.replies import Answer, Whole
+from sekisho.stages.decide import decide
+from sekisho.stages.describe import spender_of
+from sekisho.stages.forward import forward
+from sekisho.stages.guard import Guard
+from sekisho.stages.record import record
+from sekisho.stages.release import gather, release
+from sekisho_audit.events import Event
+
+APPROVED_WAIT_S = 90  # for room under a limit: a minute that is full, and some
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far an exchange came: what a refusal has to be recorded with."""
+
+    stage: str
+    before: tuple[Event, ...]
+
+
+class Dispatch:
+    """One per worker; keeps no state of any exchange."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.kept = Kept(parts.scanner)
+
+    async def decide(self, facts: Facts) -> Decision:
+        """Ask the rules, and note how long they took. Raises PolicyUnavailable."""
+        began_s = perf_counter()
+        try:
+            return await decide(facts, self._parts.engine)
+        finally:
+            stage = facts.document["stage"]
+            self._parts.metrics.decision_took(stage, perf_counter() - began_s)
+
+    def guard(self, outgoing: Outgoing) -> Guard:
+        """What judges the answer to `outgoing`."""
+        return Guard(outgoing, self._parts.scanner, self.decide)
+
+    async def send(
+        self, cleared: Clearance, charge: Charge, asker: Asker, place: Place | None
+    ) -> Whole | Stream | HoldView:
+        """Send once and give back the answer, or the hold that keeps it for people; `place` is
+        where that is filed, if it was expected.
+        """
+        answer, outcome = await self._dispatch(cleared, charge)
+        return await release(
+            answer,
+            outcome,
+            self.kept.answer,
+            judge=self.guard(cleared.outgoing),
+            hold=partial(self._hold, cleared.outgoing, asker, place),
+            answer_bytes_max=self._parts.limits.answer_bytes_max,
+        )
+
+    async def send_approved(
+        self, cleared: Clearance, charge: Charge, hold: Hold
+    ) -> Whole | HoldView:
+        """Send what people approved; the answer whole, since nobody may be waiting for it."""
+        answer, outcome = await self._dispatch(cleared, charge)
+        place = self._parts.filing.place_after(hold)
+        return await gather(
+            answer,
+            outcome,
+            self.kept.answer,
+            judge=self.guard(cleared.outgoing),
+            hold=partial(self._hold, cleared.outgoing, asker_again(hold), place),
+            answer_bytes_max=self._parts.limits.answer_bytes_max,
+        )
+
+    async def _hold(
+        self, outgoing: Outgoing, asker: Asker, place: Place | None, held: HeldAnswer
+    ) -> HoldView:
+        filing = self._parts.filing
+        place = place or filing.place_alone(asker)
+        try:
+            view = await filing.file_answer(outgoing, held, asker, place)
+        except Exception:
+            held.abandon("internal_fault")  # unless an outcome was given
+            raise
+        self._parts.metrics.hold_entered("pending")
+        return view
+
+    async def charge(self, cleared: Clearance, *, forced: bool = False) -> Charge:
+        """Set aside what this exchange may use of its limits; refused if it is not there."""
+        outgoing = cleared.outgoing
+        spender = spender_of(outgoing.facts)
+        return await self._parts.limiter.reserve(spender, outgoing.estimate, forced=forced)
+
+    async def charge_patiently(self, cleared: Clearance) -> Charge:
+        """As `charge`, but a full minute or full places are waited out for what people approved:
+        their work is not thrown away for it. The lease is renewed meanwhile.
+        """
+        waited_s = 0
+        while True:
+            try:
+                return await self.charge(cleared)
+            except BudgetExhausted:
+                raise
+            except LimitReached as error:
+                if error.retry_after_s is None:
+                    raise
+                waited_s += error.retry_after_s
+                if waited_s > APPROVED_WAIT_S:
+                    raise
+                await asyncio.sleep(error.retry_after_s)
+
+    async def _forward(self, recorded: Recorded) -> BackendReply:
+        began_s = perf_counter()
+        try:
+            return await forward(recorded, self._parts.backend)
+        finally:
+            backend = recorded.clearance.outgoing.backend
+            self._parts.metrics.backend_took(backend, perf_counter() - began_s)
+
+    async def _dispatch(self, cleared: Clearance, charge: Charge) -> tuple[Answer, Outcome]:
+        """Record and forward; once more, as another intent, if a kept-alive connection was dead.
+
+        An approval is good for one sending, so a held exchange gets no second attempt.
+        """
+        try:
+            return await self._attempt(cleared, charge, 1)
+        except BackendFailed as error:
+            if error.code != "backend_disconnected" or cleared.approval is not None:
+                raise
+        return await self._attempt(cleared, await self.charge(cleared, forced=True), 2)
+
+    async def _attempt(
+        self, cleared: Clearance, charge: Charge, attempt: int
+    ) -> tuple[Answer, Outcome]:
+        parts = self._parts
+        later = parts.unsettled.add
+        recorded = None
+        try:
+            recorded = await record(
+                cleared,
+                parts.ledger,
+                session=parts.session,
+                later=later,
+                charged=charge.reserved,
+                attempt=attempt,
+            )
+        except LedgerRefused as error:
+            # Refused as one batch: what was received and decided is on record all the same.
+            outgoing = cleared.outgoing
+            before = outgoing.before if attempt == 1 else ()
+            progress = Progress("record", before)
+            await self.refuse(outgoing.exchange, outgoing.principal, progress, error)
+            raise
+        finally:
+            if recorded is None:
+                charge.settle(None, None)
+        outcome = Outcome(recorded, parts.ledger, later, charge)
+        try:
+            return Answer(recorded, await self._forward(recorded)), outcome
+        except BackendFailed as error:
+            await outcome.settle("failed", {"cause": error.code})
+            raise
+        except asyncio.CancelledError as gone:
+            await outcome.settle("cancelled", {"cause": cause_of(gone)})
+            raise
+
+    async def refuse(
+        self, exchange: str, principal: str, progress: Progress, error: SekishoError
+    ) -> None:
+        """Record that it ended here. Raises LedgerUnavailable: then that is what is said."""
+        refused = evidence.refused(exchange, principal, error.code, error.status, progress.stage)
+        await self._parts.ledger.append([*progress.before, refused])

@@ -1,0 +1,192 @@
+"""The way back onto the line for what people had to answer, once they approved.
+
+    request   asked again with the approval, sent once, its answer kept for who asked, or held
+    answer    asked again with the approval, recorded as released, kept for who asked
+
+Whichever worker wins the claim does it, whether or not a client still waits. The rules are asked
+again: a newer deny wins. Whatever ends it is kept with the hold, and recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+from sekisho.dispatch import Dispatch, Progress
+from sekisho.errors import DeniedByPolicy, HoldStoreUnavailable, SekishoError, Unavailable
+from sekisho.holding import evidence as hold_evidence
+from sekisho.holding.denial import denied
+from sekisho.holding.keep import keep
+from sekisho.holding.tally import approvers
+from sekisho.holding.terms import satisfied
+from sekisho.model import evidence
+from sekisho.model.decision import Decision, Effect
+from sekisho.model.facts import Facts
+from sekisho.model.hold import ANSWER_HELD, Hold, HoldView, StoredAnswer
+from sekisho.model.ids import uuid7
+from sekisho.model.office import training
+from sekisho.model.outgoing import Outgoing
+from sekisho.parts import Parts
+from sekisho.releasing.replies import Whole
+from sekisho.stages.clear import clear_approved
+from sekisho.stages.describe import spender_of, standing_facts
+from sekisho.stages.prepare import unchanged
+from sekisho_audit.events import Event
+
+
+class Resume:
+    """One per worker; keeps no state of any exchange."""
+
+    def __init__(self, parts: Parts, dispatch: Dispatch) -> None:
+        self._parts = parts
+        self._dispatch = dispatch
+
+    async def resume(self, hold_id: str) -> None:
+        """Claim an approved hold, send it once, keep its answer; nothing if another worker did.
+
+        The rules are asked again with the approval: a newer deny wins. Whatever ends it is kept
+        with the hold for whoever asks, and recorded.
+        """
+        holds = self._parts.holds
+        claim = f"{self._parts.session}-{uuid7()}"
+        hold = await holds.claim(hold_id, claim)
+        if hold is None:
+            return
+        lease = asyncio.create_task(self._renew(hold_id, claim))
+        try:
+            if hold.stage == "request":
+                answer = _stored(await self._send_approved(hold))
+            else:
+                answer = await self._release_approved(hold)
+        except Unavailable as error:
+            if hold.stage == "request":
+                await holds.fail(hold_id, claim, error.code)
+            # An answer is still there: when the lease is over it is tried again.
+        except SekishoError as error:
+            await holds.fail(hold_id, claim, error.code)
+        else:
+            await keep(holds, hold_id, claim, answer, within_s=self._parts.lease_s)
+        finally:
+            lease.cancel()
+
+    async def _renew(self, hold_id: str, claim: str) -> None:
+        """Keep the lease while this worker lives; a lost one ends the hold as unknown."""
+        alive = True
+        while alive:
+            await asyncio.sleep(self._parts.lease_s / 3)
+            with suppress(HoldStoreUnavailable):  # it may be back before the lease is over
+                alive = await self._parts.holds.renew(hold_id, claim)
+
+    async def _send_approved(self, hold: Hold) -> Whole | HoldView:
+        parts = self._parts
+        progress = Progress("decide", ())
+        try:
+            await self._still_here(hold)
+            view = await parts.holds.get(hold.id)
+            approved_by = approvers(view.reviews) if view else []
+            facts = await self._now(hold, orjson.loads(hold.facts), approved_by)
+            decision = await self._dispatch.decide(facts)
+            document = orjson.dumps(facts.document)
+            progress.before = (
+                evidence.decided(hold.exchange, hold.principal, "request", decision, document),
+            )
+            progress.stage = "clear"
+            facts = await self._found_again(facts, decision, hold.outgoing)
+            outgoing = Outgoing(
+                exchange=hold.exchange,
+                principal=hold.principal,
+                backend=hold.backend,
+                model=hold.model,
+                endpoint=hold.endpoint,
+                path=parts.path_of(hold.backend, hold.endpoint),
+                body=hold.outgoing,
+                stream=hold.stream,
+                facts=facts,
+                decision=decision,
+                before=progress.before,
+            )
+            why = view is not None and view.justification is not None
+            ready = unchanged(outgoing, parts.catalog)
+            cleared = clear_approved(ready, hold, len(approved_by), justified=why)
+            charge = await self._dispatch.charge_patiently(cleared)
+        except SekishoError as error:
+            await self._dispatch.refuse(hold.exchange, hold.principal, progress, error)
+            raise
+        return await self._dispatch.send_approved(cleared, charge, hold)
+
+    async def _release_approved(self, hold: Hold) -> StoredAnswer:
+        """The answer that people approved, once the ledger has that it is released."""
+        parts = self._parts
+        progress = Progress("release", ())
+        try:
+            await self._still_here(hold)
+            view = await parts.holds.get(hold.id)
+            approved_by = approvers(view.reviews) if view else []
+            decided: list[Event] = []
+            for document in orjson.loads(hold.facts):
+                facts = await self._now(hold, document, approved_by)
+                decision = await self._dispatch.decide(facts)
+                decided.append(
+                    evidence.decided(
+                        hold.exchange,
+                        hold.principal,
+                        document["stage"],
+                        decision,
+                        orjson.dumps(facts.document),
+                        tool=document["tool"]["name"] if document["tool"] else None,
+                    )
+                )
+                progress.before = tuple(decided)
+                terms = decision.obligations.hold
+                if decision.effect is Effect.DENY:
+                    raise denied(decision)
+                if terms and not satisfied(terms, hold.thresholds, len(approved_by)):
+                    message = (
+                        "The rules changed while this answer waited and now ask for more reviews "
+                        "than it has, so it is not given out."
+                    )
+                    raise DeniedByPolicy(message, code="policy_changed")
+        except SekishoError as error:
+            await self._dispatch.refuse(hold.exchange, hold.principal, progress, error)
+            raise
+        await parts.ledger.append([*decided, hold_evidence.released(hold)])
+        return StoredAnswer(HTTPStatus.OK, "application/json", hold.outgoing)
+
+    async def _found_again(self, facts: Facts, decision: Decision, body: bytes) -> Facts:
+        """The facts with what stands in the approved bytes, if policy wants something masked."""
+        if not decision.obligations.redact:
+            return facts
+        scan = await asyncio.to_thread(self._parts.scanner.scan, orjson.loads(body))
+        return replace(facts, found=scan.found)
+
+    async def _still_here(self, hold: Hold) -> None:
+        """Raises DeniedByPolicy (`policy_principal_gone`) if who asked may not ask any more."""
+        if not await self._parts.directory.may_ask(hold.principal):
+            message = "Whoever asked this may not ask any more, so it was not sent."
+            raise DeniedByPolicy(message, code="policy_principal_gone")
+
+    async def _now(self, hold: Hold, document: dict[str, Any], approved_by: Sequence[str]) -> Facts:
+        """The facts as they are now: approved, at this time, with what is left of the limits."""
+        if hold.thresholds:  # a reason alone is nobody's approval
+            document["approval"] = {"state": "approved", "by": list(approved_by)}
+        context = document["context"]
+        now_us, asker = self._parts.clock.now_us(), document["principal"]
+        context |= self._parts.office.facts(now_us)
+        asker["training"] = training(asker["training_until"], now_us)
+        facts = Facts(document=document, backend=hold.backend, found=())
+        standing = await self._parts.limiter.standing(spender_of(facts))
+        context["spend"], context["limits"] = standing_facts(standing)
+        return facts
+
+
+def _stored(answer: Any) -> StoredAnswer:
+    """What is kept of an answer with the hold of its request; of a held one, that it is."""
+    if isinstance(answer, HoldView):
+        return StoredAnswer(HTTPStatus.SEE_OTHER, ANSWER_HELD, answer.hold.id.encode())
+    return StoredAnswer(answer.status, answer.headers["content-type"], answer.body)

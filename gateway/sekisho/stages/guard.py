@@ -1,0 +1,196 @@
+"""guard: what of an answer may be given back; the rules are asked before anybody sees it.
+
+    tool call   each one the answer proposes is asked about, at stage `tool_call`
+    answer      asked about at stage `response` where the request's decision wants it read whole
+    people      the terms that the request's decision set for later stages hold in any case
+
+Only an answer that was read whole can be held or masked. In a stream under way a call that needs a
+person is withheld like one that is denied: who asked is told how to get it reviewed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from sekisho.content.scan import Scan, Scanner
+from sekisho.content.tool_calls import ToolCall, proposed
+from sekisho.errors import Unavailable
+from sekisho.holding.terms import together
+from sekisho.model import evidence
+from sekisho.model.decision import Decision, Effect, HoldTerms
+from sekisho.model.facts import Facts
+from sekisho.model.outgoing import Outgoing
+from sekisho.model.verdict import UNTOUCHED, Asked, Verdict
+from sekisho.obligations import redact
+from sekisho_audit.events import Event
+
+ARGUMENTS_BYTES_MAX = 16_384  # of one call, as rules see them; the contract's word
+CALLS_MAX = 64  # in one answer; clients run them one after another
+SCAN_INLINE_BYTES_MAX = 32_768  # beyond it other requests would feel the wait
+MALFORMED = "tool_call_malformed"
+DENIED = "tool_call_denied"
+UNREVIEWED = "tool_call_unreviewed"
+ANSWER_DENIED = "answer_denied"
+
+_log = logging.getLogger(__name__)
+
+Ask = Callable[[Facts], Awaitable[Decision]]
+"""From the facts of a later stage to the decision; raises PolicyUnavailable."""
+
+
+def reads_whole(decision: Decision) -> bool:
+    """Whether the answer must be there to its end before anything of it is shown."""
+    asked = decision.obligations
+    return asked.review_response or bool(asked.hold_later)
+
+
+class Guard:
+    """Judges the one answer to `outgoing`; `documents` of it can be asked about again later."""
+
+    def __init__(self, outgoing: Outgoing, scanner: Scanner, ask: Ask) -> None:
+        self._outgoing = outgoing
+        self._scanner = scanner
+        self._ask = ask
+
+    @property
+    def reads_whole(self) -> bool:
+        """Whether the request's decision wants the answer read whole."""
+        return reads_whole(self._outgoing.decision)
+
+    async def whole(self, completion: Any) -> Verdict:
+        """About an answer that nobody has seen. Raises PolicyUnavailable, or Unavailable if it
+        cannot be looked through.
+        """
+        return await self._judge(completion, seen=False)
+
+    async def calls_of(self, completion: Any) -> Verdict:
+        """About the tool calls of a stream whose text is on its way: they can only be withheld."""
+        if not proposed(completion):  # something stood in the place of a call
+            return Verdict(Effect.DENY, cause=MALFORMED, notice=_malformed(()))
+        return await self._judge(completion, seen=True)
+
+    def events(self, verdict: Verdict) -> list[Event]:
+        """What was decided, for the record."""
+        outgoing = self._outgoing
+        return [
+            evidence.decided(
+                outgoing.exchange,
+                outgoing.principal,
+                one.stage,
+                one.decision,
+                orjson.dumps(one.document),
+                tool=one.tool,
+            )
+            for one in verdict.asked
+        ]
+
+    async def _judge(self, completion: Any, *, seen: bool) -> Verdict:
+        calls = proposed(completion)
+        ask_answer = self.reads_whole and not seen
+        if not calls and not ask_answer:
+            return UNTOUCHED
+        if len(calls) > CALLS_MAX or any(call.arguments is None for call in calls):
+            return Verdict(Effect.DENY, cause=MALFORMED, notice=_malformed(calls))
+        asked = [await self._about_call(call) for call in calls]
+        denied = [one for one in asked if one.decision.effect is Effect.DENY]
+        if denied:
+            return Verdict(Effect.DENY, tuple(asked), cause=DENIED, notice=_notice(denied))
+        rewritten = None
+        if ask_answer:
+            answer, rewritten = await self._about_answer(completion)
+            asked.append(answer)
+            if answer.decision.effect is Effect.DENY:
+                refused = answer.decision
+                return Verdict(Effect.DENY, tuple(asked), cause=ANSWER_DENIED, refused=refused)
+        terms = together(self._terms(asked, called=bool(calls)))
+        if terms is None:
+            return Verdict(Effect.ALLOW, tuple(asked), rewritten=rewritten)
+        if seen:
+            return Verdict(Effect.DENY, tuple(asked), cause=UNREVIEWED, notice=_unreviewed(calls))
+        return Verdict(Effect.HOLD, tuple(asked), terms=terms, rewritten=rewritten)
+
+    def _terms(self, asked: Sequence[Asked], *, called: bool) -> list[HoldTerms]:
+        """Every term on which this answer is held, whoever set it and when."""
+        promised = [self._outgoing.decision, *(one.decision for one in asked)]
+        later = [terms for decision in promised for terms in decision.obligations.hold_later]
+        now = [one.decision for one in asked if one.decision.effect is Effect.HOLD]
+        return [
+            *(terms for terms in later if called or terms.stage != "tool_call"),
+            *(decision.obligations.hold for decision in now if decision.obligations.hold),
+        ]
+
+    async def _about_call(self, call: ToolCall) -> Asked:
+        arguments = call.arguments or {}
+        scan = await self._scan({"name": call.name, "arguments": arguments})
+        whole = len(orjson.dumps(arguments)) <= ARGUMENTS_BYTES_MAX
+        tool = {"name": call.name, "arguments": dict(arguments) if whole else {}, "whole": whole}
+        return await self._asked("tool_call", scan, tool)
+
+    async def _about_answer(self, completion: Mapping[str, Any]) -> tuple[Asked, Any]:
+        """What the rules say of the answer, and the answer as they want it masked, or None."""
+        said = {"choices": completion.get("choices")}
+        scan = await self._scan(said)
+        asked = await self._asked("response", scan, None)
+        masked = redact.apply(said, asked.decision.obligations.redact, scan.found)
+        if masked is None:
+            return asked, None
+        # Log probabilities spell the text token by token, masked or not.
+        choices = [{k: v for k, v in one.items() if k != "logprobs"} for one in masked["choices"]]
+        return asked, {**completion, "choices": choices}
+
+    async def _asked(self, stage: str, scan: Scan, tool: Mapping[str, Any] | None) -> Asked:
+        facts = self._outgoing.facts
+        content = {"tool": tool, "content": scan.facts(scan.labels)}
+        approval = {"state": "none", "by": []}  # of the request, not of what came back
+        document = {**facts.document, "stage": stage, "approval": approval, **content}
+        decision = await self._ask(replace(facts, document=document, found=scan.found))
+        return Asked(stage, tool["name"] if tool else None, document, decision)
+
+    async def _scan(self, said: Any) -> Scan:
+        try:
+            if len(orjson.dumps(said)) > SCAN_INLINE_BYTES_MAX:
+                return await asyncio.to_thread(self._scanner.scan, said)
+            return self._scanner.scan(said)
+        except Exception as error:  # noqa: BLE001 - whatever broke, the answer was not looked through
+            # No traceback in the log and none attached: it could quote the text.
+            exchange = self._outgoing.exchange
+            _log.error("scanner failed on the answer of %s: %s", exchange, type(error).__name__)
+            message = "The answer could not be looked through, so it is withheld. Tell an operator."
+            raise Unavailable(message, code="scanner_failed") from None
+
+
+def _notice(denied: Sequence[Asked]) -> str:
+    """What the person reads in place of the calls; the model never wrote it."""
+    lines = [
+        f"[{one.tool}: not allowed. "
+        + " ".join(f"{reason.msg} (rule {reason.rule})" for reason in one.decision.reasons)
+        + "]"
+        for one in denied
+    ]
+    return "\n".join(lines)
+
+
+def _malformed(calls: Sequence[ToolCall]) -> str:
+    if len(calls) > CALLS_MAX:
+        return f"[The model proposed more than {CALLS_MAX} tool calls at once. None was given on.]"
+    bad = {call.name for call in calls if call.arguments is None}
+    names = ", ".join(sorted(bad)) or "a tool"
+    return (
+        f"[The model proposed a call of {names} with arguments that are not one JSON object. "
+        "No call was given on. Ask again.]"
+    )
+
+
+def _unreviewed(calls: Sequence[ToolCall]) -> str:
+    names = ", ".join(sorted({call.name for call in calls}))
+    return (
+        f"[A person has to approve the call of {names} first, and an answer that is already on "
+        "its way cannot wait for one. Ask again without streaming, or tell an operator that the "
+        "rules should have such answers read whole (review_response).]"
+    )

@@ -1,0 +1,100 @@
+"""Tool calls are read as strictly as requests; withheld ones leave an ordinary text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sekisho.content.tool_calls import ToolCall, proposed, without_calls
+
+
+def answer(*calls: Any, **message: Any) -> dict[str, Any]:
+    """A completion with one choice."""
+    said = {"role": "assistant", "content": None, "tool_calls": list(calls), **message}
+    choice = {"index": 0, "message": said, "finish_reason": "tool_calls", "logprobs": {}}
+    return {"id": "c1", "choices": [choice], "usage": {"total_tokens": 3}}
+
+
+def call(arguments: Any, name: Any = "crm.write") -> dict[str, Any]:
+    """A function call."""
+    return {"id": "t1", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def test_calls_are_read_with_their_arguments() -> None:
+    """Parallel ones in their order; an empty text is no arguments."""
+    found = proposed(answer(call('{"a": 1}'), call("", "kb.find")))
+
+    assert (
+        ToolCall(0, "crm.write", {"a": 1}, 8),
+        ToolCall(0, "kb.find", {}, 0),
+    ) == found
+
+
+def test_the_older_form_and_custom_tools_are_calls_too() -> None:
+    """Whoever runs them runs them."""
+    older = answer(tool_calls=None, function_call={"name": "f", "arguments": "{}"})
+    custom = answer({"type": "custom", "custom": {"name": "sh", "input": "rm -r x"}})
+
+    assert (ToolCall(0, "f", {}, 2),) == proposed(older)
+    assert (ToolCall(0, "sh", {"input": "rm -r x"}, 7),) == proposed(custom)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "[1]", "1", "{", '{"a":1}{"a":2}', '{"a":1,"a":2}', '{"a":NaN}', "null",
+        None, 7, {"a": 1}, '{"a":"\\ud800"}', '{"a":"\\u0000"}',
+    ],
+)  # fmt: skip
+def test_arguments_that_two_readers_could_read_differently_are_malformed(arguments: Any) -> None:
+    """What cannot be judged is not given on."""
+    (one,) = proposed(answer(call(arguments)))
+
+    assert one.arguments is None
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [None],
+        ["x"],
+        [{}],
+        [call("{}", "")],
+        [call("{}", 7)],
+        [call("{}", "n" * 257)],
+        "x",
+        {"a": 1},
+    ],
+)
+def test_what_stands_in_the_place_of_a_call_is_malformed(calls: Any) -> None:
+    """Also where no call can be made out."""
+    found = proposed(answer(tool_calls=calls))
+
+    assert found
+    assert all(one.arguments is None for one in found)
+
+
+@pytest.mark.parametrize(
+    "said", [None, 1, {}, {"choices": 1}, {"choices": [1]}, answer(tool_calls=[])]
+)
+def test_without_calls_there_are_none(said: Any) -> None:
+    """And odd answers are nobody's call."""
+    assert () == proposed(said)
+
+
+def test_a_withheld_call_leaves_a_text_that_ends_with_stop() -> None:
+    """Nothing of the call is left, and no client waits for its result."""
+    said = answer(call('{"secret": 1}'), content="I will write it.")
+    said["choices"].append({"index": 1, "message": {"content": "b"}, "finish_reason": "stop"})
+
+    left = without_calls(said, "[no]")
+
+    first, second = left["choices"]
+    assert {"role": "assistant", "content": "[no]", "refusal": None} == first["message"]
+    assert "stop" == first["finish_reason"]
+    assert "logprobs" not in first
+    assert said["choices"][1] == second
+    assert "secret" not in str(left)
+    assert () == proposed(left)
+    assert said["usage"] == left["usage"]

@@ -3,7 +3,8 @@
 # description: |
 #   Collects what the packs say into one decision. Rule packages are named packs.<pack>.<area> and
 #   may define four sets: `allow`, `deny`, `hold` and `obligation`. Deny beats hold beats allow, what
-#   no rule allows is denied, and several obligations of one name leave the narrowest.
+#   no rule allows is denied, and several obligations of one name leave the narrowest. An entry of
+#   `hold` is of a stage, of which the effect is only about the one that is asked about.
 #   data.modes names every pack with its mode; one that is not there is refused when the bundle is
 #   loaded, as are sets that are none.
 #   Nothing here may let a malformed rule pass in silence: it becomes a deny that names the package.
@@ -45,7 +46,13 @@ effect := "deny" if {
 	permits == set()
 } else := "hold" if {
 	hold_said != set()
+	held_now != set()
 } else := "allow"
+
+# METADATA
+# title: Stages
+# description: What may be decided about, in the order in which an exchange comes to it.
+stages := {"request": 1, "tool_call": 2, "response": 3}
 
 # METADATA
 # title: Reasons
@@ -72,7 +79,7 @@ reasons := [] if {
 	{"rule": "sekisho.effect"},
 )] if {
 	effect == "deny"
-} else := array.slice([cause | some cause in {held.reason | some held in holds} | warnings], 0, 64)
+} else := array.slice([cause | some cause in {held.reason | some held in held_now} | warnings], 0, 64)
 
 # METADATA
 # title: Rank
@@ -163,27 +170,68 @@ of_the_fold contains object.union(
 	}),
 	{"rule": "sekisho.stage"},
 ) if {
-	not input.stage == "request"
+	not stage_known
 }
 
 of_the_fold contains object.union(
+	text.reason("tool_taken_out", [input.tool.name], {
+		"en": "The model calls the tool %s, which the rules took out of the request. Ask an operator which tools you may use.",
+		"zh": "模型调用了工具 %s，而规则已将其从请求中去掉。请询问管理员您可以使用哪些工具。",
+		"ja": "モデルがツール %s を呼び出しましたが、規則により依頼から外されています。使えるツールを管理者に確認してください。",
+	}),
+	{"rule": "sekisho.obligations"},
+) if {
+	input.stage == "tool_call"
+	deny_said == set()
+	merged.allow_tools
+	not input.tool.name in merged.allow_tools
+}
+
+of_the_fold contains not_understood if not input.schema == "sekisho.input/v1"
+
+of_the_fold contains not_understood if {
+	input.stage == "tool_call"
+	not tool_named
+}
+
+# A name that is not there has to make these false; under `not` it would make the rule silent.
+stage_known if stages[input.stage]
+
+tool_named if named(input.tool.name)
+
+# METADATA
+# title: Not understood
+# description: The contract is another one, or a tool call has no name that rules could compare.
+not_understood := object.union(
 	text.reason("input_not_understood", [], {
 		"en": "The gateway and its rules do not fit together. Ask an operator to update one of them.",
 		"zh": "网关与规则的版本不相配。请管理员更新其中之一。",
 		"ja": "ゲートウェイと規則の版が合いません。管理者にどちらかの更新を依頼してください。",
 	}),
 	{"rule": "sekisho.input"},
-) if {
-	not input.schema == "sekisho.input/v1"
-}
+)
 
 # METADATA
 # title: Holds
-# description: Each rule that wants people to answer first, with its terms.
+# description: Each rule that wants people to answer first, at whatever stage, with its terms.
 holds := {{"reason": reason(speaker(said), said[2]), "terms": terms} |
 	some said in hold_said
 	terms := hold_terms(said[2])
 }
+
+# METADATA
+# title: Held now
+# description: Those of the stage asked about. Those of earlier stages were met before.
+held_now := {held | some held in holds; held.terms.stage == input.stage}
+
+# METADATA
+# title: Held later
+# description: Later stages at which people answer, in their order.
+held_later := [stage |
+	some stage in ["tool_call", "response"]
+	stages[stage] > stages[input.stage]
+	stage in {held.terms.stage | some held in holds}
+]
 
 # METADATA
 # title: Milder
@@ -221,8 +269,12 @@ would_have contains {"mode": mode, "effect": "obligation", "code": name, "rule":
 outcomes("deny", rule, entry) := {"deny": reason(rule, entry)}
 
 outcomes("hold", rule, entry) := {"hold": reason(rule, entry)} if {
-	hold_terms(entry)
-} else := {"deny": malformed(rule, "hold")}
+	stages[hold_terms(entry).stage] >= stages[input.stage]
+}
+
+outcomes("hold", rule, entry) := {"deny": malformed(rule, "hold")} if {
+	not hold_terms(entry)
+}
 
 outcomes("obligation", rule, entry) := {"deny": malformed(rule, "obligation")} if {
 	not obligation_known(entry)
@@ -230,7 +282,9 @@ outcomes("obligation", rule, entry) := {"deny": malformed(rule, "obligation")} i
 
 # METADATA
 # title: Warnings
-# description: What the person is asked to give a reason for.
+# description: |
+#   What the person is asked to give a reason for. That is asked before the request leaves; at later
+#   stages it is only told.
 warnings := {cause |
 	some ["warn", kind, rule, entry] in milder
 	some cause in outcomes(kind, rule, entry)
@@ -241,9 +295,12 @@ warnings := {cause |
 # METADATA
 # title: Obligations
 # description: What the gateway must do, merged so that the narrowest wins.
-obligations := object.union_n([merged, hold_obligation, justification])
+obligations := object.union_n([merged, hold_obligations, justification])
 
-justification := {"justify": true} if warnings != set() else := {}
+justification := {"justify": true} if {
+	warnings != set()
+	input.stage == "request"
+} else := {}
 
 # METADATA
 # title: Asked
@@ -266,26 +323,36 @@ merged := {name: value | some [name, value] in asked} if {
 }
 
 # METADATA
-# title: Hold obligation
-# description: The terms of all holds in one; each group of reviewers is asked for the most.
-hold_obligation := {"hold": {
-	"stage": "request",
-	"thresholds": [threshold | some threshold in thresholds],
-	"ttl_s": min({held.terms.ttl_s | some held in holds}),
-	"risk": max({held.terms.risk | some held in holds}),
-}} if {
-	hold_said != set()
-} else := {}
+# title: Hold obligations
+# description: The terms of the stage asked about, and those of each later one.
+hold_obligations := {} if {
+	hold_said == set()
+} else := object.union(
+	{"hold": hold_of(input.stage) | held_now != set()},
+	{"hold_later": [hold_of(stage) | some stage in held_later] | held_later != []},
+)
+
+# METADATA
+# title: Hold of
+# description: The terms of all holds of a stage in one.
+hold_of(stage) := {
+	"stage": stage,
+	"thresholds": [threshold | some threshold in thresholds(asking)],
+	"ttl_s": min({terms.ttl_s | some terms in asking}),
+	"risk": max({terms.risk | some terms in asking}),
+} if {
+	asking := {held.terms | some held in holds; held.terms.stage == stage}
+}
 
 # METADATA
 # title: Thresholds
 # description: For each group of reviewers the most approvals and the fewest denials asked.
-thresholds := {threshold |
-	some reviewers in {held.terms.reviewers | some held in holds}
+thresholds(asking) := {threshold |
+	some reviewers in {terms.reviewers | some terms in asking}
 	threshold := {
 		"reviewers": reviewers,
-		"approve": max({held.terms.approve | some held in holds; held.terms.reviewers == reviewers}),
-		"deny": min({held.terms.deny | some held in holds; held.terms.reviewers == reviewers}),
+		"approve": max({terms.approve | some terms in asking; terms.reviewers == reviewers}),
+		"deny": min({terms.deny | some terms in asking; terms.reviewers == reviewers}),
 	}
 }
 
@@ -369,7 +436,8 @@ readable_in(language, words) if {
 hold_terms(entry) := terms if {
 	well_formed(entry)
 	terms := object.union(hold_settings, object.remove(entry, ["code", "msg", "texts"]))
-	object.keys(terms) == {"reviewers", "approve", "deny", "ttl_s", "risk"}
+	object.keys(terms) == {"stage", "reviewers", "approve", "deny", "ttl_s", "risk"}
+	stages[terms.stage]
 	named(terms.reviewers)
 	whole(terms.approve, 1, 20)
 	whole(terms.deny, 1, 20)
@@ -394,7 +462,7 @@ whole(value, least, most) if {
 # title: Hold settings
 # description: Who answers and how long they have, as data.yaml says.
 hold_settings := object.union(
-	{"reviewers": "reviewer", "approve": 1, "deny": 1, "ttl_s": 86400, "risk": 50},
+	{"stage": "request", "reviewers": "reviewer", "approve": 1, "deny": 1, "ttl_s": 86400, "risk": 50},
 	object.remove(data.hold, ["models", "budget_percent"]),
 )
 

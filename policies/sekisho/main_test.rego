@@ -183,12 +183,151 @@ test_two_routes_are_a_deny if {
 	decision.effect == "deny"
 }
 
-test_other_stages_are_a_deny if {
-	some stage in ["tool_call", "response", "", null]
-	asked := support.changed({"stage": stage})
-	decision := sekisho.decision with input as asked with data.packs as said({"allow": yes})
+test_unknown_stages_are_a_deny if {
+	every stage in ["later", "", null, 2, ["request"], {}] {
+		asked := object.union(object.remove(support.request, ["stage"]), {"stage": stage})
+		decision := sekisho.decision with input as asked
+			with data.packs as said({"allow": yes, "hold": all_stages})
+			with data.modes as modes
+			with data.hold as support.settings
+		decision.effect == "deny"
+		{reason.code | some reason in decision.reasons} == {"stage_not_supported"}
+		decision.obligations == {}
+	}
+}
+
+test_no_stage_is_a_deny if {
+	decision := sekisho.decision with input as object.remove(support.request, ["stage"])
+		with data.packs as said({"allow": yes})
 		with data.modes as modes
 	{reason.code | some reason in decision.reasons} == {"stage_not_supported"}
+}
+
+of_calls := {"code": "call", "msg": "Somebody looks at the call.", "stage": "tool_call", "ttl_s": 60}
+
+of_answers := {
+	"code": "answer",
+	"msg": "Somebody reads the answer.",
+	"stage": "response",
+	"reviewers": "legal",
+	"risk": 90,
+}
+
+all_stages := wait | {of_calls, of_answers}
+
+# What a decision at a stage is, of a pack that says these rules.
+at(asked, rules) := decision if {
+	decision := sekisho.decision with input as asked
+		with data.packs as said(object.union({"allow": yes}, rules))
+		with data.modes as modes
+		with data.hold as support.settings
+}
+
+terms(stage, reviewers, ttl_s, risk) := {
+	"stage": stage,
+	"thresholds": [{"reviewers": reviewers, "approve": 1, "deny": 1}],
+	"ttl_s": ttl_s,
+	"risk": risk,
+}
+
+test_a_request_names_the_holds_of_later_stages if {
+	decision := at(support.request, {"hold": {of_answers, of_calls}})
+	decision.effect == "allow"
+	decision.reasons == []
+	decision.obligations == {"hold_later": [
+		terms("tool_call", "reviewer", 60, 50),
+		terms("response", "legal", 3600, 90),
+	]}
+}
+
+test_the_hold_of_a_stage_stands_beside_those_of_later_ones if {
+	decision := at(support.request, {"hold": all_stages})
+	decision.effect == "hold"
+	{reason.code | some reason in decision.reasons} == {"look"}
+	decision.obligations == {
+		"hold": terms("request", "reviewer", 3600, 50),
+		"hold_later": [terms("tool_call", "reviewer", 60, 50), terms("response", "legal", 3600, 90)],
+	}
+}
+
+test_a_tool_call_is_held_on_its_own_terms if {
+	decision := at(support.call("crm.read", {}), {"hold": all_stages})
+	decision.effect == "hold"
+	{reason.code | some reason in decision.reasons} == {"call"}
+	decision.obligations == {
+		"hold": terms("tool_call", "reviewer", 60, 50),
+		"hold_later": [terms("response", "legal", 3600, 90)],
+	}
+}
+
+test_an_answer_is_held_on_its_own_terms if {
+	decision := at(support.answer({}), {"hold": all_stages})
+	decision.effect == "hold"
+	{reason.code | some reason in decision.reasons} == {"answer"}
+	decision.obligations == {"hold": terms("response", "legal", 3600, 90)}
+}
+
+test_holds_of_earlier_stages_were_met if {
+	every asked in [support.call("crm.read", {}), support.answer({})] {
+		decision := at(asked, {"hold": wait})
+		decision.effect == "allow"
+		decision.reasons == []
+		decision.obligations == {}
+	}
+	at(support.answer({}), {"hold": {of_calls}}).effect == "allow"
+}
+
+test_holds_of_a_later_stage_add_up if {
+	two := object.union(of_answers, {"code": "two", "approve": 2, "ttl_s": 30})
+	other := object.union(of_answers, {"code": "other", "reviewers": "reviewer", "deny": 3, "risk": 1})
+	decision := at(support.request, {"hold": {of_answers, two, other}})
+	decision.obligations.hold_later == [{
+		"stage": "response",
+		"thresholds": [
+			{"reviewers": "reviewer", "approve": 1, "deny": 3},
+			{"reviewers": "legal", "approve": 2, "deny": 1},
+		],
+		"ttl_s": 30,
+		"risk": 90,
+	}]
+}
+
+test_a_deny_beats_a_hold_at_each_stage if {
+	every asked in [support.request, support.call("crm.read", {}), support.answer({})] {
+		at(asked, {"hold": all_stages, "deny": no}).effect == "deny"
+	}
+}
+
+test_a_stage_that_is_none_is_malformed if {
+	every stage in ["later", "", 7, null, ["response"]] {
+		malformed({"hold": {object.union({"code": "look", "msg": "Look."}, {"stage": stage})}})
+	}
+	decision := at(support.answer({}), {"hold": {{"code": "look", "msg": "Look.", "stage": "later"}}})
+	{reason.code | some reason in decision.reasons} == {"malformed_rule"}
+}
+
+test_malformed_holds_of_earlier_stages_deny_too if {
+	decision := at(support.answer({}), {"hold": {{"code": "look", "msg": "Look.", "approve": 0}}})
+	{reason.code | some reason in decision.reasons} == {"malformed_rule"}
+}
+
+test_a_tool_that_was_taken_out_is_not_called if {
+	kept := {{"allow_tools": ["crm.read"]}}
+	at(support.call("crm.read", {}), {"obligation": kept}).effect == "allow"
+	decision := at(support.call("crm.delete", {}), {"obligation": kept})
+	decision.effect == "deny"
+	[reason.code | some reason in decision.reasons] == ["tool_taken_out"]
+	at(support.call("crm.read", {}), {"obligation": {{"allow_tools": []}}}).effect == "deny"
+	at(support.answer({}), {"obligation": kept}).effect == "allow"
+	ruled := at(support.call("crm.delete", {}), {"obligation": kept, "deny": no})
+	[reason.code | some reason in ruled.reasons] == ["no"]
+}
+
+test_a_tool_call_without_a_name_is_a_deny if {
+	every tool in [null, {}, {"name": ""}, {"name": null, "arguments": {}}, "crm.read"] {
+		decision := at(support.changed({"stage": "tool_call", "tool": tool}), {})
+		{reason.code | some reason in decision.reasons} == {"input_not_understood"}
+	}
 }
 
 test_other_schema_is_a_deny if {
@@ -253,6 +392,31 @@ test_warn_and_a_hold_of_another_pack if {
 	{reason.code | some reason in decision.reasons} == {"no", "look"}
 }
 
+later := {"hold": {of_answers, of_calls}}
+
+test_packs_on_trial_and_later_stages if {
+	observed := tried("observe", later)
+	observed.obligations == {}
+	{[one.effect, one.code] | some one in observed.observed} == {["hold", "answer"], ["hold", "call"]}
+	warned := tried("warn", later)
+	warned.obligations == {"justify": true}
+	{reason.code | some reason in warned.reasons} == {"answer", "call"}
+}
+
+test_a_trial_asks_for_no_reason_when_the_request_has_left if {
+	decision := sekisho.decision with input as support.answer({})
+		with data.packs as {
+			"team": {"area": {"allow": yes}},
+			"trial": {"area": {"deny": no, "hold": {of_answers, of_calls}}},
+		}
+		with data.modes as {"team": "enforce", "trial": "warn"}
+		with data.hold as support.settings
+	decision.effect == "allow"
+	decision.obligations == {}
+	{reason.code | some reason in decision.reasons} == {"no", "answer"}
+	{one.code | some one in decision.observed} == {"no", "answer"}
+}
+
 test_off_says_nothing if {
 	decision := tried("off", all_sorts)
 	decision.effect == "allow"
@@ -287,7 +451,10 @@ test_malformed_in_a_milder_pack_refuses_nothing_and_is_seen if {
 test_reasons_of_the_fold_are_in_three_languages if {
 	asked := support.changed({"stage": "later", "schema": "other"})
 	decision := sekisho.decision with input as asked with data.packs as {} with data.modes as modes
-	every reason in decision.reasons {
+	called := sekisho.decision with input as support.call("crm.delete", {})
+		with data.packs as said({"allow": yes, "obligation": {{"allow_tools": []}}})
+		with data.modes as modes
+	every reason in array.concat(decision.reasons, called.reasons) {
 		object.keys(reason.texts) == {"zh", "ja"}
 	}
 }

@@ -22,6 +22,13 @@ def grid() -> Iterator[dict[str, Any]]:
         yield document(**principal, **content, **request)
 
 
+def _tool(chance: random.Random) -> dict[str, Any] | None:
+    name, arguments = chance.choice(["crm.read", *_NAMES]), {"to": chance.choice(_NAMES)}
+    whole = chance.random() < 0.8
+    call = {"name": name, "arguments": arguments if whole else {}, "whole": whole}
+    return chance.choice([call, call, call, None])
+
+
 def random_inputs(count: int, seed: int = SEED) -> Iterator[dict[str, Any]]:
     """Inputs of the right shape with unlikely values."""
     chance = random.Random(seed)  # noqa: S311 - the same inputs every time are wanted
@@ -30,8 +37,10 @@ def random_inputs(count: int, seed: int = SEED) -> Iterator[dict[str, Any]]:
         return chance.sample(values, chance.randint(0, min(most, len(values))))
 
     for _ in range(count):
+        stage = chance.choice(["request"] * 8 + ["tool_call"] * 4 + ["response"] * 2 + ["odd"])
         yield document(
-            stage=chance.choice(["request"] * 8 + ["tool_call", "response", "odd"]),
+            stage=stage,
+            tool=_tool(chance) if stage == "tool_call" else None,
             schema=chance.choice(["sekisho.input/v1"] * 9 + ["sekisho.input/v2"]),
             principal__id=chance.choice(["staff-7", *_NAMES]),
             principal__groups=some(["employees", "sales", "engineering", *_NAMES]),

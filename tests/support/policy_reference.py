@@ -39,9 +39,12 @@ _INPUT_HEAD = """\
 
 `sekisho.input/v1`. Every member is always there; what does not apply is null, empty or 0. The text
 of a prompt or an answer never is: words of `data.yaml` become labels, the scanner's finds become
-entities. The gateway asks at stage `request` only; the fold refuses other stages
-(`stage_not_supported`). An exchange that people approved is asked about once more before it leaves,
-with `approval.state` set and `context` as it is then.
+entities. The gateway asks at stage `request` before anything leaves; at `tool_call` for each call
+that an answer proposes; at `response` where the answer is read whole, because the decision about
+the request has `review_response` or `hold_later`. `tool` and `content` are then about the call or
+the answer, `principal`, `request` and `context` about the request as before. Another stage is
+refused (`stage_not_supported`). A request that people approved is asked about once more before it
+leaves, with `approval.state` set and `context` as it is then.
 
 | member | type | at stage | meaning | unit |
 |---|---|---|---|---|
@@ -52,7 +55,8 @@ _DECISION_HEAD = """\
 
 `sekisho.decision/v1`. A key, type or value outside this is a deny, `policy_malformed`. The gateway
 adds the revision, the engine and how long it took; rules cannot. Where a rule asks nothing, the
-member is absent.
+member is absent. Effect and `hold` are about the stage that was asked about; `hold_later` says on
+which terms later ones are held.
 
 | member | type | meaning | bounds |
 |---|---|---|---|
@@ -63,8 +67,9 @@ _OBLIGATIONS_HEAD = """\
 
 They only restrict; of several for one name the narrowest counts. The points of an exchange are
 request (before it leaves), tool call (proposed by the model), stream (while an answer comes) and
-response (before it is delivered). One that cannot be carried out is a deny,
-`obligation_unsupported`.
+response (before it is delivered). What a later stage asks beyond `hold`, `hold_later` and `redact`
+changes nothing there: the decision about the request has settled it. One that cannot be carried out
+is a deny, `obligation_unsupported`.
 
 | obligation | points | carried out by | does |
 |---|---|---|---|

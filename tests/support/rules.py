@@ -83,6 +83,18 @@ def document(**changes: Any) -> dict[str, Any]:
     return made
 
 
+def call(name: str = "crm.read", **changes: Any) -> dict[str, Any]:
+    """A policy input about a call of a function that the request offered."""
+    tool = {"name": name, "arguments": {}, "whole": True}
+    about = {"stage": "tool_call", "request__mode": "copilot", "request__tools": [name]}
+    return document(**{**about, "tool": tool, **changes})
+
+
+def answer(**changes: Any) -> dict[str, Any]:
+    """A policy input about a whole answer; `content` is what the scanner saw of that."""
+    return document(**{"stage": "response", **changes})
+
+
 def bundle(folder: Path, **files: str) -> Path:
     """A copy of the shipped bundle in `folder` with more files: `packs__team__a` is a rule file."""
     made = folder / "policies"

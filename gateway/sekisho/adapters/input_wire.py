@@ -8,9 +8,9 @@ be added under version 1; change or remove one only together with the version in
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.config import JsonDict
 
 from sekisho.adapters.decision_wire import Name, Stage, Wire
@@ -80,15 +80,23 @@ class RequestWire(Wire):
 class ToolWire(Wire):
     """A tool call that the model proposes."""
 
-    name: Name = Field(description="The function.", json_schema_extra=_OF_TOOL_CALLS)
+    name: Name = Field(
+        description="The function, which the model may have made up: `request.tools` has those "
+        "offered.",
+        json_schema_extra=_OF_TOOL_CALLS,
+    )
     arguments: dict[str, Any] = Field(
-        description="Its arguments; more than 16 KB of them are not passed on.",
+        description="Its arguments; empty where they are longer than 16 KB.",
         json_schema_extra={"unit": "JSON", **_OF_TOOL_CALLS},
+    )
+    whole: bool = Field(
+        description="Whether `arguments` has all of them; false: they are too long to pass on.",
+        json_schema_extra=_OF_TOOL_CALLS,
     )
 
 
 class ContentWire(Wire):
-    """What the scanner saw, never the text."""
+    """What the scanner saw of the text decided about, never the text."""
 
     labels: list[Name] = Field(description="Labels that words of data.yaml gave the text; sorted.")
     entities: dict[str, Annotated[int, Field(ge=1)]] = Field(
@@ -173,14 +181,26 @@ class InputWire(Wire):
     schema_: Literal["sekisho.input/v1"] = Field(
         alias="schema", description="Which contract the question follows."
     )
-    stage: Stage = Field(description="What is decided about.")
+    stage: Stage = Field(
+        description="What is decided about: the request, before it leaves; each tool call that an "
+        "answer proposes; the answer, where it is read whole."
+    )
     exchange: Name = Field(description="Id of the exchange, the same at all its stages.")
-    principal: PrincipalWire = Field(description="Who asks.")
-    request: RequestWire = Field(description="What is asked.")
+    principal: PrincipalWire = Field(description="Who asks; the same at all stages.")
+    request: RequestWire = Field(description="What is asked; the same at all stages.")
     tool: ToolWire | None = Field(
         description="The tool call that the model proposes; null at other stages.",
         json_schema_extra=_OF_TOOL_CALLS,
     )
-    content: ContentWire = Field(description="What the scanner saw, never the text.")
+    content: ContentWire = Field(
+        description="What the scanner saw of the request, the tool call or the answer; no text."
+    )
     approval: ApprovalWire = Field(description="Reviews so far.")
-    context: ContextWire = Field(description="Around the request.")
+    context: ContextWire = Field(description="Around the request; the same at all stages.")
+
+    @model_validator(mode="after")
+    def _tool_calls_have_a_tool(self) -> Self:
+        if (self.tool is None) == (self.stage == "tool_call"):
+            message = "tool is there at stage tool_call, and only there"
+            raise ValueError(message)
+        return self

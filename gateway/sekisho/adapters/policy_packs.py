@@ -86,6 +86,7 @@ class GovernmentData(Wire):
     region_entities: list[Entity] = Field(default=[])
     personal_max: Pieces = 20
     services: list[Id] = Field(default=[])
+    answers_reviewed: bool = False
     retain_days: Days | None = None
 
 
@@ -96,6 +97,8 @@ class FinanceData(Wire):
     masked_entities: list[Entity] = Field(default=[])
     client_labels: Labels = Field(default=[])
     supervisors: Id = "reviewer"
+    client_groups: list[Id] = Field(default=[])
+    answers_reviewed: bool = False
     personal_max: Pieces = 20
     retain_days: Days = 2190
 
@@ -105,6 +108,8 @@ class HealthcareData(Wire):
 
     patient_labels: Labels = Field(default=[])
     clinicians: list[Id] = Field(default=[])
+    answers_reviewed: bool = False
+    answer_reviewers: Id = "reviewer"
     masked_entities: list[Entity] = Field(default=[])
     retain_days: Days | None = None
 

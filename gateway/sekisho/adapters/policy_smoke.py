@@ -1,7 +1,7 @@
 """Questions whose answer is known before any rule is written, asked of every bundle at load.
 
-A bundle that lets an unknown principal or an unknown model through, or gives no decision at all,
-never becomes active, whatever its own tests say.
+A bundle that lets an unknown principal or an unknown model through at any stage, or gives no
+decision at all, never becomes active, whatever its own tests say.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ class Smoke:
     document: dict[str, Any]
 
 
-def _input(principal: str, stage: str = "request") -> dict[str, Any]:
+def _input(
+    principal: str, stage: str = "request", tool: dict[str, Any] | None = None
+) -> dict[str, Any]:
     return {
         "schema": INPUT_SCHEMA,
         "stage": stage,
@@ -40,15 +42,15 @@ def _input(principal: str, stage: str = "request") -> dict[str, Any]:
             "assistant": None,
             "backend": None,
             "trust": None,
-            "mode": "assistant",
+            "mode": "copilot" if tool else "assistant",
             "stream": False,
             "max_tokens": None,
             "estimated_tokens": 1,
-            "tools": [],
+            "tools": [tool["name"]] if tool else [],
             "hosted": [],
             "unknown_fields": [],
         },
-        "tool": None,
+        "tool": tool,
         "content": {
             "labels": [],
             "entities": {},
@@ -72,9 +74,14 @@ def _input(principal: str, stage: str = "request") -> dict[str, Any]:
     }
 
 
+_NOBODY = "sekisho-smoke-nobody"
+_CALL = {"name": "sekisho-smoke-no-such-tool", "arguments": {}, "whole": True}
+
 SMOKE_INPUTS = (
-    Smoke("an unknown principal", _input("sekisho-smoke-nobody")),
-    Smoke("an unknown stage", _input("sekisho-smoke-nobody", "no_such_stage")),
+    Smoke("an unknown principal", _input(_NOBODY)),
+    Smoke("a tool call for an unknown principal", _input(_NOBODY, "tool_call", _CALL)),
+    Smoke("an answer to an unknown principal", _input(_NOBODY, "response")),
+    Smoke("an unknown stage", _input(_NOBODY, "no_such_stage")),
 )
 
 

@@ -100,13 +100,13 @@ def _parsed(text: bytes) -> Mapping[str, Any]:
 
 def _document(found: Evaluation, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The decision in the terms of the rules; `answer` only where it could not be read."""
-    decision = found.decision
+    decision, stage = found.decision, str(asked.get("stage", "request"))
     readable = isinstance(found.answer, dict) and not _is_malformed(decision)
     told: dict[str, Any] = {
         "effect": decision.effect,
         "reasons": [asdict(reason) for reason in decision.reasons],
         "obligations": found.answer["obligations"] if readable else {},
-        "unsupported": list(unsupported(decision.obligations, content_days(asked))),
+        "unsupported": list(unsupported(decision.obligations, content_days(asked), stage)),
         "observed": [asdict(one) for one in decision.observed],
         "revision": decision.revision,
         "engine": decision.engine,

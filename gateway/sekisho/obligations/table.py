@@ -27,6 +27,9 @@ class Carried:
     does: str
 
 
+_CALL = "tool_call"
+_AFTER = {"request": frozenset({_CALL, "response"}), _CALL: frozenset({"response"})}
+
 CARRIED: Mapping[str, Carried] = {
     "max_tokens": Carried(
         "obligations.cap_tokens", ("request",), "Lowers the limits in the body, or sets one."
@@ -39,9 +42,10 @@ CARRIED: Mapping[str, Carried] = {
     ),
     "redact": Carried(
         "obligations.redact",
-        ("request",),
+        ("request", "response"),
         "Masks what the scanner found of these kinds, as in `[EMAIL]`, before anybody sees the "
-        "body: reviewers and the backend.",
+        "body: reviewers and the backend, or whoever gets an answer that is read whole. A tool "
+        "call is never masked: asked for there it is refused.",
     ),
     "route": Carried(
         "obligations.pin_route",
@@ -56,9 +60,23 @@ CARRIED: Mapping[str, Carried] = {
         "answers in a format for programs have it in the header only.",
     ),
     "hold": Carried(
-        "stages.clear",
+        "stages.clear, stages.guard",
+        ("request", "tool call", "response"),
+        "Files for people what is decided about, the request or the answer with its tool calls; "
+        "it goes on when they approve. Only of the stage that is asked about. A call in a stream "
+        "that is on its way already cannot wait: it is withheld.",
+    ),
+    "hold_later": Carried(
+        "stages.guard",
+        ("request", "tool call"),
+        "Has the answer read whole, and holds its tool calls or all of it on these terms, whatever "
+        "is decided there. Only of stages after the one that is asked about.",
+    ),
+    "review_response": Carried(
+        "stages.guard",
         ("request",),
-        "Files the request for people; it leaves when they approve. Only of stage `request`.",
+        "Has the answer read whole before anything of it is shown, and policy asked about it at "
+        "stage `response`.",
     ),
     "justify": Carried(
         "obligations.justify",
@@ -80,22 +98,31 @@ CARRIED: Mapping[str, Carried] = {
 }
 
 
-def unsupported(obligations: Obligations, content_days: int | None) -> tuple[str, ...]:
-    """The names of what policy asks and this gateway, which keeps contents so long, cannot do."""
+def unsupported(
+    obligations: Obligations, content_days: int | None, stage: str = "request"
+) -> tuple[str, ...]:
+    """The names of what policy asks about `stage` and this gateway, which keeps contents so long,
+    cannot do.
+
+    Of what a later stage asks, only what can be done there is done: the decision about the request
+    has settled the rest, and a rule that says the same at all stages means no more by it.
+    """
     missing = [
         member.name
         for member in fields(obligations)
         if member.name not in CARRIED and getattr(obligations, member.name) != member.default
     ]
     # What no scan finds and no backend has is a slip of the pen, and would let everything through.
-    if not KINDS.issuperset(obligations.redact):
+    if not KINDS.issuperset(obligations.redact) or (stage == _CALL and obligations.redact):
         missing.append("redact")
     if not pin_route.is_route(obligations.route or ""):
         missing.append("route")
     if retain_days.apply(obligations.retain_days, obligations.log_level, content_days) is None:
         missing.append("retain_days")
-    if obligations.hold is not None and obligations.hold.stage != "request":
+    if obligations.hold is not None and obligations.hold.stage != stage:
         missing.append("hold.stage")
+    if not _AFTER.get(stage, frozenset()).issuperset(one.stage for one in obligations.hold_later):
+        missing.append("hold_later")
     return tuple(missing)
 
 

@@ -29,7 +29,7 @@ async def decide(facts: Facts, engine: PolicyEngine) -> Decision:
 def carried_out(decision: Decision, document: Mapping[str, Any]) -> Decision:
     """The decision about `document` as this gateway acts on it."""
     asked, days = decision.obligations, content_days(document)
-    missing = unsupported(asked, days)
+    missing = unsupported(asked, days, str(document.get("stage", "request")))
     level = retain_days.apply(asked.retain_days, asked.log_level, days)
     if level not in {None, asked.log_level}:
         decision = replace(decision, obligations=replace(asked, log_level=level))

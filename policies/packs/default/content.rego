@@ -1,6 +1,8 @@
 # METADATA
 # title: Content
-# description: What labels, found entities and attachments lead to. The text itself is never seen.
+# description: |
+#   What labels, found entities and attachments lead to. The text itself is never seen. What may not
+#   leave may not come back either: the denials are about the text of each stage.
 # scope: package
 package packs.default.content
 
@@ -38,6 +40,7 @@ obligation contains {"route": "trust:onprem"} if {
 # title: Entity masked
 # description: A kind of personal data that is masked before the request leaves.
 obligation contains {"redact": [kind]} if {
+	input.stage == "request"
 	some kind, _ in input.content.entities
 	kind in data.entities.redacted
 }
@@ -46,9 +49,9 @@ obligation contains {"redact": [kind]} if {
 # title: Credential found
 # description: Keys, tokens and passwords never leave, whoever asks.
 deny contains text.reason("credential_found", [kind], {
-	"en": "The text holds what looks like a secret (%s). Take it out, and replace it if it is real.",
-	"zh": "文本中有疑似密钥或口令的内容（%s）。请删除；如果是真的，请立即更换。",
-	"ja": "本文に秘密情報らしきもの（%s）があります。取り除き、本物であれば変更してください。",
+	"en": "The text holds what looks like a secret (%s), which does not pass here. Take it out of a request, and replace it if it is real.",
+	"zh": "文本中有疑似密钥或口令的内容（%s），不得通过。请从请求中删除；如果是真的，请立即更换。",
+	"ja": "本文に秘密情報らしきもの（%s）があり、ここを通せません。依頼から取り除き、本物であれば変更してください。",
 }) if {
 	some kind, _ in input.content.entities
 	startswith(kind, "credential_")
@@ -58,9 +61,9 @@ deny contains text.reason("credential_found", [kind], {
 # title: Entity denied
 # description: A kind of personal data that data.yaml forbids.
 deny contains text.reason("entity_denied", [kind], {
-	"en": "The text holds personal data (%s) that may not be sent. Take it out.",
-	"zh": "文本中有不得发送的个人信息（%s）。请删除。",
-	"ja": "本文に送信できない個人情報（%s）があります。取り除いてください。",
+	"en": "The text holds personal data (%s), which may not pass here. Take it out of a request.",
+	"zh": "文本中有不得通过的个人信息（%s）。请从请求中删除。",
+	"ja": "本文にここを通せない個人情報（%s）があります。依頼から取り除いてください。",
 }) if {
 	some kind, _ in input.content.entities
 	kind in data.entities.denied
@@ -74,6 +77,7 @@ deny contains text.reason("attachment_not_scanned", [], {
 	"zh": "请求带有文件或图片，这里无法检查其内容。请改为发送文字。",
 	"ja": "依頼にファイルか画像が含まれ、ここでは中身を検査できません。代わりに文章を送ってください。",
 }) if {
+	input.stage == "request"
 	not input.content.opaque_chars == 0
 	not may_attach
 }

@@ -66,3 +66,21 @@ test_entity_onprem_only if {
 	content.obligation == {{"route": "trust:onprem"}} with input as asked
 		with data.entities as {"onprem_only": ["card"]}
 }
+
+test_denials_are_about_the_text_of_each_stage if {
+	found := {"content": {"labels": ["secret"], "entities": {"card": 1, "credential_aws": 1}}}
+	every asked in [support.changed(found), support.call("crm.read", found), support.answer(found)] {
+		support.codes(content.deny) == {"label_denied", "credential_found", "entity_denied"}
+			with input as asked
+			with data.labels as support.labels
+			with data.entities as {"denied": ["card"]}
+	}
+}
+
+test_masks_and_attachments_are_about_what_leaves if {
+	found := {"content": {"entities": {"email": 1}, "opaque_chars": 9}}
+	every asked in [support.call("crm.read", found), support.answer(found)] {
+		content.obligation == set() with input as asked with data.entities as {"redacted": ["email"]}
+		content.deny == set() with input as asked with data.groups as support.groups
+	}
+}

@@ -23,17 +23,45 @@ obligation contains {"allow_tools": []} if {
 obligation contains {"label_output": true} if step == 1
 
 # METADATA
-# title: Tool calls need a person
+# title: Tool calls wait for a person
 # description: |
-#   On steps 1 and 2 a tool call waits for a person. The gateway cannot hold one yet, so a request
-#   that offers tools is refused: nothing weaker would be these steps.
-deny contains text.reason("tool_calls_not_held", [step], {
-	"en": "Your team is on step %d of the ladder, where a person sees each tool call first. That cannot be done here yet: leave the tools out.",
-	"zh": "您的团队处于第 %d 级，每次工具调用须先由人查看。目前尚无法做到：请去掉工具。",
-	"ja": "あなたのチームは段階 %d で、ツール呼び出しは毎回人が先に確認します。まだ対応していないため、ツールを外してください。",
-}) if {
+#   On step 2 people approve each tool call. On step 1 it is a draft, which nobody takes over before a
+#   person has seen it either. Said already about the request, so that its answer is read whole.
+hold contains object.union(
+	text.reason("tool_call_held", [step], {
+		"en": "Your team is on step %d of the ladder, so a person looks at each tool call first.",
+		"zh": "您的团队处于第 %d 级，每次工具调用须先由人查看。",
+		"ja": "あなたのチームは段階 %d のため、ツール呼び出しは毎回、先に人が確認します。",
+	}),
+	{"stage": "tool_call"},
+) if {
 	step in {1, 2}
 	count(input.request.tools) > 0
+}
+
+# METADATA
+# title: No tool calls
+# description: On step 0 a model calls nothing, whatever it was offered.
+deny contains text.reason("tool_calls_off", [input.tool.name], {
+	"en": "The model calls the tool %s, and your team uses models without tools. Ask an operator.",
+	"zh": "模型调用了工具 %s，而您的团队不使用工具。请询问管理员。",
+	"ja": "モデルがツール %s を呼び出しましたが、あなたのチームはツールなしで利用します。管理者に問い合わせてください。",
+}) if {
+	input.stage == "tool_call"
+	step == 0
+}
+
+# METADATA
+# title: Tool not on the list
+# description: On step 3 a model may name a tool that was taken out of the request, or never was in it.
+deny contains text.reason("tool_not_on_list", [input.tool.name], {
+	"en": "The model calls the tool %s, which is not on the list of your team. Ask an operator.",
+	"zh": "模型调用的工具 %s 不在您团队的清单上。请询问管理员。",
+	"ja": "モデルが呼び出したツール %s はあなたのチームの一覧にありません。管理者に問い合わせてください。",
+}) if {
+	input.stage == "tool_call"
+	step == 3
+	not listed(input.tool.name)
 }
 
 # METADATA

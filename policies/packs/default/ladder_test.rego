@@ -17,12 +17,34 @@ test_step_0_takes_the_tools_out if {
 	ladder.obligation == set() with input as support.request with data.ladder as [row(0)]
 }
 
-test_steps_1_and_2_refuse_tools_until_calls_can_be_held if {
+test_steps_1_and_2_hold_each_call if {
 	every step in [1, 2] {
-		support.codes(ladder.deny) == {"tool_calls_not_held"} with input as with_tools
-			with data.ladder as [row(step)]
-		ladder.deny == set() with input as support.request with data.ladder as [row(step)]
+		every asked in [with_tools, support.call("crm.read", {})] {
+			some entry in ladder.hold with input as asked with data.ladder as [row(step)]
+			[entry.code, entry.stage] == ["tool_call_held", "tool_call"]
+			ladder.deny == set() with input as asked with data.ladder as [row(step)]
+		}
+		ladder.hold == set() with input as support.request with data.ladder as [row(step)]
 	}
+	every step in [0, 3] {
+		ladder.hold == set() with input as with_tools with data.ladder as [row(step)]
+	}
+}
+
+test_step_0_denies_a_call if {
+	support.codes(ladder.deny) == {"tool_calls_off"} with input as support.call("crm.read", {})
+		with data.ladder as [row(0)]
+	ladder.deny == set() with input as with_tools with data.ladder as [row(0)]
+}
+
+test_step_3_denies_calls_off_the_list if {
+	rows := [object.union(row(3), {"tools": ["crm.read", "kb.*"]})]
+	support.codes(ladder.deny) == {"tool_not_on_list"} with input as support.call("crm.delete", {})
+		with data.ladder as rows
+	ladder.deny == set() with input as support.call("kb.find", {}) with data.ladder as rows
+	ladder.deny == set() with input as support.answer({}) with data.ladder as rows
+	support.codes(ladder.deny) == {"tool_not_on_list"} with input as support.call("kb.find", {})
+		with data.ladder as [row(3)]
 }
 
 test_step_1_labels_answers if {

@@ -1,6 +1,7 @@
 # METADATA
 # title: Support for tests
-# description: One request that is allowed; tests change what they are about.
+# description: |
+#   One request that is allowed, a tool call and an answer to it; tests change what they are about.
 package packs.default.support_test
 
 request := {
@@ -56,6 +57,23 @@ request := {
 # title: With
 # description: The request with some of its members changed, however deep.
 changed(changes) := object.union(request, changes)
+
+# METADATA
+# title: Call
+# description: A call of a function that the request offered, with more members changed.
+call(name, changes) := object.union(
+	object.union(request, {
+		"stage": "tool_call",
+		"request": {"tools": [name], "mode": "copilot"},
+		"tool": {"name": name, "arguments": {}, "whole": true},
+	}),
+	changes,
+)
+
+# METADATA
+# title: Answer
+# description: The whole answer, with some members changed. `content` is about it, not the request.
+answer(changes) := object.union(object.union(request, {"stage": "response"}), changes)
 
 groups := {
 	"sales": {"models": ["models/small-*"], "max_tokens": 1000},

@@ -42,6 +42,35 @@ deny contains text.reason("tool_not_allowed", [name], {
 }
 
 # METADATA
+# title: Tool not offered
+# description: A model may name any function; only one that the request offers has a client for it.
+deny contains text.reason("tool_not_offered", [input.tool.name], {
+	"en": "The model calls the tool %s, which the request does not offer, so the call is withheld. Ask again, or ask another model.",
+	"zh": "模型调用了请求中未提供的工具 %s，该调用已被拦截。请重新提问，或换用其他模型。",
+	"ja": "モデルが依頼にないツール %s を呼び出したため、この呼び出しは止められました。もう一度依頼するか、別のモデルを使ってください。",
+}) if {
+	input.stage == "tool_call"
+	not input.tool.name in input.request.tools
+}
+
+# METADATA
+# title: Tool call too long
+# description: |
+#   Arguments of more than 16 KB are not passed on, so no rule can look at them: a person does. Only an
+#   answer that is read whole can wait for one; in a stream such a call is withheld.
+hold contains object.union(
+	text.reason("tool_call_long", [input.tool.name], {
+		"en": "The call of the tool %s is too long for rules to look into, so a reviewer looks at it first.",
+		"zh": "对工具 %s 的调用过长，规则无法检查，须先由审核人查看。",
+		"ja": "ツール %s の呼び出しが長すぎて規則では検査できないため、先に審査者が確認します。",
+	}),
+	{"stage": "tool_call"},
+) if {
+	input.stage == "tool_call"
+	not input.tool.whole == true
+}
+
+# METADATA
 # title: Unknown members
 # description: Members of the body outside the API we know, unless data.yaml allows them.
 deny contains text.reason("unknown_field", [name], {

@@ -34,8 +34,11 @@ obligation contains {"route": "trust:onprem"} if {
 
 # METADATA
 # title: Card data masked
-# description: Card numbers and other kinds of the list are masked before anything leaves (PCI DSS 3.4).
+# description: |
+#   Card numbers and other kinds of the list are masked before anything leaves (PCI DSS 3.4), and in
+#   answers that are read whole.
 obligation contains {"redact": [kind]} if {
+	input.stage != "tool_call"
 	some kind, _ in input.content.entities
 	kind in rules.masked_entities
 }

@@ -32,6 +32,13 @@ test_cards_are_masked if {
 	content.obligation == {{"redact": ["card"]}} with input as asked with data.sectors as rules
 }
 
+test_a_tool_call_is_not_masked if {
+	found := {"content": {"entities": {"card": 1}}}
+	content.obligation == set() with input as support.call("desk.book", found) with data.sectors as rules
+	content.obligation == {{"redact": ["card"]}} with input as support.answer(found)
+		with data.sectors as rules
+}
+
 test_many_clients_are_looked_at if {
 	asked := support.changed({"content": {"entities": {"card": 1, "email": 2}}})
 	support.codes(content.hold) == {"many_clients"} with input as asked with data.sectors as rules

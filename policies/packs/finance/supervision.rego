@@ -24,6 +24,33 @@ hold contains object.union(
 }
 
 # METADATA
+# title: Answers to clients
+# description: |
+#   What a model writes for a client is a communication of the firm like any other, so a supervisor
+#   looks at the answer if it or the question has such a label.
+hold contains object.union(
+	text.reason("client_answer", [label], {
+		"en": "The question or its answer is labelled %s, so a supervisor looks at the answer first.",
+		"zh": "问题或答复带有标签 %s，答复须先由主管查看。",
+		"ja": "質問か回答にラベル %s が付いているため、先に監督者が回答を確認します。",
+	}),
+	{"stage": "response", "reviewers": rules.supervisors, "risk": 70},
+) if {
+	rules.answers_reviewed
+	some label in input.content.labels
+	label in rules.client_labels
+}
+
+# METADATA
+# title: Answers for those who write to clients
+# description: Are read whole, so that labels of the answer count even if the question had none.
+obligation contains {"review_response": true} if {
+	rules.answers_reviewed
+	some group in input.principal.groups
+	group in rules.client_groups
+}
+
+# METADATA
 # title: Tools after hours
 # description: Nobody watches what tools do when the desk is closed.
 deny contains text.reason("tools_after_hours", [], {

@@ -14,6 +14,33 @@ test_words_to_clients_go_to_a_supervisor if {
 	supervision.hold == set() with input as support.request with data.sectors as rules
 }
 
+reviewed := {"finance": object.union(rules.finance, {
+	"answers_reviewed": true,
+	"client_groups": ["sales"],
+})}
+
+stages(entries) := {entry.code: object.get(entry, "stage", "request") | some entry in entries}
+
+test_answers_to_clients_go_to_a_supervisor_too if {
+	asked := support.changed({"content": {"labels": ["client_advice"]}})
+	both := {"client_communication": "request", "client_answer": "response"}
+	stages(supervision.hold) == both with input as asked with data.sectors as reviewed
+	stages(supervision.hold) == {"client_communication": "request"} with input as asked
+		with data.sectors as rules
+	answered := support.answer({"content": {"labels": ["client_advice"]}})
+	some held in supervision.hold with input as answered with data.sectors as reviewed
+	[held.code, held.stage, held.reviewers] == ["client_answer", "response", "principals"]
+	supervision.hold == set() with input as support.answer({}) with data.sectors as reviewed
+}
+
+test_answers_for_those_who_write_to_clients_are_read_whole if {
+	read := {{"review_response": true}}
+	supervision.obligation == read with input as support.request with data.sectors as reviewed
+	supervision.obligation == set() with input as support.request with data.sectors as rules
+	other := support.changed({"principal": {"groups": ["engineering"]}})
+	supervision.obligation == set() with input as other with data.sectors as reviewed
+}
+
 test_tools_rest_when_the_desk_is_closed if {
 	asked := support.changed({"request": {"tools": ["desk.book"]}, "context": {"office_hours": false}})
 	support.codes(supervision.deny) == {"tools_after_hours"} with input as asked

@@ -41,6 +41,7 @@ deny contains text.reason("personal_data_abroad", [kind, input.request.model], {
 	"zh": "文本中有不得出境的个人信息（%s），而模型 %s 在境外。请删除，或改用境内的模型。",
 	"ja": "本文に域外へ出せない個人情報（%s）があり、モデル %s は域外です。取り除くか、域内のモデルを使ってください。",
 }) if {
+	input.stage == "request"
 	input.request.trust == "external"
 	some kind, _ in input.content.entities
 	kind in rules.region_entities
@@ -56,3 +57,10 @@ hold contains text.reason("many_people", [rules.personal_max], {
 }) if {
 	duties.personal > rules.personal_max
 }
+
+# METADATA
+# title: Answers are looked through
+# description: |
+#   What comes out is looked through like what goes in (deep synthesis rules, article 10), where
+#   data.sectors.government says so: the answer is read whole and all rules are asked about it.
+obligation contains {"review_response": true} if rules.answers_reviewed

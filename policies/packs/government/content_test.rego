@@ -42,3 +42,16 @@ test_many_people_are_looked_at if {
 	secrets := support.changed({"content": {"entities": {"email": 2, "credential_aws": 9}}})
 	content.hold == set() with input as secrets with data.sectors as rules
 }
+
+test_what_comes_from_abroad_does_not_leave if {
+	answered := support.answer({"content": {"entities": {"resident_id": 1}}})
+	content.deny == set() with input as answered with data.sectors as rules
+}
+
+test_answers_are_looked_through_where_that_is_wanted if {
+	wanted := {"government": object.union(rules.government, {"answers_reviewed": true})}
+	content.obligation == {{"review_response": true}} with input as support.request
+		with data.sectors as wanted
+	answered := support.answer({"content": {"labels": ["state_secret"]}})
+	support.codes(content.deny) == {"state_secret"} with input as answered with data.sectors as wanted
+}

@@ -39,6 +39,7 @@ obligation contains {"route": "trust:onprem"} if about_patient
 # title: Names of patients masked
 # description: Kinds of the list are masked wherever a request goes.
 obligation contains {"redact": [kind]} if {
+	input.stage == "request"
 	some kind, _ in input.content.entities
 	kind in rules.masked_entities
 }
@@ -51,6 +52,7 @@ deny contains text.reason("picture_leaves", [], {
 	"zh": "请求带有文件或图片，可能涉及患者且会离开本院。请使用院内的模型。",
 	"ja": "依頼に患者を写す可能性のあるファイルか画像があり、院外へ出ます。院内のモデルを使ってください。",
 }) if {
+	input.stage == "request"
 	not input.content.opaque_chars == 0
 	not input.request.trust == "onprem"
 }
@@ -69,12 +71,32 @@ hold contains text.reason("whole_record", [], {
 
 # METADATA
 # title: Tools near patients
-# description: A tool that writes could change a record; no tool works on patients' data.
+# description: |
+#   A tool that writes could change a record; no tool works on patients' data: none is offered, and none
+#   is called with them.
 deny contains text.reason("tools_near_patients", [], {
 	"en": "The text is about a patient, and the request offers tools. Leave the tools out.",
 	"zh": "文本涉及患者，而请求提供了工具。请去掉工具。",
 	"ja": "本文は患者に関するもので、依頼がツールを提供しています。ツールを外してください。",
 }) if {
+	input.stage != "response"
 	about_patient
 	count(input.request.tools) > 0
+}
+
+# METADATA
+# title: Answers about patients
+# description: |
+#   Where data.sectors.healthcare says so, somebody who can judge it reads an answer about a patient
+#   before it is used (EU AI Act article 14).
+hold contains object.union(
+	text.reason("patient_answer", [], {
+		"en": "The question or its answer is about a patient, so a reviewer reads the answer first.",
+		"zh": "问题或答复涉及患者，答复须先由审核人阅读。",
+		"ja": "質問か回答が患者に関するため、先に審査者が回答を読みます。",
+	}),
+	{"stage": "response", "reviewers": rules.answer_reviewers},
+) if {
+	rules.answers_reviewed
+	about_patient
 }

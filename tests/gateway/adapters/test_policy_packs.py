@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from sekisho.adapters.policy_data import NotPolicyData, read_data
 from sekisho.adapters.policy_packs import unlisted
 from sekisho.errors import PolicyRejected
 from sekisho.model.decision import Decision, Effect
-from support.rules import SHIPPED, bundle, document
+from support.rules import SHIPPED, answer, bundle, call, document
 
 SHIPPED_DATA = (SHIPPED / "data.yaml").read_text("utf-8")
 SECTORS = ("government", "finance", "healthcare")
@@ -45,6 +47,8 @@ def said(old: str, new: str) -> str:
         ('["clinicians"]', '["Clinicians"]', "did you mean clinicians?"),
         ('masked_entities: ["card"]', 'masked_entities: ["cards"]', "did you mean card?"),
         ("retain_days: 2190", "retain_days: 0", "retain_days"),
+        ("client_groups: []", 'client_groups: ["Sales"]', "did you mean sales?"),
+        ("answers_reviewed: true", 'answers_reviewed: "yes"', "answers_reviewed"),
     ],
 )
 def test_slips(old: str, new: str, text: str) -> None:
@@ -83,15 +87,25 @@ def test_a_bundle_with_a_pack_in_no_mode_is_refused(tmp_path: Path) -> None:
 
 async def decided(folder: Path, mode: str, **facts: object) -> Decision:
     """What the shipped rules say with every sector in this mode."""
+    changes = {f'{sector}: "off"': f"{sector}: {mode}" for sector in SECTORS}
+    (decision,) = await answers(folder, changes, document(**facts))
+    return decision
+
+
+async def answers(
+    folder: Path, changes: Mapping[str, str], *asked: dict[str, Any]
+) -> list[Decision]:
+    """What the shipped rules say, with these changes in data.yaml."""
     made = bundle(folder)
     text = (made / "data.yaml").read_text("utf-8")
-    for sector in SECTORS:
-        text = text.replace(f'{sector}: "off"', f"{sector}: {mode}")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
     (made / "data.yaml").write_text(text, "utf-8")
     engine = EmbeddedOPA(made, deadline_ms=10_000, engines=1)
     await engine.start()
     try:
-        return await engine.decide(document(**facts))
+        return [await engine.decide(one) for one in asked]
     finally:
         await engine.close()
 
@@ -140,6 +154,76 @@ async def test_off_says_nothing(tmp_path: Path) -> None:
     decision = await decided(tmp_path, '"off"', **PATIENT)
 
     assert (Effect.ALLOW, ()) == (decision.effect, decision.observed)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+async def test_a_step_on_which_people_approve_each_call(tmp_path: Path, step: int) -> None:
+    """The request may go, and says on which terms its calls are held; each call then is."""
+    asked = document(request__tools=["crm.read"], request__mode="copilot")
+    ladder = {"ladder: []": f'ladder: [{{for: "group:employees", step: {step}}}]'}
+    plain, request, called = await answers(tmp_path, ladder, document(), asked, call("crm.read"))
+
+    assert (Effect.ALLOW, ()) == (plain.effect, plain.obligations.hold_later)
+    assert (Effect.ALLOW, None) == (request.effect, request.obligations.hold)
+    assert [("tool_call", 86_400)] == [(t.stage, t.ttl_s) for t in request.obligations.hold_later]
+    assert Effect.HOLD is called.effect
+    assert request.obligations.hold_later == (called.obligations.hold,)
+    assert ["tool_call_held"] == [reason.code for reason in called.reasons]
+    assert {step == 1} == {one.obligations.label_output for one in (plain, request, called)}
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [("step: 0", "tool_calls_off"), ('step: 3, tools: ["kb.*"]', "tool_not_on_list")],
+)
+async def test_a_call_that_the_ladder_leaves_out(tmp_path: Path, row: str, code: str) -> None:
+    """The tools are taken out of the request; a model that calls one all the same is refused."""
+    asked = document(request__tools=["crm.read", "kb.find"], request__mode="copilot")
+    ladder = {"ladder: []": f'ladder: [{{for: "group:employees", {row}}}]'}
+    request, called = await answers(tmp_path, ladder, asked, call("crm.read"))
+
+    assert Effect.ALLOW is request.effect
+    assert "crm.read" not in (request.obligations.allow_tools or ())
+    assert (Effect.DENY, [code]) == (called.effect, [reason.code for reason in called.reasons])
+
+
+async def test_calls_as_shipped(tmp_path: Path) -> None:
+    """One that was offered is free; one that was not, or that holds a secret, is refused; one too
+    long to look into waits for a person.
+    """
+    long = {"name": "kb.write", "arguments": {}, "whole": False}
+    free, stray, secret, blind = await answers(
+        tmp_path,
+        {},
+        call("crm.read"),
+        call("crm.delete", request__tools=["crm.read"]),
+        call("crm.read", content__entities={"credential_aws": 1}),
+        call("kb.write", tool=long),
+    )
+    assert (Effect.ALLOW, ()) == (free.effect, free.reasons)
+    assert ["tool_not_offered"] == [reason.code for reason in stray.reasons]
+    assert ["credential_found"] == [reason.code for reason in secret.reasons]
+    assert (Effect.HOLD, "tool_call_long") == (blind.effect, blind.reasons[0].code)
+
+
+async def test_a_supervisor_reads_words_to_clients_twice(tmp_path: Path) -> None:
+    """The request is held and its answer will be; a plain question whose answer has the label is
+    held as well, if the answer is read whole.
+    """
+    changes = {'finance: "off"': "finance: enforce", "client_groups: []": "client_groups: [sales]",
+               'supervisors: "reviewer"': 'supervisors: "principals"',
+               "retain_days: 2190": "retain_days: 1"}  # fmt: skip
+    advice: dict[str, Any] = {"content__labels": ["client_advice"]}
+    sales: dict[str, Any] = {"principal__groups": ["sales"]}
+    asked, plain, answered = await answers(
+        tmp_path, changes, document(**advice), document(**sales), answer(**advice, **sales)
+    )
+    assert ["response"] == [terms.stage for terms in asked.obligations.hold_later]
+    assert (Effect.HOLD, Effect.ALLOW) == (asked.effect, plain.effect)
+    assert (False, True) == (asked.obligations.review_response, plain.obligations.review_response)
+    assert answered.obligations.hold is not None
+    assert ["principals"] == [one.reviewers for one in answered.obligations.hold.thresholds]
+    assert ["client_answer"] == [reason.code for reason in answered.reasons]
 
 
 CLERK = """

@@ -78,7 +78,7 @@ def test_a_rule_is_on_one_side_only() -> None:
 
 def test_the_fold_speaks_too() -> None:
     """What is refused whatever the packs say is told as the fold's."""
-    found = explained(SHIPPED, document(stage="response"))
+    found = explained(SHIPPED, document(stage="later"))
 
     assert any(one.rule == "sekisho.of_the_fold" for one in found.fired)
 

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from sekisho.cli import main, policy_eval
-from support.rules import bundle, document
+from support.rules import answer, bundle, call, document
 
 
 def recorded(folder: Path, **changes: Any) -> str:
@@ -104,12 +104,12 @@ def test_an_obligation_that_cannot_be_carried_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The rules allow; that the gateway would refuse is told beside it."""
-    source = 'package packs.team.x\n\nobligation contains {"review_response": true}\n'
+    source = 'package packs.team.x\n\nobligation contains {"notify": ["audit"]}\n'
     made = bundle(tmp_path, packs__team__x=source)
     assert main(["policy", "eval", str(made), "--input", recorded(tmp_path)]) == 0
 
     told = json.loads(capsys.readouterr().out)
-    assert ("allow", ["review_response"]) == (told["effect"], told["unsupported"])
+    assert ("allow", ["notify"]) == (told["effect"], told["unsupported"])
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"a": 1, "a": 2}', b"\xff", b"1"])
@@ -152,3 +152,36 @@ def test_members_that_are_missing_are_told(
     told = capsys.readouterr()
     assert "input.approval" in told.err
     assert json.loads(told.out)["input_faults"]
+
+
+@pytest.mark.parametrize("stage", ["tool_call", "response"])
+def test_an_input_of_a_later_stage(
+    stage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is decided, told and explained like one of a request; `tool` belongs to tool calls."""
+    source = (
+        "# METADATA\n# title: X\npackage packs.team.x\n\n# METADATA\n# title: Looked at\n"
+        f'hold contains {{"code": "look", "msg": "Look.", "stage": "{stage}"}}\n'
+    )
+    made = bundle(tmp_path, packs__team__x=source)
+    asked = call() if stage == "tool_call" else answer()
+    path = tmp_path / "later.json"
+    path.write_bytes(orjson.dumps(asked))
+    assert main(["policy", "eval", str(made), "--input", str(path)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert ("hold", [], []) == (told["effect"], told["unsupported"], told["input_faults"])
+    assert stage == told["obligations"]["hold"]["stage"]
+    assert main(["policy", "eval", str(made), "--input", str(path), "--explain"]) == 0
+    assert "Looked at" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("asked", [call(tool=None), answer(tool=call()["tool"])])
+def test_a_tool_at_the_wrong_stage(
+    asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gateway never asks so, and rules would be silent about it."""
+    path = tmp_path / "input.json"
+    path.write_bytes(orjson.dumps(asked))
+    assert main(["policy", "eval", "--input", str(path)]) == 0
+    (fault,) = json.loads(capsys.readouterr().out)["input_faults"]
+    assert "tool is there at stage tool_call, and only there" in fault

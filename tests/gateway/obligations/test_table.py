@@ -15,6 +15,7 @@ HOLD = HoldTerms("request", (Threshold("reviewer", 1, 1),), 60, 50)
 ASKED: dict[str, Any] = {
     "redact": ("email",),
     "hold": HOLD,
+    "hold_later": (replace(HOLD, stage="response"),),
     "route": "backend-1",
     "max_tokens": 5,
     "allow_tools": ("a",),
@@ -26,6 +27,8 @@ ASKED: dict[str, Any] = {
     "notify": ("reviewer-1",),
 }
 CARRIED_OUT = {
+    "hold_later",
+    "review_response",
     "label_output",
     "redact",
     "route",
@@ -46,10 +49,40 @@ def test_every_obligation_is_carried_out_or_refused(name: str) -> None:
     assert (() if name in CARRIED_OUT else (name,)) == unsupported(asked, content_days=5)
 
 
-@pytest.mark.parametrize("stage", ["response", "tool_call"])
-def test_holds_of_other_stages(stage: str) -> None:
-    """Only a hold of the request can be kept today."""
-    assert ("hold.stage",) == unsupported(Obligations(hold=replace(HOLD, stage=stage)), 5)
+STAGES = ("request", "tool_call", "response")
+
+
+@pytest.mark.parametrize("asked", STAGES)
+@pytest.mark.parametrize("held", STAGES)
+def test_a_hold_is_of_the_stage_asked_about(held: str, asked: str) -> None:
+    """What has happened cannot be held any more, and what has not goes into `hold_later`."""
+    missing = unsupported(Obligations(hold=replace(HOLD, stage=held)), 5, asked)
+    assert (() if held == asked else ("hold.stage",)) == missing
+
+
+@pytest.mark.parametrize("asked", [*STAGES, "later"])
+@pytest.mark.parametrize("held", STAGES)
+def test_later_holds_are_of_later_stages(held: str, asked: str) -> None:
+    """Terms for a stage that is over would be met by nobody."""
+    missing = unsupported(Obligations(hold_later=(replace(HOLD, stage=held),)), 5, asked)
+    fits = asked in STAGES and STAGES.index(held) > STAGES.index(asked)
+    assert (() if fits else ("hold_later",)) == missing
+
+
+def test_a_tool_call_is_not_masked() -> None:
+    """Its arguments are the client's to run: masked, they would be another call."""
+    masked = Obligations(redact=("email",))
+    assert [("redact",), (), ()] == [
+        unsupported(masked, 5, stage) for stage in ("tool_call", "response", "request")
+    ]
+
+
+@pytest.mark.parametrize("stage", ["tool_call", "response"])
+def test_what_the_request_has_settled_is_refused_at_no_later_stage(stage: str) -> None:
+    """A rule that says it whatever the stage is means the request."""
+    settled = {name: ASKED[name] for name in ASKED if name not in {"hold", "hold_later", "notify"}}
+    del settled["redact"]
+    assert () == unsupported(Obligations(**settled), 5, stage)
 
 
 @pytest.mark.parametrize(

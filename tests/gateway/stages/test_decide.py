@@ -50,11 +50,30 @@ async def test_the_answer_comes_back(effect: Effect) -> None:
 @pytest.mark.parametrize("effect", [Effect.ALLOW, Effect.HOLD])
 async def test_an_obligation_nobody_carries_out(effect: Effect) -> None:
     """It becomes a deny that names it, beside the reasons the rules gave."""
-    made = await decide(FACTS, Engine(decision(effect, notify=("x",), review_response=True)))
+    made = await decide(FACTS, Engine(decision(effect, notify=("x",), route="trust:house")))
 
     assert Effect.DENY is made.effect
     assert ["obligation_unsupported", "x"] == [reason.code for reason in made.reasons]
-    assert "review_response, notify" in made.reasons[0].msg
+    assert "notify, route" in made.reasons[0].msg
+
+
+@pytest.mark.parametrize("stage", ["tool_call", "response", "later", None, 7])
+async def test_a_hold_of_another_stage(stage: Any) -> None:
+    """Its terms are not those of what is asked about, so nobody is asked in its name."""
+    asked = replace(FACTS, document={"stage": stage})
+    made = await decide(asked, Engine(decision(Effect.HOLD, hold=HOLD)))
+
+    assert (Effect.DENY, True) == (made.effect, "hold.stage" in made.reasons[0].msg)
+
+
+@pytest.mark.parametrize("stage", ["tool_call", "response"])
+async def test_a_hold_of_a_later_stage(stage: str) -> None:
+    """It comes back as it is when that stage is asked about, and as `hold_later` before."""
+    terms = replace(HOLD, stage=stage)
+    engine = Engine(decision(Effect.HOLD, hold=terms))
+    assert engine.answer is await decide(replace(FACTS, document={"stage": stage}), engine)
+    engine = Engine(decision(Effect.ALLOW, hold_later=(terms,), review_response=True))
+    assert engine.answer is await decide(FACTS, engine)
 
 
 async def test_a_deny_stays_as_it_is() -> None:

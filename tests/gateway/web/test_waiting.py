@@ -11,6 +11,7 @@ import pytest
 from sekisho.errors import NotFound
 from sekisho.holding import names
 from sekisho.model.hold import (
+    ANSWER_HELD,
     Hold,
     HoldLimits,
     HoldState,
@@ -55,9 +56,12 @@ class Store:
         self.hops_left = 2
         self.kept: StoredAnswer | None = None
         self.asked: list[str] = []
+        self.then: HoldView | None = None  # the hold of the answer to a held request
 
     async def get(self, hold_id: str) -> HoldView | None:
         self.asked.append(hold_id)
+        if self.then is not None and hold_id == self.then.hold.id:
+            return self.then
         return self.view if hold_id == HOLD_ID else None
 
     async def state(self, hold_id: str) -> str | None:
@@ -301,3 +305,103 @@ async def test_nobody_else_is_asked_why() -> None:
     room = Room(HoldState.PENDING, justify=True)
     with pytest.raises(NotFound):
         await room.hop("key-stranger")
+
+
+CALLING = {
+    "id": "c",
+    "choices": [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "tool_calls": [{"id": "t", "function": {"name": "pay", "arguments": "{}"}}],
+            },
+            "finish_reason": "tool_calls",
+        }
+    ],
+}
+
+
+def _of_stage(room: Room, stage: str) -> Room:
+    hold = replace(room.store.view.hold, stage=stage, outgoing=orjson.dumps(CALLING))
+    room.store.view = replace(room.store.view, hold=hold)
+    return room
+
+
+@pytest.mark.parametrize("state", [HoldState.DENIED, HoldState.EXPIRED])
+async def test_tool_calls_that_nobody_approved_become_a_text(state: HoldState) -> None:
+    """An agent's run ends with the reason, in the form it asked for; no call is left in it."""
+    room = _of_stage(Room(state, reason="too much"), "tool_call")
+
+    reply = await room.hop()
+
+    assert 200 == reply.status
+    (choice,) = orjson.loads(reply.body)["choices"]
+    assert "stop" == choice["finish_reason"]
+    assert "too much" in choice["message"]["content"]
+    assert b"tool_calls" not in reply.body
+    assert b"pay" not in reply.body
+    assert not room.ledger.types()
+
+    streamed = await _of_stage(Room(state, stream=True), "tool_call").hop()
+    assert (b"content-type", b"text/event-stream") in streamed.headers
+    assert streamed.body.endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "status", "code", "said"),
+    [
+        (HoldState.DENIED, "too much", 403, "approval_denied", "the answer to this request"),
+        (HoldState.EXPIRED, "", 403, "approval_expired", "not given out"),
+        (HoldState.FAILED, "policy_changed", 403, "policy_changed", "not given out"),
+        (HoldState.PENDING, "", 428, "approval_pending", "The answer to this request is waiting"),
+    ],
+)
+async def test_how_a_held_answer_stands_is_told(
+    state: HoldState, reason: str, status: int, code: str, said: str
+) -> None:
+    """In words about the answer: the request was sent."""
+    room = _of_stage(Room(state, reason=reason, wait_s=0), "response")
+
+    reply = await room.hop()
+
+    assert (status, code) == (reply.status, _error(reply)["code"])
+    assert said in _error(reply)["message"]
+    assert "not sent" not in _error(reply)["message"]
+
+
+async def test_a_released_answer_comes_as_a_stream_to_who_wanted_one() -> None:
+    """It was read whole and reviewed as one."""
+    room = _of_stage(Room(HoldState.READY, stream=True), "response")
+    room.store.kept = StoredAnswer(200, "application/json", orjson.dumps(CALLING))
+
+    reply = await room.hop()
+
+    assert reply.body.endswith(b"data: [DONE]\n\n")
+    retrieved = await room.retrieve()
+    assert CALLING == orjson.loads(retrieved.body)
+
+
+@pytest.mark.parametrize("state", [HoldState.READY, HoldState.UNKNOWN])
+async def test_a_held_request_leads_to_its_held_answer(state: HoldState) -> None:
+    """Whichever of the two a client asks for, also if the worker that sent it died meanwhile."""
+    room = Room(state, wait_s=0)
+    room.store.kept = StoredAnswer(303, ANSWER_HELD, b"")
+    later = replace(room.store.view.hold, id=names.answer_hold(HOLD_ID), stage="response")
+    room.store.then = HoldView(later, HoldState.PENDING, ())
+
+    for reply in (await room.hop(), await room.retrieve()):
+        assert 428 == reply.status
+        assert later.id == _error(reply)["approval"]["id"]
+    assert not room.ledger.types()
+
+
+async def test_a_marker_is_nobodys_answer() -> None:
+    """If the hold it leads to is gone, there is nothing to give and nothing is recorded."""
+    room = Room(HoldState.READY)
+    room.store.kept = StoredAnswer(303, ANSWER_HELD, b"")
+
+    with pytest.raises(NotFound):
+        await room.hop()
+
+    assert not room.ledger.types()

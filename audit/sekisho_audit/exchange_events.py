@@ -90,7 +90,7 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "memo": Field(FLAG, "Whether the same question had been answered before."),
         },
         {
-            "observed": Field(OBSERVED, "What packs on trial would have done, if they had counted."),
+            "observed": Field(OBSERVED, "What packs on trial would have done, if they counted."),
             "tool": Field(TEXT, "Name of the function that was proposed; at `tool_call` only."),
         },
         optional_payloads={"input": "the facts that policy saw"},

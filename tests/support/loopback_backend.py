@@ -3,7 +3,8 @@
 What it does is chosen by the model name of the request: `ok` answers, `slow` answers after
 `slow_s`, `stall` sends a first chunk and then nothing, `cut` breaks the connection half way,
 `status-503` answers with that status, `cookie` sets a cookie, `redirect` redirects, `big` sends a
-large answer, `notjson` sends text, `dead` closes the connection without a byte.
+large answer, `notjson` sends text, `dead` closes the connection without a byte. `agent` calls
+each function it is offered once, in one turn, and says what came back in the next.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
+
+ARGUMENTS = '{"customer": 7}'
 
 
 @dataclass
@@ -95,6 +98,8 @@ class LoopbackBackend:
             if request.transport is not None:
                 request.transport.close()
             return web.Response()
+        if model == "agent":
+            return await self._agent(request, body)
         if body.get("stream"):
             return await self._stream(request, model)
         text = "x" * 20_000_000 if model == "big" else "word " * self.words
@@ -102,6 +107,33 @@ class LoopbackBackend:
         if model == "cookie":
             answer.set_cookie("session", "backend-secret")
         return answer
+
+    async def _agent(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        results = [one["content"] for one in body["messages"] if one["role"] == "tool"]
+        offered = [tool["function"]["name"] for tool in body.get("tools", [])]
+        message = called(offered) if offered and not results else said(results)
+        finish = "tool_calls" if "tool_calls" in message else "stop"
+        if not body.get("stream"):
+            whole = completion("agent", "")
+            whole["choices"][0] |= {"message": message, "finish_reason": finish}
+            return web.json_response(whole)
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        calls = message.pop("tool_calls", [])
+        if calls:
+            message["content"] = "I write it."
+        for delta in (
+            message,
+            *({"tool_calls": [{"index": n, **one}]} for n, one in enumerate(calls)),
+        ):
+            part = chunk("agent", "")
+            part["choices"][0]["delta"] = delta
+            await response.write(sse(part))
+        last = chunk("agent", None)
+        last["choices"][0]["finish_reason"] = finish
+        await response.write(sse(last))
+        await response.write(b"data: [DONE]\n\n")
+        return response
 
     async def _stream(self, request: web.Request, model: str) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
@@ -119,6 +151,20 @@ class LoopbackBackend:
         await response.write(sse(last))
         await response.write(b"data: [DONE]\n\n")
         return response
+
+
+def called(names: list[str]) -> dict[str, Any]:
+    """A message that calls these functions, each with an argument."""
+    calls = [
+        {"id": f"call_{n}", "type": "function", "function": {"name": name, "arguments": ARGUMENTS}}
+        for n, name in enumerate(names)
+    ]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+def said(results: list[str]) -> dict[str, Any]:
+    """A message that tells what the functions gave."""
+    return {"role": "assistant", "content": "done: " + ", ".join(results)}
 
 
 def completion(model: str, text: str) -> dict[str, Any]:

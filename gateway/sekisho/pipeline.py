@@ -168,10 +168,10 @@ class Pipeline:
         return orjson.dumps(told)
 
     async def _lately(self, decision: Decision) -> Mapping[str, Pace]:
-        terms = decision.obligations.hold
-        if terms is None:
-            return {}
-        return await self._parts.holds.lately([one.reviewers for one in terms.thresholds])
+        asked = decision.obligations
+        terms = [*([asked.hold] if asked.hold else []), *asked.hold_later]
+        reviewers = {one.reviewers for each in terms for one in each.thresholds}
+        return await self._parts.holds.lately(sorted(reviewers)) if reviewers else {}
 
     def _made(
         self,

@@ -121,10 +121,11 @@ class Desk:
         key: str | None = None,
         retry: int = 0,
         justify: bool = False,
+        stage: str = "request",
     ) -> HoldView:
-        """File a hold for a chat request with this text."""
+        """File a hold for a chat request with this text; its bytes stand for what is held."""
         asked = exchange(text, key=key, retry=retry)
-        terms = HoldTerms("request", thresholds, 600, risk)
+        terms = HoldTerms(stage, thresholds, 600, risk)
         leaving = outgoing(asked, principal, terms, justify=justify)
         terms = replace(terms, ttl_s=ttl_s)  # type: ignore[arg-type]  # a test has no minute to wait
         return await self.filing.file(leaving, terms, asked, principal)

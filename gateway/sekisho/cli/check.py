@@ -84,6 +84,7 @@ def told_text(told: dict[str, Any]) -> str:
         lines.append(f"  Changed before it leaves by: {', '.join(changes)}.")
     if told["labelled"]:
         lines.append("  The answer will say that a machine wrote it.")
+    lines += _about_the_answer(told["answer"])
     if told["backend"]:
         lines.append(f"  It would go to {told['backend']}.")
     lines.append("Nothing was sent.")
@@ -107,6 +108,17 @@ def _effect(told: dict[str, Any]) -> str:
 def _span(seconds: int) -> str:
     hours = seconds // 3600
     return f"{hours} hours" if hours > 1 else f"{seconds // 60} minutes"
+
+
+def _about_the_answer(answer: dict[str, Any]) -> list[str]:
+    if not answer["read_whole"]:
+        return []
+    lines = ["  Its answer would be looked at before you see any of it, so it comes all at once."]
+    for hold in answer["holds"]:
+        what = "Tool calls in it" if hold["stage"] == "tool_call" else "It"
+        lines.append(f"  {what} would wait for people, who have {_span(hold['ttl_s'])}:")
+        lines += [_asked(one) for one in hold["asked"]]
+    return lines
 
 
 def _asked(one: dict[str, Any]) -> str:

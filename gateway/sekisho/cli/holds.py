@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `sekisho hold`."""
     verbs = parser.add_subparsers(dest="verb", required=True)
     listed = verbs.add_parser("list", help="open holds you may decide, and your own")
-    shown = verbs.add_parser("show", help="what is held, exactly as it would leave")
+    shown = verbs.add_parser("show", help="what is held, exactly as it would go on")
     approve = verbs.add_parser("approve", help="let it go, once, exactly as shown")
     deny = verbs.add_parser("deny", help="refuse it")
     justify = verbs.add_parser("justify", help="say why you ask, where the rules want to know")
@@ -89,18 +89,21 @@ def _review(gate: Gate, hold: dict[str, Any], decision: str, reason: str) -> dic
 
 
 def bound_text(hold: dict[str, Any]) -> str:
-    """What a reviewer decides on: who, where to, why held, and the bytes that would leave."""
+    """What a reviewer decides on: who, where to, why held, and the bytes that would go on."""
     lines = [f"{name:<10}{visible(_joined(hold.get(name)))}" for name in _SHOWN]
     lines.append(f"{'expires':<10}{_expires(hold)}")
     if hold.get("justify"):
         said = hold.get("justification") or {"person": "-", "reason": "(not given yet)"}
         lines.append(f"{'asked for':<10}{visible(said['reason'])} ({visible(said['person'])})")
     outgoing = hold["outgoing"]
-    if outgoing["text"] is None:
+    goes = "would leave" if hold["stage"] == "request" else "would be given to who asked"
+    if outgoing.get("withheld"):
+        held = "(not shown to who asked before it is released)"
+    elif outgoing["text"] is None:
         held = f"(not text; base64) {outgoing['base64']}"
     else:
         held = visible(outgoing["text"])
-    lines += [f"{'binding':<10}{hold['binding']}", f"--- {outgoing['bytes']} bytes would leave ---"]
+    lines += [f"{'binding':<10}{hold['binding']}", f"--- {outgoing['bytes']} bytes {goes} ---"]
     return "\n".join([*lines, held, "---"])
 
 

@@ -13,7 +13,6 @@ import orjson
 
 from sekisho.content.assemble import events
 
-_MARKS = (b'"tool_calls"', b'"function_call"', b"\\u")
 _BOUNDARIES = (b"\n\n", b"\r\n\r\n")
 
 
@@ -50,7 +49,9 @@ class CallWatch:
         return self._passed(rest)
 
     def _passed(self, ready: bytes) -> bytes:
-        if not any(mark in ready for mark in _MARKS):
+        if not (b'"tool_calls"' in ready or b'"function_call"' in ready or b"\\u" in ready):
+            return ready
+        if _is_one_line(ready) and not _calls(ready[5:]):
             return ready
         done = 0
         while done < len(ready):
@@ -63,8 +64,15 @@ class CallWatch:
         return ready
 
 
+def _is_one_line(ready: bytes) -> bool:
+    """Whether it is one event of one line, as most chunks are."""
+    return ready.startswith(b"data:") and ready.find(b"\n") == len(ready) - 2
+
+
 def _whole_events(raw: bytes) -> int:
     """Where the last whole event ends."""
+    if raw.endswith(b"\n\n"):  # as most chunks do
+        return len(raw)
     return max((raw.rfind(mark) + len(mark) for mark in _BOUNDARIES if mark in raw), default=0)
 
 

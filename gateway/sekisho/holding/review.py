@@ -16,7 +16,7 @@ from sekisho.holding.tally import APPROVE, DENY
 from sekisho.model import duties
 from sekisho.model.decision import Threshold
 from sekisho.model.duties import seats
-from sekisho.model.hold import Hold, HoldCard, HoldView, Proposal, ProposalKind, Review
+from sekisho.model.hold import Hold, HoldCard, HoldState, HoldView, Proposal, ProposalKind, Review
 from sekisho.model.principal import Principal
 from sekisho.ports import HoldStore, Ledger
 
@@ -56,6 +56,14 @@ def is_own(principal: Principal, hold: Hold | HoldCard) -> bool:
     Not the other way round: a service account's key is in more hands than its owner's.
     """
     return principal.id in (hold.principal, hold.person)
+
+
+def is_withheld(view: HoldView, principal: Principal) -> bool:
+    """Whether what is held is an answer that this principal waits for: it is given to them when
+    people approved it, through its result, and not before by looking at the hold.
+    """
+    released = view.state in {HoldState.READY, HoldState.DELIVERED}
+    return view.hold.stage != "request" and not released and is_own(principal, view.hold)
 
 
 def may_see(principal: Principal, hold: Hold | HoldCard) -> bool:

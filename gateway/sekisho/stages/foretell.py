@@ -51,10 +51,16 @@ def foretell(
         "labelled": False,
         "kept": {"level": asked.log_level, "days": asked.retain_days},
         "hold": None,
+        "answer": {"read_whole": False, "holds": []},
         "justify": False,
     }
     if isinstance(outgoing, DeniedByPolicy):
-        why = {"code": outgoing.code, "message": outgoing.message, "rule": "gateway.obligations"}
+        why = {
+            "code": outgoing.code,
+            "message": outgoing.message,
+            "texts": {},
+            "rule": "gateway.obligations",
+        }
         return {**told, "effect": Effect.DENY.value, "reasons": [*told["reasons"], why]}
     if effect is Effect.DENY:
         return told
@@ -67,6 +73,10 @@ def foretell(
         "labelled": asked.label_output,
         "justify": asked.justify,
         "hold": _hold(asked.hold, lately) if effect is Effect.HOLD and asked.hold else None,
+        "answer": {
+            "read_whole": asked.review_response or bool(asked.hold_later),
+            "holds": [{"stage": one.stage, **_hold(one, lately)} for one in asked.hold_later],
+        },
     }
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sekisho.holding.review import REASON_CHARS_MAX, may_review
+from sekisho.holding.review import REASON_CHARS_MAX, is_withheld, may_review
 from sekisho.model.hold import Hold, HoldCard, HoldView, Justification, Review
 from sekisho.model.principal import Principal
 
@@ -91,11 +91,14 @@ class JustificationOut(BaseModel):
 
 
 class OutgoingOut(BaseModel):
-    """Exactly what would leave. `text` if the bytes are UTF-8, else `base64`: never a rendering."""
+    """Exactly what would leave, or be given out: `text` if the bytes are UTF-8, else `base64`,
+    never a rendering. Both are null while an answer is withheld from who is asking.
+    """
 
     bytes: int
     text: str | None
     base64: str | None
+    withheld: bool = False
 
 
 class HoldDetail(HoldSummary):
@@ -142,7 +145,7 @@ def detail(view: HoldView, principal: Principal) -> HoldDetail:
         reasons=list(hold.reasons),
         endpoint=hold.endpoint,
         result_id=RESULT_PREFIX + hold.id,
-        outgoing=_outgoing(hold.outgoing),
+        outgoing=_outgoing(view, principal),
         justification=_justification(view.justification),
         reviews=[_review(review) for review in view.reviews],
         outcome_reason=view.outcome_reason,
@@ -165,7 +168,10 @@ def _shared(hold: Hold | HoldCard) -> dict[str, object]:
     }
 
 
-def _outgoing(body: bytes) -> OutgoingOut:
+def _outgoing(view: HoldView, principal: Principal) -> OutgoingOut:
+    body = view.hold.outgoing
+    if is_withheld(view, principal):
+        return OutgoingOut(bytes=len(body), text=None, base64=None, withheld=True)
     try:
         return OutgoingOut(bytes=len(body), text=body.decode(), base64=None)
     except UnicodeDecodeError:

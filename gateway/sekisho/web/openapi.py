@@ -147,30 +147,42 @@ _MODELS = {
 }
 _TEXT: Document = {"type": "string"}
 _COUNT: Document = {"type": "integer", "minimum": 0}
+_LATELY: Document = {
+    "anyOf": [{"type": "null"}, _closed(count=_COUNT, median_s=_COUNT)],
+}
+_HOLD_TERMS: Document = {
+    "asked": {
+        "type": "array",
+        "items": _closed(reviewers=_TEXT, approve=_COUNT, deny=_COUNT, lately=_LATELY),
+    },
+    "ttl_s": _COUNT,
+    "risk": _COUNT,
+}
 _CHECK = _closed(
     object={"const": "check"},
     exchange=_TEXT,
     sent={"const": False},
     effect={"enum": ["allow", "hold", "deny"]},
-    reasons={"type": "array", "items": _closed(code=_TEXT, message=_TEXT, rule=_TEXT)},
+    reasons={
+        "type": "array",
+        "items": _closed(
+            code=_TEXT,
+            message=_TEXT,
+            texts={"type": "object", "additionalProperties": _TEXT},
+            rule=_TEXT,
+        ),
+    },
     backend={"type": ["string", "null"]},
     changed_by={"type": "array", "items": _TEXT},
     masked={"type": "object", "additionalProperties": _COUNT},
     labelled={"type": "boolean"},
     kept=_closed(level=_TEXT, days={"type": ["integer", "null"]}),
-    hold={
-        "anyOf": [
-            {"type": "null"},
-            _closed(
-                asked={
-                    "type": "array",
-                    "items": _closed(reviewers=_TEXT, approve=_COUNT, deny=_COUNT),
-                },
-                ttl_s=_COUNT,
-                risk=_COUNT,
-            ),
-        ]
-    },
+    hold={"anyOf": [{"type": "null"}, _closed(**_HOLD_TERMS)]},
+    answer=_closed(
+        read_whole={"type": "boolean"},
+        holds={"type": "array", "items": _closed(stage=_TEXT, **_HOLD_TERMS)},
+    ),
+    justify={"type": "boolean"},
 )
 _DATA_PATH: Document = {
     "/v1/chat/completions": {

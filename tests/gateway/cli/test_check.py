@@ -27,12 +27,15 @@ ALLOW: dict[str, Any] = {
     "labelled": True,
     "kept": {"level": "redacted", "days": None},
     "hold": None,
+    "answer": {"read_whole": False, "holds": []},
 }
 ASKED = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
 HOLD = {**ALLOW, "effect": "hold", "reasons": [REASON]}
 HOLD["hold"] = {"asked": ASKED, "ttl_s": 3_600, "risk": 50}
 KNOWN = [{**one, "lately": {"count": 8, "median_s": 700}} for one in ASKED]
 PACED = {**HOLD, "hold": {"asked": KNOWN, "ttl_s": 3_600, "risk": 50}}
+HELD_LATER = [{"stage": "tool_call", **PACED["hold"]}]
+LATER = {**ALLOW, "answer": {"read_whole": True, "holds": HELD_LATER}}
 DENY = {**ALLOW, "effect": "deny", "reasons": [REASON], "backend": None, "masked": {}}
 
 
@@ -111,9 +114,14 @@ def test_a_text_that_is_piped(
             3,
             ["It would be sent once", "You would be asked for a reason first"],
         ),
+        (
+            LATER,
+            0,
+            ["comes all at once", "Tool calls in it would wait for people, who have 60 minutes:"],
+        ),
         (DENY, 4, ["It would be refused:", "<U+202E>review. (rule default.holds)"]),
     ],
-    ids=["hold", "hold with a pace", "justify", "deny"],
+    ids=["hold", "hold with a pace", "justify", "answer held", "deny"],
 )
 def test_what_people_or_rules_would_say(
     gateway: Gateway,

@@ -29,7 +29,7 @@ def a_hold(**changes: Any) -> dict[str, Any]:
         "risk": 20,
         "expires_at": 1_700_000_000,
         "binding": BINDING,
-        "outgoing": {"bytes": len(HELD.encode()), "text": HELD, "base64": None},
+        "outgoing": {"bytes": len(HELD.encode()), "text": HELD, "base64": None, "withheld": False},
         **changes,
     }
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import jsonschema_rs
 import pytest
+from fastapi import FastAPI
 
 from sekisho.errors import DeniedByPolicy
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason, Threshold
@@ -13,6 +15,7 @@ from sekisho.model.facts import Facts, Found
 from sekisho.model.hold import Pace
 from sekisho.model.outgoing import Outgoing
 from sekisho.stages.foretell import foretell
+from sekisho.web.openapi import described
 
 FOUND = tuple(Found(("a",), n, n + 1, kind) for n, kind in enumerate(["email", "email", "card"]))
 FACTS = Facts({}, "abroad", FOUND)
@@ -51,8 +54,24 @@ def test_what_would_be_sent_and_what_would_change_it() -> None:
         "labelled": True,
         "kept": {"level": "full", "days": 200},
         "hold": None,
+        "answer": {"read_whole": False, "holds": []},
         "justify": False,
     }
+
+
+def test_what_would_happen_to_the_answer() -> None:
+    """Read whole, held on these terms, with what is known of those who would be asked."""
+    assert {"read_whole": True, "holds": []} == told(Effect.ALLOW, review_response=True)["answer"]
+
+    later = replace(TERMS, stage="tool_call")
+    answer = told(Effect.ALLOW, hold_later=(later,))["answer"]
+
+    assert answer["read_whole"]
+    (hold,) = answer["holds"]
+    assert ("tool_call", 600, 70) == (hold["stage"], hold["ttl_s"], hold["risk"])
+    assert {"count": 8, "median_s": 700} == hold["asked"][1]["lately"]
+    denied = told(Effect.DENY, hold_later=(later,))["answer"]
+    assert {"read_whole": False, "holds": []} == denied
 
 
 def test_who_would_be_asked_and_how_long_they_have() -> None:
@@ -91,6 +110,31 @@ def test_an_obligation_that_cannot_be_carried_out_is_a_deny() -> None:
     decision = Decision(Effect.ALLOW, (), "s")
     said = foretell("x1", FACTS, decision, DeniedByPolicy("No way.", code="no_route"), {})
     assert ("deny", None) == (said["effect"], said["backend"])
-    assert [{"code": "no_route", "message": "No way.", "rule": "gateway.obligations"}] == said[
-        "reasons"
-    ]
+    assert [
+        {"code": "no_route", "message": "No way.", "texts": {}, "rule": "gateway.obligations"}
+    ] == said["reasons"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        told(Effect.ALLOW, label_output=True, justify=True),
+        told(Effect.HOLD, hold=TERMS, hold_later=(replace(TERMS, stage="response"),)),
+        told(Effect.DENY),
+        foretell(
+            "x1",
+            FACTS,
+            Decision(Effect.ALLOW, (), "s"),
+            DeniedByPolicy("No route.", code="no_route"),
+            {},
+        ),
+    ],
+    ids=["allow", "hold", "deny", "not to be carried out"],
+)
+def test_what_is_told_is_what_the_api_promises(said: dict[str, Any]) -> None:
+    """Member for member, as /openapi.json describes it."""
+    document = described(FastAPI())()
+    answers = document["paths"]["/v1/check"]["post"]["responses"]
+    schema = answers["200"]["content"]["application/json"]["schema"]
+
+    jsonschema_rs.validate(schema, said)

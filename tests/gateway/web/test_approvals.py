@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from sekisho.model.decision import Threshold
+from sekisho.model.hold import StoredAnswer
 from sekisho.model.principal import Principal, Role, Scope
 from sekisho.ports import Log, Searches
 from sekisho.web.approvals import BODY_BYTES_MAX, router
@@ -139,6 +140,7 @@ async def test_a_reviewer_sees_exactly_what_is_bound(client: Client, desk: Desk)
         "bytes": len(hold.outgoing),
         "text": hold.outgoing.decode(),
         "base64": None,
+        "withheld": False,
     }
     assert (found["binding"], found["version"], found["status"]) == (hold.binding, 1, "pending")
     assert (found["backend"], found["model"]) == ("demo", "gpt-x")
@@ -147,6 +149,38 @@ async def test_a_reviewer_sees_exactly_what_is_bound(client: Client, desk: Desk)
     assert found["policy_revision"] == "sha256:00ff"
     assert found["expires_at"] == hold.expires_us // 1_000_000
     assert found["may_review"] is True
+
+
+@pytest.mark.parametrize("stage", ["tool_call", "response"])
+async def test_who_asked_cannot_read_a_held_answer_by_looking_at_its_hold(
+    client: Client, desk: Desk, stage: str
+) -> None:
+    """Nor by withdrawing it; not under another key, nor as a reviewer who asked it themselves.
+    Reviewers see it; who asked gets it when it is released.
+    """
+    view = await desk.file(stage=stage)
+    path = f"/{view.hold.id}"
+
+    for key in ("key-staff", "key-staff-2", "key-both"):
+        answer = await client.get(key, path)
+        assert answer.json()["outgoing"]["withheld"] is True
+        assert CANARY not in answer.text
+    assert CANARY in (await client.get("key-reviewer", path)).text
+    withdrawn = await client.post("key-staff", f"{path}/withdraw")
+    assert withdrawn.json()["status"] == "withdrawn"
+    assert CANARY not in withdrawn.text
+
+
+async def test_who_asked_sees_what_was_released_to_them(client: Client, desk: Desk) -> None:
+    """It is theirs by then."""
+    view = await desk.file(stage="response")
+    await desk.approve(view)
+    assert CANARY not in (await client.get("key-staff", f"/{view.hold.id}")).text
+    assert await desk.store.claim(view.hold.id, "w") is not None
+    kept = StoredAnswer(200, "application/json", view.hold.outgoing)
+    assert await desk.store.finish(view.hold.id, "w", kept)
+
+    assert CANARY in (await client.get("key-staff", f"/{view.hold.id}")).text
 
 
 async def test_an_approval_with_the_shown_binding_approves(

@@ -1,8 +1,9 @@
 """`kill -9` of any process at any moment, under load: what must be true afterwards.
 
 Rounds come from SEKISHO_KILL_ROUNDS (10 in `make test`, 100 in `make soak`). In each round one
-process of the installation is killed at a random moment while callers ask, some of them held and
-reviewed. At the end the ledger, what the backend saw and what clients were told must agree.
+process of the installation is killed at a random moment while callers ask; some of the requests and
+some of the answers are held and reviewed. At the end the ledger, what the backend saw and what
+clients were told must agree.
 """
 
 from __future__ import annotations
@@ -35,6 +36,22 @@ ROUNDS = int(os.environ.get("SEKISHO_KILL_ROUNDS", "10"))
 PARTS = ("sekisho.worker", "sekisho_audit.auditd", "valkey-server")
 CALLERS = 8
 HELD_EVERY = 5
+ANSWER_HELD_EVERY = 3
+MARK = 77  # tokens; what the rule below looks for
+RULES = f"""# METADATA
+# title: Answers of a certain length wait for a person
+package packs.team.answers
+
+import data.lib.text
+
+# METADATA
+# title: Held answer
+hold contains object.union({{"stage": "response"}}, text.reason("answer_held", [], {{
+    "en": "A person looks at this answer first.",
+    "zh": "此回答须先由人查看。",
+    "ja": "この回答は先に人が確認します。",
+}})) if input.request.max_tokens == {MARK}
+"""
 CLEAR_STATUSES = {200, 403, 424, 428, 502, 503, 504}
 
 
@@ -49,9 +66,14 @@ class Told:
     approved: set[str] = field(default_factory=set)
 
 
-def _body(nonce: str, *, held: bool, stream: bool) -> bytes:
-    text = f"customer list {nonce}" if held else nonce
-    body = {"model": "ok", "messages": [{"role": "user", "content": text}], "stream": stream}
+def _body(nonce: str, number: int) -> bytes:
+    text = f"customer list {nonce}" if number % HELD_EVERY == 0 else nonce
+    body = {
+        "model": "ok",
+        "messages": [{"role": "user", "content": text}],
+        "stream": number % 2 == 0,
+        "max_tokens": MARK if number % ANSWER_HELD_EVERY == 0 else 20,
+    }
     return json.dumps(body, separators=(",", ":")).encode()
 
 
@@ -63,13 +85,10 @@ async def _caller(
     while not ended.is_set():
         number += 1
         nonce = f"n{name}-{number}"
-        held, stream = number % HELD_EVERY == 0, number % 2 == 0
         try:
-            async with http.post(
-                f"{url}/v1/chat/completions", data=_body(nonce, held=held, stream=stream)
-            ) as answer:
+            async with http.post(f"{url}/v1/chat/completions", data=_body(nonce, number)) as answer:
                 content = await answer.read()
-                _note(told, nonce, answer, content, stream=stream)
+                _note(told, nonce, answer, content, stream=number % 2 == 0)
         except (aiohttp.ClientError, TimeoutError):
             told.broken += 1
             await asyncio.sleep(0.05)
@@ -169,10 +188,20 @@ def _commits_of(seen: list[bytes], leaves: list[Mapping[str, Any]], keys_dir: Pa
     return matched
 
 
+def _lay_out(installation: Installation) -> None:
+    installation.write()
+    bundle = installation.folder / "policies"
+    (bundle / "packs" / "team").mkdir()
+    (bundle / "packs" / "team" / "answers.rego").write_text(RULES)
+    data = bundle / "data.yaml"
+    data.write_text(data.read_text().replace("modes:\n", "modes:\n  team: enforce\n"))
+
+
 async def test_no_kill_loses_or_doubles_anything(tmp_path: Path) -> None:
     """I1 and I2, I3 and I7: see the module's docstring."""
     async with LoopbackBackend(words=3) as backend:
         installation = Installation(tmp_path / "i", {"ok": backend.url}, workers=2)
+        await asyncio.to_thread(_lay_out, installation)
         await asyncio.to_thread(installation.start)
         try:
             employee = await asyncio.to_thread(installation.key, "staff-7")
@@ -207,7 +236,12 @@ def _check_outcomes(leaves: list[dict[str, Any]], told: Told) -> None:
         if leaf["type"] in ("backend.outcome", "outcome.late")
         and leaf["data"]["status"] == "released"
     }
-    assert set(told.answered.values()) <= released
+    given = [leaf["data"]["hold"] for leaf in events_of(leaves, "hold.released")]
+    assert len(given) == len(set(given))
+    given_to = {leaf["exchange"] for leaf in events_of(leaves, "hold.released")}
+    assert given_to
+    assert not given_to & released
+    assert set(told.answered.values()) <= released | given_to
     settled = {
         leaf["data"]["hold"]
         for leaf in events_of(leaves, "hold.settled")
@@ -217,6 +251,7 @@ def _check_outcomes(leaves: list[dict[str, Any]], told: Told) -> None:
     dispatched = [leaf["data"]["hold"] for leaf in intents.values() if leaf["data"].get("hold")]
     assert len(dispatched) == len(set(dispatched))
     assert set(dispatched) <= settled
+    assert set(given) <= settled
     indices = [leaf["n"] for leaf in leaves]
     assert indices == list(range(len(leaves)))
 
@@ -228,4 +263,5 @@ def _check_backend(
     matched = _commits_of(seen, leaves, installation.folder / "keys")
     assert "" not in matched
     held = [body for body in seen if b"customer list" in body]
+    assert held
     assert len(held) == len(set(held))

@@ -7,7 +7,7 @@ whether it is the one that the ledger recorded is for others to say (`pruned.py`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sekisho_audit.custody import Custody, Office, Pruning
@@ -15,7 +15,7 @@ from sekisho_audit.form import check_leaf
 from sekisho_audit.officer_rules import OfficerRules
 from sekisho_audit.rules import MEMORY_EVENTS, Book
 from sekisho_audit.shelves import BegunRun, LegalHold, Shelves
-from sekisho_audit.standing import Decided, Filed, Intent
+from sekisho_audit.standing import Answer, Decided, Filed, Intent
 
 # A writer forgets when a quarter too many are kept: so much is what one can know at most.
 CARRIED_EVENTS = MEMORY_EVENTS + MEMORY_EVENTS // 4
@@ -38,7 +38,7 @@ def book_json(book: Book) -> Json:
         "intents": _pairs(book.intents, _intent_json),
         "closed": _pairs(book.closed, str),
         "decided": _pairs(book.decided, _decided_json),
-        "answers": _pairs(book.answers, _decided_json),
+        "answers": _pairs(book.answers, _answer_json),
         "holds": [_filed_json(filed) for filed in book.holds.values()],
         "held": _pairs(book.held, str),
         "held_answers": _pairs(book.held_answers, str),
@@ -75,6 +75,21 @@ def _decided_json(decided: Decided) -> list[Any]:
     ]
     # Told only where it is so: a ledger that knows no justifications keeps the state it had.
     return [*said, True] if decided.must_justify else said
+
+
+def _answer_json(answer: Answer) -> Json:
+    return {
+        "foreseen": _pairs(answer.foreseen, _asked_json),
+        "asked": _pairs(answer.asked, _asked_json),
+        "calls": answer.calls,
+        "denied": answer.denied,
+        "held": answer.held,
+        "principal": answer.principal,
+    }
+
+
+def _asked_json(asked: Sequence[Any] | None) -> list[Any] | None:
+    return None if asked is None else list(asked)
 
 
 def _filed_json(filed: Filed) -> Json:
@@ -183,11 +198,32 @@ def _read_decided(value: Any) -> Decided:
     effect, must_hold, revision, asked, *more = _parts(value, _DECIDED_PARTS + justify)
     if justify and not _of(more[0], bool):
         raise BadCarried("what was not asked for is not told")
-    thresholds = None if asked is None else tuple(_of(asked, list))
+    thresholds = _read_asked(asked)
     held = bool(_of(must_hold, bool))
     return Decided(_text(effect), held, _maybe(revision), thresholds, justify)
 
 
+def _read_asked(value: Any) -> tuple[Any, ...] | None:
+    return None if value is None else tuple(_of(value, list))
+
+
+def _read_answer(value: Any) -> Answer:
+    if type(value) is list:  # written before answers could be held
+        old = _read_decided(value)
+        foreseen = {"response": old.thresholds} if old.must_hold else {}
+        return Answer(foreseen, denied=old.effect == "deny")
+    said = _members(value, _ANSWER)
+    return Answer(
+        _dict(said["foreseen"], _read_asked),
+        _dict(said["asked"], _read_asked),
+        _of(said["calls"], bool),
+        _of(said["denied"], bool),
+        _maybe(said["held"]),
+        _maybe(said["principal"]),
+    )
+
+
+_ANSWER = ("foreseen", "asked", "calls", "denied", "held", "principal")
 _DECIDED_PARTS = 4
 _FILED = ("hold", "leaf", "reviews", "settled", "intent", "outcome")
 
@@ -238,7 +274,7 @@ def read_book(value: Any, origin: str, memory: int | None) -> Book:
     book.intents = _dict(said["intents"], _read_intent)
     book.closed = _dict(said["closed"], _text)
     book.decided = _dict(said["decided"], _read_decided)
-    book.answers = _dict(said["answers"], _read_decided)
+    book.answers = _dict(said["answers"], _read_answer)
     filed = [_read_filed(one, origin) for one in _of(said["holds"], list)]
     book.holds = {one.hold: one for one in filed}
     book.held = _dict(said["held"], _text)

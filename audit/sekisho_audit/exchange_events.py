@@ -90,7 +90,9 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "memo": Field(FLAG, "Whether the same question had been answered before."),
         },
         {
-            "observed": Field(OBSERVED, "What packs on trial would have done, if they counted."),
+            "observed": Field(
+                OBSERVED, "What packs on trial would have done, as far as they would."
+            ),
             "tool": Field(TEXT, "Name of the function that was proposed; at `tool_call` only."),
         },
         optional_payloads={"input": "the facts that policy saw"},

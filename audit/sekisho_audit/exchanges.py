@@ -16,6 +16,7 @@ Leaf = Mapping[str, Any]
 Document = dict[str, Any]
 
 DECISIONS_MAX = 8  # the last ones: policy is asked at three stages, and again before sending
+HOLDS_BEFORE_MAX = 3  # an exchange has one of its request and one of its answer
 REASONS_MAX = 32
 WORD_CHARS_MAX = 512
 SENDS_MAX = 16  # attempts of one exchange are few; the first ones are kept
@@ -83,7 +84,10 @@ def _decided(document: Document, leaf: Leaf, _digest: str) -> None:
 
 
 def _filed(document: Document, leaf: Leaf, _digest: str) -> None:
-    data = leaf["data"]
+    data, before = leaf["data"], document["hold"]
+    if before is not None and before["id"] != _short(data["hold"]):
+        # The hold of the answer follows that of the request; what is current stands in `hold`.
+        document["holds_before"] = [*_holds_before(document), before][-HOLDS_BEFORE_MAX:]
     document["hold"] = {
         "id": _short(data["hold"]),
         "version": data["version"],
@@ -97,9 +101,17 @@ def _filed(document: Document, leaf: Leaf, _digest: str) -> None:
     }
 
 
+def _holds_before(document: Document) -> list[Document]:
+    found: list[Document] = document.get("holds_before", [])
+    return found
+
+
 def _hold_of(document: Document, leaf: Leaf) -> Document | None:
-    hold: Document | None = document["hold"]
-    return hold if hold is not None and hold["id"] == leaf["data"]["hold"] else None
+    for hold in (document["hold"], *_holds_before(document)):
+        if hold is not None and hold["id"] == leaf["data"]["hold"]:
+            found: Document = hold
+            return found
+    return None
 
 
 def _reviewed(document: Document, leaf: Leaf, _digest: str) -> None:
@@ -125,6 +137,12 @@ def _settled(document: Document, leaf: Leaf, _digest: str) -> None:
     hold = _hold_of(document, leaf)
     if hold is not None:
         hold["state"], hold["settled_us"] = leaf["data"]["state"], leaf["ts"]
+
+
+def _released(document: Document, leaf: Leaf, digest: str) -> None:
+    hold = _hold_of(document, leaf)
+    if hold is not None:
+        hold["released"] = {"at_us": leaf["ts"], "receipt": _receipt(leaf, digest)}
 
 
 def _delivered(document: Document, leaf: Leaf, _digest: str) -> None:
@@ -243,6 +261,7 @@ _RULES: Mapping[str, Callable[[Document, Leaf, str], None]] = {
     "hold.review": _reviewed,
     "hold.justified": _justified,
     "hold.settled": _settled,
+    "hold.released": _released,
     "hold.delivered": _delivered,
     "backend.intent": _sent,
     "backend.outcome": _ended,
@@ -264,16 +283,18 @@ def named(document: Document, origin: str, name_of: Callable[[str], str | None])
         return name_of(pseudonym) or ERASED
 
     document["principal"] = name(document["principal"])
-    hold = document["hold"]
-    lines = [*document["appeals"], *document["reads"], *(hold["reviews"] if hold else ())]
-    if hold and "justified" in hold:
-        lines.append(hold["justified"])
+    holds = [hold for hold in (document["hold"], *_holds_before(document)) if hold is not None]
+    lines = [*document["appeals"], *document["reads"]]
+    for hold in holds:
+        lines += hold["reviews"]
+        lines += filter(None, [hold.get("justified")])
     for line in lines:
         line["by"] = name(line["by"])
         if "in_place_of" in line:
             line["in_place_of"] = name(line["in_place_of"])
     bearers = [document["received"], *document["appeals"], *document["sends"]]
     bearers += [send["outcome"] for send in document["sends"]]
+    bearers += [hold.get("released") for hold in holds]
     for bearer in bearers:
         if bearer is not None:
             bearer["receipt"] = {"origin": origin, **bearer["receipt"]}

@@ -1,4 +1,4 @@
-"""What a hold must be so that it may be filed, reviewed, settled, used and delivered.
+"""What a hold must be so that it may be filed, reviewed, settled and used by an intent.
 
 Pure: each function compares one leaf with what is known and raises RuleBroken; `rules.py` asks them
 in the order of the ledger and keeps the state.
@@ -22,11 +22,7 @@ def check_filing(leaf: Leaf, before: Filed | None, decided: Decided | None) -> N
     `decided` is what policy said at the hold's stage, as far as it is known.
     """
     data = leaf["data"]
-    if before is not None:
-        if before.leaf["exchange"] != leaf["exchange"] or before.intent:
-            raise RuleBroken("hold_taken", "the hold belongs to another exchange or was used")
-        if data["version"] <= before.data["version"]:
-            raise RuleBroken("stale_hold", "a hold is filed again only with a higher version")
+    check_again(leaf, before)
     asked = decided.thresholds if decided else None
     given = data.get("thresholds", ())
     if asked is not None and list(asked) != list(given):
@@ -35,6 +31,18 @@ def check_filing(leaf: Leaf, before: Filed | None, decided: Decided | None) -> N
         raise RuleBroken("undecided_hold", "policy wanted a reason that the hold does not ask for")
     if not given and (not data.get("justify", False) or decided is None or decided.must_hold):
         raise RuleBroken("undecided_hold", "a hold that nobody is asked to review")
+
+
+def check_again(leaf: Leaf, before: Filed | None) -> None:
+    """A hold is filed again for the same exchange in a higher version, before it was used."""
+    if before is None:
+        return
+    if before.leaf["exchange"] != leaf["exchange"] or before.intent:
+        raise RuleBroken("hold_taken", "the hold belongs to another exchange or was used")
+    if before.of_answer != (leaf["data"]["stage"] != "request"):
+        raise RuleBroken("hold_taken", "a hold of a request is none of its answer")
+    if leaf["data"]["version"] <= before.data["version"]:
+        raise RuleBroken("stale_hold", "a hold is filed again only with a higher version")
 
 
 def current(leaf: Leaf, filed: Filed | None) -> Filed:
@@ -135,24 +143,3 @@ def check_justified(decided: Decided | None, filed: Filed | None) -> None:
     )
     if asked and (filed is None or filed.justified is None):
         raise RuleBroken("unjustified_intent", "policy asked for a reason; none was given before")
-
-
-def check_delivery(leaf: Leaf, filed: Filed | None) -> None:
-    """Only what people approved, and what came back from a backend, can reach its requester."""
-    filed = of_exchange(leaf, filed)
-    if not filed.approved:
-        raise RuleBroken("unapproved_delivery", "the answer of a hold that was not approved")
-    if filed.data["stage"] == "request" and filed.outcome is None:
-        raise RuleBroken("unapproved_delivery", "the answer of a hold that has no outcome")
-
-
-def check_release(answers: Decided | None, filed: Filed | None) -> None:
-    """An answer is released if policy did not deny it, and people approved it where they must.
-
-    `answers` is what policy said about the answer of the exchange, `filed` the hold of that answer.
-    """
-    if answers is not None and answers.effect == "deny":
-        raise RuleBroken("denied_release", "policy had denied this answer")
-    must_hold = filed is not None or (answers is not None and answers.must_hold)
-    if must_hold and (filed is None or not filed.approved):
-        raise RuleBroken("unapproved_release", "the answer needs an approval that is not there")

@@ -208,6 +208,7 @@ class Ledger:
                     known = Appended(index, item.digest.hex(), item.commits)
                     fresh[event.id] = item
                 places.append(known)
+            book.check_request([item.leaf for item in built])
         except (Refused, RuleBroken) as error:
             book.roll_back()
             if isinstance(error, RuleBroken):

@@ -9,14 +9,25 @@ A request is accepted whole or not at all: `begin`, several `apply`, then `commi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from sekisho_audit import hold_rules
+from sekisho_audit import answer_rules, hold_rules
 from sekisho_audit.officer_rules import OFFICER_EVENTS, OfficerRules
 from sekisho_audit.retention import LEAVES_DAYS_MIN
-from sekisho_audit.standing import Decided, Filed, Intent, Leaf, RuleBroken, hold_asked
+from sekisho_audit.standing import (
+    LATER_STAGES,
+    Answer,
+    Decided,
+    Filed,
+    Intent,
+    Leaf,
+    RuleBroken,
+    holds_asked,
+    stage_of,
+)
 
 # How many finished exchanges the writer remembers (about 150 bytes each); the verifier keeps all.
 MEMORY_EVENTS = 200_000
@@ -24,17 +35,23 @@ MEMORY_EVENTS = 200_000
 APPEALS_MAX = 5
 DAY_US = 86_400 * 1_000_000
 _ABSENT = object()
+# Nothing stands about such an answer any more once it was given out.
+_ONLY_CALLS = Answer(calls=True)
 
 
-def forget_oldest(where: dict[str, Any], memory: int) -> None:
-    """Forget the oldest entries when a quarter more than `memory` are kept.
+def forget_oldest(
+    where: dict[str, Any], memory: int, needed: Callable[[], Collection[str]] = tuple
+) -> None:
+    """Forget the oldest entries when a quarter more than `memory` are kept, but none `needed`.
 
     Many at once: the first key of a dict is found by walking over all that were removed before it.
     """
     excess = len(where) - memory
     if excess > memory // 4:
+        spared = needed()
         for key in list(islice(where, excess)):
-            del where[key]
+            if key not in spared:
+                del where[key]
 
 
 class Book:
@@ -50,7 +67,7 @@ class Book:
         self.intents: dict[str, Intent] = {}
         self.closed: dict[str, str] = {}
         self.decided: dict[str, Decided] = {}
-        self.answers: dict[str, Decided] = {}
+        self.answers: dict[str, Answer] = {}
         self.holds: dict[str, Filed] = {}
         self.held: dict[str, str] = {}
         self.held_answers: dict[str, str] = {}
@@ -75,8 +92,13 @@ class Book:
         """Keep what was applied since `begin`, and forget the oldest beyond the memory."""
         self._undo.clear()
         if self._memory is not None:
-            for where in (self.closed, self.decided, self.answers, self.appeals):
+            for where in (self.closed, self.decided, self.appeals):
                 forget_oldest(where, self._memory)
+            forget_oldest(self.answers, self._memory, self._under_way)
+
+    def _under_way(self) -> set[str]:
+        """Exchanges that may still be answered."""
+        return {intent.exchange for intent in self.intents.values()} | self.held_answers.keys()
 
     def roll_back(self) -> None:
         """Undo what was applied since `begin`."""
@@ -131,6 +153,21 @@ class Book:
         self._put(self.writer, "down", value=False)
         self._put(self.writer, "cut", data["cut"])
 
+    def unfiled(self) -> list[str]:
+        """Exchanges whose answer waits for people, and no hold was filed for it."""
+        return [
+            exchange
+            for exchange, answer in self.answers.items()
+            if answer.held is not None and exchange not in self.held_answers
+        ]
+
+    def check_request(self, leaves: Sequence[Leaf]) -> None:
+        """What a request to the writer must hold as a whole; nobody can tell it later."""
+        for leaf in leaves:
+            held = leaf["type"] == "backend.outcome" and leaf["data"]["status"] == "held"
+            if held and leaf["exchange"] not in self.held_answers:
+                raise RuleBroken("unfiled_hold", "an answer waits, and nobody is asked about it")
+
     def _recovered(self, leaf: Leaf) -> None:
         left, taken = self.writer["cut"], leaf["data"]["bytes"]
         # A segment of no bytes, left by a kill before its first line, is removed and told too.
@@ -168,15 +205,16 @@ class Book:
 
     def _decision(self, leaf: Leaf) -> None:
         data, exchange = leaf["data"], leaf["exchange"]
-        stage = data["stage"]
-        held = hold_asked(data).get("stage", stage) if data["effect"] == "hold" else None
-        if stage == "request":
-            before = self.decided.get(exchange)
-            now = Decided.after(before, data, held=held == "request")
-            self._put(self.decided, exchange, now)
-        if stage == "response" or held == "response":
-            before = self.answers.get(exchange)
-            self._put(self.answers, exchange, Decided.after(before, data, held=held is not None))
+        stage, answer = stage_of(data), self.answers.get(exchange)
+        if "tool" in data and data["stage"] != "tool_call":
+            raise RuleBroken("bad_decision", "a function is named where no tool call is decided")
+        if stage != "request":
+            self._put(self.answers, exchange, (answer or Answer()).judge(data))
+            return
+        asked, before = holds_asked(data), self.decided.get(exchange)
+        self._put(self.decided, exchange, Decided.after(before, data, held=stage in asked))
+        if not asked.keys().isdisjoint(LATER_STAGES):
+            self._put(self.answers, exchange, (answer or Answer()).foresee(asked))
 
     def _intent(self, leaf: Leaf) -> None:
         data = leaf["data"]
@@ -195,7 +233,16 @@ class Book:
         intent = Intent(
             data["session"], leaf["exchange"], data.get("hold"), leaf["principal"], leaf["n"]
         )
+        answer = self.answers.get(leaf["exchange"])
+        if answer is not None and answer.judged and not self._is_pending(leaf["exchange"]):
+            self._put(self.answers, leaf["exchange"], answer.begin())
         self._put(self.intents, leaf["id"], intent)
+
+    def _is_pending(self, exchange: str) -> bool:
+        """Whether an answer of the exchange is on its way, or has a hold."""
+        if exchange in self.held_answers:
+            return True
+        return any(intent.exchange == exchange for intent in self.intents.values())
 
     def _check_decided(self, leaf: Leaf, decided: Decided | None, filed: Filed | None) -> None:
         if decided is None:
@@ -218,10 +265,7 @@ class Book:
             raise RuleBroken("unknown_intent", "the outcome belongs to no intent")
         if intent.exchange != leaf["exchange"]:
             raise RuleBroken("unknown_intent", "intent and outcome are of different exchanges")
-        if leaf["data"]["status"] == "released":
-            exchange = intent.exchange
-            held = self.holds.get(self.held_answers.get(exchange, ""))
-            hold_rules.check_release(self.answers.get(exchange), held)
+        self._answered(leaf, intent.principal)
         self._drop(self.intents, key)
         self._put(self.closed, key, intent.exchange)
         filed = self.holds.get(intent.hold) if intent.hold else None
@@ -229,10 +273,23 @@ class Book:
             status = leaf["data"]["status"]
             self._put(self.holds, filed.hold, replace(filed, outcome=status))
 
+    def _answered(self, leaf: Leaf, principal: str | None) -> None:
+        exchange = leaf["exchange"]
+        answer = self.answers.get(exchange)
+        answer_rules.check_outcome(leaf["data"], answer, self.held_answers.get(exchange))
+        if leaf["data"]["status"] == "held":
+            now = replace(answer or Answer(), held=leaf["data"]["intent"], principal=principal)
+            self._put(self.answers, exchange, now)
+        elif answer == _ONLY_CALLS:
+            self._drop(self.answers, exchange)
+
     def _late(self, leaf: Leaf) -> None:
         key = leaf["data"]["intent"]
         if self.closed.get(key) != leaf["exchange"]:
             raise RuleBroken("unknown_intent", "a late outcome needs an intent that was closed")
+        exchange = leaf["exchange"]
+        hold = self.held_answers.get(exchange)
+        answer_rules.check_outcome(leaf["data"], self.answers.get(exchange), hold)
 
     def _cut(self, leaf: Leaf) -> None:
         key = leaf["data"]["intent"]
@@ -241,15 +298,17 @@ class Book:
 
     def _filed(self, leaf: Leaf) -> None:
         data, exchange = leaf["data"], leaf["exchange"]
-        if exchange not in self.decided:
-            raise RuleBroken("undecided_hold", "no policy decision precedes the hold")
-        stages = {"request": self.decided, "response": self.answers}
-        decided = stages.get(data["stage"], {}).get(exchange)
-        hold_rules.check_filing(leaf, self.holds.get(data["hold"]), decided)
+        before = self.holds.get(data["hold"])
+        if data["stage"] == "request":
+            held, decided = self.held, self.decided.get(exchange)
+            if decided is None:
+                raise RuleBroken("undecided_hold", "no policy decision precedes the hold")
+            hold_rules.check_filing(leaf, before, decided)
+        else:
+            held, answer = self.held_answers, self.answers.get(exchange)
+            answer_rules.check_filing(leaf, before, answer, held.get(exchange))
         self._put(self.holds, data["hold"], Filed(data["hold"], leaf))
-        held = {"request": self.held, "response": self.held_answers}.get(data["stage"])
-        if held is not None:
-            self._put(held, exchange, data["hold"])
+        self._put(held, exchange, data["hold"])
 
     def _current(self, leaf: Leaf) -> Filed:
         return hold_rules.current(leaf, self.holds.get(leaf["data"]["hold"]))
@@ -269,8 +328,14 @@ class Book:
         hold_rules.check_settlement(leaf, filed)
         self._put(self.holds, filed.hold, replace(filed, settled=leaf))
 
+    def _released(self, leaf: Leaf) -> None:
+        known, answer = self.holds.get(leaf["data"]["hold"]), self.answers.get(leaf["exchange"])
+        filed = answer_rules.check_released(leaf, known, answer)
+        self._put(self.holds, filed.hold, replace(filed, intent=leaf["id"], outcome="released"))
+
     def _delivered(self, leaf: Leaf) -> None:
-        hold_rules.check_delivery(leaf, self.holds.get(leaf["data"]["hold"]))
+        later = self.holds.get(self.held_answers.get(leaf["exchange"], ""))
+        answer_rules.check_delivery(leaf, self.holds.get(leaf["data"]["hold"]), later)
 
     def _appealed(self, leaf: Leaf) -> None:
         count = self.appeals.get(leaf["exchange"], 0)
@@ -309,6 +374,7 @@ _RULES = {
     "hold.review": Book._review,  # noqa: SLF001
     "hold.justified": Book._justified,  # noqa: SLF001
     "hold.settled": Book._settled,  # noqa: SLF001
+    "hold.released": Book._released,  # noqa: SLF001
     "hold.delivered": Book._delivered,  # noqa: SLF001
     "exchange.appealed": Book._appealed,  # noqa: SLF001
     **dict.fromkeys(OFFICER_EVENTS, Book._officer),  # noqa: SLF001

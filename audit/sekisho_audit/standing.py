@@ -6,13 +6,15 @@ Values only; `rules.py` says when they change, `hold_rules.py` what a hold must 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sekisho_audit.thresholds import UNREADABLE, merged
+
 Leaf = Mapping[str, Any]
-# Obligations are any document. Reviews that do not read were asked for all the same: as no hold
-# can have these, none will do.
-_UNREADABLE: Sequence[Leaf] = ({},)
+# Later than the request: both are about the answer, and the later one counts.
+LATER_STAGES = ("tool_call", "response")
+STAGES = ("request", *LATER_STAGES)
 
 
 class RuleBroken(ValueError):
@@ -41,9 +43,7 @@ class Decided:
     @classmethod
     def after(cls, before: Decided | None, data: Leaf, *, held: bool) -> Decided:
         """The standing after the decision `data`; `held` tells whether it wants people here."""
-        asked = hold_asked(data).get("thresholds") if held else None
-        if asked is not None and not isinstance(asked, (list, tuple)):
-            asked = _UNREADABLE
+        asked = _told(hold_asked(data)) if held else None
         # Whatever stands there but `false` was asked for: no reading of it lets more through.
         justify = data["obligations"].get("justify", False) is not False
         if before is not None:
@@ -59,6 +59,101 @@ def hold_asked(data: Leaf) -> Leaf:
     return asked if isinstance(asked, dict) else {}
 
 
+def _told(terms: Leaf) -> Sequence[Leaf] | None:
+    asked = terms.get("thresholds")
+    return asked if asked is None or isinstance(asked, (list, tuple)) else UNREADABLE
+
+
+def stage_of(data: Leaf) -> str:
+    """The stage that a decision is about; a word that is none is the last one."""
+    stage: str = data["stage"]
+    return stage if stage in STAGES else LATER_STAGES[-1]
+
+
+Asked = Mapping[str, "Sequence[Leaf] | None"]
+"""Holds that were asked for: thresholds by stage, None where none are told."""
+_NOTHING: Asked = {}
+
+
+def holds_asked(data: Leaf) -> Asked:
+    """The holds that a decision asks for: its own, and those of later stages (`hold_later`).
+
+    What cannot be read is asked for all the same, where most is held.
+    """
+    stage, found = stage_of(data), {}
+    if data["effect"] == "hold":
+        terms = hold_asked(data)
+        named = terms.get("stage", stage)
+        late = named in STAGES and STAGES.index(named) >= STAGES.index(stage)
+        found[named if late else stage] = _told(terms)
+    later = data["obligations"].get("hold_later", ())
+    for terms in later if isinstance(later, (list, tuple)) else ({},):
+        reads = isinstance(terms, dict) and terms.get("stage") in LATER_STAGES
+        named, asked = (terms["stage"], _told(terms)) if reads else ("response", UNREADABLE)
+        found[named] = merged(found.get(named), asked)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What stands about the answer of an exchange, beyond its request.
+
+    `foreseen` are the holds that decisions about the request asked for; a later word of policy does
+    not take them back. The rest is of the latest intent: `asked` by decisions about the answer,
+    whether any was about a tool call (`calls`) or a denial, and `held`, the intent of `principal`
+    whose outcome says that the answer waits for people.
+    """
+
+    foreseen: Asked = field(default_factory=lambda: _NOTHING)
+    asked: Asked = field(default_factory=lambda: _NOTHING)
+    calls: bool = False
+    denied: bool = False
+    held: str | None = None
+    principal: str | None = None
+
+    def foresee(self, asked: Asked) -> Answer:
+        """After a decision about the request: what it tells counts, else what was told before."""
+        told = {stage: terms for stage, terms in asked.items() if stage in LATER_STAGES}
+        kept = {
+            stage: self.foreseen.get(stage) if terms is None else terms
+            for stage, terms in told.items()
+        }
+        return replace(self, foreseen={**self.foreseen, **kept})
+
+    def judge(self, data: Leaf) -> Answer:
+        """After a decision about the answer."""
+        told = holds_asked(data)
+        asked = {stage: merged(self.asked.get(stage), terms) for stage, terms in told.items()}
+        return replace(
+            self,
+            asked={**self.asked, **asked},
+            calls=self.calls or stage_of(data) == "tool_call",
+            denied=self.denied or data["effect"] == "deny",
+        )
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything stands about the latest answer itself."""
+        return bool(self.asked or self.calls or self.denied or self.held)
+
+    def begin(self) -> Answer:
+        """Another answer is asked for: only what was foreseen stands about it."""
+        return Answer(self.foreseen)
+
+    def wanted(self, *, error: bool = False) -> tuple[str | None, Sequence[Leaf] | None]:
+        """The stage at which the answer must be held, and the reviews it needs there; None for
+        neither. What was foreseen is not about an `error` that a backend answered with.
+        """
+        stage, needed = None, None
+        for name in LATER_STAGES:
+            told = [self.asked[name]] if name in self.asked else []
+            if name in self.foreseen and not error and (self.calls or name == "response"):
+                told.append(self.foreseen[name])
+            for terms in told:
+                stage, needed = name, merged(needed, terms)
+        return stage, needed
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """An intent without an outcome."""
@@ -72,7 +167,11 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """A hold in its latest version, with everything that happened to it."""
+    """A hold in its latest version, with everything that happened to it.
+
+    `intent` is the event that used it, its intent or, for an answer, its release; `outcome` what
+    became of that.
+    """
 
     hold: str
     leaf: Leaf
@@ -86,6 +185,11 @@ class Filed:
     def data(self) -> Leaf:
         """The data of the filing event."""
         return self.leaf["data"]  # type: ignore[no-any-return]
+
+    @property
+    def of_answer(self) -> bool:
+        """Whether an answer is held, or a tool call in it, not a request."""
+        return self.data["stage"] != "request"  # type: ignore[no-any-return]
 
     @property
     def thresholds(self) -> Sequence[Leaf]:

@@ -14,6 +14,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Leaf = Mapping[str, Any]
+# Obligations are any document. Reviews that do not read were asked for all the same: as no hold
+# can have these, none will do.
+UNREADABLE: Sequence[Leaf] = ({},)
 
 
 def people(review: Leaf) -> frozenset[str]:
@@ -63,6 +66,57 @@ def covered(asked: object, given: Sequence[Leaf]) -> bool:
         if not isinstance(group, str) or type(need) is not int or need > had.get(group, 0):
             return False
     return True
+
+
+def merged(one: Sequence[Leaf] | None, other: Sequence[Leaf] | None) -> Sequence[Leaf] | None:
+    """The reviews that satisfy both: of the same reviewers the most approvals, the fewest denials.
+
+    None where nothing was told, `UNREADABLE` where either does not read.
+    """
+    if one is None or other is None:
+        return other if one is None else one
+    told = _by_group(one), _by_group(other)
+    if told[0] is None or told[1] is None:
+        return UNREADABLE
+    found = dict(told[0])
+    for group, (approve, deny) in told[1].items():
+        had = found.get(group, (approve, deny))
+        found[group] = max(had[0], approve), min(had[1], deny)
+    return [
+        {"reviewers": group, "approve": approve, "deny": deny}
+        for group, (approve, deny) in found.items()
+    ]
+
+
+def strict(asked: Sequence[Leaf], given: Sequence[Leaf]) -> bool:
+    """Whether `given` asks of everybody in `asked` for as many approvals or more, and ends with as
+    few denials or fewer. What does not read as thresholds is never met.
+    """
+    wanted, had = _by_group(asked), _by_group(given)
+    if wanted is None or had is None:
+        return False
+    return all(
+        group in had and had[group][0] >= approve and had[group][1] <= deny
+        for group, (approve, deny) in wanted.items()
+    )
+
+
+def _by_group(thresholds: Sequence[Leaf]) -> dict[str, tuple[int, int]] | None:
+    """Approvals and denials by group, None if it does not read. Who is named twice is asked twice:
+    each review fills one place only.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for threshold in thresholds:
+        if not isinstance(threshold, dict):
+            return None
+        group, approve, deny = (threshold.get(name) for name in ("reviewers", "approve", "deny"))
+        if not isinstance(group, str) or type(approve) is not int or type(deny) is not int:
+            return None
+        if approve < 1:
+            return None
+        had = found.get(group, (0, deny))
+        found[group] = had[0] + approve, max(min(had[1], deny), 1)
+    return found
 
 
 def _counts_for(review: Leaf, group: str) -> bool:

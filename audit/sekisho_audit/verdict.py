@@ -257,6 +257,12 @@ class Findings:
                 f"{report.open_intents} requests are on their way to a backend and have no "
                 "outcome yet; their worker sessions are open."
             )
+        unfiled = len(self.book.unfiled())
+        if unfiled:
+            self.note(
+                f"{unfiled} answers were held back for people, and no hold was filed for them: "
+                "nobody was given them. A writer was stopped there."
+            )
         if self._clock.steps:
             self.note(self._clock.said())
         if self.opening is not None:

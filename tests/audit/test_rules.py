@@ -8,8 +8,6 @@ from sekisho_audit.rules import APPEALS_MAX, Book, forget_oldest
 from sekisho_audit.standing import RuleBroken
 from support.scribe import BOOT, Scribe, broken, decide, opened, state
 
-ONE_REVIEW = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
-
 
 @pytest.fixture
 def scribe() -> Scribe:
@@ -113,52 +111,6 @@ def test_intent_is_of_the_policy_that_decided(scribe: Scribe) -> None:
     scribe.write("backend.intent", "x", session="s-1", revision="r-2")
 
 
-def release(scribe: Scribe, exchange: str, status: str = "released") -> str | None:
-    """The code with which the outcome of a new intent is refused."""
-    sent = scribe.write("backend.intent", exchange, session="s-1")
-    told = {"intent": sent["id"], "status": status}
-    try:
-        scribe.write("backend.outcome", exchange, **told)
-    except RuleBroken as error:
-        scribe.book.roll_back()
-        return error.code
-    return None
-
-
-def test_denied_answer_is_not_released(scribe: Scribe) -> None:
-    """Policy spoke about the answer; to stop it is always possible."""
-    decide(scribe, "x")
-    scribe.write("policy.decision", "x", stage="response", effect="deny", obligations={})
-    assert release(scribe, "x") == "denied_release"
-    assert release(scribe, "x", "stopped") is None
-
-
-@pytest.mark.parametrize("stage", ["request", "response"])
-def test_held_answer_is_released_with_its_approval_only(scribe: Scribe, stage: str) -> None:
-    """Whether policy asked for it beforehand or on seeing the answer."""
-    decide(scribe, "x")
-    asked = {"hold": {"stage": "response"}}
-    scribe.write("policy.decision", "x", stage=stage, effect="hold", obligations=asked)
-    scribe.write("policy.decision", "x", stage=stage, effect="allow", obligations={})
-    assert release(scribe, "x") == "unapproved_release"
-    named = {"hold": "h", "version": 1, "binding": "b"}
-    terms = {"stage": "response", "expires_us": 9, "backend": "b", "thresholds": ONE_REVIEW}
-    scribe.write("hold.filed", "x", **named, **terms)
-    assert release(scribe, "x") == "unapproved_release"
-    said = scribe.leaf("hold.review", "x", **named, decision="approve") | {"actor": "p-2"}
-    scribe.take(said)
-    scribe.write("hold.settled", "x", **named, state="approved", reviews=[said["id"]])
-    assert release(scribe, "x") is None
-
-
-def test_hold_of_an_answer_holds_it_though_policy_said_nothing(scribe: Scribe) -> None:
-    """Filing is enough, and an approval of the request is none of the answer."""
-    decide(scribe, "x")
-    terms = {"stage": "response", "expires_us": 9, "backend": "b", "thresholds": ONE_REVIEW}
-    scribe.write("hold.filed", "x", hold="h", version=1, binding="b", **terms)
-    assert release(scribe, "x") == "unapproved_release"
-
-
 def test_decision_about_a_tool_call_is_not_one_about_the_request(scribe: Scribe) -> None:
     """Only a decision at the stage `request` lets a request leave."""
     scribe.write("policy.decision", "x", stage="tool_call", effect="allow", obligations={})
@@ -173,7 +125,8 @@ def test_cut_and_late_outcome_need_their_intent(scribe: Scribe) -> None:
 
 def test_hold_needs_a_decision(scribe: Scribe) -> None:
     """A hold is filed because policy asked for one."""
-    assert broken(scribe, "hold.filed", "x", hold="h", version=1) == "undecided_hold"
+    told = {"hold": "h", "version": 1, "stage": "request"}
+    assert broken(scribe, "hold.filed", "x", **told) == "undecided_hold"
 
 
 def test_review_of_nothing_is_refused(scribe: Scribe) -> None:
@@ -226,6 +179,36 @@ def test_memory_of_finished_exchanges_is_bounded() -> None:
     assert len(scribe.book.decided) <= 5
     assert len(scribe.book.closed) <= 5
     scribe.write("backend.outcome", "first", intent=kept["id"], status="released")
+
+
+def test_what_stands_about_an_answer_is_known_as_long_as_it_is_awaited() -> None:
+    """However many others came meanwhile; then it is forgotten like theirs."""
+    scribe = Scribe(Book(memory=4))
+    scribe.write("audit.boot", boot=BOOT, last=-1, cut=0)
+    scribe.write("session.opened", session="s-1", pid=1)
+    terms = [{"stage": "response", "thresholds": []}]
+    decide(scribe, "first", hold_later=terms)
+    kept = scribe.write("backend.intent", "first", session="s-1")
+    for number in range(20):
+        decide(scribe, f"x-{number}", hold_later=terms)
+    out = {"intent": kept["id"], "status": "released"}
+    assert broken(scribe, "backend.outcome", "first", **out) == "unapproved_release"
+    scribe.write("backend.outcome", "first", **{**out, "status": "stopped"})
+    for number in range(20):
+        decide(scribe, f"y-{number}", hold_later=terms)
+    assert "first" not in scribe.book.answers
+    assert len(scribe.book.answers) <= 5
+
+
+def test_answers_of_which_nothing_stands_are_not_kept(scribe: Scribe) -> None:
+    """Most tool calls are let pass."""
+    decide(scribe, "x")
+    sent = scribe.write("backend.intent", "x", session="s-1")
+    told = {"stage": "tool_call", "effect": "allow", "obligations": {}}
+    scribe.write("policy.decision", "x", **told)
+    assert "x" in scribe.book.answers
+    scribe.write("backend.outcome", "x", intent=sent["id"], status="released")
+    assert scribe.book.answers == {}
 
 
 # -- appeals

@@ -188,6 +188,114 @@ def deliver_what_was_denied(tape: Tape) -> Hint | None:
     return tape.lay_down(index + 1, rule=True)
 
 
+def _of_answer(leaf: Leaf) -> bool:
+    return bool(leaf["data"]["stage"] != "request")
+
+
+def give_out_other_bytes(tape: Tape) -> Hint | None:
+    """The answer that was given out is not the one that was approved."""
+    index = tape.pick("hold.released")
+    if index is None:
+        return None
+    entry = tape.leaves[index]["pl"][0]
+    entry["commit"] = entry["commit"][::-1]
+    return tape.lay_down(index, rule=True)
+
+
+def give_out_twice(tape: Tape) -> Hint | None:
+    """One approval, two answers."""
+    index = tape.pick("hold.released")
+    if index is None:
+        return None
+    again = {**orjson.loads(orjson.dumps(tape.leaves[index])), "id": uuid7()}
+    tape.leaves.insert(index + 1, again)
+    return tape.lay_down(index + 1, rule=True)
+
+
+def give_out_what_was_denied(tape: Tape) -> Hint | None:
+    """The answer of a hold that nobody approved."""
+    held = {
+        leaf["data"]["hold"]: leaf
+        for leaf in tape.leaves
+        if leaf["type"] == "hold.filed" and _of_answer(leaf)
+    }
+    index = tape.pick(
+        "hold.settled",
+        fits=lambda leaf: leaf["data"]["state"] != "approved" and leaf["data"]["hold"] in held,
+    )
+    if index is None:
+        return None
+    settled = tape.leaves[index]
+    filed = held[settled["data"]["hold"]]
+    data = {name: filed["data"][name] for name in ("hold", "version", "binding", "stage")}
+    answer = {**next(p for p in filed["pl"] if p["name"] == "outgoing"), "name": "answer"}
+    told = {**settled, "id": uuid7(), "type": "hold.released", "data": data, "pl": [answer]}
+    tape.leaves.insert(index + 1, told)
+    return tape.lay_down(index + 1, rule=True)
+
+
+def give_out_before_it_is_approved(tape: Tape) -> Hint | None:
+    """The approval came after the answer was out."""
+    index = tape.pick("hold.released")
+    if index is None:
+        return None
+    name = tape.leaves[index]["data"]["hold"]
+    settled = next(
+        i
+        for i, leaf in enumerate(tape.leaves)
+        if leaf["type"] == "hold.settled" and leaf["data"]["hold"] == name
+    )
+    if settled < tape.low:
+        return None
+    tape.leaves.insert(settled, tape.leaves.pop(index))
+    return tape.lay_down(settled, rule=True)
+
+
+def deliver_what_was_not_given_out(tape: Tape) -> Hint | None:
+    """Nothing says that the answer left, but it arrived."""
+    delivered = {leaf["data"]["hold"] for leaf in tape.leaves if leaf["type"] == "hold.delivered"}
+    index = tape.pick("hold.released", fits=lambda leaf: leaf["data"]["hold"] in delivered)
+    if index is None:
+        return None
+    del tape.leaves[index]
+    return tape.lay_down(index, rule=True)
+
+
+def call_it_released(tape: Tape) -> Hint | None:
+    """An answer that waited for people did not."""
+    index = tape.pick("backend.outcome", fits=lambda leaf: leaf["data"]["status"] == "held")
+    if index is None:
+        return None
+    tape.leaves[index]["data"]["status"] = "released"
+    return tape.lay_down(index, rule=True)
+
+
+def foresee_more_than_was_asked(tape: Tape) -> Hint | None:
+    """The decision wanted more people than the hold of the answer asked."""
+    index = tape.pick(
+        "policy.decision", fits=lambda leaf: bool(leaf["data"]["obligations"].get("hold_later"))
+    )
+    if index is None:
+        return None
+    tape.leaves[index]["data"]["obligations"]["hold_later"][0]["thresholds"][0]["approve"] += 1
+    return tape.lay_down(index, rule=True)
+
+
+def release_what_was_denied(tape: Tape) -> Hint | None:
+    """Policy denied the answer that was held; people were asked all the same."""
+    index = tape.pick(
+        "policy.decision",
+        fits=lambda leaf: (
+            _of_answer(leaf)
+            and tape.leaves[leaf["n"] + 1]["type"] in {"backend.outcome", "hold.released"}
+        ),
+    )
+    if index is None:
+        return None
+    tape.leaves[index]["data"]["effect"] = "deny"
+    return tape.lay_down(index, rule=True)
+
+
 def skip_an_index(tape: Tape) -> Hint | None:
     """A number that no event has."""
     index = tape.pick()
@@ -229,7 +337,10 @@ def back_date(tape: Tape) -> Hint | None:
 
 def edit_an_outcome(tape: Tape) -> Hint | None:
     """What was released was not, or the other way round."""
-    index = tape.pick("backend.outcome", "outcome.late")
+    # Of an answer that was held more is told than its outcome.
+    index = tape.pick(
+        *("backend.outcome", "outcome.late"), fits=lambda leaf: leaf["data"]["status"] != "held"
+    )
 
     def change(leaf: Leaf) -> None:
         released = leaf["data"]["status"] == "released"
@@ -312,7 +423,7 @@ def _forged(tape: Tape, opened: Leaf, model: Leaf) -> list[Leaf] | None:
     sent["data"]["session"] = opened["data"]["session"]
     for name in ("hold", "version", "binding"):
         sent["data"].pop(name, None)
-    done["data"]["intent"] = sent["id"]
+    done["data"].update(intent=sent["id"], status="released")
     prompt = tape.content(asked, "prompt", b"I confess")
     if prompt is None:
         return None
@@ -442,8 +553,10 @@ def need_one_review_less(tape: Tape) -> Hint | None:
         return None
     for index in indices:
         data = tape.leaves[index]["data"]
-        if tape.leaves[index]["type"] == "policy.decision" and "hold" in data["obligations"]:
-            data["obligations"]["hold"]["thresholds"][0]["approve"] -= 1
+        if tape.leaves[index]["type"] == "policy.decision":
+            asked = data["obligations"]
+            for terms in (*filter(None, [asked.get("hold")]), *asked.get("hold_later", ())):
+                terms["thresholds"][0]["approve"] -= 1
         if tape.leaves[index]["type"] == "hold.filed":
             data["thresholds"][0]["approve"] -= 1
     gone = _chosen(tape, indices, "hold.review")[-1]
@@ -526,7 +639,9 @@ BREAKING: tuple[Change, ...] = (
     say_more, review_ones_own, ask_for_fewer_reviews, send_other_bytes, send_what_was_denied,
     deliver_what_was_denied, skip_an_index, forge_an_erasure_done, erase_under_hold,
     release_a_hold_alone, disclose_without_the_duty, appoint_nobody, rotate_with_one_key,
-    forge_a_retention_done,
+    forge_a_retention_done, give_out_other_bytes, give_out_twice, give_out_what_was_denied,
+    give_out_before_it_is_approved, deliver_what_was_not_given_out, call_it_released,
+    foresee_more_than_was_asked, release_what_was_denied,
 )  # fmt: skip
 FITTING: tuple[Change, ...] = (
     edit_a_reason, edit_a_model, back_date, edit_an_outcome, delete_a_reading, delete_an_appeal,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,73 @@ class HeldExchange:
         return Event(uuid7(), "hold.delivered", self.exchange, STAFF, {"hold": self.hold})
 
 
+@dataclass
+class HeldAnswer(HeldExchange):
+    """The events of an exchange whose answer waits for people, because of the request or of a tool
+    call in the answer.
+    """
+
+    stage: str = "response"
+    answer: bytes = b"the answer: " + CANARY
+    who: str = STAFF
+    sent: Event | None = None
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What policy asks for at the stage of the hold."""
+        thresholds = [{"reviewers": "reviewer", "approve": self.approve, "deny": 1}]
+        return {"stage": self.stage, "ttl_s": 60, "risk": 50, "thresholds": thresholds}
+
+    def asked(self, session: str) -> list[Event]:
+        """Received, decided and sent."""
+        foreseen = [self.terms] if self.stage == "response" else []
+        decided = decision(self.exchange, hold_later=foreseen)
+        self.sent = intent(self.exchange, session, self.body)
+        return self._of(received(self.exchange, self.body), decided, self.sent)
+
+    def judged(self, effect: str = "allow", stage: str = "", **obligations: Any) -> Event:
+        """Policy answered about the answer or a tool call."""
+        about = decision(self.exchange, effect, **obligations)
+        named = {"stage": stage or self.stage}
+        if named["stage"] == "tool_call":
+            named["tool"] = "send_mail"
+        [event] = self._of(replace(about, data={**about.data, **named}))
+        return event
+
+    def outcome(self, status: str = "held") -> Event:
+        """What became of the intent."""
+        if self.sent is None:
+            raise RuntimeError("nothing was sent")
+        [event] = self._of(outcome(self.sent, status, self.answer))
+        return event
+
+    def waiting(self) -> list[Event]:
+        """Policy spoke about the answer; it is held and filed."""
+        if self.stage == "response":
+            spoken = [self.judged(stage="tool_call"), self.judged()]
+        else:
+            spoken = [self.judged("hold", hold=self.terms)]
+        return [*spoken, self.outcome(), self.filed()]
+
+    def filed(self) -> Event:
+        """The hold of the answer."""
+        filed = self.filing()[-1]
+        payloads = (filed.payloads[0], Payload("outgoing", self.answer))
+        data = {**filed.data, "stage": self.stage}
+        [event] = self._of(replace(filed, data=data, payloads=payloads))
+        return event
+
+    def released(self, answer: bytes | None = None, **more: Any) -> Event:
+        """What was approved, or something else, is about to be given out."""
+        named = {"hold": self.hold, "version": self.version, "binding": self.binding}
+        payloads = (Payload("answer", self.answer if answer is None else answer),)
+        data = {**named, "stage": self.stage, **more}
+        return Event(uuid7(), "hold.released", self.exchange, self.who, data, payloads=payloads)
+
+    def _of(self, *events: Event) -> list[Event]:
+        return [replace(event, principal=self.who) for event in events]
+
+
 def open_ledger(home: Path, **limits: Any) -> Ledger:
     """The ledger in `home`, with its keys beside it."""
     return Ledger.open(home / "data" / "ledger", home / "keys", ORIGIN, limits=Limits(**limits))
@@ -169,6 +236,18 @@ def run_held_exchange(ledger: Ledger, session: str) -> HeldExchange:
     sent = held.intent(session)
     ledger.append_batch([sent])
     ledger.append_batch([outcome(sent), held.delivered()])
+    return held
+
+
+def run_held_answer(ledger: Ledger, session: str, stage: str = "response") -> HeldAnswer:
+    """A whole exchange whose answer was held, approved, released and delivered."""
+    held = HeldAnswer(stage=stage)
+    ledger.append_batch(held.asked(session))
+    ledger.append_batch(held.waiting())
+    review = held.review()
+    ledger.append_batch([review, held.settled([review])])
+    ledger.append_batch([held.judged(), held.released()])
+    ledger.append_batch([held.delivered()])
     return held
 
 

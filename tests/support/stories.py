@@ -19,7 +19,15 @@ from sekisho_audit.events import Event, Payload
 from sekisho_audit.keyring import Keyring
 from sekisho_audit.ledger import Ledger, Limits
 from sekisho_audit.officers import DUTIES, TWO_AT_FIRST
-from support.ledgers import ORIGIN, HeldExchange, decision, intent, outcome, received
+from support.ledgers import (
+    ORIGIN,
+    HeldAnswer,
+    HeldExchange,
+    decision,
+    intent,
+    outcome,
+    received,
+)
 
 
 def drawn(*seed: object) -> Random:
@@ -116,7 +124,8 @@ class Story:
 
     def go_on(self) -> None:
         """One thing happens."""
-        often = (*[self.ask] * 6, *[self.refuse] * 2, *[self.hold] * 3)
+        held = (*[self.hold] * 3, self.hold_answer)
+        often = (*[self.ask] * 6, *[self.refuse] * 2, *held)
         rare = (self.fail, self.retry, self.lose, self.look, self.administer, self.swap_worker)
         officers = (self.keep_for_a_court, self.disclose, self.erase)
         happens: Sequence[Callable[[], object]] = (*often, *rare, *officers)
@@ -128,6 +137,8 @@ class Story:
             happens()
         for end, need in (("approved", 2), ("denied", 1), ("expired", 1)):
             self.hold(end, need)
+        for end, need in (("approved", 2), ("denied", 1)):
+            self.hold_answer(end, need)
         for _ in range(3):  # half of them appeal
             self.refuse()
         for happens in (self.keep_for_a_court, self.release, self.keep_for_a_court, self.disclose):
@@ -311,3 +322,22 @@ class Story:
         sent = replace(held.intent(self.session), principal=who)
         self.write(decided, sent)
         self.write(self._answer(sent), replace(held.delivered(), principal=who))
+
+    def hold_answer(self, end: str | None = None, need: int | None = None) -> None:
+        """An answer waits for people: they let it pass, deny it, or say nothing."""
+        who, need = self.random.choice(STAFF), need or self.random.randrange(1, 3)
+        stage = self.random.choice(["tool_call", "response"])
+        held = HeldAnswer(body=self.body(), approve=need, stage=stage, answer=self.body(), who=who)
+        self.write(*held.asked(self.session))
+        self.write(*held.waiting())
+        end = end or self.random.choice(["approved"] * 2 + ["denied", "expired"])
+        reviews = []
+        if end != "expired":
+            people = self.random.sample(REVIEWERS, need if end == "approved" else 1)
+            said = "approve" if end == "approved" else "deny"
+            reviews = [replace(held.review(one, said), principal=who) for one in people]
+            self.write(*reviews)
+        self.write(replace(held.settled(reviews, end), principal=who))
+        if end == "approved":
+            self.write(held.judged(), held.released())
+            self.write(replace(held.delivered(), principal=who))

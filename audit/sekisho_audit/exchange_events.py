@@ -128,6 +128,13 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "person": Field(
                 PERSON, "Who stands behind the principal, if another: they may not review either."
             ),
+            "editor": Field(
+                PERSON,
+                "Who changed what is held and made this version; approves no words of theirs.",
+            ),
+            "narrowed": Field(
+                FLAG, "Whether the editor only took something out; then they may approve the rest."
+            ),
             "thresholds": Field(
                 THRESHOLDS,
                 "Who must approve; all must be met. Absent if only a reason is asked for.",

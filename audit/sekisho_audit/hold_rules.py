@@ -43,6 +43,10 @@ def check_again(leaf: Leaf, before: Filed | None) -> None:
         raise RuleBroken("hold_taken", "a hold of a request is none of its answer")
     if leaf["data"]["version"] <= before.data["version"]:
         raise RuleBroken("stale_hold", "a hold is filed again only with a higher version")
+    if before.settled is not None and not before.approved:
+        raise RuleBroken("hold_settled", "what was not approved is not asked about again")
+    if leaf["data"].get("editor") in requesters(before.leaf):
+        raise RuleBroken("self_review", "who asked does not change what is reviewed")
 
 
 def current(leaf: Leaf, filed: Filed | None) -> Filed:
@@ -69,7 +73,10 @@ def check_review(leaf: Leaf, filed: Filed) -> None:
         raise RuleBroken("self_review", "nobody reviews their own request")
     if any(people & thresholds.people(other) for other in filed.reviews):
         raise RuleBroken("second_review", "this person has reviewed this version already")
-    if filed.must_justify and filed.justified is None and leaf["data"]["decision"] == "approve":
+    approves = leaf["data"]["decision"] == "approve"
+    if approves and filed.data.get("editor") in people and not filed.data.get("narrowed", False):
+        raise RuleBroken("self_review", "nobody approves what they wrote into it themselves")
+    if filed.must_justify and filed.justified is None and approves:
         raise RuleBroken("unjustified_review", "an approval before the reason it has to weigh")
 
 

@@ -43,6 +43,7 @@ from sekisho.ports import Charge
 from sekisho.releasing.relay import Stream
 from sekisho.releasing.replies import Whole
 from sekisho.resume import Resume
+from sekisho.revise import Revise
 from sekisho.stages.clear import Held, clear
 from sekisho.stages.describe import describe, spender_of
 from sekisho.stages.foretell import foretell
@@ -69,6 +70,7 @@ class Pipeline:
         self._parts = parts
         self._dispatch = Dispatch(parts)
         self._resume = Resume(parts, self._dispatch)
+        self.revise = Revise(parts, self._dispatch).revise
 
     async def identify(self, shown: Shown) -> Principal:
         """Who asks, known from the request's head alone: a stranger's body is never read."""

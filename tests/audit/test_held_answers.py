@@ -21,6 +21,7 @@ from sekisho_audit.rules import Book
 from sekisho_audit.standing import Leaf, RuleBroken
 from sekisho_audit.verify import verify
 from support.ledgers import (
+    REVIEWER,
     STAFF,
     HeldAnswer,
     HeldExchange,
@@ -348,6 +349,30 @@ def version_that_nobody_reviewed(ledger: Ledger) -> list[Event]:
     return [held.released()]
 
 
+def edited(held: HeldAnswer, editor: str, *, narrowed: bool = False) -> Event:
+    """The next version, made by this person."""
+    held.version += 1
+    filed = held.filed()
+    return replace(filed, data={**filed.data, "editor": editor, "narrowed": narrowed})
+
+
+def approved_by_its_editor(ledger: Ledger) -> list[Event]:
+    held = waiting(ledger)
+    ledger.append_batch([edited(held, REVIEWER)])
+    return [held.review(REVIEWER)]
+
+
+def edited_by_who_asked(ledger: Ledger) -> list[Event]:
+    return [edited(waiting(ledger), STAFF)]
+
+
+def opened_again_after_it_was_denied(ledger: Ledger) -> list[Event]:
+    held = waiting(ledger)
+    review = held.review(answer="deny")
+    ledger.append_batch([review, held.settled([review], "denied")])
+    return [edited(held, "reviewer-9")]
+
+
 def other_binding(ledger: Ledger) -> list[Event]:
     return [approved(ledger).released(binding="c" * 64)]
 
@@ -416,6 +441,9 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
         (reviewed_twice, "second_review"),
         (version_of_before, "unapproved_release"),
         (version_that_nobody_reviewed, "unapproved_release"),
+        (approved_by_its_editor, "self_review"),
+        (edited_by_who_asked, "self_review"),
+        (opened_again_after_it_was_denied, "hold_settled"),
         (other_binding, "unapproved_release"),
         (denied_when_asked_again, "denied_release"),
         (held_for_more_when_asked_again, "unapproved_release"),

@@ -190,7 +190,11 @@ class RedisHoldStore:
         limits = self._limits
         times = (_us(limits.execution_expiry_s), _us(limits.keep_answer_s))
         args = (proposal.id, state.value, proposal.version, review.person if review else "")
-        last = (origin, index, *times, review.reviewer if review else "", reason)
+        new = proposal.revised
+        version: list[Argument] = (
+            [""] if new is None else [new.content_bytes, *await self._fields(new)]
+        )
+        last = (origin, index, *times, review.reviewer if review else "", reason, *version)
         reply = _words(await self._run("settle", hold.id, *args, sealed, *last))
         if reply[0] == "ok":
             if review is not None and state in {HoldState.APPROVED, HoldState.DENIED}:

@@ -1,4 +1,4 @@
-"""`sekisho hold list | show | justify | approve | deny | withdraw`, for requesters and reviewers.
+"""`sekisho hold list | show | justify | approve | edit | deny | withdraw`: askers and reviewers.
 
 Approving shows first exactly what is bound, hidden characters spelled out, and asks; what is then
 sent back is the binding of what was shown, so a hold that changed meanwhile is not approved.
@@ -11,8 +11,11 @@ import sys
 from typing import Any
 from urllib.parse import quote
 
+import orjson
+
 from sekisho.cli.gate import Gate, GateFailed, add_gate, connect
 from sekisho.cli.printing import add_json, as_json, table, visible, when
+from sekisho.content.tool_calls import proposed
 
 _COLUMNS = ("id", "status", "stage", "principal", "model", "backend", "rules", "risk", "expires")
 _SHOWN = ("id", "status", "principal", "stage", "model", "backend", "rules", "reasons", "risk")
@@ -27,13 +30,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
     deny = verbs.add_parser("deny", help="refuse it")
     justify = verbs.add_parser("justify", help="say why you ask, where the rules want to know")
     withdraw = verbs.add_parser("withdraw", help="take your own request back")
-    for verb in (shown, justify, approve, deny, withdraw):
+    edit = verbs.add_parser("edit", help="change tool calls; somebody else then approves")
+    for verb in (shown, justify, approve, edit, deny, withdraw):
         verb.add_argument("hold", metavar="ID")
+    edit.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PLACE=JSON",
+        help="new arguments for the call at this place, as `show` numbers them",
+    )
+    edit.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        type=int,
+        metavar="PLACE",
+        help="take this call out; then you may approve the rest",
+    )
     justify.add_argument("--reason", required=True, help="kept as evidence; reviewers read it")
     approve.add_argument("--reason", default="", help="kept as evidence")
     deny.add_argument("--reason", required=True, help="kept as evidence; the requester reads it")
     approve.add_argument("--yes", action="store_true", help="do not ask before approving")
-    for verb in (listed, shown, justify, approve, deny, withdraw):
+    for verb in (listed, shown, justify, approve, edit, deny, withdraw):
         add_gate(verb)
         add_json(verb)
 
@@ -48,6 +67,11 @@ def run(options: argparse.Namespace) -> int:
             _print_hold(gate.get(_path(options.hold)), options.json)
         case "approve":
             return _approve(gate, options)
+        case "edit":
+            hold = gate.get(_path(options.hold))
+            bound = {"binding": hold["binding"], "version": hold["version"]}
+            said = {**bound, "calls": _changes(options)}
+            _print_hold(gate.post(f"{_path(options.hold)}/edits", said), options.json)
         case "deny":
             hold = gate.get(_path(options.hold))
             _print_end(_review(gate, hold, "deny", options.reason), options.json)
@@ -57,6 +81,20 @@ def run(options: argparse.Namespace) -> int:
         case "withdraw":
             _print_end(gate.post(f"{_path(options.hold)}/withdraw"), options.json)
     return 0
+
+
+def _changes(options: argparse.Namespace) -> list[dict[str, Any]]:
+    changes: list[dict[str, Any]] = [{"place": place, "drop": True} for place in options.drop]
+    for said in options.set:
+        place, equals, arguments = said.partition("=")
+        if not equals or not place.isdigit():
+            raise GateFailed(
+                f"--set {visible(said)} is not PLACE=JSON, as in --set '0={{\"id\": 7}}'."
+            )
+        changes.append({"place": int(place), "arguments": arguments})
+    if not changes:
+        raise GateFailed("Say what to change: --set PLACE=JSON or --drop PLACE.")
+    return changes
 
 
 def _approve(gate: Gate, options: argparse.Namespace) -> int:
@@ -103,8 +141,21 @@ def bound_text(hold: dict[str, Any]) -> str:
         held = f"(not text; base64) {outgoing['base64']}"
     else:
         held = visible(outgoing["text"])
+        lines += _calls(outgoing["text"]) if hold["stage"] != "request" else []
     lines += [f"{'binding':<10}{hold['binding']}", f"--- {outgoing['bytes']} bytes {goes} ---"]
     return "\n".join([*lines, held, "---"])
+
+
+def _calls(answer: str) -> list[str]:
+    """The tool calls of an answer, numbered as `edit` wants them."""
+    try:
+        found = proposed(orjson.loads(answer))
+    except orjson.JSONDecodeError:
+        return []
+    return [
+        f"{f'call {place}':<10}{visible(call.name)} {visible(as_json(call.arguments))}"
+        for place, call in enumerate(found)
+    ]
 
 
 def _path(hold_id: str) -> str:

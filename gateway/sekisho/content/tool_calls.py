@@ -50,6 +50,60 @@ def without_calls(completion: Mapping[str, Any], notice: str) -> dict[str, Any]:
     return {**completion, "choices": choices}
 
 
+def changed(completion: Mapping[str, Any], changes: Mapping[int, str | None]) -> dict[str, Any]:
+    """The completion with calls changed, by their place in `proposed`: new arguments as text, or
+    None for a call that is taken out.
+
+    All else stays byte for byte, the ids of calls too. A line of text names what was taken out; a
+    choice that calls nothing any more ends with `stop`.
+    """
+    place, choices = 0, []
+    for number, choice in enumerate(completion["choices"]):
+        count = len(list(_of(number, choice)))
+        own = {n - place: said for n, said in changes.items() if place <= n < place + count}
+        choices.append(_changed(choice, own) if own else choice)
+        place += count
+    return {**completion, "choices": choices}
+
+
+def _changed(choice: Mapping[str, Any], changes: Mapping[int, str | None]) -> dict[str, Any]:
+    message = dict(choice["message"])
+    calls = list(message.get("tool_calls") or ())
+    older = len(calls)  # the place of a `function_call`, after all others
+    dropped = [_name(calls[n]) for n, said in changes.items() if said is None and n < older]
+    kept = [
+        _with_arguments(call, changes[n]) if changes.get(n) is not None else call
+        for n, call in enumerate(calls)
+        if n not in changes or changes[n] is not None
+    ]
+    if "tool_calls" in message:
+        message["tool_calls"] = kept
+    if older in changes:
+        function = message.pop("function_call")
+        if changes[older] is None:
+            dropped.append(str(function.get("name")))
+        else:
+            message["function_call"] = {**function, "arguments": changes[older]}
+    if not dropped:
+        return {**choice, "message": message}
+    notice = f"[Not approved by a reviewer, and not run: {', '.join(dropped)}.]"
+    if not kept and not message.get("function_call"):
+        return _noticed(choice, notice)
+    said = message.get("content")
+    message["content"] = f"{said}\n\n{notice}" if isinstance(said, str) and said else notice
+    return {**choice, "message": message}
+
+
+def _name(call: Mapping[str, Any]) -> str:
+    return str((_function(call) or {}).get("name"))
+
+
+def _with_arguments(call: Mapping[str, Any], text: str | None) -> dict[str, Any]:
+    if isinstance(call.get("custom"), dict):
+        return {**call, "custom": {**call["custom"], "input": text}}
+    return {**call, "function": {**call["function"], "arguments": text}}
+
+
 def _noticed(choice: Mapping[str, Any], notice: str) -> dict[str, Any]:
     message = {"role": "assistant", "content": notice, "refusal": None}
     return {"index": choice.get("index", 0), "message": message, "finish_reason": "stop"}

@@ -34,9 +34,11 @@ def filed(hold: Hold) -> Event:
         data["justify"] = True
     if hold.person != hold.principal:
         data["person"] = hold.person
+    if hold.editor:
+        data |= {"editor": hold.editor, "narrowed": hold.narrowed}
     whole = record.encode(hold)
     return Event(
-        id=names.filed_event(hold.id),
+        id=names.filed_event(hold.id, hold.version),
         type="hold.filed",
         exchange=hold.exchange,
         principal=hold.principal,

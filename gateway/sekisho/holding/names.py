@@ -37,9 +37,9 @@ def is_hold_id(text: str) -> bool:
     return _HOLD_ID.match(text) is not None
 
 
-def filed_event(hold_id: str) -> str:
-    """One filing a hold."""
-    return _derive("filed", hold_id)
+def filed_event(hold_id: str, version: int = 1) -> str:
+    """One filing a version."""
+    return _derive("filed", hold_id) if version == 1 else _derive("filed", hold_id, str(version))
 
 
 def speaker(reviewer: str, person: str) -> str:

@@ -4,13 +4,14 @@ r"""A hold as bytes: what the ledger keeps of it, sealed, and what the live stor
 
 The outgoing bytes stand in it as they are: what was approved is what leaves, never a rendering of
 it. Decoding is strict: an unknown, missing or mistyped member is refused, because a hold that was
-read wrongly would be decided wrongly. Only `justify` may be missing: holds filed before there was
-such a thing ask for no reason.
+read wrongly would be decided wrongly. Only what
+holds filed earlier did not have may be missing: they ask for no reason and nobody edited them.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+import base64
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import orjson
@@ -28,6 +29,7 @@ from sekisho.model.hold import (
 
 _MAGIC = b"sekisho-hold-v1\n"
 _HOLD_CONTENT = ("outgoing", "facts")
+_NOT_BEFORE = {"justify": False, "editor": "", "narrowed": False}
 _TUPLES = frozenset({"groups", "roles", "rules", "reasons"})
 
 
@@ -60,7 +62,8 @@ def decode(record: bytes) -> Hold:
 
 def _build_hold(members: dict[str, Any]) -> Hold:
     values: dict[str, Any] = {}
-    members.setdefault("justify", False)
+    for name, value in _NOT_BEFORE.items():
+        members.setdefault(name, value)
     for field in fields(Hold):
         if field.name not in members:
             raise ValueError(f"hold record lacks {field.name}")
@@ -119,20 +122,25 @@ def decode_justification(content: bytes) -> Justification:
 
 
 def encode_proposal(proposal: Proposal) -> bytes:
-    """A proposal as bytes, with its review."""
-    return orjson.dumps(asdict(proposal))
+    """A proposal as bytes, with its review, reason or new version of the hold."""
+    said = asdict(replace(proposal, revised=None))
+    if proposal.revised is not None:
+        said["revised"] = base64.b64encode(encode(proposal.revised)).decode()
+    return orjson.dumps(said)
 
 
 def decode_proposal(content: bytes, at_us: int) -> Proposal:
     """The proposal again, with the time the store accepted it. Raises ValueError."""
     members = _object(content)
     review, why = members.pop("review", None), members.pop("justification", None)
+    revised = members.pop("revised", None)
     members["at_us"] = at_us
     try:
         members["kind"] = ProposalKind(_typed(members.get("kind"), str))
         return Proposal(
             review=None if review is None else _review(review),
             justification=None if why is None else _justification(why),
+            revised=None if revised is None else decode(base64.b64decode(_typed(revised, str))),
             **members,
         )
     except TypeError as error:

@@ -66,6 +66,11 @@ def is_withheld(view: HoldView, principal: Principal) -> bool:
     return view.hold.stage != "request" and not released and is_own(principal, view.hold)
 
 
+def is_own_words(principal: Principal, hold: Hold) -> bool:
+    """Whether this principal wrote into what is held. To take something out writes nothing."""
+    return not hold.narrowed and hold.editor in principal.persons
+
+
 def may_see(principal: Principal, hold: Hold | HoldCard) -> bool:
     """Requester or eligible reviewer; nobody else learns that the hold exists."""
     return is_own(principal, hold) or seat_of(principal, hold.thresholds) is not None
@@ -108,7 +113,10 @@ async def review(
         for one in view.reviews
         if one.version == hold.version and one.reviewer != reviewer.id
     )
-    seat = _check_duties(reviewer, hold, taken)
+    seat = check_duties(reviewer, hold, taken)
+    if decision == APPROVE and is_own_words(reviewer, hold):
+        message = "You wrote into this yourself, so somebody else has to approve it."
+        raise Forbidden(message, code="self_approval")
     spoken_by = names.speaker(reviewer.id, seat.person)
     _check_words(hold, decision, reason)
     if binding != hold.binding or version not in {None, hold.version}:
@@ -158,7 +166,10 @@ async def withdraw(
     )
 
 
-def _check_duties(reviewer: Principal, hold: Hold, taken: frozenset[str]) -> Seat:
+def check_duties(reviewer: Principal, hold: Hold, taken: frozenset[str] = frozenset()) -> Seat:
+    """The seat in which this person may answer or change it. Raises Forbidden (`self_approval`,
+    `not_eligible`).
+    """
     duties.may_review(reviewer, {hold.principal, hold.person})
     seat = seat_of(reviewer, hold.thresholds, taken)
     if seat is None:

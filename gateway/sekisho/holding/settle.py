@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sekisho.errors import Conflict, HoldStoreUnavailable, LedgerRefused
-from sekisho.holding import evidence, names
+from sekisho.holding import evidence, names, record
 from sekisho.holding.rebuild import restore_one
 from sekisho.holding.tally import standing
 from sekisho.model.hold import Hold, HoldState, HoldView, Proposal, ProposalKind, Review
@@ -28,7 +28,10 @@ _OUTCOMES = {
     ProposalKind.WITHDRAW: HoldState.WITHDRAWN,
 }
 _LEDGER_HAS_ANOTHER = frozenset(
-    {"hold_settled", "second_review", "stale_review", "denied_approval", "second_justification"}
+    {
+        *("hold_settled", "second_review", "stale_review", "denied_approval"),
+        *("second_justification", "stale_hold", "hold_taken"),
+    }
 )
 
 
@@ -53,6 +56,8 @@ async def finish(store: HoldStore, ledger: Ledger, view: HoldView, proposal: Pro
     why = proposal.justification
     if why is not None:
         events.append(evidence.justified(hold, why))
+    if proposal.revised is not None:
+        events.append(evidence.filed(proposal.revised))
     justified = why is not None or view.justification is not None
     state = _outcome(hold, proposal, reviews, justified=justified)
     if state is not HoldState.PENDING:
@@ -78,12 +83,14 @@ def _outcome(
 ) -> HoldState:
     if proposal.kind in _OUTCOMES:
         return _OUTCOMES[proposal.kind]
+    if proposal.kind is ProposalKind.EDIT:
+        return HoldState.PENDING
     return standing(hold, reviews, justified=justified)
 
 
 async def _give_up(store: HoldStore, ledger: Ledger, hold: Hold, proposal: Proposal) -> None:
     """The ledger will never take this proposal: pending again, and what was said counts nothing."""
-    void = replace(proposal, review=None, justification=None)
+    void = replace(proposal, review=None, justification=None, revised=None)
     await store.settle(void, hold, HoldState.PENDING, ledger.origin, 0)
 
 
@@ -93,6 +100,8 @@ async def _agrees(ledger: Ledger, hold: Hold, state: HoldState, proposal: Propos
     for known in await ledger.open_holds():
         if known.hold != hold.id:
             continue
+        if proposal.revised is not None:
+            return record.decode(known.record).binding == proposal.revised.binding
         outcome = HoldState.PENDING if known.settled is None else known.settled["state"]
         same_review = review is None or any(
             said["person"] == review.person and said["decision"] == review.decision

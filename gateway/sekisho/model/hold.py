@@ -49,7 +49,8 @@ class Hold:
     `outgoing` are the exact bytes that would leave; `binding` commits to them together with
     stage, backend, model, policy revision, expiry and version. `facts` is the policy input that
     led here: the decision is asked again with it before anything leaves. `justify`: whoever asked
-    must say why; without `thresholds` that is all.
+    must say why; without `thresholds` that is all. `editor` changed what is held and made this
+    version; `narrowed`: they only took something out.
     """
 
     id: str
@@ -79,6 +80,8 @@ class Hold:
     log_level: str = "redacted"
     path: str = ""
     justify: bool = False
+    editor: str = ""
+    narrowed: bool = False
 
     @property
     def content_bytes(self) -> int:
@@ -152,6 +155,7 @@ class ProposalKind(StrEnum):
     EXPIRE = "expire"
     WITHDRAW = "withdraw"
     JUSTIFY = "justify"
+    EDIT = "edit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,7 @@ class Proposal:
     review: Review | None = None
     at_us: int = 0
     justification: Justification | None = None
+    revised: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)

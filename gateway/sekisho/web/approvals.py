@@ -11,13 +11,15 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request
 
-from sekisho.errors import BadRequest
+from sekisho.errors import BadRequest, NotFound
 from sekisho.holding import review as reviewing
 from sekisho.holding.justification import justify
 from sekisho.holding.shown import note_shown
 from sekisho.model.hold import HoldCard
 from sekisho.model.principal import Scope
+from sekisho.revise import Revision
 from sekisho.web.approvals_schema import (
+    EditRequest,
     HoldDetail,
     HoldList,
     JustificationRequest,
@@ -26,12 +28,14 @@ from sekisho.web.approvals_schema import (
     summary,
 )
 from sekisho.web.bodies import read_model
-from sekisho.web.callers import Caller, Now, Parts, ProblemRoute, needs
+from sekisho.web.callers import Caller, Now, Parts, ProblemRoute, needs, now_us
 from sekisho.web.openapi import body_of
 
 LISTED_MAX = 500  # a queue longer than a person reads; those that end first are in front
 BODY_BYTES_MAX = 16_384  # a review is a word, a binding and a paragraph
 BODY_DEPTH_MAX = 2  # and has no structure
+EDIT_BYTES_MAX = 1_048_576  # the arguments of some calls
+EDIT_DEPTH_MAX = 4  # a list of them
 
 
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"], route_class=ProblemRoute)
@@ -91,6 +95,31 @@ async def review_hold(
         reason=said.reason,
         version=said.version,
     )
+    return detail(view, principal)
+
+
+@router.post(
+    "/{hold_id}/edits",
+    openapi_extra=body_of(EditRequest),
+)
+async def edit_hold(hold_id: str, request: Request, parts: Parts, principal: Caller) -> HoldDetail:
+    """Change the tool calls of a held answer, or take some out: a new version, reviewed anew."""
+    needs(principal, Scope.REVIEW)
+    said = await read_model(
+        request,
+        EditRequest,
+        what="an edit",
+        bytes_max=EDIT_BYTES_MAX,
+        depth_max=EDIT_DEPTH_MAX,
+    )
+    if parts.revise is None:
+        raise NotFound("Nothing can be edited here.")
+    changes = {one.place: one.arguments for one in said.calls}
+    if len(changes) < len(said.calls):
+        raise BadRequest("calls names one place twice.", param="calls")
+    revision = Revision(changes, said.binding, said.version)
+    view = await parts.revise(principal, hold_id, revision)
+    await note_shown(parts.ledger, principal, view.hold, now_us())
     return detail(view, principal)
 
 

@@ -7,14 +7,16 @@ hold in full shows what is bound: the exact outgoing bytes, and the binding the 
 from __future__ import annotations
 
 import base64
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sekisho.holding.review import REASON_CHARS_MAX, is_withheld, may_review
 from sekisho.model.hold import Hold, HoldCard, HoldView, Justification, Review
 from sekisho.model.principal import Principal
 
+CALLS_MAX = 64  # as many as an answer may propose
+ARGUMENTS_CHARS_MAX = 65_536  # four times what rules look into
 RESULT_PREFIX = "chatcmpl-"
 
 
@@ -27,6 +29,35 @@ class ReviewRequest(BaseModel):
     binding: str = Field(min_length=64, max_length=64)
     reason: str = Field(default="", max_length=REASON_CHARS_MAX)
     version: int | None = None
+
+
+class CallChange(BaseModel):
+    """One call of the answer, by its `place` among them, from 0 on: new `arguments` as text, or
+    taken out.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    place: int = Field(ge=0, le=CALLS_MAX)
+    arguments: str | None = Field(default=None, max_length=ARGUMENTS_CHARS_MAX)
+    drop: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.drop == (self.arguments is not None):
+            message = "either arguments, or drop: true"
+            raise ValueError(message)
+        return self
+
+
+class EditRequest(BaseModel):
+    """What a reviewer changes; `binding` (and `version`) as the hold showed them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    binding: str = Field(min_length=64, max_length=64)
+    version: int | None = None
+    calls: list[CallChange] = Field(min_length=1, max_length=CALLS_MAX)
 
 
 class JustificationRequest(BaseModel):
@@ -109,6 +140,8 @@ class HoldDetail(HoldSummary):
     endpoint: str
     result_id: str
     outgoing: OutgoingOut
+    edited_by: str | None
+    narrowed: bool
     justification: JustificationOut | None
     reviews: list[ReviewOut]
     outcome_reason: str
@@ -146,6 +179,8 @@ def detail(view: HoldView, principal: Principal) -> HoldDetail:
         endpoint=hold.endpoint,
         result_id=RESULT_PREFIX + hold.id,
         outgoing=_outgoing(view, principal),
+        edited_by=hold.editor or None,
+        narrowed=hold.narrowed,
         justification=_justification(view.justification),
         reviews=[_review(review) for review in view.reviews],
         outcome_reason=view.outcome_reason,

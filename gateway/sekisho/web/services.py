@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sekisho.model.hold import HoldLimits
+from sekisho.model.hold import HoldLimits, HoldView
+from sekisho.model.principal import Principal
 from sekisho.ports import Directory, HoldStore, Ledger, Log, Searches
+from sekisho.revise import Revision
 from sekisho.web.entrance import Entrance
 from sekisho.web.policy_port import Policies
+
+Revise = Callable[[Principal, str, Revision], Awaitable[HoldView]]
+"""A reviewer changes the tool calls of a held answer; see revise.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +29,4 @@ class Services:
     hold_limits: HoldLimits
     currency: Callable[[], str] = str  # of the prices in force; "" where there are none
     policies: Policies | None = None
+    revise: Revise | None = None

@@ -103,7 +103,7 @@ def build(settings: Settings) -> Worker:
     checks = every_check(auditd, holds, people.keys, engine.check, unsettled)
     services = Services(
         *(holds, ledger, auditd, auditd, people.directory, people.entrance, limits),
-        *(lambda: engine.usage.prices.currency, _policies(settings, ledger)),
+        *(lambda: engine.usage.prices.currency, _policies(settings, ledger), pipeline.revise),
     )
     rest = create_app(services, people.sign_in, people.scim, checks, metrics)
     app = DataPath(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sekisho.content.tool_calls import ToolCall, proposed, without_calls
+from sekisho.content.tool_calls import ToolCall, changed, proposed, without_calls
 
 
 def answer(*calls: Any, **message: Any) -> dict[str, Any]:
@@ -98,3 +98,46 @@ def test_a_withheld_call_leaves_a_text_that_ends_with_stop() -> None:
     assert "secret" not in str(left)
     assert () == proposed(left)
     assert said["usage"] == left["usage"]
+
+
+def test_changed_arguments_leave_all_else_as_it_was() -> None:
+    """The id and the name of the call too."""
+    said = answer(call('{"a": 1}'), call('{"b": 2}', "kb.find"), content="I write.")
+
+    after = changed(said, {1: '{"b": 3}'})
+
+    first, second = after["choices"][0]["message"]["tool_calls"]
+    assert said["choices"][0]["message"]["tool_calls"][0] == first
+    assert call('{"b": 3}', "kb.find") == second
+    assert "I write." == after["choices"][0]["message"]["content"]
+    assert "tool_calls" == after["choices"][0]["finish_reason"]
+    assert '{"b": 2}' in str(said)
+
+
+def test_a_call_that_is_taken_out_is_named_in_the_text() -> None:
+    """The others stay calls; where none is left the choice ends with `stop`."""
+    said = answer(call("{}"), call("{}", "kb.find"), content="I write.")
+
+    after = changed(said, {0: None})
+
+    message = after["choices"][0]["message"]
+    assert ["kb.find"] == [one["function"]["name"] for one in message["tool_calls"]]
+    assert message["content"].startswith("I write.\n\n[Not approved")
+    assert "crm.write" in message["content"]
+    gone = changed(after, {0: None})["choices"][0]
+    assert ("stop", ()) == (gone["finish_reason"], proposed({"choices": [gone]}))
+
+
+def test_places_count_over_all_choices_and_kinds() -> None:
+    """As `proposed` has them."""
+    said = answer(call("{}"), {"type": "custom", "custom": {"name": "sh", "input": "ls"}})
+    said["choices"][0]["message"]["function_call"] = {"name": "old", "arguments": "{}"}
+    said["choices"].append({"index": 1, "message": {"tool_calls": [call("{}", "last")]}})
+
+    after = changed(said, {1: "pwd", 2: '{"x": 1}', 3: '{"y": 2}'})
+
+    assert [
+        ("crm.write", {}), ("sh", {"input": "pwd"}), ("old", {"x": 1}), ("last", {"y": 2}),
+    ] == [(one.name, one.arguments) for one in proposed(after)]  # fmt: skip
+    without = changed(said, {1: None, 2: None})
+    assert ["crm.write", "last"] == [one.name for one in proposed(without)]

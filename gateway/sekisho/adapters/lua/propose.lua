@@ -4,7 +4,7 @@
 -- proposed first is what counts. Reviews are checked here against what cannot change under them:
 -- version, binding, expiry, the requester's person, one review per person: neither the reviewer nor
 -- whoever's seat a delegate takes may have answered before, or have asked. A justification is taken
--- from whoever asked only. Nothing is decided yet: the ledger comes next, then `settle`.
+-- from whoever asked only, a new version from anybody else. Nothing is decided yet: the ledger comes next, then `settle`.
 --
 -- ARGV: 3 decision id  4 kind  5 version  6 binding  7 person  8 proposal (sealed)  9 origin
 --       10 finish_us: how long the proposer has before others finish it  11 reviewer
@@ -13,7 +13,7 @@ if not state then
   return { 'missing' }
 end
 if field('by:' .. ARGV[5] .. ':' .. ARGV[7]) == ARGV[3] or field('settled_by') == ARGV[3]
-  or field('justified_by') == ARGV[3] then
+  or field('justified_by') == ARGV[3] or field('edited_by') == ARGV[3] then
   return { 'done' }
 end
 if state == 'deciding' and deciding == ARGV[3] then
@@ -30,6 +30,9 @@ if field('version') ~= ARGV[5] or field('binding') ~= ARGV[6] then
 end
 if ARGV[4] == 'justify' and ARGV[7] ~= field('person') and ARGV[7] ~= field('principal') then
   return { 'stranger' }
+end
+if ARGV[4] == 'edit' and (ARGV[7] == field('person') or ARGV[7] == field('principal')) then
+  return { 'self' }
 end
 local over = NOW >= number('expires_us')
 if ARGV[4] == 'review' then

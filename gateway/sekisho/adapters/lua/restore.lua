@@ -37,7 +37,15 @@ if not state then
   end
 end
 
+-- The ledger has a later version of what is held: nothing said of the one before counts.
 local version = redis.call('HGET', HOLD, 'version')
+if state and tonumber(version) < tonumber(ARGV[13]) and (state == 'pending' or state == 'deciding') then
+  redis.call('INCRBY', BYTES, text(tonumber(ARGV[5]) - tonumber(redis.call('HGET', HOLD, 'bytes'))))
+  redis.call('HDEL', HOLD, 'deciding', 'deciding_us', 'deciding_origin', 'proposal')
+  redis.call('HSET', HOLD, 'reviews', 0, 'bytes', ARGV[5], unpack(ARGV, reviews_end + 1))
+  redis.call('HSET', HOLD, 'state', 'pending')
+  state, version = 'pending', ARGV[13]
+end
 for at = 17, reviews_end, 4 do
   local seat, own = 'by:' .. ARGV[13] .. ':' .. ARGV[at], 'by:' .. ARGV[13] .. ':' .. ARGV[at + 1]
   local under_way = SAID == 'pending' and redis.call('HGET', HOLD, 'deciding') == ARGV[at + 2]

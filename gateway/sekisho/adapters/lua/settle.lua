@@ -1,18 +1,20 @@
 -- Publish a decision that the ledger has: deciding -> approved | denied | expired | withdrawn, or
--- back to pending while reviews, or the reason of whoever asked, are still missing.
+-- back to pending while reviews, or the reason of whoever asked, are still missing. A new version of
+-- what is held is pending, too, and no review of the one before counts for it.
 --
 -- Promises: only the proposal being decided settles; the same settlement twice is one; the outcome
 -- carries the ledger's origin and index. An approval is good until `execute_until_us`.
 --
 -- ARGV: 3 decision id  4 new state  5 version  6 person or ''  7 review (sealed) or ''
 --       8 origin  9 index  10 execution_us  11 keep_us  12 reviewer or ''
---       13 justification (sealed) or ''
+--       13 justification (sealed) or ''  14 bytes of a new version or '', then its fields
 local state, deciding = unpack(redis.call('HMGET', HOLD, 'state', 'deciding'))
 if not state then
   return { 'missing' }
 end
 local seat = 'by:' .. ARGV[5] .. ':' .. ARGV[6]
-if field('settled_by') == ARGV[3] or field(seat) == ARGV[3] or field('justified_by') == ARGV[3] then
+if field('settled_by') == ARGV[3] or field(seat) == ARGV[3] or field('justified_by') == ARGV[3]
+  or field('edited_by') == ARGV[3] then
   return { 'ok', state }
 end
 if state ~= 'deciding' or deciding ~= ARGV[3] then
@@ -26,6 +28,10 @@ if ARGV[6] ~= '' then
 end
 if ARGV[13] ~= '' then
   redis.call('HSET', HOLD, 'justification', ARGV[13], 'justified_by', ARGV[3])
+end
+if ARGV[14] ~= '' then
+  redis.call('INCRBY', BYTES, text(tonumber(ARGV[14]) - number('bytes')))
+  redis.call('HSET', HOLD, 'edited_by', ARGV[3], 'bytes', ARGV[14], 'reviews', 0, unpack(ARGV, 15))
 end
 if ARGV[4] == 'pending' then
   move('pending', number('expires_us'))

@@ -1,0 +1,156 @@
+"""A reviewer changes the tool calls of a held answer: a new version, which is reviewed anew.
+
+    new arguments   somebody else has to approve what the reviewer wrote
+    taken out       the reviewer may approve what is left: they wrote nothing into it
+
+The rules are asked about each new version before it is filed: what they deny is not filed, and what
+they want more reviews for is asked of more people. No version asks for fewer than the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from sekisho.content.tool_calls import changed, proposed
+from sekisho.dispatch import Dispatch
+from sekisho.errors import BadRequest, Conflict, DeniedByPolicy
+from sekisho.holding import binding, names, settle
+from sekisho.holding.review import check_duties, find
+from sekisho.holding.terms import together
+from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations
+from sekisho.model.facts import Facts
+from sekisho.model.hold import Hold, HoldView, Proposal, ProposalKind
+from sekisho.model.outgoing import Outgoing
+from sekisho.model.principal import Principal
+from sekisho.model.verdict import Verdict
+from sekisho.parts import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a reviewer wants changed: by the place of a call in what was shown, its new arguments as
+    text, or None to take it out. `binding` and `version` are those of what was shown.
+    """
+
+    changes: Mapping[int, str | None]
+    binding: str
+    version: int | None = None
+
+
+class Revise:
+    """One per worker; keeps no state of any hold."""
+
+    def __init__(self, parts: Parts, dispatch: Dispatch) -> None:
+        self._parts = parts
+        self._dispatch = dispatch
+
+    async def revise(self, editor: Principal, hold_id: str, revision: Revision) -> HoldView:
+        """File the new version and return the hold as it is then.
+
+        Raises NotFound, Forbidden, BadRequest, Conflict, DeniedByPolicy, or Unavailable: it may
+        then be filed, and asking for the same again is safe.
+        """
+        store, ledger = self._parts.holds, self._parts.ledger
+        hold = (await find(store, editor, hold_id)).hold
+        check_duties(editor, hold)
+        if revision.binding != hold.binding or revision.version not in {None, hold.version}:
+            message = "The hold is not what you were shown any more. Read it again before you edit."
+            raise Conflict(message, code="binding_mismatch")
+        after = _changed(hold, revision)
+        verdict = await self._judged(hold, after)
+        keys = await ledger.exchange_keys(hold.principal, hold.exchange)
+        revised = binding.bind(_version_of(hold, editor, revision, after, verdict), keys.commit)
+        await ledger.append(self._dispatch.guard(_asked_before(hold)).events(verdict))
+        proposal = Proposal(
+            id=names.decision_id(hold.id, hold.version, "edit", editor.id, revised.binding),
+            hold=hold.id,
+            version=hold.version,
+            kind=ProposalKind.EDIT,
+            binding=hold.binding,
+            actor=editor.id,
+            origin=ledger.origin,
+            revised=revised,
+        )
+        return await settle.decide(store, ledger, hold, proposal)
+
+    async def _judged(self, hold: Hold, after: Mapping[str, Any]) -> Verdict:
+        """What the rules say of the new version, about each call in it and about the whole."""
+        verdict = await self._dispatch.guard(_asked_before(hold)).whole(after)
+        if verdict.effect is Effect.DENY:
+            reasons = [
+                f"{reason.msg} (rule {reason.rule})"
+                for one in verdict.asked
+                for reason in one.decision.reasons
+                if one.decision.effect is Effect.DENY
+            ]
+            if not reasons:
+                raise BadRequest(verdict.notice.strip("[]"), param="calls", code=verdict.cause)
+            message = f"The rules do not allow this version: {' '.join(reasons)}"
+            raise DeniedByPolicy(message, code=verdict.cause)
+        return verdict
+
+
+def _changed(hold: Hold, revision: Revision) -> dict[str, Any]:
+    """The answer with these changes. Raises BadRequest for what cannot be changed so."""
+    before = orjson.loads(hold.outgoing)
+    calls = proposed(before) if hold.stage != "request" else ()
+    if not calls:
+        raise BadRequest("There is no tool call in this hold; approve or deny it as it is.")
+    if not revision.changes or not set(revision.changes) <= set(range(len(calls))):
+        message = f"calls must name some of the {len(calls)} calls by their place, from 0 on."
+        raise BadRequest(message, param="calls")
+    if len(revision.changes) == len(calls) and not any(
+        said is not None for said in revision.changes.values()
+    ):
+        raise BadRequest("To take out every call is to deny it: deny it, and say why.")
+    after = changed(before, revision.changes)
+    if after == before:
+        raise BadRequest("Nothing would change.", param="calls")
+    return after
+
+
+def _asked_before(hold: Hold) -> Outgoing:
+    """What the guard has to know of the request: its facts, and whether rules see the answer."""
+    documents = orjson.loads(hold.facts)
+    whole = any(document["stage"] == "response" for document in documents)
+    asked = Obligations(review_response=whole, log_level=hold.log_level)
+    return Outgoing(
+        exchange=hold.exchange,
+        principal=hold.principal,
+        backend=hold.backend,
+        model=hold.model,
+        endpoint=hold.endpoint,
+        path=hold.path,
+        body=b"",
+        stream=hold.stream,
+        facts=Facts(documents[0], hold.backend, ()),
+        decision=Decision(Effect.ALLOW, (), hold.revision, asked),
+        before=(),
+    )
+
+
+def _version_of(
+    hold: Hold, editor: Principal, revision: Revision, after: Mapping[str, Any], verdict: Verdict
+) -> Hold:
+    """The next version, not yet bound. It asks for all that this one asked for, and more if the
+    rules want more.
+    """
+    left_s = max(1, (hold.expires_us - hold.created_us) // 1_000_000)
+    asked = HoldTerms(hold.stage, hold.thresholds, left_s, hold.risk)
+    terms = (together([asked, verdict.terms]) if verdict.terms else None) or asked
+    return replace(
+        hold,
+        version=hold.version + 1,
+        stage=terms.stage,
+        thresholds=terms.thresholds,
+        risk=terms.risk,
+        outgoing=orjson.dumps(verdict.rewritten or after),
+        facts=orjson.dumps([one.document for one in verdict.asked]),
+        editor=editor.id,
+        narrowed=all(said is None for said in revision.changes.values()),
+        binding="",
+    )

@@ -29,6 +29,7 @@ class House:
         self.made, self.backend = made, backend
         self.employee = made.key("staff-7")
         self.reviewer = made.key("reviewer-1", "reviewers", "reviewer")
+        self.editor = made.key("reviewer-2", "reviewers", "reviewer")
         self.client = openai.OpenAI(base_url=f"{made.url}/v1", api_key=self.employee, max_retries=2)
 
     def holds(self) -> list[dict[str, Any]]:
@@ -41,13 +42,22 @@ class House:
         answer.raise_for_status()
         return dict(answer.json())
 
-    def decide(self, decision: str) -> dict[str, Any]:
-        """Wait for a hold and answer it as the reviewer; the hold as it was shown."""
+    def waiting(self) -> dict[str, Any]:
+        """Wait for a hold; the hold as it is shown to the reviewer."""
         for _ in range(400):
             if held := self.holds():
                 break
             time.sleep(0.05)
-        shown = self._get(f"/v1/approvals/{held[0]['id']}")
+        return self._get(f"/v1/approvals/{held[0]['id']}")
+
+    def edit(self, *changes: str) -> None:
+        """Change the calls of the hold that waits, as another reviewer at a terminal."""
+        hold = self.waiting()["id"]
+        self.made.run("hold", "edit", hold, *changes, key=self.editor)
+
+    def decide(self, decision: str) -> dict[str, Any]:
+        """Answer the hold that waits as the reviewer; the hold as it was shown."""
+        shown = self.waiting()
         said = {"decision": decision, "binding": shown["binding"], "reason": REASON}
         answer = httpx.post(
             f"{self.made.url}/v1/approvals/{shown['id']}/reviews",
@@ -59,11 +69,19 @@ class House:
         return shown
 
     def while_deciding(
-        self, decision: str, asking: Callable[[], Any]
+        self, decision: str, asking: Callable[[], Any], *changes: str
     ) -> tuple[Any, dict[str, Any]]:
-        """What the client gets while a reviewer answers, and what the reviewer saw."""
+        """What the client gets while a reviewer answers, after another made these changes, and
+        what the reviewer saw.
+        """
         shown: list[dict[str, Any]] = []
-        reviewer = threading.Thread(target=lambda: shown.append(self.decide(decision)))
+
+        def review() -> None:
+            if changes:
+                self.edit(*changes)
+            shown.append(self.decide(decision))
+
+        reviewer = threading.Thread(target=review)
         reviewer.start()
         answer = asking()
         reviewer.join(30)
@@ -123,6 +141,20 @@ def test_a_denied_call_ends_the_loop_with_the_reason(house: House) -> None:
 
     assert REASON in answer
     assert "crm.write" not in answer
+
+
+def test_what_a_reviewer_changed_is_what_the_agent_runs(house: House) -> None:
+    """New arguments under the same id, one call taken out and named in the text."""
+    answer, shown = house.while_deciding(
+        "approve", lambda: _ask(house), "--set", '0={"customer": 8}', "--drop", "1"
+    )
+
+    message = answer.choices[0].message
+    (call,) = message.tool_calls
+    assert (call.id, call.function.name) == ("call_0", "crm.write")
+    assert call.function.arguments == '{"customer": 8}'
+    assert "kb.find" in message.content
+    assert (shown["version"], shown["edited_by"], shown["narrowed"]) == (2, "reviewer-2", False)
 
 
 @pytest.mark.parametrize("decision", ["approve", "deny"])

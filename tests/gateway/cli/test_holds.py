@@ -196,3 +196,41 @@ def test_reviewers_read_why_with_hidden_characters_spelled_out() -> None:
     shown = bound_text(a_hold(justify=True, justification=said))
     assert "staff-7" in shown
     assert not {"\u202e", "\x1b"} & set(shown)
+
+
+CALL = {"function": {"name": "a\u202e", "arguments": "{}"}}
+CALLING = json.dumps({"choices": [{"message": {"tool_calls": [CALL]}}]})
+
+
+def test_an_edit_goes_with_what_was_shown(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Calls by their places; the hold as it is then is shown, its calls numbered."""
+    outgoing = {"bytes": 1, "text": CALLING, "base64": None, "withheld": False}
+    gateway.hold = a_hold(stage="tool_call", outgoing=outgoing, version=3)
+
+    assert 0 == main(["hold", "edit", "hold_1", "--set", '0={"a": 1}', "--drop", "2"])
+
+    path, said = gateway.sent[-1]
+    assert "/v1/approvals/hold_1/edits" == path
+    assert (gateway.hold["binding"], 3) == (said["binding"], said["version"])
+    assert [{"place": 2, "drop": True}, {"place": 0, "arguments": '{"a": 1}'}] == said["calls"]
+    out = capsys.readouterr().out
+    assert "call 0    a<U+202E> {}" in out
+    assert "would be given to who asked" in out
+
+
+@pytest.mark.parametrize("words", [[], ["--set", "x=1"], ["--set", "0"]])
+def test_an_edit_that_says_nothing_is_refused(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """With an example, and nothing is sent."""
+    assert 0 != main(["hold", "edit", "hold_1", *words])
+    assert "PLACE=JSON" in capsys.readouterr().err
+    assert not gateway.sent
+
+
+def test_an_answer_that_is_withheld_from_who_asked_is_said_to_be() -> None:
+    """Not shown as empty."""
+    outgoing = {"bytes": 9, "text": None, "base64": None, "withheld": True}
+    assert "not shown to who asked" in bound_text(a_hold(stage="response", outgoing=outgoing))

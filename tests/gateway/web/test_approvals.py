@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -476,3 +476,39 @@ async def test_what_is_no_justification(
     answer = await client.post("key-staff", f"/{view.hold.id}/justification", said)
     assert answer.status_code == status
     assert await desk.store.state(view.hold.id) == "pending"
+
+
+CALLED = {"place": 0, "arguments": "{}"}
+BOUND = {"binding": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        BOUND,
+        {**BOUND, "calls": []},
+        {**BOUND, "calls": [{"place": 0}]},
+        {**BOUND, "calls": [{**CALLED, "drop": True}]},
+        {**BOUND, "calls": [{**CALLED, "place": -1}]},
+        {**BOUND, "calls": [{"place": 0, "arguments": {}}]},
+        {**BOUND, "calls": [{**CALLED, "name": "x"}]},
+        {**BOUND, "calls": [CALLED], "text": "x"},
+    ],
+)
+async def test_a_body_that_is_no_edit(client: Client, desk: Desk, said: Any) -> None:
+    """Every member is named and typed; nothing else is taken."""
+    view = await desk.file(stage="tool_call")
+
+    answer = await client.post("key-reviewer", f"/{view.hold.id}/edits", said)
+
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(("key", "status"), [("key-ask-only", 403), ("", 401)])
+async def test_edits_are_for_reviewers(client: Client, desk: Desk, key: str, status: int) -> None:
+    """Before anything is looked at."""
+    view = await desk.file(stage="tool_call")
+
+    said = {**BOUND, "calls": [CALLED]}
+    assert (await client.post(key, f"/{view.hold.id}/edits", said)).status_code == status

@@ -38,7 +38,9 @@ class CallWatch:
         if self._kept:
             self._kept.append(chunk)
             return b""
-        pending = self._rest + chunk if self._rest else chunk
+        if not self._rest and chunk.endswith(b"\n\n"):  # whole events, as most chunks are
+            return self._passed(chunk)
+        pending = self._rest + chunk
         whole = _whole_events(pending)
         ready, self._rest = pending[:whole], pending[whole:]
         return self._passed(ready)
@@ -49,7 +51,7 @@ class CallWatch:
         return self._passed(rest)
 
     def _passed(self, ready: bytes) -> bytes:
-        if not (b'"tool_calls"' in ready or b'"function_call"' in ready or b"\\u" in ready):
+        if b'"tool_calls"' not in ready and b'"function_call"' not in ready and b"\\u" not in ready:
             return ready
         if _is_one_line(ready) and not _calls(ready[5:]):
             return ready
@@ -71,8 +73,6 @@ def _is_one_line(ready: bytes) -> bool:
 
 def _whole_events(raw: bytes) -> int:
     """Where the last whole event ends."""
-    if raw.endswith(b"\n\n"):  # as most chunks do
-        return len(raw)
     return max((raw.rfind(mark) + len(mark) for mark in _BOUNDARIES if mark in raw), default=0)
 
 

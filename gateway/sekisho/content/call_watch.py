@@ -51,7 +51,8 @@ class CallWatch:
         return self._passed(rest)
 
     def _passed(self, ready: bytes) -> bytes:
-        if b'"tool_calls"' not in ready and b'"function_call"' not in ready and b"\\u" not in ready:
+        # Both names have it; a search for one byte is several times faster than for more.
+        if b"_call" not in ready and (b"\\" not in ready or b"\\u" not in ready):
             return ready
         if _is_one_line(ready) and not _calls(ready[5:]):
             return ready

@@ -41,7 +41,8 @@ from collections.abc import Mapping, Sequence
 
 class SekishoError(Exception):
     """Root of all errors of the line. `code` is stable and documented in docs/reference/errors.md;
-    `exchange` is set where the error ends one.
+    `exchange` is set where the error ends one, `paid` where a backend has answered by then: to try
+    again by itself would only have it answer again.
     """
 
     status = 500
@@ -53,6 +54,7 @@ class SekishoError(Exception):
         self.message = message
         self.param = param
         self.exchange: str | None = None
+        self.paid = False
         if code is not None:
             self.code = code
 

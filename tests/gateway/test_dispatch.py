@@ -8,11 +8,18 @@ from typing import Any
 import orjson
 import pytest
 
-from sekisho.errors import DeniedByPolicy, LedgerUnavailable, PolicyUnavailable
+from sekisho.errors import (
+    DeniedByPolicy,
+    HoldStoreUnavailable,
+    LedgerUnavailable,
+    PolicyUnavailable,
+    SekishoError,
+)
 from sekisho.model.decision import Effect, HoldTerms
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.releasing.relay import Stream
 from sekisho.releasing.replies import Whole
+from sekisho.web.problems import problem
 from support.holds import ONE_REVIEW, STAFF, STRANGER, TWO_REVIEWS, Desk
 from support.line import ANSWER, CHAT_BODY, Line, chat, decision
 from support.memory_ledger import MemoryLedger
@@ -296,3 +303,32 @@ async def test_the_terms_of_request_and_answer_are_both_met(line: Line) -> None:
     view = await held(line)
 
     assert (TWO_REVIEWS, 90) == (view.hold.thresholds, view.hold.risk)
+
+
+@pytest.mark.parametrize("fault", ["rules", "store", "ledger"])
+async def test_what_a_backend_has_answered_is_not_asked_for_again(
+    line: Line, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """No client tries by itself what would be paid for once more."""
+    line.rules.says = LATER
+    if fault == "rules":
+        line.rules.later["response"] = PolicyUnavailable("late", cause="late")
+    elif fault == "ledger":
+        line.backend.on_send = lambda: setattr(line.ledger, "lose_before", 1)
+    else:
+        line.backend.on_send = lambda: monkeypatch.setattr(
+            "sekisho.adapters.redis_holds.RedisHoldStore.reserve", _full
+        )
+
+    with pytest.raises(SekishoError) as caught:
+        await line.pipeline.handle(STAFF, chat())
+
+    _, headers, _ = problem(caught.value)
+    assert (b"x-should-retry", b"false") in headers
+    await line.unsettled.flush()
+    assert 1 == len(line.data("backend.outcome"))
+    assert not line.data("hold.filed")
+
+
+async def _full(*_: object) -> None:
+    raise HoldStoreUnavailable("full", code="hold_store_full")

@@ -37,6 +37,7 @@ from sekisho_audit.events import Event
 
 _APPEAR_S = 1.5  # a hold being filed by another worker appears in this time, or we say 503
 _APPEAR_POLL_S = 0.05
+_EXPECTED_BYTES = 65_536  # most answers; for a full store nothing is sent in vain
 _EXPECTED_S = 30.0  # a place whose worker died is given up after this and the sweep's time
 _CLAIM_AGAIN_S = 10.0
 _JOIN_CONTEXT = b"sekisho-join-v1\0"
@@ -119,7 +120,9 @@ class Filing:
         """
         place = self._place(exchange, principal)
         wait_s = self._limits.hop_wait_s
-        reservation = await self._reserve(place, 0, wait_s=wait_s, expected_s=_EXPECTED_S)
+        reservation = await self._reserve(
+            place, _EXPECTED_BYTES, wait_s=wait_s, expected_s=_EXPECTED_S
+        )
         if reservation.standing == "mine":
             self._claiming[place.hold] = asyncio.create_task(self._claim_again(place))
             return place
@@ -130,7 +133,7 @@ class Filing:
         while True:
             await asyncio.sleep(_CLAIM_AGAIN_S)
             with suppress(SekishoError):  # whoever has it then, the answer is filed all the same
-                await self._store.reserve(place, 0, _EXPECTED_S)
+                await self._store.reserve(place, _EXPECTED_BYTES, _EXPECTED_S)
 
     async def give_up(self, place: Place) -> None:
         """There is nothing to hold after all, or it was filed."""

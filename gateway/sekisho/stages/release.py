@@ -112,6 +112,7 @@ async def gather(
         await outcome.settle("failed", facts, chars=came)
         raise
     except SekishoError as error:
+        error.paid = True
         if not handed_over:
             facts = {"http_status": reply.status, "cause": error.code, "bytes": len(body)}
             await outcome.settle("stopped", facts, chars=len(body))

@@ -88,7 +88,7 @@ def _again(error: SekishoError, *, retry: bool | None) -> Headers:
         if isinstance(error, TooManyFailures) or after_s > RETRY_S_MAX or retry is False:
             headers.append((b"x-should-retry", b"false"))
         return headers
-    if isinstance(error, _NEVER_RETRY) or retry is False:
+    if isinstance(error, _NEVER_RETRY) or retry is False or error.paid:
         return [(b"x-should-retry", b"false")]
     if isinstance(error, Unavailable):
         return [(b"retry-after", b"%d" % RETRY_AFTER_S)]

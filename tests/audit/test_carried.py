@@ -23,7 +23,8 @@ from sekisho_audit.events import BadEvent
 from sekisho_audit.recover import State
 from sekisho_audit.rules import MEMORY_EVENTS, Book
 from sekisho_audit.scan import EVENTS, frames, segments
-from sekisho_audit.standing import Decided, Filed
+from sekisho_audit.standing import Answer, Decided, Filed
+from support.ledgers import ORIGIN, HeldAnswer, open_ledger, run_held_answer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "ledgers"
 
@@ -99,6 +100,40 @@ def test_every_member_is_looked_at() -> None:
         for wrong in (7.5, "x", [7], {"a": 1}, [["a"]]):
             with pytest.raises(BadCarried):
                 read_custody({**kept, member: wrong})
+
+
+def test_answers_that_wait_go_on_at_any_cut(tmp_path: Path) -> None:
+    """What was foreseen and said of them, and what was released."""
+    ledger = open_ledger(tmp_path)
+    ledger.open_session("s-1", 1)
+    for stage in ("tool_call", "response"):
+        run_held_answer(ledger, "s-1", stage)
+    waiting = HeldAnswer()
+    ledger.append_batch(waiting.asked("s-1"))
+    ledger.append_batch(waiting.waiting())
+    files = segments(ledger.directory, EVENTS)
+    every = [orjson.loads(f.body) for s in files for f in frames(s, EVENTS)]
+    whole, copies = Book(), []
+    for leaf in every:
+        copies.append(read_book(json.loads(json.dumps(book_json(whole))), ORIGIN, None))
+        for book in (whole, *copies):
+            book.apply(leaf)
+            book.commit()
+    assert whole.answers
+    assert all(book_json(book) == book_json(whole) for book in copies)
+    ledger.close()
+
+
+def test_answers_are_read_as_they_were_written_before_any_could_be_held() -> None:
+    """A decision that was about the answer: that it wanted people, that it denied."""
+    said = json.loads(json.dumps(book_json(Book())))
+    asked = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
+    said["answers"] = [["x", ["hold", True, "r", asked]], ["y", ["deny", False, None, None]]]
+    book = read_book(said, ORIGIN, None)
+    assert book.answers == {
+        "x": Answer({"response": tuple(asked)}),
+        "y": Answer(denied=True),
+    }
 
 
 def test_a_reason_is_carried() -> None:

@@ -138,6 +138,26 @@ def test_outcome_that_says_nothing_costs_what_was_set_aside() -> None:
     assert outcome["charged"] == {"requests": 1, **aside}
 
 
+def test_hold_of_the_answer_stands_beside_that_of_the_request() -> None:
+    """The latest in `hold`, those before it apart; each goes on by its own name."""
+    story = whole()
+    story.tell("hold.filed", hold="g", version=1, stage="response", expires_us=99)
+    story.tell("hold.review", "p-4", hold="g", decision="approve")
+    story.tell("hold.settled", hold="g", state="approved")
+    story.tell("hold.released", hold="g", version=1, stage="response")
+    at_us = story.index * 1_000
+    story.tell("hold.delivered", hold="h")
+    found = story.found(**{"p-2": "judge", "p-3": "deputy", "p-4": "reader"})
+    assert (found["hold"]["id"], found["hold"]["state"]) == ("g", "approved")
+    assert found["hold"]["reviews"][0]["by"] == "reader"
+    assert found["hold"]["released"]["at_us"] == at_us
+    assert found["hold"]["released"]["receipt"]["origin"] == "ledger.example"
+    assert found["hold"]["delivered_us"] is None
+    [before] = found["holds_before"]
+    assert (before["id"], before["delivered_us"]) == ("h", story.index * 1_000)
+    assert before["reviews"][0]["by"] == "deputy"
+
+
 def test_stray_events_change_nothing() -> None:
     """What names a hold or an intent that is not there is left alone, as are other types."""
     story = Story()

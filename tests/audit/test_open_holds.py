@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sekisho_audit.errors import Poisoned
-from support.ledgers import CANARY, REVIEWER, STAFF, HeldExchange, open_ledger
+from support.ledgers import CANARY, REVIEWER, STAFF, HeldAnswer, HeldExchange, open_ledger
 
 
 def test_delegate_and_seat_come_back_apart(tmp_path: Path) -> None:
@@ -19,6 +19,24 @@ def test_delegate_and_seat_come_back_apart(tmp_path: Path) -> None:
     [review] = found.reviews
     assert (review["reviewer"], review["person"]) == ("deputy-2", REVIEWER)
     assert found.record == b"record:" + CANARY
+
+
+def test_hold_of_an_answer_is_used_by_its_release(tmp_path: Path) -> None:
+    """Approved until then, though its exchange was sent before; then like one that was sent."""
+    ledger = open_ledger(tmp_path)
+    ledger.open_session("s-1", 1)
+    held = HeldAnswer()
+    ledger.append_batch(held.asked("s-1"))
+    ledger.append_batch(held.waiting())
+    review = held.review()
+    ledger.append_batch([review, held.settled([review])])
+    [found] = ledger.open_holds()
+    assert (found.intent, found.outcome) == (False, None)
+    assert found.settled is not None
+    assert found.settled["state"] == "approved"
+    ledger.append_batch([held.released()])
+    [found] = ledger.open_holds()
+    assert (found.intent, found.outcome) == (True, "released")
 
 
 def test_holds_are_given_in_order_from_a_place(tmp_path: Path) -> None:

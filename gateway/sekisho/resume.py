@@ -24,7 +24,7 @@ from sekisho.holding import evidence as hold_evidence
 from sekisho.holding.denial import denied
 from sekisho.holding.keep import keep
 from sekisho.holding.tally import approvers
-from sekisho.holding.terms import satisfied
+from sekisho.holding.terms import satisfied, together
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.facts import Facts
@@ -143,15 +143,7 @@ class Resume:
                     )
                 )
                 progress.before = tuple(decided)
-                terms = decision.obligations.hold
-                if decision.effect is Effect.DENY:
-                    raise denied(decision)
-                if terms and not satisfied(terms, hold.thresholds, len(approved_by)):
-                    message = (
-                        "The rules changed while this answer waited and now ask for more reviews "
-                        "than it has, so it is not given out."
-                    )
-                    raise DeniedByPolicy(message, code="policy_changed")
+                _still_approved(decision, hold, len(approved_by))
         except SekishoError as error:
             await self._dispatch.refuse(hold.exchange, hold.principal, progress, error)
             raise
@@ -183,6 +175,25 @@ class Resume:
         standing = await self._parts.limiter.standing(spender_of(facts))
         context["spend"], context["limits"] = standing_facts(standing)
         return facts
+
+
+def _still_approved(decision: Decision, hold: Hold, approvals: int) -> None:
+    """Raises DeniedByPolicy if the rules, asked again, deny what people approved, or want it seen
+    by more people, or more of it seen.
+    """
+    if decision.effect is Effect.DENY:
+        raise denied(decision)
+    asked = decision.obligations
+    terms = together([*filter(None, [asked.hold]), *asked.hold_later])
+    if terms is None:
+        return
+    seen = hold.stage in {terms.stage, "response"}
+    if not seen or not satisfied(terms, hold.thresholds, approvals):
+        message = (
+            "The rules changed while this answer waited and now ask for more reviews than it has, "
+            "so it is not given out."
+        )
+        raise DeniedByPolicy(message, code="policy_changed")
 
 
 def _stored(answer: Any) -> StoredAnswer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -98,6 +99,25 @@ async def test_newer_rules_win(line: Line, desk: Desk, says: Decision, cause: st
     assert (HoldState.FAILED, cause) == (after.state, after.outcome_reason)
     assert not line.data("hold.released")
     assert [cause] == [one["code"] for one in line.data("exchange.refused")]
+
+
+async def test_rules_that_now_want_the_whole_answer_seen_are_not_met_by_its_calls(
+    line: Line, desk: Desk
+) -> None:
+    """What was approved were the calls."""
+    call = {"id": "t", "function": {"name": "crm.write", "arguments": "{}"}}
+    said = {"choices": [{"message": {"tool_calls": [call]}}]}
+    line.backend.parts = (orjson.dumps(said),)
+    calls = replace(TERMS, stage="tool_call")
+    line.rules.later["tool_call"] = decision(Effect.HOLD, hold=calls)
+    view = await held(line, decision(Effect.ALLOW))
+    await desk.approve(view)
+    line.rules.later["tool_call"] = decision(Effect.ALLOW, hold_later=(TERMS,))
+
+    await line.pipeline.resume(view.hold.id)
+
+    assert "policy_changed" == (await now(desk, view.hold.id)).outcome_reason
+    assert not line.data("hold.released")
 
 
 async def test_an_answer_to_somebody_who_has_left_is_given_to_nobody(

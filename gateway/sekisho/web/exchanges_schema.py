@@ -244,6 +244,8 @@ def status_of(document: Document) -> str:
     sends, hold = document["sends"], document["hold"]
     if sends:
         outcome = sends[-1]["outcome"]
+        if outcome is not None and outcome["status"] == "held" and hold is not None:
+            return _status_of_held(hold, refused=document["refused"] is not None)
         return "sent" if outcome is None else str(outcome["status"])
     if document["refused"] is not None:
         return "refused"
@@ -254,6 +256,15 @@ def status_of(document: Document) -> str:
     if hold is not None:
         return "held" if hold["state"] == "pending" else str(hold["state"])
     return "received"
+
+
+def _status_of_held(hold: Document, *, refused: bool) -> str:
+    """How far an answer came that waits, or waited, for people."""
+    if hold.get("released") is not None:
+        return "released"
+    if refused:
+        return "refused"
+    return "held" if hold["state"] in {"pending", "approved"} else str(hold["state"])
 
 
 def _fields(document: Document) -> dict[str, Any]:

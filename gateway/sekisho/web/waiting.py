@@ -47,7 +47,8 @@ from sekisho.web.problems import Headers, backend_after_approval, problem
 RESULT_PREFIX = "chatcmpl-"
 _POLICY_CODES = ("policy_", "obligation_")
 _WITHHELD = frozenset({"answer_denied"})
-_SENT = frozenset({HoldState.READY, HoldState.DELIVERED, HoldState.UNKNOWN})
+# It was sent; even if store or worker were lost meanwhile, its answer may be held.
+_SENT = frozenset({HoldState.READY, HoldState.DELIVERED, HoldState.UNKNOWN, HoldState.FAILED})
 _NOT_APPROVED = frozenset({HoldState.DENIED, HoldState.EXPIRED})
 _WORDS = {
     "request": ("this request", "was not sent"),

@@ -68,6 +68,25 @@ STATUSES: dict[str, dict[str, Any]] = {
 }
 
 
+HELD_ANSWERS: list[tuple[str, dict[str, Any], Any]] = [
+    ("held", {"state": "pending"}, None),
+    ("held", {"state": "approved"}, None),
+    ("refused", {"state": "approved"}, REFUSED),
+    ("released", {"state": "approved", "released": {"at_us": 1}}, None),
+    ("denied", {"state": "denied"}, None),
+    ("expired", {"state": "expired"}, None),
+]
+
+
+@pytest.mark.parametrize(("status", "hold", "refused"), HELD_ANSWERS)
+def test_an_answer_that_waited_is_told_by_its_own_hold(
+    status: str, hold: dict[str, Any], refused: Any
+) -> None:
+    """The backend's part was over with `held`."""
+    told = document(hold=hold, sends=[send("held")], refused=refused)
+    assert status_of(told) == status
+
+
 @pytest.mark.parametrize("status", STATUSES)
 def test_one_word_says_how_far_it_came(status: str) -> None:
     """The last sending counts most, then why there was none."""

@@ -382,7 +382,7 @@ async def test_a_released_answer_comes_as_a_stream_to_who_wanted_one() -> None:
     assert CALLING == orjson.loads(retrieved.body)
 
 
-@pytest.mark.parametrize("state", [HoldState.READY, HoldState.UNKNOWN])
+@pytest.mark.parametrize("state", [HoldState.READY, HoldState.UNKNOWN, HoldState.FAILED])
 async def test_a_held_request_leads_to_its_held_answer(state: HoldState) -> None:
     """Whichever of the two a client asks for, also if the worker that sent it died meanwhile."""
     room = Room(state, wait_s=0)

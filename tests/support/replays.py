@@ -17,6 +17,11 @@ from sekisho_audit.events import Event
 from support.ledgers import Auditd
 from support.rules import document
 
+_CALL: dict[str, Any] = {
+    "stage": "tool_call",
+    "tool": {"name": "search", "arguments": {"for": "x"}, "whole": True},
+    "request__tools": ["search"],
+}
 DOCUMENTS: tuple[dict[str, Any], ...] = (
     {},
     {"content__labels": ["secret"]},
@@ -24,6 +29,9 @@ DOCUMENTS: tuple[dict[str, Any], ...] = (
     {"principal__id": "staff-8", "principal__groups": ["sales"]},
     {"request__tools": ["search"], "request__max_tokens": 100_000},
     {"content__entities": {"credential": 1}},
+    _CALL,
+    {**_CALL, "request__tools": []},
+    {"stage": "response", "content__labels": ["secret"]},
 )
 """What is asked, as changes of the ordinary request."""
 
@@ -41,7 +49,7 @@ async def decided(
         seen = orjson.dumps(asked)
         answer = carried_out(await engine.decide(asked), asked)
         who = asked["principal"]["id"]
-        made.append((evidence.decided(exchange, who, "request", answer, seen), seen))
+        made.append((evidence.decided(exchange, who, asked["stage"], answer, seen), seen))
     await engine.close()
     return made
 

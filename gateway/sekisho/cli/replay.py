@@ -180,13 +180,15 @@ def _text(said: dict[str, Any]) -> str:
     ):
         if said[name]:
             lines.append(f"{said[name]} {told}")
-    for title, part in (("group", said["groups"]), ("rule", said["rules"])):
+    for title in ("stage", "group", "rule"):
+        part = said[f"{title}s"]
         rows = [{title: name, **counts} for name, counts in part.items()]
         lines += [table(rows, (title, *CHANGES))] if rows else []
     for name in CHANGES:
         for one in said["examples"][name]:
-            codes = ", ".join(one["codes"])
-            lines.append(visible(f"{name}: {one['exchange']} {one['from']} -> {one['to']} {codes}"))
+            why = ", ".join((*one["codes"], *(f"{stage} held" for stage in one["later"])))
+            change = f"{one['stage']} {one['from']} -> {one['to']} {why}"
+            lines.append(visible(f"{name}: {one['exchange']} {change}"))
     return "\n".join(lines)
 
 

@@ -1,7 +1,9 @@
 """Recorded decisions decided again by another revision: who would newly be denied, held, freed.
 
 Pure: what was recorded and what two revisions say about it goes in, counts and examples come out.
-A change of reasons or obligations under the same effect is told as `other`.
+Each stage of an exchange is a decision of its own. One that lets a request go and has its tool
+calls or its answer held later counts as holding it; any other change of reasons or obligations
+under the same effect is told as `other`.
 """
 
 from __future__ import annotations
@@ -49,13 +51,21 @@ class Replayed:
     after: Mapping[str, Any]
 
     @property
+    def stage(self) -> str:
+        """What was decided about."""
+        return str(self.after.get("stage", ""))
+
+    @property
     def change(self) -> str | None:
         """One of `CHANGES`; None if both say the same."""
         if _asked(self.before) == _asked(self.after):
             return None
-        if self.before["effect"] == self.after["effect"]:
+        if self.before["effect"] != self.after["effect"]:
+            return _ENDS_AS[self.after["effect"]]
+        before, after = _later(self.before), _later(self.after)
+        if self.after["effect"] != "allow" or before == after:
             return OTHER
-        return _ENDS_AS[self.after["effect"]]
+        return FREED if after < before else HELD
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -77,6 +87,11 @@ def same(recorded: Recorded, again: Mapping[str, Any]) -> bool:
     return all(recorded.said.get(name) == value for name, value in again.items())
 
 
+def _later(what: Mapping[str, Any]) -> set[str]:
+    """The later stages at which people answer."""
+    return {str(terms["stage"]) for terms in what["obligations"].get("hold_later", ())}
+
+
 def _asked(what: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in what.items() if name != "revision"}
 
@@ -95,6 +110,7 @@ def summary(
         "left_out": left_out,
         "since_us": since_us,
         "changed": _counted(changed),
+        "stages": _by(changed, lambda one: (one.stage,)),
         "groups": _by(changed, lambda one: one.groups or (NO_GROUP,)),
         "rules": _by(changed, lambda one: one.rules),
         "examples": {
@@ -120,8 +136,10 @@ def _by(changed: Sequence[Replayed], names: Any) -> dict[str, dict[str, int]]:
 def _example(one: Replayed) -> dict[str, Any]:
     return {
         "exchange": one.recorded.exchange,
+        "stage": one.stage,
         "from": one.before["effect"],
         "to": one.after["effect"],
+        "later": sorted(_later(one.after)),
         "rules": list(one.rules),
         "codes": [reason["code"] for reason in one.after["reasons"]],
     }

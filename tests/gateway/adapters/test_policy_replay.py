@@ -33,8 +33,30 @@ async def test_a_recorded_decision_comes_out_again_byte_for_byte() -> None:
 
     assert base == other == found[0].revision
     assert report["decisions"] == len(found)
+    assert {"request", "tool_call", "response"} == {one.said["stage"] for one in found}
     assert report["unlike"] == 0
     assert not any(report["changed"].values())
+
+
+HELD_LATER = """package packs.team.later
+
+hold contains {"code": "look", "msg": "Look.", "stage": "tool_call"} if {
+	count(input.request.tools) > 0
+}
+"""
+
+
+async def test_calls_that_would_be_held(tmp_path: Path) -> None:
+    """Seen at the request, which goes, and at the call, which then waits; a denied one stays so."""
+    found = recorded(await decided(SHIPPED))
+
+    _, _, report = await compare(found, SHIPPED, bundle(tmp_path, packs__team__later=HELD_LATER))
+
+    assert report["unlike"] == 0
+    held = {stage: counts["held"] for stage, counts in report["stages"].items()}
+    assert held == {"request": 1, "tool_call": 1}
+    assert report["changed"] == {"denied": 0, "held": 2, "freed": 0, "other": 0}
+    assert report["rules"]["team.later"]["held"] == 1
 
 
 async def test_a_forged_record_is_found() -> None:

@@ -10,6 +10,7 @@ from sekisho.model.replays import NO_GROUP, Recorded, Replayed, summary
 def said(effect: str, code: str = "x", rule: str = "team.x", **more: Any) -> dict[str, Any]:
     reasons = [] if effect == "allow" else [{"code": code, "rule": rule, "msg": "Because."}]
     return {
+        "stage": "request",
         "effect": effect,
         "reasons": reasons,
         "rules": [reason["rule"] for reason in reasons],
@@ -47,6 +48,48 @@ def test_other_reasons_are_told_apart() -> None:
     assert pair(said("allow"), said("allow", obligations={"max_tokens": 1})).change == "other"
 
 
+def later(*stages: str) -> dict[str, Any]:
+    return {"obligations": {"hold_later": [{"stage": stage} for stage in stages]}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ((), ("response",), "held"),
+        (("response",), (), "freed"),
+        (("response",), ("tool_call",), "held"),
+        (("tool_call", "response"), ("tool_call",), "freed"),
+    ],
+)
+def test_what_is_held_later(before: tuple[str, ...], after: tuple[str, ...], change: str) -> None:
+    """The request goes in both, and people wait for its answer: who plans reviews has to know."""
+    assert pair(said("allow", **later(*before)), said("allow", **later(*after))).change == change
+    assert pair(said("hold", **later(*before)), said("hold", **later(*after))).change == "other"
+
+
+def test_by_stage() -> None:
+    """Decisions about a request, its calls and its answer are told apart."""
+    call = {"stage": "tool_call"}
+    found = summary(
+        [
+            pair(said("allow"), said("allow", **later("response"))),
+            pair(said("allow", **call), said("deny", **call)),
+            pair(said("allow", **call), said("hold", **call)),
+        ],
+        unread=0,
+        unlike=0,
+        since_us=0,
+        left_out=0,
+    )
+    assert found["stages"] == {
+        "request": {"denied": 0, "held": 1, "freed": 0, "other": 0},
+        "tool_call": {"denied": 1, "held": 1, "freed": 0, "other": 0},
+    }
+    assert [("request", ["response"]), ("tool_call", [])] == [
+        (one["stage"], one["later"]) for one in found["examples"]["held"]
+    ]
+
+
 def test_the_sum() -> None:
     """By group and rule; what is freed counts for the rule that no longer speaks."""
     found = summary(
@@ -70,8 +113,10 @@ def test_the_sum() -> None:
     assert found["examples"]["denied"] == [
         {
             "exchange": "exchange-1",
+            "stage": "request",
             "from": "allow",
             "to": "deny",
+            "later": [],
             "rules": ["team.new"],
             "codes": ["x"],
         }

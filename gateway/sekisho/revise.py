@@ -88,9 +88,10 @@ class Revise:
                 if one.decision.effect is Effect.DENY
             ]
             if not reasons:
-                raise BadRequest(verdict.notice.strip("[]"), param="calls", code=verdict.cause)
+                why = verdict.notice.strip("[]")
+                raise BadRequest(why, param="calls", code="tool_call_malformed")
             message = f"The rules do not allow this version: {' '.join(reasons)}"
-            raise DeniedByPolicy(message, code=verdict.cause)
+            raise DeniedByPolicy(message, code="edit_denied")
         return verdict
 
 

@@ -10,6 +10,8 @@ WHAT_TO_DO = {
     "already_active": "Nothing is to be done: this revision is in force.",
     "already_decided": "Read the hold again: somebody else answered, or it is over.",
     "already_justified": "Nothing is to be done: the reason given first stays as it is.",
+    "answer_denied": "The rules do not let this answer be given out; the message has the rule. Ask "
+    "something else, or appeal.",
     "answer_too_large": "Ask for less (`max_tokens`); operators: `[holds] answer_bytes_max`.",
     "approval_denied": "Change what the reviewer objected to, or talk to them; or appeal.",
     "approval_expired": "Nobody answered in time. Ask again, and tell a reviewer.",
@@ -40,6 +42,8 @@ WHAT_TO_DO = {
     "directory_unavailable": "Try again in a moment; operators: `sekisho doctor`.",
     "dispatch_unknown": "It may have been sent. Check what it did before you ask again.",
     "duties_conflict": "Give the roles to different people.",
+    "edit_denied": "The rules deny the tool calls as you changed them; the message has the rule. "
+    "Change them otherwise, or deny the hold.",
     "forbidden": "You may not do this. Ask an operator who may.",
     "gate_failed": "The message has what the gateway answered.",
     "gateway_starting": "Try again in a moment.",
@@ -105,6 +109,7 @@ WHAT_TO_DO = {
     "too_many_keys": "Operators: `sekisho key revoke` what is not used any more.",
     "too_many_requests_at_once": "Wait until earlier requests have ended.",
     "tool_not_allowed": "Take the tool out of the request.",
+    "tool_call_malformed": "Arguments of a tool call must be one JSON object with unique names.",
     "unavailable": "Try again in a moment; operators: `sekisho doctor`.",
     "unknown_path": "The message lists what there is; `/openapi.json` has all of it.",
     "unknown_profile": "Operators: correct `profile`, or the file it names.",

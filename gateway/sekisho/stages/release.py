@@ -23,7 +23,7 @@ import orjson
 from sekisho.content import assemble
 from sekisho.content.answer_stream import as_stream
 from sekisho.content.tool_calls import without_calls
-from sekisho.errors import BackendFailed, SekishoError
+from sekisho.errors import BackendFailed, DeniedByPolicy, SekishoError
 from sekisho.holding.denial import denied
 from sekisho.holding.file import HeldAnswer
 from sekisho.model.decision import Effect
@@ -126,7 +126,8 @@ async def gather(
             outcome.abandon("internal_fault")
         await reply.close()
     if verdict.refused is not None:
-        raise denied(verdict.refused, code=verdict.cause)
+        why = denied(verdict.refused)
+        raise DeniedByPolicy(why.message, code="answer_denied", texts=why.texts)
     return ready
 
 

@@ -25,8 +25,9 @@ _PAGE = """<!doctype html>
 <style>body{{font:1rem/1.6 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem}}
 code{{background:#8882;padding:.1em .3em;border-radius:.2em;overflow-wrap:anywhere}}</style>
 <h1>A request waiting for review</h1>
-<p>This link names the hold <code>{id}</code>. What it contains is shown only to the person who
-asked and to its reviewers, each with their own key.</p>
+<p>This link names the hold <code>{id}</code>: a request, or the answer to one. What it contains is
+shown only to its reviewers and, once that is allowed, to the person who asked, each with their own
+key.</p>
 <h2>If you asked</h2><p>See how it stands, or take it back:</p>
 <p><code>sekisho hold show {id}</code><br><code>sekisho hold withdraw {id}</code></p>
 <p>If you were told <code>justification_required</code>, say why you ask; the reason is kept as
@@ -34,7 +35,7 @@ evidence, and nothing is sent without it:</p>
 <p><code>sekisho hold justify {id} --reason "…"</code></p>
 <p>Your program gets the answer with
 <code>client.chat.completions.retrieve("chatcmpl-{id}")</code>.</p>
-<h2>If you review</h2><p>See exactly what would be sent, then decide:</p>
+<h2>If you review</h2><p>See exactly what would be sent or given out, then decide:</p>
 <p><code>sekisho hold show {id}</code><br>
 <code>sekisho hold approve {id} --reason "…"</code><br>
 <code>sekisho hold deny {id} --reason "…"</code></p>

@@ -125,10 +125,15 @@ async def gather(
         if not handed_over:
             outcome.abandon("internal_fault")
         await reply.close()
+    _refuse(verdict)
+    return ready
+
+
+def _refuse(verdict: Verdict) -> None:
+    """Raises DeniedByPolicy if the whole answer is denied."""
     if verdict.refused is not None:
         why = denied(verdict.refused)
         raise DeniedByPolicy(why.message, code="answer_denied", texts=why.texts)
-    return ready
 
 
 @dataclass(frozen=True, slots=True)

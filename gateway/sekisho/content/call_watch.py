@@ -2,7 +2,8 @@
 
 Text passes as it comes, byte for byte, in whole events. An event is looked into only if it could
 name a tool call, so that the common stream costs one search a chunk. A name could be spelled with
-an escape, so events with one are looked into as well.
+an escape, so events with one are looked into as well; one that parsers could read differently is
+taken for a call.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 import orjson
 
 from sekisho.content.assemble import events
+from sekisho.content.strict_json import is_plain
+from sekisho.content.tool_calls import DEPTH_MAX
 
 _BOUNDARIES = (b"\n\n", b"\r\n\r\n")
 
@@ -32,6 +35,11 @@ class CallWatch:
     def kept(self) -> bytes:
         """What was kept back, from the first event with a tool call on."""
         return b"".join(self._kept)
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether two parsers could read differently what was kept back."""
+        return not all(is_plain(data, DEPTH_MAX) for data in events(self.kept))
 
     def feed(self, chunk: bytes) -> bytes:
         """What of the stream may go on now."""
@@ -83,10 +91,13 @@ def _first_event(raw: bytes) -> int:
 
 
 def _calls(data: bytes) -> bool:
+    """Whether some parser could see a tool call in it."""
     try:
         chunk = orjson.loads(data)
     except orjson.JSONDecodeError:
         return False
+    if not is_plain(data, DEPTH_MAX):
+        return True
     choices = chunk.get("choices") if isinstance(chunk, dict) else None
     return isinstance(choices, list) and any(map(_has_call, choices))
 

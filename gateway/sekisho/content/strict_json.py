@@ -35,6 +35,19 @@ def parse(body: bytes, depth_max: int) -> Any:
     return parsed
 
 
+def is_plain(body: bytes, depth_max: int) -> bool:
+    """Whether every parser reads `body` alike; also for what no parser reads at all."""
+    try:
+        parse(body, depth_max)
+    except NotStrictJSON:
+        try:
+            orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return True
+        return False
+    return True
+
+
 def _bound(parsed: Any, depth_max: int) -> None:
     """Walk without recursion: depth is the sender's choice and must not become our stack."""
     stack: list[tuple[Any, int]] = [(parsed, 1)]

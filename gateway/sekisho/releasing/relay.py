@@ -141,7 +141,8 @@ class Relay:
             if self._tail:
                 yield self._tail
             return
-        verdict = await self._judge.calls_of(completion)
+        readable = completion if not self._watch.ambiguous else {}
+        verdict = await self._judge.calls_of(readable)
         await self._record(completion, verdict)
         if verdict.effect is Effect.ALLOW:
             yield self._tail + self._watch.kept

@@ -15,6 +15,8 @@ import orjson
 
 from sekisho.clearance import Recorded
 from sekisho.content import assemble
+from sekisho.content.strict_json import is_plain
+from sekisho.content.tool_calls import DEPTH_MAX
 from sekisho.errors import BackendFailed
 from sekisho.obligations import label_output
 from sekisho.ports import BackendReply
@@ -120,6 +122,24 @@ def parsed_of(whole: Whole) -> Any:
             message = "The backend's answer is not JSON. Tell an operator."
             raise BackendFailed(message, code="backend_malformed") from None
         return None
+
+
+def check_plain(whole: Whole, *, all_of_it: bool) -> None:
+    """What is judged is what is given out: an answer with tool calls, or one that is read whole,
+    must be read alike by every parser. Raises BackendFailed (`backend_malformed`).
+    """
+    body = whole.body
+    if whole.status != HTTPStatus.OK or not (all_of_it or b"_call" in body or b"\\u" in body):
+        return
+    streamed = whole.headers.get("content-type", "").startswith(EVENTS)
+    if not all(
+        is_plain(text, DEPTH_MAX) for text in (assemble.events(body) if streamed else [body])
+    ):
+        message = (
+            "The backend's answer names something twice, or is otherwise read differently by "
+            "different programs. Tell an operator."
+        )
+        raise BackendFailed(message, code="backend_malformed")
 
 
 def facts_of(status: int, parsed: Any) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from sekisho.releasing.replies import (
     TOO_LARGE,
     Answer,
     Whole,
+    check_plain,
     facts_of,
     judged,
     kept_headers,
@@ -96,6 +97,7 @@ async def gather(
         exchange = answer.recorded.clearance.outgoing.exchange
         whole = judged(reply, body, exchange, answer.ours(outcome))
         parsed = parsed_of(whole)
+        check_plain(whole, all_of_it=judge.reads_whole)
         verdict = await judge.whole(parsed) if whole.status == HTTPStatus.OK else UNTOUCHED
         ready = _as_decided(answer, whole, parsed, verdict)
         # What was sent is recorded; of what was not, what came.

@@ -78,12 +78,14 @@ def delta(said: Any, place: str = "delta") -> bytes:
         delta({"tool_calls": "x"}),
         delta({"tool_calls": [None]}),
         delta({"tool_calls": [{"index": 0}]}, place="message"),
+        CALL.replace(b'{"choices"', b'{"choices":[{"tool_calls":1}],"choices"'),
+        CALL.replace(b"}]}}]}", b'}]}}],"choices":[]}'),
         CALL.removesuffix(b"\n\n"),
         CALL.replace(b"\n\n", b"\r\r"),
     ],
     ids=[
         "escaped", "crlf", "no space", "two lines", "older", "text", "null", "message",
-        "never ended", "cr",
+        "twice, the last", "twice, the first", "never ended", "cr",
     ],
 )  # fmt: skip
 def test_a_call_in_disguise_is_kept(event: bytes) -> None:

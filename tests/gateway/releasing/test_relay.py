@@ -194,3 +194,16 @@ async def test_a_client_that_hangs_up_while_a_call_is_judged_gets_none_of_it() -
     await stream.close()
 
     assert ["cancelled"] == case.ledger.statuses
+
+
+async def test_a_call_that_two_parsers_read_differently_is_withheld() -> None:
+    """Allowed as we read it, and another as a client might."""
+    twice = CALLING.replace(b'"name":"crm.write"', b'"name":"rm","name":"crm.write"')
+    case = Case(FakeReply([CHUNK, twice, DONE]))
+
+    sent = await case.pieces()
+
+    assert sent.startswith(CHUNK)
+    assert b"crm.write" not in sent.removeprefix(CHUNK)
+    assert b'"rm"' not in sent
+    assert ["stopped"] == case.ledger.statuses

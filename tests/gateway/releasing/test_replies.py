@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from sekisho.errors import BackendFailed
-from sekisho.releasing.replies import Whole
+from sekisho.releasing.replies import Whole, check_plain
 from support.release_case import (
     DONE,
     JSON_HEADERS,
@@ -115,3 +116,34 @@ async def test_the_backends_own_id_is_in_the_record(
         await case.run()
     [event] = case.ledger.events
     assert event.data.get("backend_request") == named
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices":[{"message":{"tool_calls":[]}}],"choices":[]}',
+        b'{"choices":[{"message":{"content":"a","tool\\u005fcalls":[],"tool\\u005fcalls":[]}}]}',
+    ],
+)
+async def test_an_answer_that_two_parsers_read_differently_is_refused(body: bytes) -> None:
+    """What is judged is what is given out; the rest of its words are not worth the check."""
+    case = Case(FakeReply([body], headers=JSON_HEADERS), stream=False)
+
+    with pytest.raises(BackendFailed) as caught:
+        await case.run()
+
+    assert caught.value.code == "backend_malformed"
+    assert ["failed"] == case.ledger.statuses
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+def test_what_is_read_whole_is_read_alike(kind: str) -> None:
+    """Else only where there may be a call in it."""
+    text = b'{"a":1,"a":2}'
+    said = b"data: " + text + b"\n\ndata: [DONE]\n\n" if "event" in kind else text
+    whole = Whole(200, {"content-type": kind}, said)
+
+    check_plain(whole, all_of_it=False)
+    check_plain(replace(whole, status=400), all_of_it=True)
+    with pytest.raises(BackendFailed):
+        check_plain(whole, all_of_it=True)

@@ -35,7 +35,7 @@ def test_there_is_no_lock_file_of_a_tool(tracked: list[Path]) -> None:
 
 def test_every_pinned_package_has_a_hash(root: Path) -> None:
     """Pip refuses what does not match, but only if every line has one."""
-    for name in ("constraints.txt", "deploy/wheels.txt"):
+    for name in ("constraints.txt", "deploy/clients.txt", "deploy/wheels.txt"):
         text = (root / name).read_text().replace("\\\n", " ")
         lines = [line for line in text.splitlines() if line and not line.startswith("#")]
         assert lines

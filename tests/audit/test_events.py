@@ -54,7 +54,7 @@ def test_fields_that_name_persons_are_known() -> None:
     """Whoever adds a principal id to an event must mark it, or it would reach the ledger."""
     named = {kind: fields for kind, fields in PERSONS.items() if fields}
     assert named == {
-        "hold.filed": ("person",),
+        "hold.filed": ("person", "editor"),
         "hold.review": ("person",),
         "policy.drafted": ("signer",),
         "audit.disclosed": ("second",),

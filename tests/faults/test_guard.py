@@ -10,6 +10,7 @@ import concurrent.futures
 import json
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -149,8 +150,10 @@ def test_many_addresses_fill_neither_the_ledger_nor_the_log(
         ip = f"127.0.{number // 200 + 2}.{number % 200 + 1}"
         return _ask(flooded, _bearer(WRONG), ip=ip).status_code
 
+    began_s = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         statuses = set(pool.map(fail, range(FLOOD)))
+    minutes = 1 + int((time.monotonic() - began_s) // 60)  # a busy machine floods slowly
     good = _ask(flooded, _bearer(flooded.employee)).status_code
     log_bytes = installation.log.stat().st_size
     assert installation.stop() == 0
@@ -158,7 +161,7 @@ def test_many_addresses_fill_neither_the_ledger_nor_the_log(
 
     assert ({401}, 200) == (statuses, good)
     assert FLOOD == sum(counts)
-    assert len(counts) <= FAILURES_PER_MIN * 8
+    assert len(counts) <= FAILURES_PER_MIN * 8 * minutes
     assert log_bytes < 100_000
 
 

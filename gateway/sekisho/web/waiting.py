@@ -51,9 +51,9 @@ _WITHHELD = frozenset({"answer_denied"})
 _SENT = frozenset({HoldState.READY, HoldState.DELIVERED, HoldState.UNKNOWN, HoldState.FAILED})
 _NOT_APPROVED = frozenset({HoldState.DENIED, HoldState.EXPIRED})
 _WORDS = {
-    "request": ("this request", "was not sent"),
-    "tool_call": ("the tool calls in the answer to this request", "is not given out"),
-    "response": ("the answer to this request", "is not given out"),
+    "request": ("this request", "is", "it was not sent"),
+    "tool_call": ("the tool calls in the answer to this request", "are", "they are not given out"),
+    "response": ("the answer to this request", "is", "it is not given out"),
 }
 _LIMIT_CODES = frozenset({LimitReached.code, BudgetExhausted.code, "too_many_requests_at_once"})
 
@@ -171,19 +171,19 @@ class Waiting:
 
     def _error(self, view: HoldView) -> SekishoError:
         why = f" Reason: {view.outcome_reason}" if view.outcome_reason else ""
-        page, what, kept_back = self._page(view), *_WORDS[view.hold.stage]
+        page, (what, _, kept_back) = self._page(view), _WORDS[view.hold.stage]
         match view.state:
             case HoldState.DENIED:
                 return HoldDenied(f"A reviewer denied {what}.{why} Details: {page}")
             case HoldState.EXPIRED:
                 return HoldDenied(
-                    f"Nobody reviewed {what} in its time, so it {kept_back}. Send the request "
+                    f"Nobody reviewed {what} in time, so {kept_back}. Send the request "
                     f"again if it is still needed. Details: {page}",
                     code="approval_expired",
                 )
             case HoldState.WITHDRAWN:
                 return HoldDenied(
-                    f"This request was withdrawn and {kept_back}. Details: {page}",
+                    f"This request was withdrawn, so {kept_back}. Details: {page}",
                     code="approval_withdrawn",
                 )
             case HoldState.UNKNOWN:
@@ -199,10 +199,10 @@ class Waiting:
 
     def _failed(self, view: HoldView) -> SekishoError:
         """It was approved and yet came to nothing."""
-        page, what, kept_back = self._page(view), *_WORDS[view.hold.stage]
+        page, (what, _, kept_back) = self._page(view), _WORDS[view.hold.stage]
         if view.outcome_reason.startswith(_POLICY_CODES):
             return DeniedByPolicy(
-                f"The rules changed while {what} waited, so it {kept_back}. Send the request "
+                f"The rules changed while {what} waited, so {kept_back}. Send the request "
                 f"again to have it judged anew. Details: {page}",
                 code=view.outcome_reason,
             )
@@ -225,11 +225,12 @@ class Waiting:
     def _pending(self, view: HoldView) -> ApprovalPending:
         if view.unjustified and view.state is HoldState.PENDING:
             return self._wants_reason(view)
-        what = _WORDS[view.hold.stage][0]
+        what, verb, _ = _WORDS[view.hold.stage]
         return ApprovalPending(
-            f"{what[0].upper()}{what[1:]} is waiting for a human reviewer. Do not send it again: "
-            f"it is kept as {view.hold.id}. Status: {self._page(view)} . Get the answer later with "
-            f"client.chat.completions.retrieve({RESULT_PREFIX + view.hold.id!r})."
+            f"{what[0].upper()}{what[1:]} {verb} waiting for a human reviewer; it is kept as "
+            f"{view.hold.id}. Status: {self._page(view)} . Get the answer later with "
+            f"client.chat.completions.retrieve({RESULT_PREFIX + view.hold.id!r}), or by sending "
+            "exactly the same request again: it joins this one, and nothing is sent twice."
         )
 
     def _wants_reason(self, view: HoldView) -> JustificationRequired:
@@ -274,7 +275,7 @@ def _may_read(principal: Principal, view: HoldView) -> bool:
 def _without_calls(view: HoldView) -> StoredAnswer:
     """The answer whose tool calls nobody approved: an agent reads why, and its run ends there."""
     how = "were denied" if view.state is HoldState.DENIED else "were not approved in time"
-    why = f": {view.outcome_reason}" if view.outcome_reason else ""
+    why = f": {view.outcome_reason.rstrip('.')}" if view.outcome_reason else ""
     notice = f"[The tool calls of the model {how} by a reviewer{why}. None was run.]"
     completion = without_calls(orjson.loads(view.hold.outgoing), notice)
     return StoredAnswer(HTTPStatus.OK, "application/json", orjson.dumps(completion))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,22 @@ def test_shipped_tests_pass_and_reach_the_rules() -> None:
     assert len(report.results) > 40
     assert report.coverage_percent >= COVERAGE_PERCENT_MIN
     assert "tests passed" in str(report)
+
+
+@pytest.mark.parametrize("page", ["policies/README.md", "docs/howto/policy.md"])
+def test_rules_of_the_pages_are_sound(page: str, tmp_path: Path) -> None:
+    """What people copy is accepted, and its tests are green."""
+    text = (SHIPPED.parent / page).read_text("utf-8")
+    blocks = re.findall(r"^```rego\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert blocks
+    files = {}
+    for block in blocks:
+        (package,) = re.findall(r"^package (\S+)$", block, re.MULTILINE)
+        files[package.replace(".", "__")] = block
+    made = bundle(tmp_path, **files)
+
+    assert [] == review_bundle(made)
+    assert test_bundle(made).passed
 
 
 def test_faults_have_places(tmp_path: Path) -> None:

@@ -11,14 +11,23 @@ from typing import Any
 
 import orjson
 
+_BOM = b"\xef\xbb\xbf"
 # Members of a message that say what it is, not what it says.
 _FORM = frozenset({"role", "type", "id"})
 
 
 def events(stream: bytes) -> Iterator[bytes]:
-    """The data of each server-sent event (WHATWG HTML section 9.2, lines of `data:` only)."""
-    for block in stream.replace(b"\r\n", b"\n").split(b"\n\n"):
-        lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line[:5] == b"data:"]
+    """The data of each server-sent event (WHATWG HTML section 9.2, lines of `data:` only).
+
+    Lines end with LF, CR LF or CR. A byte order mark may stand in front.
+    """
+    plain = stream.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in stream else stream
+    for block in plain.split(b"\n\n"):
+        lines = [
+            line[5:].removeprefix(b" ")
+            for line in block.removeprefix(_BOM).split(b"\n")
+            if line[:5] == b"data:"
+        ]
         if lines:
             yield b"\n".join(lines)
 

@@ -14,7 +14,7 @@ import orjson
 
 from sekisho.content.assemble import events
 from sekisho.content.strict_json import is_plain
-from sekisho.content.tool_calls import DEPTH_MAX
+from sekisho.content.tool_calls import DEPTH_MAX, has_stray
 
 _BOUNDARIES = (b"\n\n", b"\r\n\r\n")
 
@@ -38,8 +38,8 @@ class CallWatch:
 
     @property
     def ambiguous(self) -> bool:
-        """Whether two parsers could read differently what was kept back."""
-        return not all(is_plain(data, DEPTH_MAX) for data in events(self.kept))
+        """Whether two programs could read differently what was kept back."""
+        return not all(is_clear(data) for data in events(self.kept))
 
     def feed(self, chunk: bytes) -> bytes:
         """What of the stream may go on now."""
@@ -60,7 +60,7 @@ class CallWatch:
 
     def _passed(self, ready: bytes) -> bytes:
         # Both names have it; a search for one byte is several times faster than for more.
-        if b"_call" not in ready and (b"\\" not in ready or b"\\u" not in ready):
+        if b"_call" not in ready.lower() and (b"\\" not in ready or b"\\u" not in ready):
             return ready
         if _is_one_line(ready) and not _calls(ready[5:]):
             return ready
@@ -77,7 +77,8 @@ class CallWatch:
 
 def _is_one_line(ready: bytes) -> bool:
     """Whether it is one event of one line, as most chunks are."""
-    return ready.startswith(b"data:") and ready.find(b"\n") == len(ready) - 2
+    ends = ready.find(b"\n") == len(ready) - 2 and b"\r" not in ready
+    return ready.startswith(b"data:") and ends
 
 
 def _whole_events(raw: bytes) -> int:
@@ -96,17 +97,21 @@ def _calls(data: bytes) -> bool:
         chunk = orjson.loads(data)
     except orjson.JSONDecodeError:
         return False
-    if not is_plain(data, DEPTH_MAX):
+    if not is_plain(data, DEPTH_MAX) or has_stray(chunk, "delta"):
         return True
     choices = chunk.get("choices") if isinstance(chunk, dict) else None
     return isinstance(choices, list) and any(map(_has_call, choices))
 
 
 def _has_call(choice: Any) -> bool:
-    if not isinstance(choice, dict):
-        return False
-    said = [choice.get(name) for name in ("delta", "message")]
-    return any(
-        isinstance(one, dict) and (one.get("tool_calls") or one.get("function_call"))
-        for one in said
-    )
+    delta = choice.get("delta") if isinstance(choice, dict) else None
+    return isinstance(delta, dict) and bool(delta.get("tool_calls") or delta.get("function_call"))
+
+
+def is_clear(data: bytes) -> bool:
+    """Whether every program finds the same tool calls in the data of this event, or none at all."""
+    try:
+        chunk = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return True
+    return is_plain(data, DEPTH_MAX) and not has_stray(chunk, "delta")

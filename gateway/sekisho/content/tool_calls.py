@@ -16,7 +16,7 @@ from sekisho.content.strict_json import NotStrictJSON, parse
 DEPTH_MAX = 64  # as deep as a request may be by default
 NAME_CHARS_MAX = 256  # as in the wire contract
 UNNAMED = "?"
-_CALLS = ("tool_calls", "function_call")
+_NAMES = frozenset({"tool_calls", "function_call"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,32 @@ def proposed(completion: Any) -> tuple[ToolCall, ...]:
     if not isinstance(choices, list):
         return ()
     return tuple(call for number, choice in enumerate(choices) for call in _of(number, choice))
+
+
+def has_stray(parsed: Any, holder: str) -> bool:
+    """Whether anything is named like tool calls that does not stand where we read them: in the
+    `holder` (`message`, of a chunk `delta`) of a choice. Case makes no difference: it makes none
+    to some clients, and nobody shall read a call that was not judged.
+    """
+    choices = parsed.get("choices") if isinstance(parsed, dict) else None
+    known = [
+        choice[holder]
+        for choice in (choices if isinstance(choices, list) else ())
+        if isinstance(choice, dict) and isinstance(choice.get(holder), dict)
+    ]
+    stack = [parsed]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, list):
+            stack += value
+        elif isinstance(value, dict):
+            judged = any(value is one for one in known)
+            for name, member in value.items():
+                if member and name.casefold() in _NAMES and not (judged and name in _NAMES):
+                    return True
+                if isinstance(member, dict | list):
+                    stack.append(member)
+    return False
 
 
 def without_calls(completion: Mapping[str, Any], notice: str) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import orjson
 
 from sekisho.clearance import Recorded
 from sekisho.content import assemble
+from sekisho.content.call_watch import is_clear
 from sekisho.content.strict_json import is_plain
-from sekisho.content.tool_calls import DEPTH_MAX
+from sekisho.content.tool_calls import DEPTH_MAX, has_stray
 from sekisho.errors import BackendFailed
 from sekisho.obligations import label_output
 from sekisho.ports import BackendReply
@@ -128,16 +129,17 @@ def check_plain(whole: Whole, *, all_of_it: bool) -> None:
     """What is judged is what is given out: an answer with tool calls, or one that is read whole,
     must be read alike by every parser. Raises BackendFailed (`backend_malformed`).
     """
-    body = whole.body
-    if whole.status != HTTPStatus.OK or not (all_of_it or b"_call" in body or b"\\u" in body):
+    body, marked = whole.body, b"_call" in whole.body.lower() or b"\\u" in whole.body
+    if whole.status != HTTPStatus.OK or not (all_of_it or marked):
         return
-    streamed = whole.headers.get("content-type", "").startswith(EVENTS)
-    if not all(
-        is_plain(text, DEPTH_MAX) for text in (assemble.events(body) if streamed else [body])
-    ):
+    if whole.headers.get("content-type", "").startswith(EVENTS):
+        clear = all(map(is_clear, assemble.events(body)))
+    else:
+        clear = is_plain(body, DEPTH_MAX) and not has_stray(orjson.loads(body), "message")
+    if not clear:
         message = (
-            "The backend's answer names something twice, or is otherwise read differently by "
-            "different programs. Tell an operator."
+            "The backend's answer has something in it that different programs read differently. "
+            "Tell an operator."
         )
         raise BackendFailed(message, code="backend_malformed")
 

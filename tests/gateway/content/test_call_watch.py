@@ -82,12 +82,14 @@ def delta(said: Any, place: str = "delta") -> bytes:
         CALL.replace(b"}]}}]}", b'}]}}],"choices":[]}'),
         CALL.removesuffix(b"\n\n"),
         CALL.replace(b"\n\n", b"\r\r"),
+        CALL.replace(b"\n\n", b"\r\r") + DONE,
+        CALL.replace(b"\n\n", b"\n\r\n"),
+        b"\xef\xbb\xbf" + CALL,
+        CALL.replace(b'"tool_calls"', b'"Tool_Calls"').replace(b'"choices"', b'"Choices"'),
+        CALL.replace(b'"delta"', b'"x"'),
+        delta({"content": "x", "also": [{"tool_calls": [1]}]}),
     ],
-    ids=[
-        "escaped", "crlf", "no space", "two lines", "older", "text", "null", "message",
-        "twice, the last", "twice, the first", "never ended", "cr",
-    ],
-)  # fmt: skip
+)
 def test_a_call_in_disguise_is_kept(event: bytes) -> None:
     """Whatever a client would read as a call."""
     watch = CallWatch()

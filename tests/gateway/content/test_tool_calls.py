@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sekisho.content.tool_calls import ToolCall, changed, proposed, without_calls
+from sekisho.content.tool_calls import ToolCall, changed, has_stray, proposed, without_calls
 
 
 def answer(*calls: Any, **message: Any) -> dict[str, Any]:
@@ -141,3 +141,37 @@ def test_places_count_over_all_choices_and_kinds() -> None:
     ] == [(one.name, one.arguments) for one in proposed(after)]  # fmt: skip
     without = changed(said, {1: None, 2: None})
     assert ["crm.write", "last"] == [one.name for one in proposed(without)]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"choices": [{"tool_calls": [1], "message": {"content": "x"}}]},
+        [answer(call("{}"))],
+        {"choices": {"0": {"message": {"tool_calls": [1]}}}},
+        {"Choices": [{"Message": {"Tool_Calls": [1]}}], "choices": []},
+        answer(call("{}"), Tool_calls=[1]),
+        answer(call("{}"), content=[{"function_call": {"name": "x"}}]),
+        answer({**call("{}"), "tool_calls": [call("{}")]}),
+        {**answer(call("{}")), "output": [{"FUNCTION_CALL": 1}]},
+    ],
+)
+def test_what_is_named_like_a_call_elsewhere_is_a_stray(said: Any) -> None:
+    """Some client may read it there, and nobody judged it."""
+    assert has_stray(said, "message")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        answer(call("{}")),
+        answer(tool_calls=None, function_call={"name": "f", "arguments": "{}"}),
+        {**answer(), "tool_calls": None, "function_call": []},
+        answer(content='{"tool_calls": [1]}'),
+    ],
+)
+def test_calls_in_their_place_and_words_about_calls_are_none(said: Any) -> None:
+    """Nor what holds nothing."""
+    assert not has_stray(said, "message")
+    assert has_stray(answer(call("{}")), "delta")

@@ -122,6 +122,7 @@ async def test_the_backends_own_id_is_in_the_record(
     "body",
     [
         b'{"choices":[{"message":{"tool_calls":[]}}],"choices":[]}',
+        b'{"choices":[{"tool_calls":[{"a":1}],"message":{"content":"x"}}]}',
         b'{"choices":[{"message":{"content":"a","tool\\u005fcalls":[],"tool\\u005fcalls":[]}}]}',
     ],
 )
@@ -147,3 +148,12 @@ def test_what_is_read_whole_is_read_alike(kind: str) -> None:
     check_plain(replace(whole, status=400), all_of_it=True)
     with pytest.raises(BackendFailed):
         check_plain(whole, all_of_it=True)
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\r", b"\r\n\r\n"])
+def test_a_stream_read_whole_has_its_calls_where_they_are_judged(end: bytes) -> None:
+    """However its lines end."""
+    said = b'data: {"choices":[{"index":0,"message":{"tool_calls":[{"id":"t"}]}}]}' + end
+
+    with pytest.raises(BackendFailed):
+        check_plain(Whole(200, {"content-type": "text/event-stream"}, said), all_of_it=False)

@@ -42,13 +42,18 @@ def has_stray(parsed: Any, holder: str) -> bool:
     `holder` (`message`, of a chunk `delta`) of a choice. Case makes no difference: it makes none
     to some clients, and nobody shall read a call that was not judged.
     """
+    return named(parsed, holder)[1]
+
+
+def named(parsed: Any, holder: str) -> tuple[int, bool]:
+    """How many members are named like tool calls, empty ones too, and whether one is a stray."""
     choices = parsed.get("choices") if isinstance(parsed, dict) else None
     known = [
         choice[holder]
         for choice in (choices if isinstance(choices, list) else ())
         if isinstance(choice, dict) and isinstance(choice.get(holder), dict)
     ]
-    stack = [parsed]
+    count, stray, stack = 0, False, [parsed]
     while stack:
         value = stack.pop()
         if isinstance(value, list):
@@ -56,11 +61,12 @@ def has_stray(parsed: Any, holder: str) -> bool:
         elif isinstance(value, dict):
             judged = any(value is one for one in known)
             for name, member in value.items():
-                if member and name.casefold() in _NAMES and not (judged and name in _NAMES):
-                    return True
+                if name.casefold() in _NAMES:
+                    count += 1
+                    stray = stray or (bool(member) and not (judged and name in _NAMES))
                 if isinstance(member, dict | list):
                     stack.append(member)
-    return False
+    return count, stray
 
 
 def without_calls(completion: Mapping[str, Any], notice: str) -> dict[str, Any]:

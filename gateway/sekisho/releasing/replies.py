@@ -129,7 +129,7 @@ def check_plain(whole: Whole, *, all_of_it: bool) -> None:
     """What is judged is what is given out: an answer with tool calls, or one that is read whole,
     must be read alike by every parser. Raises BackendFailed (`backend_malformed`).
     """
-    body, marked = whole.body, b"_call" in whole.body.lower() or b"\\u" in whole.body
+    body, marked = whole.body, b"_call" in whole.body.lower() or b"\\u00" in whole.body
     if whole.status != HTTPStatus.OK or not (all_of_it or marked):
         return
     if whole.headers.get("content-type", "").startswith(EVENTS):

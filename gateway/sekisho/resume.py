@@ -32,6 +32,7 @@ from sekisho.model.hold import ANSWER_HELD, Hold, HoldView, StoredAnswer
 from sekisho.model.ids import uuid7
 from sekisho.model.office import training
 from sekisho.model.outgoing import Outgoing
+from sekisho.model.verdict import Asked
 from sekisho.parts import Parts
 from sekisho.releasing.replies import Whole
 from sekisho.stages.clear import clear_approved
@@ -132,16 +133,9 @@ class Resume:
             for document in orjson.loads(hold.facts):
                 facts = await self._now(hold, document, approved_by)
                 decision = await self._dispatch.decide(facts)
-                decided.append(
-                    evidence.decided(
-                        hold.exchange,
-                        hold.principal,
-                        document["stage"],
-                        decision,
-                        orjson.dumps(facts.document),
-                        tool=document["tool"]["name"] if document["tool"] else None,
-                    )
-                )
+                tool = document["tool"]["name"] if document["tool"] else None
+                question = Asked(document["stage"], tool, facts.document, decision)
+                decided.append(evidence.asked(hold.exchange, hold.principal, question))
                 progress.before = tuple(decided)
                 _still_approved(decision, hold, len(approved_by))
         except SekishoError as error:

@@ -19,6 +19,7 @@ from sekisho.content.tool_calls import changed, proposed
 from sekisho.dispatch import Dispatch
 from sekisho.errors import BadRequest, Conflict, DeniedByPolicy
 from sekisho.holding import binding, names, settle
+from sekisho.holding.denial import said
 from sekisho.holding.review import check_duties, find
 from sekisho.holding.terms import together
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations
@@ -28,6 +29,7 @@ from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal
 from sekisho.model.verdict import Verdict
 from sekisho.parts import Parts
+from sekisho.stages.guard import Guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,11 @@ class Revise:
             message = "The hold is not what you were shown any more. Read it again before you edit."
             raise Conflict(message, code="binding_mismatch")
         after = _changed(hold, revision)
-        verdict = await self._judged(hold, after)
+        guard = self._dispatch.guard(_asked_before(hold))
+        verdict = await _judged(guard, after)
         keys = await ledger.exchange_keys(hold.principal, hold.exchange)
         revised = binding.bind(_version_of(hold, editor, revision, after, verdict), keys.commit)
-        await ledger.append(self._dispatch.guard(_asked_before(hold)).events(verdict))
+        await ledger.append(guard.events(verdict))
         proposal = Proposal(
             id=names.decision_id(hold.id, hold.version, "edit", editor.id, revised.binding),
             hold=hold.id,
@@ -77,22 +80,19 @@ class Revise:
         )
         return await settle.decide(store, ledger, hold, proposal)
 
-    async def _judged(self, hold: Hold, after: Mapping[str, Any]) -> Verdict:
-        """What the rules say of the new version, about each call in it and about the whole."""
-        verdict = await self._dispatch.guard(_asked_before(hold)).whole(after)
-        if verdict.effect is Effect.DENY:
-            reasons = [
-                f"{reason.msg} (rule {reason.rule})"
-                for one in verdict.asked
-                for reason in one.decision.reasons
-                if one.decision.effect is Effect.DENY
-            ]
-            if not reasons:
-                why = verdict.notice.strip("[]")
-                raise BadRequest(why, param="calls", code="tool_call_malformed")
-            message = f"The rules do not allow this version: {' '.join(reasons)}"
-            raise DeniedByPolicy(message, code="edit_denied")
-        return verdict
+
+async def _judged(guard: Guard, after: Mapping[str, Any]) -> Verdict:
+    """What the rules say of the new version, about each call in it and about the whole."""
+    verdict = await guard.whole(after)
+    if verdict.effect is Effect.DENY:
+        denials = [one.decision for one in verdict.asked if one.decision.effect is Effect.DENY]
+        reasons = [reason for decision in denials for reason in decision.reasons]
+        if not reasons:
+            why = verdict.notice.strip("[]")
+            raise BadRequest(why, param="calls", code="tool_call_malformed")
+        message = f"The rules do not allow this version: {said(reasons)}"
+        raise DeniedByPolicy(message, code="edit_denied")
+    return verdict
 
 
 def _changed(hold: Hold, revision: Revision) -> dict[str, Any]:
@@ -104,14 +104,16 @@ def _changed(hold: Hold, revision: Revision) -> dict[str, Any]:
     if not revision.changes or not set(revision.changes) <= set(range(len(calls))):
         message = f"calls must name some of the {len(calls)} calls by their place, from 0 on."
         raise BadRequest(message, param="calls")
-    if len(revision.changes) == len(calls) and not any(
-        said is not None for said in revision.changes.values()
-    ):
+    if len(revision.changes) == len(calls) and _only_takes_out(revision):
         raise BadRequest("To take out every call is to deny it: deny it, and say why.")
     after = changed(before, revision.changes)
     if after == before:
         raise BadRequest("Nothing would change.", param="calls")
     return after
+
+
+def _only_takes_out(revision: Revision) -> bool:
+    return all(arguments is None for arguments in revision.changes.values())
 
 
 def _asked_before(hold: Hold) -> Outgoing:
@@ -152,6 +154,6 @@ def _version_of(
         outgoing=orjson.dumps(verdict.rewritten or after),
         facts=orjson.dumps([one.document for one in verdict.asked]),
         editor=editor.id,
-        narrowed=all(said is None for said in revision.changes.values()),
+        narrowed=_only_takes_out(revision),
         binding="",
     )

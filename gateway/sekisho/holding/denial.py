@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sekisho.errors import DeniedByPolicy
-from sekisho.model.decision import Decision
+from sekisho.model.decision import Decision, Reason
 
 
 def denied(decision: Decision, code: str | None = None) -> DeniedByPolicy:
@@ -16,6 +18,9 @@ def denied(decision: Decision, code: str | None = None) -> DeniedByPolicy:
 def _said(decision: Decision, language: str) -> str:
     if not decision.reasons:
         return "Policy denied this request and gave no reason. Ask an operator."
-    return " ".join(
-        f"{reason.said_in(language)} (rule {reason.rule})" for reason in decision.reasons
-    )
+    return said(decision.reasons, language)
+
+
+def said(reasons: Iterable[Reason], language: str = "en") -> str:
+    """Each reason with the rule that gave it, in one line."""
+    return " ".join(f"{reason.said_in(language)} (rule {reason.rule})" for reason in reasons)

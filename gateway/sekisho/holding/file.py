@@ -171,9 +171,8 @@ class Filing:
         try:
             hold = await self._bound(hold)
             reservation = await self._reserve(place, hold.content_bytes)
-            if (
-                reservation.standing != "mine"
-            ):  # our claim was lost; this answer is there all the same
+            if reservation.standing != "mine":
+                # Our claim was lost; this answer is there all the same.
                 place = replace(place, join=self._keyed(b"answer", asker.exchange.encode()))
                 await self._reserve(place, hold.content_bytes)
         except SekishoError as error:

@@ -10,11 +10,14 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from sekisho.model.decision import Decision, HoldTerms, Obligations
 from sekisho.model.exchange import Exchange
 from sekisho.model.ids import uuid7
 from sekisho.model.outgoing import Approval, Outgoing
 from sekisho.model.principal import Principal
+from sekisho.model.verdict import Asked
 from sekisho_audit.events import Event, Payload
 
 REASON_CHARS_MAX = 512  # a leaf holds at most 64 KiB; a reason is a sentence or two
@@ -79,6 +82,13 @@ def decided(
         },
         payloads=(Payload("input", document, document),),
     )
+
+
+def asked(exchange: str, principal: str, question: Asked) -> Event:
+    """Policy answered a question about an answer, or about a call in it."""
+    document = orjson.dumps(question.document)
+    stage, decision = question.stage, question.decision
+    return decided(exchange, principal, stage, decision, document, tool=question.tool)
 
 
 def _observed(decision: Decision) -> dict[str, Any]:

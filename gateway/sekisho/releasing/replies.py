@@ -39,6 +39,11 @@ class Whole:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the body is a stream of events."""
+        return self.headers.get("content-type", "").startswith(EVENTS)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -117,7 +122,7 @@ def parsed_of(whole: Whole) -> Any:
     try:
         return orjson.loads(whole.body)
     except orjson.JSONDecodeError:
-        if whole.headers.get("content-type", "").startswith(EVENTS):
+        if whole.streamed:
             return assemble.completion(whole.body)
         if whole.status == HTTPStatus.OK:
             message = "The backend's answer is not JSON. Tell an operator."
@@ -132,7 +137,7 @@ def check_plain(whole: Whole, *, all_of_it: bool) -> None:
     body, marked = whole.body, b"_call" in whole.body.lower() or b"\\u00" in whole.body
     if whole.status != HTTPStatus.OK or not (all_of_it or marked):
         return
-    if whole.headers.get("content-type", "").startswith(EVENTS):
+    if whole.streamed:
         clear = all(map(is_clear, assemble.events(body)))
     else:
         clear = is_plain(body, DEPTH_MAX) and not has_stray(orjson.loads(body), "message")

@@ -21,6 +21,7 @@ import orjson
 from sekisho.content.scan import Scan, Scanner
 from sekisho.content.tool_calls import ToolCall, proposed
 from sekisho.errors import Unavailable
+from sekisho.holding.denial import said
 from sekisho.holding.terms import together
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect, HoldTerms
@@ -51,7 +52,7 @@ def reads_whole(decision: Decision) -> bool:
 
 
 class Guard:
-    """Judges the one answer to `outgoing`; `documents` of it can be asked about again later."""
+    """Judges the one answer to `outgoing`."""
 
     def __init__(self, outgoing: Outgoing, scanner: Scanner, ask: Ask) -> None:
         self._outgoing = outgoing
@@ -78,17 +79,7 @@ class Guard:
     def events(self, verdict: Verdict) -> list[Event]:
         """What was decided, for the record."""
         outgoing = self._outgoing
-        return [
-            evidence.decided(
-                outgoing.exchange,
-                outgoing.principal,
-                one.stage,
-                one.decision,
-                orjson.dumps(one.document),
-                tool=one.tool,
-            )
-            for one in verdict.asked
-        ]
+        return [evidence.asked(outgoing.exchange, outgoing.principal, one) for one in verdict.asked]
 
     async def _judge(self, completion: Any, *, seen: bool) -> Verdict:
         calls = proposed(completion)
@@ -134,10 +125,10 @@ class Guard:
 
     async def _about_answer(self, completion: Mapping[str, Any]) -> tuple[Asked, Any]:
         """What the rules say of the answer, and the answer as they want it masked, or None."""
-        said = {"choices": completion.get("choices")}
-        scan = await self._scan(said)
+        choices_alone = {"choices": completion.get("choices")}
+        scan = await self._scan(choices_alone)
         asked = await self._asked("response", scan, None)
-        masked = redact.apply(said, asked.decision.obligations.redact, scan.found)
+        masked = redact.apply(choices_alone, asked.decision.obligations.redact, scan.found)
         if masked is None:
             return asked, None
         # Log probabilities spell the text token by token, masked or not.
@@ -152,11 +143,11 @@ class Guard:
         decision = await self._ask(replace(facts, document=document, found=scan.found))
         return Asked(stage, tool["name"] if tool else None, document, decision)
 
-    async def _scan(self, said: Any) -> Scan:
+    async def _scan(self, content: Any) -> Scan:
         try:
-            if len(orjson.dumps(said)) > SCAN_INLINE_BYTES_MAX:
-                return await asyncio.to_thread(self._scanner.scan, said)
-            return self._scanner.scan(said)
+            if len(orjson.dumps(content)) > SCAN_INLINE_BYTES_MAX:
+                return await asyncio.to_thread(self._scanner.scan, content)
+            return self._scanner.scan(content)
         except Exception as error:  # noqa: BLE001 - whatever broke, the answer was not looked through
             # No traceback in the log and none attached: it could quote the text.
             exchange = self._outgoing.exchange
@@ -167,13 +158,7 @@ class Guard:
 
 def _notice(denied: Sequence[Asked]) -> str:
     """What the person reads in place of the calls; the model never wrote it."""
-    lines = [
-        f"[{one.tool}: not allowed. "
-        + " ".join(f"{reason.msg} (rule {reason.rule})" for reason in one.decision.reasons)
-        + "]"
-        for one in denied
-    ]
-    return "\n".join(lines)
+    return "\n".join(f"[{one.tool}: not allowed. {said(one.decision.reasons)}]" for one in denied)
 
 
 def _malformed(calls: Sequence[ToolCall]) -> str:

@@ -100,9 +100,8 @@ async def gather(
         check_plain(whole, all_of_it=judge.reads_whole)
         verdict = await judge.whole(parsed) if whole.status == HTTPStatus.OK else UNTOUCHED
         ready = _as_decided(answer, whole, parsed, verdict)
-        # What was sent is recorded; of what was not, what came.
-        told = ready if verdict.effect is Effect.ALLOW else whole
-        settle = await _settling(answer, outcome, keep, judge, _Told(told, verdict))
+        judgement = _Judgement(whole, parsed, verdict, ready)
+        settle = await _settling(answer, outcome, keep, judge, judgement)
         if verdict.effect is Effect.HOLD:
             handed_over = True
             content = orjson.dumps(parsed_of(ready))
@@ -139,25 +138,33 @@ def _refuse(verdict: Verdict) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What the record tells."""
+class _Judgement:
+    """What came, as it is and as it says, and what of it is ready to be given out."""
 
     whole: Whole
+    parsed: Any
     verdict: Verdict
+    ready: Whole
 
 
 async def _settling(
-    answer: Answer, outcome: Outcome, keep: Keep, judge: Judge, told: _Told
+    answer: Answer, outcome: Outcome, keep: Keep, judge: Judge, judgement: _Judgement
 ) -> Callable[..., Awaitable[None]]:
-    """How the outcome is recorded: in one batch with what was decided, and with what is added."""
-    verdict, parsed = told.verdict, parsed_of(told.whole)
+    """How the outcome is recorded: in one batch with what was decided, and with what is added.
+
+    What was sent is recorded; of what was not, what came.
+    """
+    told, parsed, verdict = judgement.whole, judgement.parsed, judgement.verdict
+    if verdict.effect is Effect.ALLOW and judgement.ready is not told:
+        told = judgement.ready
+        parsed = parsed_of(told)
     kept = await keep(parsed, answer.log_level) if parsed is not None else None
-    facts = facts_of(told.whole.status, parsed) | {"bytes": len(told.whole.body)}
+    facts = facts_of(told.status, parsed) | {"bytes": len(told.body)}
     return partial(
         outcome.settle,
         _STATUS[verdict.effect],
         facts | ({"cause": verdict.cause} if verdict.cause else {}),
-        Payload("answer", told.whole.body, kept),
+        Payload("answer", told.body, kept),
         chars=assemble.chars(parsed),
         before=judge.events(verdict),
     )
@@ -186,7 +193,7 @@ def _written(whole: Whole, completion: Mapping[str, Any], *, stream: bool) -> Wh
 
 def _labelled(whole: Whole) -> Whole:
     """The answer with the label before its texts; a stream that was gathered is one, too."""
-    if whole.headers.get("content-type", "").startswith(EVENTS):
+    if whole.streamed:
         labeller = label_output.Labeller()
         return replace(whole, body=labeller.feed(whole.body) + labeller.end())
     labelled = label_output.apply(parsed_of(whole))

@@ -33,7 +33,7 @@ from sekisho.stages.guard import Guard
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
+class Edit:
     """What a reviewer wants changed: by the place of a call in what was shown, its new arguments as
     text, or None to take it out. `binding` and `version` are those of what was shown.
     """
@@ -50,7 +50,7 @@ class Revise:
         self._parts = parts
         self._dispatch = dispatch
 
-    async def revise(self, editor: Principal, hold_id: str, revision: Revision) -> HoldView:
+    async def revise(self, editor: Principal, hold_id: str, edit: Edit) -> HoldView:
         """File the new version and return the hold as it is then.
 
         Raises NotFound, Forbidden, BadRequest, Conflict, DeniedByPolicy, or Unavailable: it may
@@ -59,14 +59,14 @@ class Revise:
         store, ledger = self._parts.holds, self._parts.ledger
         hold = (await find(store, editor, hold_id)).hold
         check_duties(editor, hold)
-        if revision.binding != hold.binding or revision.version not in {None, hold.version}:
+        if edit.binding != hold.binding or edit.version not in {None, hold.version}:
             message = "The hold is not what you were shown any more. Read it again before you edit."
             raise Conflict(message, code="binding_mismatch")
-        after = _changed(hold, revision)
+        after = _changed(hold, edit)
         guard = self._dispatch.guard(_asked_before(hold))
         verdict = await _judged(guard, after)
         keys = await ledger.exchange_keys(hold.principal, hold.exchange)
-        revised = binding.bind(_version_of(hold, editor, revision, after, verdict), keys.commit)
+        revised = binding.bind(_version_of(hold, editor, edit, after, verdict), keys.commit)
         await ledger.append(guard.events(verdict))
         proposal = Proposal(
             id=names.decision_id(hold.id, hold.version, "edit", editor.id, revised.binding),
@@ -95,25 +95,25 @@ async def _judged(guard: Guard, after: Mapping[str, Any]) -> Verdict:
     return verdict
 
 
-def _changed(hold: Hold, revision: Revision) -> dict[str, Any]:
+def _changed(hold: Hold, edit: Edit) -> dict[str, Any]:
     """The answer with these changes. Raises BadRequest for what cannot be changed so."""
     before = orjson.loads(hold.outgoing)
     calls = proposed(before) if hold.stage != "request" else ()
     if not calls:
         raise BadRequest("There is no tool call in this hold; approve or deny it as it is.")
-    if not revision.changes or not set(revision.changes) <= set(range(len(calls))):
+    if not edit.changes or not set(edit.changes) <= set(range(len(calls))):
         message = f"calls must name some of the {len(calls)} calls by their place, from 0 on."
         raise BadRequest(message, param="calls")
-    if len(revision.changes) == len(calls) and _only_takes_out(revision):
+    if len(edit.changes) == len(calls) and _only_takes_out(edit):
         raise BadRequest("To take out every call is to deny it: deny it, and say why.")
-    after = changed(before, revision.changes)
+    after = changed(before, edit.changes)
     if after == before:
         raise BadRequest("Nothing would change.", param="calls")
     return after
 
 
-def _only_takes_out(revision: Revision) -> bool:
-    return all(arguments is None for arguments in revision.changes.values())
+def _only_takes_out(edit: Edit) -> bool:
+    return all(arguments is None for arguments in edit.changes.values())
 
 
 def _asked_before(hold: Hold) -> Outgoing:
@@ -137,7 +137,7 @@ def _asked_before(hold: Hold) -> Outgoing:
 
 
 def _version_of(
-    hold: Hold, editor: Principal, revision: Revision, after: Mapping[str, Any], verdict: Verdict
+    hold: Hold, editor: Principal, edit: Edit, after: Mapping[str, Any], verdict: Verdict
 ) -> Hold:
     """The next version, not yet bound. It asks for all that this one asked for, and more if the
     rules want more.
@@ -154,6 +154,6 @@ def _version_of(
         outgoing=orjson.dumps(verdict.rewritten or after),
         facts=orjson.dumps([one.document for one in verdict.asked]),
         editor=editor.id,
-        narrowed=_only_takes_out(revision),
+        narrowed=_only_takes_out(edit),
         binding="",
     )

@@ -24,7 +24,7 @@ from sekisho.holding import rebuild, settle
 from sekisho.model.decision import Effect, HoldTerms
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.model.principal import Role
-from sekisho.revise import Revision
+from sekisho.revise import Edit
 from support.holds import (
     ONE_REVIEW,
     REVIEWER,
@@ -80,8 +80,8 @@ async def edit(
     line: Line, view: HoldView, changes: Any = NARROWER, who: Any = REVIEWER, **bound: Any
 ) -> HoldView:
     """Change the calls as somebody."""
-    revision = Revision(changes, bound.get("binding", view.hold.binding), bound.get("version"))
-    return await line.pipeline.revise(who, view.hold.id, revision)
+    said = Edit(changes, bound.get("binding", view.hold.binding), bound.get("version"))
+    return await line.pipeline.revise(who, view.hold.id, said)
 
 
 def calls_of(view: HoldView) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from sekisho.holding.justification import justify
 from sekisho.holding.shown import note_shown
 from sekisho.model.hold import HoldCard
 from sekisho.model.principal import Scope
-from sekisho.revise import Revision
+from sekisho.revise import Edit
 from sekisho.web.approvals_schema import (
     EditRequest,
     HoldDetail,
@@ -117,8 +117,8 @@ async def edit_hold(hold_id: str, request: Request, parts: Parts, principal: Cal
     changes = {one.place: one.arguments for one in said.calls}
     if len(changes) < len(said.calls):
         raise BadRequest("calls names one place twice.", param="calls")
-    revision = Revision(changes, said.binding, said.version)
-    view = await parts.revise(principal, hold_id, revision)
+    edit = Edit(changes, said.binding, said.version)
+    view = await parts.revise(principal, hold_id, edit)
     await note_shown(parts.ledger, principal, view.hold, now_us())
     return detail(view, principal)
 

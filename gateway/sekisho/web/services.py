@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from sekisho.model.hold import HoldLimits, HoldView
 from sekisho.model.principal import Principal
 from sekisho.ports import Directory, HoldStore, Ledger, Log, Searches
-from sekisho.revise import Revision
+from sekisho.revise import Edit
 from sekisho.web.entrance import Entrance
 from sekisho.web.policy_port import Policies
 
-Revise = Callable[[Principal, str, Revision], Awaitable[HoldView]]
+Revise = Callable[[Principal, str, Edit], Awaitable[HoldView]]
 """A reviewer changes the tool calls of a held answer; see revise.py."""
 
 

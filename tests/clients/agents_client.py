@@ -1,4 +1,4 @@
-"""openai-agents, as its users use it: `agents_client.py BASE_URL KEY`.
+"""openai-agents, as its users use it: `agents_client.py BASE_URL KEY [responses]`.
 
 The package has no call that fetches an answer later: its users run the agent again. It does not
 tell why an answer ended either.
@@ -13,14 +13,16 @@ from agents import (
     Agent,
     FunctionTool,
     OpenAIChatCompletionsModel,
+    OpenAIResponsesModel,
     Runner,
     set_tracing_disabled,
 )
 from openai import AsyncOpenAI
-from serving import BASE_URL, KEY, Job, serve
+from serving import API, BASE_URL, KEY, Job, serve
 
 set_tracing_disabled(disabled=True)  # else it tells OpenAI about every run
 client = AsyncOpenAI(base_url=BASE_URL, api_key=KEY)
+MODEL = OpenAIResponsesModel if API == "responses" else OpenAIChatCompletionsModel
 
 
 def _tool(name: str, ran: list[str]) -> FunctionTool:
@@ -41,7 +43,7 @@ async def _run(job: Job, model: str, tools: list[Any]) -> dict[str, Any]:
     asked = Agent(
         name="clerk",
         instructions="Be brief.",
-        model=OpenAIChatCompletionsModel(model=model, openai_client=client),
+        model=MODEL(model=model, openai_client=client),
         tools=tools,
     )
     if not job["stream"]:

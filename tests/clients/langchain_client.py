@@ -1,4 +1,4 @@
-"""langchain-openai, as its users use it: `langchain_client.py BASE_URL KEY`.
+"""langchain-openai, as its users use it: `langchain_client.py BASE_URL KEY [responses]`.
 
 The package has no call that fetches an answer later: its users ask again.
 """
@@ -10,11 +10,13 @@ from typing import Any
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import Runnable
 from langchain_openai import ChatOpenAI
-from serving import BASE_URL, KEY, Job, serve
+from serving import API, BASE_URL, KEY, Job, serve
 
 
 def _model(name: str) -> ChatOpenAI:
-    return ChatOpenAI(model=name, base_url=BASE_URL, api_key=KEY)
+    return ChatOpenAI(
+        model=name, base_url=BASE_URL, api_key=KEY, use_responses_api=API == "responses"
+    )
 
 
 async def _said(job: Job, model: Runnable[Any, AIMessage], messages: list[Any]) -> AIMessage:

@@ -15,6 +15,7 @@ from typing import Any
 import openai
 
 BASE_URL, KEY = sys.argv[1:3]
+API = sys.argv[3] if sys.argv[3:] else "chat"
 
 Job = Mapping[str, Any]
 Verb = Callable[[Job, list[str]], Awaitable[dict[str, Any]]]

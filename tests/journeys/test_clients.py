@@ -161,7 +161,7 @@ def test_tool_calls_denied(house: House, name: str, way: str) -> None:
 
     assert (told.error, told.ran) == ({}, [])
     assert REASON in str(told.text)
-    assert told.finish in {"stop", None}
+    assert told.finish in {"stop", "completed", None}
     assert house.sent(job) == 1
 
 
@@ -193,7 +193,7 @@ def test_nobody_answers_in_time(
         assert later.text == WORDS[way]
         assert house.sent(job) == 1
     elif name in RETRIEVING:
-        assert (later.called, later.finish) == (job.tools, "tool_calls")
+        assert later.called == job.tools
         assert house.sent(job) == 1
     else:
         assert later.ran == job.tools

@@ -1,5 +1,5 @@
 // The Vercel AI SDK, as its users use it: `node ai_client.mjs BASE_URL KEY PROVIDER`, where PROVIDER
-// is `compatible` or `openai`. What goes in and out is told in serving.mjs. The SDK has no call that
+// is `compatible`, `openai` or `responses`. What goes in and out is told in serving.mjs. The SDK has no call that
 // fetches an answer later: its users ask again.
 
 import { createOpenAI } from "@ai-sdk/openai";
@@ -7,10 +7,14 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, isStepCount, jsonSchema, streamText, tool } from "ai";
 import { apiKey, baseURL, serve } from "./serving.mjs";
 
-const model =
-  process.argv[4] === "openai"
-    ? createOpenAI({ baseURL, apiKey }).chat
-    : createOpenAICompatible({ name: "sekisho", baseURL, apiKey }).chatModel;
+const openai = createOpenAI({ baseURL, apiKey });
+const model = {
+  compatible: createOpenAICompatible({ name: "sekisho", baseURL, apiKey }).chatModel,
+  openai: openai.chat,
+  responses: openai.responses,
+}[process.argv[4]];
+// Nothing is kept for later turns, and only this makes the SDK send what it got before once more.
+const providerOptions = { openai: { store: false } };
 const inputSchema = jsonSchema({
   type: "object",
   properties: { customer: { type: "integer" } },
@@ -47,6 +51,7 @@ function agent(job, ran) {
   return said(job, {
     model: model("agent"),
     prompt: job.text,
+    providerOptions,
     tools: Object.fromEntries(tools),
     stopWhen: isStepCount(3),
   });

@@ -113,4 +113,5 @@ WHAT_TO_DO = {
     "unavailable": "Try again in a moment; operators: `sekisho doctor`.",
     "unknown_path": "The message lists what there is; `/openapi.json` has all of it.",
     "unknown_profile": "Operators: correct `profile`, or the file it names.",
+    "unsupported_parameter": "Leave out what the message names: it cannot be carried over.",
 }

@@ -31,8 +31,15 @@ COMMANDS: dict[str, tuple[Sequence[str | Path], Sequence[str]]] = {
     "ai-sdk-openai": ((_NODE, "tests/node/ai_client.mjs"), ("openai",)),
     "langchain-openai": ((sys.executable, "tests/clients/langchain_client.py"), ()),
     "openai-agents": ((sys.executable, "tests/clients/agents_client.py"), ()),
+    "openai-python-responses": ((sys.executable, "tests/clients/openai_responses_client.py"), ()),
+    "openai-node-responses": ((_NODE, "tests/node/openai_responses_client.mjs"), ()),
+    "ai-sdk-responses": ((_NODE, "tests/node/ai_client.mjs"), ("responses",)),
+    "langchain-responses": ((sys.executable, "tests/clients/langchain_client.py"), ("responses",)),
+    "agents-responses": ((sys.executable, "tests/clients/agents_client.py"), ("responses",)),
 }
-RETRIEVING = frozenset({"openai-python", "openai-node"})  # the others' users ask again
+RETRIEVING = frozenset(  # the others' users ask again
+    {"openai-python", "openai-node", "openai-python-responses", "openai-node-responses"}
+)
 
 
 def put_in_place() -> None:

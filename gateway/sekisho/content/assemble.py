@@ -82,14 +82,19 @@ def completion(stream: bytes) -> dict[str, Any]:
     return whole
 
 
+def number_of(part: dict[str, Any]) -> int:
+    """Which choice a part of a chunk belongs to."""
+    number = part.get("index")
+    return number if isinstance(number, int) else 0
+
+
 def _join_choices(choices: dict[int, dict[str, Any]], parts: Any) -> None:
     if not isinstance(parts, list):
         return
     for part in parts:
         if not isinstance(part, dict):
             continue
-        number = part.get("index")
-        number = number if isinstance(number, int) else 0
+        number = number_of(part)
         choice = choices.setdefault(
             number,
             {"index": number, "message": {"role": "assistant", "content": None}},
@@ -98,6 +103,11 @@ def _join_choices(choices: dict[int, dict[str, Any]], parts: Any) -> None:
         delta = part.get("delta")
         if isinstance(delta, dict):
             _join_delta(choice["message"], delta)
+
+
+def join_calls(message: dict[str, Any], delta: dict[str, Any]) -> None:
+    """Add the pieces of tool calls in `delta` to those that `message` has."""
+    _join_delta(message, {k: v for k, v in delta.items() if k in {"tool_calls", "function_call"}})
 
 
 def _join_delta(message: dict[str, Any], delta: dict[str, Any]) -> None:

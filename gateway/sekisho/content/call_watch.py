@@ -49,7 +49,7 @@ class CallWatch:
         if not self._rest and chunk.endswith(b"\n\n"):  # whole events, as most chunks are
             return self._passed(chunk)
         pending = self._rest + chunk
-        whole = _whole_events(pending)
+        whole = whole_events(pending)
         ready, self._rest = pending[:whole], pending[whole:]
         return self._passed(ready)
 
@@ -81,7 +81,7 @@ def _is_one_line(ready: bytes) -> bool:
     return ready.startswith(b"data:") and ends
 
 
-def _whole_events(raw: bytes) -> int:
+def whole_events(raw: bytes) -> int:
     """Where the last whole event ends."""
     return max((raw.rfind(mark) + len(mark) for mark in _BOUNDARIES if mark in raw), default=0)
 

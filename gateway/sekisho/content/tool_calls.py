@@ -156,13 +156,17 @@ def _of(number: int, choice: Any) -> Iterator[ToolCall]:
 
 
 def _function(call: Any) -> Any:
-    """The part that names the function: a custom tool's input is one text."""
+    """The part that names the function: a custom tool's input is one text. What has both parts is
+    no call, because clients choose among them by its type.
+    """
     if not isinstance(call, dict):
         return None
-    if isinstance(call.get("custom"), dict):
-        custom = call["custom"]
+    custom, function = call.get("custom"), call.get("function")
+    if custom is None:
+        return function
+    if isinstance(custom, dict) and function is None:
         return {"name": custom.get("name"), "input": custom.get("input")}
-    return call.get("function")
+    return None
 
 
 def _call(number: int, function: Any) -> ToolCall:

@@ -1,9 +1,10 @@
 """receive: bytes become an Exchange, or a 400 that says what is wrong with them.
 
 The body is parsed once, strictly, and only the members the line itself needs are checked; all
-others are relayed unchanged and judged by policy as facts. Member names are plain lower case in
-the places a backend acts on, because some JSON libraries match names without regard to case and
-would read `Tools` where the rules saw no `tools`.
+others are relayed unchanged and judged by policy as facts. A request of the Responses API becomes
+the chat completion request it stands for: all that follows knows one form. Member names are plain
+lower case in the places a backend acts on, because some JSON libraries match names without regard
+to case and would read `Tools` where the rules saw no `tools`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, NoReturn, TypeGuard
 
 import orjson
 
+from sekisho.content import responses_request
 from sekisho.content.strict_json import NotStrictJSON, parse
 from sekisho.errors import BadRequest
 from sekisho.model.assistant import Assistant, Assistants
@@ -53,9 +55,13 @@ def receive(raw: RawRequest, *, depth_max: int, now_us: int, assistants: Assista
     if not isinstance(parsed, dict):
         message = "The body must be a JSON object."
         raise BadRequest(message)
+    body = raw.body
+    if raw.endpoint == responses_request.ENDPOINT:
+        parsed = responses_request.as_chat(parsed)
+        body = orjson.dumps(parsed)
     _check_names(parsed)
     _check_members(parsed)
-    body, assistant = raw.body, assistants.named(parsed["model"])
+    assistant = assistants.named(parsed["model"])
     if assistant is not None:
         parsed = _instructed(parsed, assistant)
         body = orjson.dumps(parsed)

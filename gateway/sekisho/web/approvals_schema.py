@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sekisho.holding.review import REASON_CHARS_MAX, is_withheld, may_review
 from sekisho.model.hold import Hold, HoldCard, HoldView, Justification, Review
 from sekisho.model.principal import Principal
+from sekisho.web.dialects import dialect_of
 
 CALLS_MAX = 64  # as many as an answer may propose
 ARGUMENTS_CHARS_MAX = 65_536  # four times what rules look into
-RESULT_PREFIX = "chatcmpl-"
 
 
 class ReviewRequest(BaseModel):
@@ -177,7 +177,7 @@ def detail(view: HoldView, principal: Principal) -> HoldDetail:
         binding=hold.binding,
         reasons=list(hold.reasons),
         endpoint=hold.endpoint,
-        result_id=RESULT_PREFIX + hold.id,
+        result_id=dialect_of(hold.endpoint).prefix + hold.id,
         outgoing=_outgoing(view, principal),
         edited_by=hold.editor or None,
         narrowed=hold.narrowed,

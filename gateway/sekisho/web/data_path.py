@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 
 import structlog
@@ -34,6 +35,7 @@ from sekisho.releasing.replies import Whole
 from sekisho.stages.receive import RawRequest
 from sekisho.telemetry import Metrics
 from sekisho.web.answering import Answering, ASGIApp, Receive, Scope, Send, as_headers
+from sekisho.web.dialects import CHAT, RESPONSES, Dialect
 from sekisho.web.entrance import Entrance
 from sekisho.web.language import spoken
 from sekisho.web.offered import no_such_path
@@ -41,11 +43,9 @@ from sekisho.web.problems import Headers, problem
 from sekisho.web.slots import Slots
 from sekisho.web.waiting import Waiting
 
-CHAT = "/v1/chat/completions"
 CHECK = "/v1/check"
 IDEMPOTENCY_CHARS_MAX = 256  # a uuid has 36
 RETRY_DIGITS_MAX = 3  # of a client's retry count; a longer one is no count
-_RESULT = CHAT + "/"
 _OURS = ("/v1/approvals", "/v1/audit", "/v1/admin", "/v1/exchanges", "/v1/me")
 _JSON: Headers = [(b"content-type", b"application/json")]
 _log = structlog.get_logger("sekisho.web")
@@ -133,14 +133,16 @@ class DataPath:
         await self._serve(handler, scope, receive, send)
 
     def _route(self, method: str, path: str) -> Handler | None:
-        if method == "POST" and path == CHAT:
-            return self._chat
+        for dialect in (CHAT, RESPONSES):
+            if method == "POST" and path == dialect.path:
+                return partial(self._post, dialect)
+            under = dialect.path + "/"
+            if method == "GET" and path.startswith(under) and "/" not in path[len(under) :]:
+                return partial(self._retrieve, dialect)
         if method == "POST" and path == CHECK:
             return self._check
         if method == "GET" and path == "/v1/models":
             return self._models
-        if method == "GET" and path.startswith(_RESULT) and "/" not in path[len(_RESULT) :]:
-            return self._retrieve
         if method == "GET" and path.startswith("/v1/approvals/") and path.endswith("/result"):
             return self._result
         return None
@@ -191,10 +193,10 @@ class DataPath:
         if not self._can_promise():
             raise _overloaded()
 
-    async def _chat(self, asking: Asking, answer: Answering) -> None:
+    async def _post(self, dialect: Dialect, asking: Asking, answer: Answering) -> None:
         who = asking.principal.id
         with self._asking.taken_by(who):
-            held = await self._ask(asking, answer)
+            held = await self._ask(dialect, asking, answer)
         if held is not None:
             with self._waiters.taken_by(who):
                 reply = await self._waiting.first(held, post_path=asking.scope["path"])
@@ -205,7 +207,7 @@ class DataPath:
             body = await self._body(asking.headers, answer)
             try:
                 answer.watch()
-                raw = RawRequest("chat.completions", body, asking.client_ip, None, 0)
+                raw = RawRequest(CHAT.endpoint, body, asking.client_ip, None, 0)
                 language = self._language(asking.scope)
                 told = await self._pipeline.check(asking.principal, raw, language)
             finally:
@@ -213,12 +215,12 @@ class DataPath:
             self._metrics.exchange_ended("checked")
             await answer.whole(HTTPStatus.OK, _JSON, told)
 
-    async def _ask(self, asking: Asking, answer: Answering) -> HoldView | None:
+    async def _ask(self, dialect: Dialect, asking: Asking, answer: Answering) -> HoldView | None:
         """Take the request along the line and write what comes back; a hold is returned."""
         body = await self._body(asking.headers, answer)
         try:
             raw = RawRequest(
-                endpoint="chat.completions",
+                endpoint=dialect.endpoint,
                 body=body,
                 client_ip=asking.client_ip,
                 idempotency_key=_idempotency_key(asking.headers.get(b"idempotency-key")),
@@ -233,8 +235,10 @@ class DataPath:
             self._body_bytes -= len(body)
         if isinstance(reply, Whole):
             self._metrics.exchange_ended("ok")
-            await answer.whole(reply.status, as_headers(reply.headers), reply.body)
+            body = dialect.told(reply)
+            await answer.whole(reply.status, as_headers(reply.headers), body)
         elif isinstance(reply, Stream):
+            dialect.telling(reply)
             await self._relay(reply, answer)
         else:
             self._metrics.exchange_ended("held")
@@ -254,11 +258,11 @@ class DataPath:
         with self._waiters.taken_by(asking.principal.id):
             await answer.reply(await self._waiting.hop(hold_id, asking.principal))
 
-    async def _retrieve(self, asking: Asking, answer: Answering) -> None:
+    async def _retrieve(self, dialect: Dialect, asking: Asking, answer: Answering) -> None:
         answer.watch()
         result_id = asking.scope["path"].rsplit("/", 1)[1]
         with self._waiters.taken_by(asking.principal.id):
-            await answer.reply(await self._waiting.retrieve(result_id, asking.principal))
+            await answer.reply(await self._waiting.retrieve(result_id, asking.principal, dialect))
 
     async def _models(self, asking: Asking, answer: Answering) -> None:
         answer.watch()

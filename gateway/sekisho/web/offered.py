@@ -8,6 +8,7 @@ PATH_CHARS_MAX = 128  # of a path that is repeated to whoever asked for it
 
 OFFERED = (
     "POST /v1/chat/completions",
+    "POST /v1/responses",
     "POST /v1/check",
     "GET /v1/models",
     "GET /v1/exchanges",

@@ -137,6 +137,15 @@ _CHAT_BODY = {
         "stream": {"type": "boolean"},
     },
 }
+_RESPONSES_BODY = {
+    "type": "object",
+    "required": ["model", "input"],
+    "properties": {
+        "model": {"type": "string"},
+        "input": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]},
+        "stream": {"type": "boolean"},
+    },
+}
 _MODELS = {
     "type": "object",
     "required": ["object", "data"],
@@ -200,6 +209,24 @@ _DATA_PATH: Document = {
             "operationId": "retrieve",
             "summary": "The answer of a request that was held.",
             "parameters": [_named("completion_id")],
+            "responses": _answers(),
+        }
+    },
+    "/v1/responses": {
+        "post": {
+            "tags": ["models"],
+            "operationId": "respond",
+            "summary": "Ask a model by the Responses API, as OpenAI has it.",
+            "requestBody": {"required": True, "content": {_JSON: {"schema": _RESPONSES_BODY}}},
+            "responses": _answers(),
+        }
+    },
+    "/v1/responses/{response_id}": {
+        "get": {
+            "tags": ["models"],
+            "operationId": "retrieve_response",
+            "summary": "The answer of a request that was held, as a response.",
+            "parameters": [_named("response_id")],
             "responses": _answers(),
         }
     },

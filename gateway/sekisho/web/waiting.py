@@ -42,9 +42,10 @@ from sekisho.holding.wait import wait
 from sekisho.model.hold import WAITING, HoldLimits, HoldState, HoldView, StoredAnswer
 from sekisho.model.principal import Principal
 from sekisho.ports import Clock, HoldStore, Ledger
+from sekisho.releasing.replies import EVENTS
+from sekisho.web.dialects import Dialect, dialect_of
 from sekisho.web.problems import Headers, backend_after_approval, problem
 
-RESULT_PREFIX = "chatcmpl-"
 _POLICY_CODES = ("policy_", "obligation_")
 _WITHHELD = frozenset({"answer_denied"})
 # It was sent; even if store or worker were lost meanwhile, its answer may be held.
@@ -97,11 +98,11 @@ class Waiting:
         view = await self._own(hold_id, principal)
         return await self._wait(view, "result")
 
-    async def retrieve(self, result_id: str, principal: Principal) -> Reply:
-        """`client.chat.completions.retrieve(id)`: the answer as JSON, or why there is none."""
-        if not result_id.startswith(RESULT_PREFIX):
+    async def retrieve(self, result_id: str, principal: Principal, dialect: Dialect) -> Reply:
+        """What the SDK's `retrieve(id)` gets: the answer as JSON, or why there is none."""
+        if not result_id.startswith(dialect.prefix):
             raise _not_there()
-        view = await self._own(result_id.removeprefix(RESULT_PREFIX), principal)
+        view = await self._own(result_id.removeprefix(dialect.prefix), principal)
         return await self._told(view, as_json=True)
 
     async def _own(self, hold_id: str, principal: Principal) -> HoldView:
@@ -152,12 +153,13 @@ class Waiting:
 
     async def _told(self, view: HoldView, *, as_json: bool) -> Reply:
         """The answer if there is one, else the error that says how the hold stands."""
+        asked = view.hold.id
         view = await self._followed(view)
         if view.hold.stage == "tool_call" and view.state in _NOT_APPROVED:
-            return _replay(_without_calls(view), view, as_json=as_json)
+            return _replay(_without_calls(view), view, asked, as_json=as_json)
         if view.state in (HoldState.READY, HoldState.DELIVERED):
             stored = await deliver(self._holds, self._ledger, view)
-            return _replay(stored, view, as_json=as_json)
+            return _replay(stored, view, asked, as_json=as_json)
         error = self._error(view)
         retry = False if isinstance(error, BackendFailed) else None
         return Reply(
@@ -229,8 +231,8 @@ class Waiting:
         return ApprovalPending(
             f"{what[0].upper()}{what[1:]} {verb} waiting for a human reviewer; it is kept as "
             f"{view.hold.id}. Status: {self._page(view)} . Get the answer later with "
-            f"client.chat.completions.retrieve({RESULT_PREFIX + view.hold.id!r}), or by sending "
-            "exactly the same request again: it joins this one, and nothing is sent twice."
+            f"{_retrieving(view)}, or by sending exactly the same request again: it joins this "
+            "one, and nothing is sent twice."
         )
 
     def _wants_reason(self, view: HoldView) -> JustificationRequired:
@@ -241,7 +243,7 @@ class Waiting:
             f"{why} then {then}: open {self._page(view)} , run sekisho hold justify {hold.id} "
             f'--reason \'...\', or POST {{"reason": "..."}} to {self._reason_url(view)} . The '
             f"request is kept as {hold.id}. Afterwards send it again, or get the answer with "
-            f"client.chat.completions.retrieve({RESULT_PREFIX + hold.id!r})."
+            f"{_retrieving(view)}."
         )
 
     def _reason_url(self, view: HoldView) -> str:
@@ -249,7 +251,8 @@ class Waiting:
 
     def _approval(self, view: HoldView) -> dict[str, Any]:
         hold = view.hold
-        result_id = RESULT_PREFIX + hold.id
+        dialect = dialect_of(hold.endpoint)
+        result_id = dialect.prefix + hold.id
         to_justify = {"justification_url": self._reason_url(view)} if view.unjustified else {}
         return {
             "id": hold.id,
@@ -259,7 +262,7 @@ class Waiting:
             "rules": list(hold.rules),
             "url": self._page(view),
             "result_id": result_id,
-            "result_url": f"{self._public_url}/v1/chat/completions/{result_id}",
+            "result_url": f"{self._public_url}{dialect.path}/{result_id}",
             "expires_at": hold.expires_us // 1_000_000,
         }
 
@@ -281,13 +284,25 @@ def _without_calls(view: HoldView) -> StoredAnswer:
     return StoredAnswer(HTTPStatus.OK, "application/json", orjson.dumps(completion))
 
 
-def _replay(stored: StoredAnswer, view: HoldView, *, as_json: bool) -> Reply:
+def _retrieving(view: HoldView) -> str:
+    """The call with which the client's SDK fetches the answer later."""
+    dialect = dialect_of(view.hold.endpoint)
+    return f"{dialect.retrieve}.retrieve({dialect.prefix + view.hold.id!r})"
+
+
+def _replay(stored: StoredAnswer, view: HoldView, asked: str, *, as_json: bool) -> Reply:
+    """The answer in the form and API it was asked for in; `asked` is the hold that leads to it."""
     streamed = stored.content_type.startswith("text/event-stream")
     body, content_type = stored.body, stored.content_type
     if streamed and (as_json or not view.hold.stream):
-        body, content_type = orjson.dumps(assemble.completion(stored.body)), "application/json"
+        streamed, body = False, orjson.dumps(assemble.completion(stored.body))
     elif not streamed and view.hold.stream and view.hold.stage != "request" and not as_json:
-        body, content_type = as_stream(orjson.loads(stored.body)), "text/event-stream"
+        streamed, body = True, as_stream(orjson.loads(stored.body))
+    if stored.status == HTTPStatus.OK:
+        dialect = dialect_of(view.hold.endpoint)
+        tell = dialect.events if streamed else dialect.whole
+        body = tell(body, dialect.prefix + asked)
+        content_type = EVENTS if streamed else "application/json"
     headers: Headers = [
         (b"content-type", content_type.encode("latin-1")),
         (b"cache-control", b"no-store"),

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from sekisho.content.tool_calls import ToolCall, changed, has_stray, proposed, without_calls
+from sekisho.content.tool_calls import (
+    UNNAMED,
+    ToolCall,
+    changed,
+    has_stray,
+    proposed,
+    without_calls,
+)
 
 
 def answer(*calls: Any, **message: Any) -> dict[str, Any]:
@@ -175,3 +182,18 @@ def test_calls_in_their_place_and_words_about_calls_are_none(said: Any) -> None:
     """Nor what holds nothing."""
     assert not has_stray(said, "message")
     assert has_stray(answer(call("{}")), "delta")
+
+
+def test_a_call_of_two_kinds_is_no_call() -> None:
+    """Clients choose by `type` which of both they run; rules must not have judged the other."""
+    function = {"name": "drop_all", "arguments": "{}"}
+    call = {
+        "id": "t",
+        "type": "function",
+        "function": function,
+        "custom": {"name": "x", "input": ""},
+    }
+
+    (seen,) = proposed({"choices": [{"message": {"tool_calls": [call]}}]})
+
+    assert (seen.name, seen.arguments) == (UNNAMED, None)

@@ -138,3 +138,34 @@ def test_other_names_are_names_of_models(model: str) -> None:
 
     assert _body(model=model) == exchange.body
     assert (None, model) == (exchange.assistant, exchange.asked)
+
+
+def _responses(**members: Any) -> Exchange:
+    body = json.dumps({"model": "m", "input": "hi", **members}).encode()
+    raw = RawRequest(endpoint="responses", body=body, client_ip="127.0.0.1")
+    return receive(raw, depth_max=64, now_us=1_700_000_000_000_000, assistants=NO_ASSISTANTS)
+
+
+def test_a_request_of_the_responses_api_becomes_a_chat_request() -> None:
+    """What is judged, bound and sent is one form; the endpoint is still a fact."""
+    exchange = _responses(stream=True)
+
+    assert exchange.parsed["messages"] == [{"role": "user", "content": "hi"}]
+    assert orjson.loads(exchange.body) == exchange.parsed
+    assert (exchange.endpoint, exchange.stream) == ("responses", True)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"model": None},
+        {"stream": "yes"},
+        {"input": [{"type": "message", "content": "x"}]},
+        {"input": [{"role": "user", "content": "x"}] * 4097},
+        {"max_output_tokens": 10_000_001},
+    ],
+)
+def test_what_is_wrong_in_the_chat_request_is_wrong(members: dict[str, Any]) -> None:
+    """The checks of the one form hold for both."""
+    with pytest.raises(BadRequest):
+        _responses(**members)

@@ -19,11 +19,13 @@ from sekisho.stages.receive import RawRequest
 from sekisho.telemetry import Metrics
 from sekisho.web.answering import Message, Receive, Scope, Send
 from sekisho.web.data_path import DataPath, Limits
+from sekisho.web.dialects import Dialect
 from sekisho.web.waiting import Reply, Waiting
 from support.entrances import Notebook, entrance
 
 CHAT = "/v1/chat/completions"
 CHECK = "/v1/check"
+NAMED = {"x-sekisho-exchange": "01a2-2366"}
 BODY = b'{"model":"m"}'
 KEY = (b"authorization", b"Bearer k1")
 OTHER_KEY = (b"authorization", b"Bearer k2")
@@ -31,7 +33,7 @@ Handler = Callable[[RawRequest], Awaitable[Whole | Stream | HoldView]]
 
 
 async def _answered(_: RawRequest) -> Whole:
-    return Whole(200, {"content-type": "application/json"}, b"{}")
+    return Whole(200, {"content-type": "application/json", **NAMED}, b"{}")
 
 
 class FakePipeline:
@@ -67,8 +69,9 @@ class FakeWaiting:
     async def hop(self, hold_id: str, principal: Principal) -> Reply:
         return Reply(200, [], f"hop {hold_id} {principal.id}".encode())
 
-    async def retrieve(self, result_id: str, principal: Principal) -> Reply:
-        return Reply(200, [], f"retrieve {result_id} {principal.id}".encode())
+    async def retrieve(self, result_id: str, principal: Principal, dialect: Dialect) -> Reply:
+        said = f"{dialect.retrieve} {result_id} {principal.id}"
+        return Reply(200, [], said.encode())
 
 
 class Gate:
@@ -216,7 +219,8 @@ async def test_a_retry_count_that_is_none_counts_as_zero(count: bytes) -> None:
     ("method", "path", "body"),
     [
         ("GET", "/v1/models", b'{"object":"list"}'),
-        ("GET", CHAT + "/chatcmpl-hold_1", b"retrieve chatcmpl-hold_1 k1"),
+        ("GET", CHAT + "/chatcmpl-hold_1", b"client.chat.completions chatcmpl-hold_1 k1"),
+        ("GET", "/v1/responses/resp_hold_1", b"client.responses resp_hold_1 k1"),
         ("GET", "/v1/approvals/hold_1/result", b"hop hold_1 k1"),
     ],
 )
@@ -408,7 +412,7 @@ async def test_a_large_answer_is_written_in_pieces() -> None:
     whole = b"x" * 200_000
 
     async def large(_: RawRequest) -> Whole:
-        return Whole(200, {}, whole)
+        return Whole(200, NAMED, whole)
 
     gate.pipeline.handler = large
     client = await _asked(gate, "POST", CHAT)
@@ -442,7 +446,7 @@ async def test_a_stream_nobody_began_to_read_is_closed() -> None:
         closed.append("closed")
 
     async def handler(_: RawRequest) -> Stream:
-        stream = Stream(200, {})
+        stream = Stream(200, NAMED)
         stream.pieces = _never_read()
         stream.abandon = abandoned
         return stream
@@ -526,7 +530,7 @@ def _stream(end: BaseException | None, ended: str = "ok") -> Handler:
             stream.chunks, stream.ended = 2, ended
 
     async def handler(_: RawRequest) -> Stream:
-        stream = Stream(200, {"content-type": "text/event-stream"})
+        stream = Stream(200, {"content-type": "text/event-stream", **NAMED})
         stream.pieces = pieces(stream)
         stream.abandon = _nothing_left
         return stream
@@ -573,7 +577,7 @@ async def test_hanging_up_in_mid_stream_closes_the_pieces() -> None:
             closed.append("closed")
 
     async def handler(_: RawRequest) -> Stream:
-        stream = Stream(200, {})
+        stream = Stream(200, NAMED)
         stream.pieces = pieces()
         stream.abandon = _nothing_left
         return stream
@@ -651,3 +655,39 @@ async def test_a_hold_becomes_a_wait() -> None:
 
     assert 303 == client.status
     assert gate.counted('exchanges_total{code="held"} 1.0')
+
+
+async def test_a_client_of_the_responses_api_is_answered_in_it() -> None:
+    """The pipeline is told which API it was, and its chat completion comes back as a response."""
+    gate = Gate()
+
+    client = await _asked(gate, "POST", "/v1/responses", headers=[KEY])
+
+    assert [asked.endpoint for asked in gate.pipeline.asked] == ["responses"]
+    said = orjson.loads(client.body)
+    assert (said["object"], said["id"]) == ("response", "resp_01a22366")
+
+
+async def test_a_stream_of_the_responses_api_speaks_it_to_its_end() -> None:
+    """Events in place of chunks, from the first to the last."""
+    gate = Gate()
+
+    async def streamed(_: RawRequest) -> Stream:
+        stream = Stream(200, {"content-type": "text/event-stream", **NAMED})
+        stream.pieces, stream.abandon = _said(), _nothing
+        return stream
+
+    async def _said() -> AsyncGenerator[bytes, None]:
+        yield b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
+        yield b"data: [DONE]"
+
+    async def _nothing() -> None:
+        return
+
+    gate.pipeline.handler = streamed
+
+    client = await _asked(gate, "POST", "/v1/responses", headers=[KEY])
+
+    assert client.body.startswith(b"event: response.created\n")
+    assert b"event: response.output_text.delta\n" in client.body
+    assert client.body.rstrip().rsplit(b"\n", 2)[-2] == b"event: response.completed"

@@ -21,6 +21,7 @@ from sekisho.model.hold import (
 )
 from sekisho.model.principal import Principal, Role
 from sekisho.ports import HoldStore
+from sekisho.web.dialects import CHAT, RESPONSES
 from sekisho.web.waiting import Reply, Waiting
 from support.holds import ONE_REVIEW
 from support.memory_ledger import MemoryLedger
@@ -115,11 +116,16 @@ class Room:
             launch=self.launched.append,
         )
 
+    def speaks(self, endpoint: str) -> None:
+        """Have it asked by another API."""
+        view = self.store.view
+        self.store.view = replace(view, hold=replace(view.hold, endpoint=endpoint))
+
     async def hop(self, key: str = "key-staff") -> Reply:
         return await self.waiting.hop(HOLD_ID, PEOPLE[key])
 
     async def retrieve(self, key: str = "key-staff", result: str = "chatcmpl-" + HOLD_ID) -> Reply:
-        return await self.waiting.retrieve(result, PEOPLE[key])
+        return await self.waiting.retrieve(result, PEOPLE[key], CHAT)
 
 
 def _error(reply: Reply) -> dict[str, Any]:
@@ -231,6 +237,38 @@ async def test_retrieve_always_answers_in_json() -> None:
 
     assert b"application/json" == dict(reply.headers)[b"content-type"]
     assert "hi" == orjson.loads(reply.body)["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_of_the_responses_api_gets_a_response(stream: bool) -> None:
+    """In the form it asked for, under the id it was told, whatever the backend sent."""
+    room = Room(HoldState.READY, stream=stream)
+    room.speaks("responses")
+    room.store.kept = StoredAnswer(200, "text/event-stream", STREAMED)
+
+    followed = await room.hop()
+    retrieved = await room.waiting.retrieve("resp_" + HOLD_ID, PEOPLE["key-staff"], RESPONSES)
+
+    said = orjson.loads(retrieved.body)
+    assert (said["object"], said["id"]) == ("response", "resp_" + HOLD_ID)
+    assert said["output"][0]["content"][0]["text"] == "hi"
+    if stream:
+        assert dict(followed.headers)[b"content-type"] == b"text/event-stream"
+        assert followed.body.startswith(b"event: response.created\n")
+    else:
+        assert followed.body == retrieved.body
+
+
+async def test_a_client_of_the_responses_api_is_told_its_own_call() -> None:
+    """How the answer is fetched later, in its SDK."""
+    room = Room(HoldState.PENDING)
+    room.speaks("responses")
+
+    error = _error(await room.hop())
+
+    assert f"client.responses.retrieve('resp_{HOLD_ID}')" in error["message"]
+    assert error["approval"]["result_id"] == "resp_" + HOLD_ID
+    assert error["approval"]["result_url"].endswith("/v1/responses/resp_" + HOLD_ID)
 
 
 async def test_retrieve_does_not_wait() -> None:

@@ -137,10 +137,15 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             ),
             "thresholds": Field(
                 THRESHOLDS,
-                "Who must approve; all must be met. Absent if only a reason is asked for.",
+                "Who must approve; all must be met. Absent if nobody is asked to.",
             ),
             "justify": Field(
                 FLAG, "Whether whoever asked must say why before anybody can approve it."
+            ),
+            "background": Field(
+                FLAG,
+                "Whether whoever asked comes back for the answer; with no thresholds and no reason "
+                "asked for, policy had allowed it and it is approved by itself.",
             ),
         },
         payloads={

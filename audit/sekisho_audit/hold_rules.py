@@ -29,7 +29,8 @@ def check_filing(leaf: Leaf, before: Filed | None, decided: Decided | None) -> N
         raise RuleBroken("undecided_hold", "the hold asks for other reviews than policy did")
     if decided is not None and decided.must_justify and not data.get("justify", False):
         raise RuleBroken("undecided_hold", "policy wanted a reason that the hold does not ask for")
-    if not given and (not data.get("justify", False) or decided is None or decided.must_hold):
+    alone = data.get("justify", False) or data.get("background", False)
+    if not given and (not alone or decided is None or decided.must_hold):
         raise RuleBroken("undecided_hold", "a hold that nobody is asked to review")
 
 

@@ -29,7 +29,7 @@ from sekisho.errors import (
 )
 from sekisho.holding.file import asker_of
 from sekisho.model import evidence
-from sekisho.model.decision import Decision, Effect
+from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
 from sekisho.model.hold import HoldView, Pace, Place
@@ -52,6 +52,10 @@ from sekisho.stages.identify import identify, may_ask, within_credential
 from sekisho.stages.prepare import prepare
 from sekisho.stages.receive import RawRequest, receive
 from sekisho_audit.events import Event
+
+BACKGROUND = HoldTerms(stage="request", thresholds=(), ttl_s=3600, risk=0)
+"""On which terms a request is kept that nobody has to answer and no client waits for: it starts at
+once; after an hour of outage nobody wants it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +249,8 @@ class Pipeline:
             with suppress(LimitsUnavailable):  # what is denied is denied, counted or not
                 await self._count(outgoing, forced=True)
             raise
+        if exchange.background and not isinstance(cleared, Held):
+            cleared = Held(outgoing, BACKGROUND)
         if isinstance(cleared, Held):
             await self._count(outgoing)
         return cleared

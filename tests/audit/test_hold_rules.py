@@ -458,3 +458,38 @@ def test_a_reason_does_not_make_an_approval_less_late(scribe: Scribe) -> None:
     late = scribe.leaf("hold.settled", "x", **settled) | {"ts": EXPIRES_US + APPROVAL_LATE_US + 1}
     with pytest.raises(RuleBroken, match="time to approve"):
         scribe.book.apply(late)
+
+
+def in_background(scribe: Scribe, effect: str = "allow", **more: Any) -> dict[str, Any]:
+    """What files a hold because its client does not wait, after policy's word."""
+    terms = {"hold": {"stage": "request"}} if effect == "hold" else {}
+    decide(scribe, "x", effect, **terms)
+    return {**NAMED, **TERMS, "background": True, **more}
+
+
+def test_what_policy_allowed_may_wait_for_nobody(scribe: Scribe) -> None:
+    """Filed, approved by itself, sent once."""
+    scribe.write("hold.filed", "x", **in_background(scribe))
+    scribe.write("hold.settled", "x", **NAMED, state="approved", reviews=[])
+    assert intent(scribe, **NAMED) is None
+    assert intent(scribe, **NAMED) == "duplicate_intent"
+
+
+def test_what_policy_held_is_not_approved_by_itself(scribe: Scribe) -> None:
+    """Whatever the hold says of its client."""
+    assert broken(scribe, "hold.filed", "x", **in_background(scribe, "hold")) == "undecided_hold"
+
+
+def test_a_hold_with_reviewers_needs_them_in_the_background_too(scribe: Scribe) -> None:
+    """A client that does not wait changes nothing about who answers."""
+    scribe.write("hold.filed", "x", **in_background(scribe, "hold", thresholds=REVIEWED))
+    settled = {**NAMED, "state": "approved", "reviews": []}
+    assert broken(scribe, "hold.settled", "x", **settled) == "unreviewed_approval"
+
+
+def test_what_policy_wants_seen_later_is_not_sent_without_reviews(scribe: Scribe) -> None:
+    """Asked again when it leaves, a newer word counts."""
+    scribe.write("hold.filed", "x", **in_background(scribe))
+    scribe.write("hold.settled", "x", **NAMED, state="approved", reviews=[])
+    decide(scribe, "x", "hold", hold={"stage": "request"})
+    assert intent(scribe, **NAMED) == "unapproved_intent"

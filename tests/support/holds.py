@@ -73,9 +73,9 @@ def outgoing(
 ) -> Outgoing:
     """What would leave for it, with the events that come before.
 
-    Without thresholds the rules allow it, if only a reason is given.
+    Without thresholds the rules allow it, if only a reason is given or its client does not wait.
     """
-    alone = justify and not terms.thresholds
+    alone = (justify or asked.background) and not terms.thresholds
     decision = Decision(
         Effect.ALLOW if alone else Effect.HOLD,
         (Reason("held", "Salaries are looked at by a person first.", "sekisho.hold.salary"),),
@@ -122,9 +122,10 @@ class Desk:
         retry: int = 0,
         justify: bool = False,
         stage: str = "request",
+        background: bool = False,
     ) -> HoldView:
         """File a hold for a chat request with this text; its bytes stand for what is held."""
-        asked = exchange(text, key=key, retry=retry)
+        asked = replace(exchange(text, key=key, retry=retry), background=background)
         terms = HoldTerms(stage, thresholds, 600, risk)
         leaving = outgoing(asked, principal, terms, justify=justify)
         terms = replace(terms, ttl_s=ttl_s)  # type: ignore[arg-type]  # a test has no minute to wait

@@ -327,6 +327,8 @@ class RedisHoldStore:
             "card": record.encode_card(hold),
             "record": hold_content.seal_hold(keys.content, hold),
         }
+        if hold.starts_alone:
+            fields["starts_us"] = hold.created_us
         return [part for pair in fields.items() for part in pair]
 
     async def _place(self, hold_id: str) -> tuple[bytes, int] | None:

@@ -78,6 +78,14 @@ def as_chat(asked: Mapping[str, Any]) -> dict[str, Any]:
     return chat
 
 
+def wants_background(asked: Mapping[str, Any]) -> bool:
+    """Whether the client comes back for the answer. Raises BadRequest."""
+    background = asked.get("background")
+    if not isinstance(background, bool | None):
+        _wrong("background", "must be true or false")
+    return background is True
+
+
 def _max_tokens(value: Any) -> dict[str, Any]:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         _wrong("max_output_tokens", "must be an integer of at least 1")

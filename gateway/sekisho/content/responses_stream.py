@@ -1,6 +1,6 @@
 """A stream of chat completion chunks as the events of a streamed response; pure.
 
-    response.created, response.in_progress
+    response.created, response.queued (in the background), response.in_progress
     response.output_item.added .. deltas .. response.output_item.done     for each item
     response.completed or response.incomplete                             after `data: [DONE]`
 
@@ -24,7 +24,8 @@ from sekisho.content import responses_answer as answer
 from sekisho.content.call_watch import whole_events
 
 _DONE = b"[DONE]"
-_ALIVE = b":\n\n"
+ALIVE = b":\n\n"
+"""A comment that says nothing: proxies and clients see that the connection lives."""
 _TEXTS = {
     "thought": ("rs", "response.reasoning_text", "text"),
     "words": ("msg", "response.output_text", "text"),
@@ -76,6 +77,7 @@ class ResponseEvents:
         self._number = 0
         self._rest = b""
         self._begun: dict[str, Any] | None = None
+        self._going = False
         self._items: list[dict[str, Any]] = []
         self._open: _Text | None = None
         self._calling: dict[str, Any] = {}
@@ -90,8 +92,17 @@ class ResponseEvents:
         whole, self._rest = pending[:end], pending[end:]
         for data in assemble.events(whole):
             self._take(data)
-        said, self._ready = b"".join(self._ready), []
-        return said or (_ALIVE if whole else b"")
+        return self._said() or (ALIVE if whole else b"")
+
+    def begin(self, head: Mapping[str, Any]) -> bytes:
+        """The first events, before there is an answer; `head` has its time and model."""
+        self._begin(head)
+        return self._said()
+
+    def fail(self, response: Mapping[str, Any]) -> bytes:
+        """The last event of a response that came to nothing."""
+        self._emit("response.failed", response=response)
+        return self._said()
 
     def end(self) -> bytes:
         """The stream is over: a last event without its end is taken as if it had one."""
@@ -111,7 +122,7 @@ class ResponseEvents:
             told = {name: error.get(name) for name in ("code", "message", "param")}
             self._emit("error", **told)
             return
-        self._begin(chunk)
+        self._go(self._begin(chunk))
         self._usage = chunk.get("usage") or self._usage
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
@@ -125,8 +136,12 @@ class ResponseEvents:
             self._emit("response.created", response=self._begun)
             if self._queued:
                 self._emit("response.queued", response={**self._begun, "status": "queued"})
-            self._emit("response.in_progress", response=self._begun)
         return self._begun
+
+    def _go(self, begun: Mapping[str, Any]) -> None:
+        if not self._going:
+            self._going = True
+            self._emit("response.in_progress", response=begun)
 
     def _say_more(self, delta: Any, odds: list[Any]) -> None:
         if not isinstance(delta, dict):
@@ -191,6 +206,7 @@ class ResponseEvents:
 
     def _end(self) -> None:
         begun = self._begin({})
+        self._go(begun)
         self._close()
         for call in answer.calls_of(self._calling):
             self._call(call)
@@ -199,6 +215,10 @@ class ResponseEvents:
 
     def _about(self, item: _Text, kind: str, **members: Any) -> None:
         self._emit(kind, item_id=item.id, output_index=item.number, **members)
+
+    def _said(self) -> bytes:
+        said, self._ready = b"".join(self._ready), []
+        return said
 
     def _emit(self, kind: str, **members: Any) -> None:
         number, self._number = self._number, self._number + 1

@@ -55,6 +55,8 @@ def _binding(hold: Hold, commit_key: bytes) -> str:
     }
     if hold.justify:  # told only then, so that holds of before keep their binding
         bound["justify"] = True
+    if hold.background:
+        bound["background"] = True
     if hold.editor or hold.narrowed:
         bound |= {"editor": hold.editor, "narrowed": hold.narrowed}
     canonical = orjson.dumps(bound, option=orjson.OPT_SORT_KEYS)

@@ -32,6 +32,8 @@ def filed(hold: Hold) -> Event:
         ]
     if hold.justify:
         data["justify"] = True
+    if hold.background:
+        data["background"] = True
     if hold.person != hold.principal:
         data["person"] = hold.person
     if hold.editor:

@@ -24,8 +24,14 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from sekisho.errors import DeniedByPolicy, HoldStoreUnavailable, SekishoError
-from sekisho.holding import binding, evidence, names
+from sekisho.errors import (
+    Conflict,
+    DeniedByPolicy,
+    HoldStoreUnavailable,
+    SekishoError,
+    Unavailable,
+)
+from sekisho.holding import binding, evidence, names, settle
 from sekisho.model.decision import Effect, HoldTerms
 from sekisho.model.exchange import Exchange
 from sekisho.model.hold import Hold, HoldLimits, HoldState, HoldView, Place
@@ -93,7 +99,9 @@ class Filing:
         same request sent again joins whatever was filed.
         """
         decision = outgoing.decision
-        alone = decision.effect is Effect.ALLOW and decision.obligations.justify
+        alone = decision.effect is Effect.ALLOW and (
+            decision.obligations.justify or exchange.background
+        )
         if not terms.thresholds and not alone:
             raise _nobody_asked()
         place = self._place(exchange, principal)
@@ -104,13 +112,19 @@ class Filing:
             outgoing=outgoing.body,
             facts=orjson.dumps(outgoing.facts.document),
             justify=decision.obligations.justify,
+            background=exchange.background,
         )
         hold = await self._bound(hold)
         reservation = await self._reserve(place, hold.content_bytes)
         if reservation.standing == "mine":
             before = outgoing.before
             await self._keep(place, hold, lambda filed: self._ledger.append([*before, filed]))
-        return await self._filed(reservation.hold)
+        view = await self._filed(reservation.hold)
+        if view.hold.starts_alone and view.state is HoldState.PENDING:
+            start = settle.start(view.hold, self._ledger.origin)
+            with suppress(Unavailable, Conflict):  # it is kept: a sweep starts it
+                view = await settle.decide(self._store, self._ledger, view.hold, start)
+        return view
 
     async def expect(self, exchange: Exchange, principal: Principal) -> Place | HoldView:
         """Before a request leaves whose answer may be held: the place of that hold, or the hold of
@@ -303,7 +317,8 @@ class Filing:
     def _digests(self, exchange: Exchange, principal: Principal) -> tuple[str, str]:
         """The name of the join pointer, and the digest of the body alone."""
         canonical = orjson.dumps(exchange.parsed, option=orjson.OPT_SORT_KEYS)
-        body = self._keyed(b"body", exchange.endpoint.encode(), canonical)
+        waits = b"" if exchange.background else b"waits"
+        body = self._keyed(b"body", exchange.endpoint.encode(), waits, canonical)
         asked = body if exchange.idempotency_key is None else exchange.idempotency_key
         kind = b"body" if exchange.idempotency_key is None else b"key"
         return self._keyed(b"join", kind, principal.id.encode(), asked.encode()), body

@@ -110,8 +110,8 @@ def _settled_by(known: LedgerHold, decided: list[tuple[str, Review]]) -> str:
         return decided[-1][0]
     if kind is None:  # nobody was to review it
         version = known.settled["version"]
-        justify = names.decision_id(known.hold, version, ProposalKind.JUSTIFY, "", "")
-        return justify if known.justified else ""
+        by = ProposalKind.JUSTIFY if known.justified else ProposalKind.START
+        return names.decision_id(known.hold, version, by, "", "")
     person = "" if kind is ProposalKind.EXPIRE else record.decode(known.record).person
     return names.decision_id(known.hold, known.settled["version"], kind.value, person, "")
 

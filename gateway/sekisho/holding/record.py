@@ -5,7 +5,8 @@ r"""A hold as bytes: what the ledger keeps of it, sealed, and what the live stor
 The outgoing bytes stand in it as they are: what was approved is what leaves, never a rendering of
 it. Decoding is strict: an unknown, missing or mistyped member is refused, because a hold that was
 read wrongly would be decided wrongly. Only what
-holds filed earlier did not have may be missing: they ask for no reason and nobody edited them.
+holds filed earlier did not have may be missing: they ask for no reason, nobody edited them, and
+their clients waited.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from sekisho.model.hold import (
 
 _MAGIC = b"sekisho-hold-v1\n"
 _HOLD_CONTENT = ("outgoing", "facts")
-_NOT_BEFORE = {"justify": False, "editor": "", "narrowed": False}
+_NOT_BEFORE = {"justify": False, "editor": "", "narrowed": False, "background": False}
 _TUPLES = frozenset({"groups", "roles", "rules", "reasons"})
 
 

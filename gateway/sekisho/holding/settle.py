@@ -138,6 +138,11 @@ def withdrawal(hold: Hold, origin: str) -> Proposal:
     return _without_review(hold, origin, ProposalKind.WITHDRAW, hold.person)
 
 
+def start(hold: Hold, origin: str) -> Proposal:
+    """What nobody has to answer begins: the gateway's own word, which the ledger checks."""
+    return _without_review(hold, origin, ProposalKind.START, "")
+
+
 def _without_review(hold: Hold, origin: str, kind: ProposalKind, person: str) -> Proposal:
     return Proposal(
         id=names.decision_id(hold.id, hold.version, kind.value, person, ""),

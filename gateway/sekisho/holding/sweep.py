@@ -1,6 +1,7 @@
 """What must happen to holds although nobody asks: each worker runs this loop.
 
     pending and over time        expired, recorded
+    pending, nobody is asked     started: it was asked for in the background
     deciding, proposer gone      the proposal is recorded and published
     approved                     handed to `resume`, whether or not a client waits
     dispatching, lease over      unknown
@@ -94,7 +95,7 @@ class Sweep:
     async def _tend(self, hold_id: str, state: str, origin: str) -> None:
         match state:
             case HoldState.PENDING:
-                await self._expire(hold_id)
+                await self._end_or_start(hold_id)
             case HoldState.DECIDING if origin == self._ledger.origin:
                 await self._finish(hold_id)
             case HoldState.DECIDING:
@@ -106,11 +107,14 @@ class Sweep:
             case _:
                 await self._store.forget(hold_id)
 
-    async def _expire(self, hold_id: str) -> None:
+    async def _end_or_start(self, hold_id: str) -> None:
         view = await self._store.get(hold_id)
-        if view is not None:
-            proposal = settle.expiry(view.hold, self._ledger.origin)
-            await settle.decide(self._store, self._ledger, view.hold, proposal)
+        if view is None:
+            return
+        over = await self._store.now_us() >= view.hold.expires_us
+        begin = settle.start if view.hold.starts_alone and not over else settle.expiry
+        proposal = begin(view.hold, self._ledger.origin)
+        await settle.decide(self._store, self._ledger, view.hold, proposal)
 
     async def _finish(self, hold_id: str) -> None:
         view = await self._store.get(hold_id)

@@ -33,8 +33,10 @@ def tally(thresholds: Sequence[Threshold], version: int, reviews: Sequence[Revie
 
 def standing(hold: Hold, reviews: Sequence[Review], *, justified: bool) -> HoldState:
     """As `tally`, for a hold: none that waits for a reason is approved without it, and the reason
-    alone approves one that asks for nothing else.
+    alone approves one that asks for nothing else. What nobody has to answer starts by itself.
     """
+    if hold.starts_alone:
+        return HoldState.APPROVED
     by_reviews = tally(hold.thresholds, hold.version, reviews)
     if not hold.justify:
         return by_reviews

@@ -16,6 +16,7 @@ class Exchange:
     `body` is safe to relay as it is: its parsed form says the same to every JSON parser.
     `parsed` is shared by all stages and never changed; an obligation makes a new body. Through an
     assistant both have its model and instructions already, as `revision` of policy has them.
+    `background`: the client does not wait for the answer, it comes back for it.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Exchange:
     retry_count: int = 0
     assistant: Assistant | None = None
     revision: str = ""
+    background: bool = False
 
     @property
     def model(self) -> str:

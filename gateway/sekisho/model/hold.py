@@ -1,6 +1,7 @@
 """An exchange stopped at a stage until people have answered.
 
     pending --> deciding --> approved | denied | expired | withdrawn
+    (one that nobody has to answer, asked for in the background, is approved by itself)
     approved --> dispatching (claimed, with a lease) --> ready | failed | unknown
     approved --> expired (nobody could send it in the time an approval is good for)
     ready --> delivered
@@ -50,7 +51,7 @@ class Hold:
     stage, backend, model, policy revision, expiry and version. `facts` is the policy input that
     led here: the decision is asked again with it before anything leaves. `justify`: whoever asked
     must say why; without `thresholds` that is all. `editor` changed what is held and made this
-    version; `narrowed`: they only took something out.
+    version; `narrowed`: they only took something out. `background`: whoever asked does not wait.
     """
 
     id: str
@@ -82,6 +83,12 @@ class Hold:
     justify: bool = False
     editor: str = ""
     narrowed: bool = False
+    background: bool = False
+
+    @property
+    def starts_alone(self) -> bool:
+        """Whether nobody has to say anything: it was kept because no client waits for it."""
+        return self.background and not self.thresholds and not self.justify
 
     @property
     def content_bytes(self) -> int:
@@ -156,6 +163,7 @@ class ProposalKind(StrEnum):
     WITHDRAW = "withdraw"
     JUSTIFY = "justify"
     EDIT = "edit"
+    START = "start"
 
 
 @dataclass(frozen=True, slots=True)

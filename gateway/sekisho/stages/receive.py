@@ -55,8 +55,9 @@ def receive(raw: RawRequest, *, depth_max: int, now_us: int, assistants: Assista
     if not isinstance(parsed, dict):
         message = "The body must be a JSON object."
         raise BadRequest(message)
-    body = raw.body
+    body, background = raw.body, False
     if raw.endpoint == responses_request.ENDPOINT:
+        background = responses_request.wants_background(parsed)
         parsed = responses_request.as_chat(parsed)
         body = orjson.dumps(parsed)
     _check_names(parsed)
@@ -76,6 +77,7 @@ def receive(raw: RawRequest, *, depth_max: int, now_us: int, assistants: Assista
         retry_count=raw.retry_count,
         assistant=assistant,
         revision=assistants.revision,
+        background=background,
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
+from urllib.parse import parse_qsl
 
 import structlog
 
@@ -35,17 +36,20 @@ from sekisho.releasing.replies import Whole
 from sekisho.stages.receive import RawRequest
 from sekisho.telemetry import Metrics
 from sekisho.web.answering import Answering, ASGIApp, Receive, Scope, Send, as_headers
+from sekisho.web.background import Background
 from sekisho.web.dialects import CHAT, RESPONSES, Dialect
 from sekisho.web.entrance import Entrance
 from sekisho.web.language import spoken
 from sekisho.web.offered import no_such_path
 from sekisho.web.problems import Headers, problem
 from sekisho.web.slots import Slots
-from sekisho.web.waiting import Waiting
+from sekisho.web.waiting import Reply, Waiting
 
 CHECK = "/v1/check"
 IDEMPOTENCY_CHARS_MAX = 256  # a uuid has 36
 RETRY_DIGITS_MAX = 3  # of a client's retry count; a longer one is no count
+_RESPONSES = RESPONSES.path + "/"
+_CANCEL = "/cancel"
 _OURS = ("/v1/approvals", "/v1/audit", "/v1/admin", "/v1/exchanges", "/v1/me")
 _JSON: Headers = [(b"content-type", b"application/json")]
 _log = structlog.get_logger("sekisho.web")
@@ -88,6 +92,7 @@ class DataPath:
         self,
         pipeline: Pipeline,
         waiting: Waiting,
+        background: Background,
         limits: Limits,
         rest: ASGIApp,
         *,
@@ -98,6 +103,7 @@ class DataPath:
         self._pipeline = pipeline
         self._entrance = entrance
         self._waiting = waiting
+        self._background = background
         self._limits = limits
         self._rest = rest
         self._metrics = metrics
@@ -139,6 +145,8 @@ class DataPath:
             under = dialect.path + "/"
             if method == "GET" and path.startswith(under) and "/" not in path[len(under) :]:
                 return partial(self._retrieve, dialect)
+        if method == "POST" and path.startswith(_RESPONSES) and path.endswith(_CANCEL):
+            return self._cancel
         if method == "POST" and path == CHECK:
             return self._check
         if method == "GET" and path == "/v1/models":
@@ -199,8 +207,11 @@ class DataPath:
             held = await self._ask(dialect, asking, answer)
         if held is not None:
             with self._waiters.taken_by(who):
-                reply = await self._waiting.first(held, post_path=asking.scope["path"])
-                await answer.reply(reply)
+                if held.hold.background and not held.unjustified:
+                    await self._say(await self._background.posted(held), answer)
+                else:
+                    reply = await self._waiting.first(held, post_path=asking.scope["path"])
+                    await answer.reply(reply)
 
     async def _check(self, asking: Asking, answer: Answering) -> None:
         with self._asking.taken_by(asking.principal.id):
@@ -262,7 +273,25 @@ class DataPath:
         answer.watch()
         result_id = asking.scope["path"].rsplit("/", 1)[1]
         with self._waiters.taken_by(asking.principal.id):
-            await answer.reply(await self._waiting.retrieve(result_id, asking.principal, dialect))
+            if dialect is RESPONSES:
+                query = dict(parse_qsl(asking.scope["query_string"].decode("latin-1")))
+                told = await self._background.retrieve(result_id, asking.principal, query)
+                await self._say(told, answer)
+            else:
+                told = await self._waiting.retrieve(result_id, asking.principal, dialect)
+                await answer.reply(told)
+
+    async def _cancel(self, asking: Asking, answer: Answering) -> None:
+        answer.watch()
+        result_id = asking.scope["path"].removeprefix(_RESPONSES).removesuffix(_CANCEL)
+        with self._waiters.taken_by(asking.principal.id):
+            await answer.reply(await self._background.cancel(result_id, asking.principal))
+
+    async def _say(self, told: Reply | Stream, answer: Answering) -> None:
+        if isinstance(told, Stream):
+            await answer.stream(told)
+        else:
+            await answer.reply(told)
 
     async def _models(self, asking: Asking, answer: Answering) -> None:
         answer.watch()

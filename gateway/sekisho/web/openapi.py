@@ -128,6 +128,10 @@ def _named(name: str) -> Document:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
+def _asked(name: str, schema: Document) -> Document:
+    return {"name": name, "in": "query", "required": False, "schema": schema}
+
+
 _CHAT_BODY = {
     "type": "object",
     "required": ["model", "messages"],
@@ -144,6 +148,7 @@ _RESPONSES_BODY = {
         "model": {"type": "string"},
         "input": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]},
         "stream": {"type": "boolean"},
+        "background": {"type": "boolean"},
     },
 }
 _MODELS = {
@@ -225,9 +230,25 @@ _DATA_PATH: Document = {
         "get": {
             "tags": ["models"],
             "operationId": "retrieve_response",
-            "summary": "The answer of a request that was held, as a response.",
-            "parameters": [_named("response_id")],
+            "summary": "A response that was held, or asked for in the background; or its events.",
+            "parameters": [
+                _named("response_id"),
+                _asked("stream", {"type": "boolean"}),
+                _asked("starting_after", {"type": "integer", "minimum": 0}),
+            ],
             "responses": _answers(),
+        }
+    },
+    "/v1/responses/{response_id}/cancel": {
+        "post": {
+            "tags": ["models"],
+            "operationId": "cancel_response",
+            "summary": "Take back what was asked for in the background, while people are asked.",
+            "parameters": [_named("response_id")],
+            "responses": {
+                "200": _json("The response as it stands.", {"type": "object"}),
+                **_refusals(),
+            },
         }
     },
     "/v1/approvals/{hold_id}/result": {

@@ -100,10 +100,13 @@ class Waiting:
 
     async def retrieve(self, result_id: str, principal: Principal, dialect: Dialect) -> Reply:
         """What the SDK's `retrieve(id)` gets: the answer as JSON, or why there is none."""
+        return await self._told(await self.found(result_id, principal, dialect), as_json=True)
+
+    async def found(self, result_id: str, principal: Principal, dialect: Dialect) -> HoldView:
+        """The hold that stands behind a result. Raises NotFound, also for what is not theirs."""
         if not result_id.startswith(dialect.prefix):
             raise _not_there()
-        view = await self._own(result_id.removeprefix(dialect.prefix), principal)
-        return await self._told(view, as_json=True)
+        return await self._own(result_id.removeprefix(dialect.prefix), principal)
 
     async def _own(self, hold_id: str, principal: Principal) -> HoldView:
         view = await self._holds.get(hold_id)
@@ -111,7 +114,7 @@ class Waiting:
             raise _not_there()
         return view
 
-    async def _followed(self, view: HoldView) -> HoldView:
+    async def followed(self, view: HoldView) -> HoldView:
         """The hold of the answer, where the request was held and then its answer is."""
         if view.hold.stage != "request" or view.state not in _SENT:
             return view
@@ -125,7 +128,7 @@ class Waiting:
         if view.state in WAITING and more and await self._holds.hop(view.hold.id):
             pending = self._pending(view)
             _, headers, body = problem(
-                pending, exchange=view.hold.exchange, approval=self._approval(view)
+                pending, exchange=view.hold.exchange, approval=self.approval(view)
             )
             return Reply(303, [*headers, (b"location", location.encode())], body)
         return await self._told(view, as_json=False)
@@ -134,13 +137,13 @@ class Waiting:
         """The hold after one hop's wait, or as soon as nobody needs to be waited for."""
         hop_until_us = self._clock.now_us() + int(self._limits.hop_wait_s * 1_000_000)
         while True:
-            view = await self._followed(view)
+            view = await self.followed(view)
             until_us = min(hop_until_us, self._until_us(view))
             left_s = (until_us - self._clock.now_us()) / 1_000_000
             if left_s <= 0:
                 return view
             then = await wait(view.hold.id, self._holds, left_s, on_approved=self._launch)
-            view = await self._followed(then)
+            view = await self.followed(then)
             if view is then:
                 return view
 
@@ -154,24 +157,30 @@ class Waiting:
     async def _told(self, view: HoldView, *, as_json: bool) -> Reply:
         """The answer if there is one, else the error that says how the hold stands."""
         asked = view.hold.id
-        view = await self._followed(view)
-        if view.hold.stage == "tool_call" and view.state in _NOT_APPROVED:
-            return _replay(_without_calls(view), view, asked, as_json=as_json)
-        if view.state in (HoldState.READY, HoldState.DELIVERED):
-            stored = await deliver(self._holds, self._ledger, view)
+        view = await self.followed(view)
+        if (stored := await self.answer(view)) is not None:
             return _replay(stored, view, asked, as_json=as_json)
-        error = self._error(view)
+        error = self.error(view)
         retry = False if isinstance(error, BackendFailed) else None
         return Reply(
             *problem(
                 error,
                 exchange=view.hold.exchange,
-                approval=self._approval(view),
+                approval=self.approval(view),
                 retry=retry,
             )
         )
 
-    def _error(self, view: HoldView) -> SekishoError:
+    async def answer(self, view: HoldView) -> StoredAnswer | None:
+        """What there is to give out, as the backend sent it; None if there is nothing (yet)."""
+        if view.hold.stage == "tool_call" and view.state in _NOT_APPROVED:
+            return _without_calls(view)
+        if view.state in (HoldState.READY, HoldState.DELIVERED):
+            return await deliver(self._holds, self._ledger, view)
+        return None
+
+    def error(self, view: HoldView) -> SekishoError:
+        """How a hold stands that has no answer."""
         why = f" Reason: {view.outcome_reason}" if view.outcome_reason else ""
         page, (what, _, kept_back) = self._page(view), _WORDS[view.hold.stage]
         match view.state:
@@ -249,7 +258,8 @@ class Waiting:
     def _reason_url(self, view: HoldView) -> str:
         return f"{self._public_url}/v1/approvals/{view.hold.id}/justification"
 
-    def _approval(self, view: HoldView) -> dict[str, Any]:
+    def approval(self, view: HoldView) -> dict[str, Any]:
+        """What clients are told of a hold, beside the words."""
         hold = view.hold
         dialect = dialect_of(hold.endpoint)
         result_id = dialect.prefix + hold.id

@@ -33,9 +33,10 @@ from sekisho.model.prices import UsageRules
 from sekisho.parts import Limits as LineLimits
 from sekisho.parts import Parts
 from sekisho.pipeline import Pipeline
-from sekisho.ports import Ledger
+from sekisho.ports import Clock, HoldStore, Ledger
 from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
+from sekisho.web.background import Background
 from sekisho.web.data_path import DataPath
 from sekisho.web.security_headers import Sealed
 from sekisho.web.services import Services
@@ -98,8 +99,6 @@ def build(settings: Settings) -> Worker:
         )
     )
     sweep = Sweep(holds, ledger, pipeline.resume)
-    url = settings.public_url
-    waiting = Waiting(holds, ledger, clock, limits=limits, public_url=url, launch=sweep.start)
     checks = every_check(auditd, holds, people.keys, engine.check, unsettled)
     services = Services(
         *(holds, ledger, auditd, auditd, people.directory, people.entrance, limits),
@@ -108,7 +107,7 @@ def build(settings: Settings) -> Worker:
     rest = create_app(services, people.sign_in, people.scim, checks, metrics)
     app = DataPath(
         pipeline,
-        waiting,
+        *_rooms(settings, holds, ledger, clock, sweep.start),
         web_limits(settings),
         Sealed(rest),
         entrance=people.entrance,
@@ -141,6 +140,20 @@ def _holds(settings: Settings, ledger: Ledger) -> RedisHoldStore:
         hold_limits(settings),
         lambda store: _reapply(store, ledger),
     )
+
+
+def _rooms(
+    settings: Settings,
+    holds: HoldStore,
+    ledger: Ledger,
+    clock: Clock,
+    launch: Callable[[str], None],
+) -> tuple[Waiting, Background]:
+    """How clients meet holds: those that wait, and those that come back."""
+    limits, url = hold_limits(settings), settings.public_url
+    waiting = Waiting(holds, ledger, clock, limits=limits, public_url=url, launch=launch)
+    stream_s = limits.wait_total_s
+    return waiting, Background(waiting, holds, ledger, launch=launch, stream_s=stream_s)
 
 
 def _policies(settings: Settings, ledger: Ledger) -> PolicyDesk:

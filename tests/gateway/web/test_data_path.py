@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import orjson
@@ -18,6 +19,7 @@ from sekisho.releasing.replies import Whole
 from sekisho.stages.receive import RawRequest
 from sekisho.telemetry import Metrics
 from sekisho.web.answering import Message, Receive, Scope, Send
+from sekisho.web.background import Background
 from sekisho.web.data_path import DataPath, Limits
 from sekisho.web.dialects import Dialect
 from sekisho.web.waiting import Reply, Waiting
@@ -29,6 +31,7 @@ NAMED = {"x-sekisho-exchange": "01a2-2366"}
 BODY = b'{"model":"m"}'
 KEY = (b"authorization", b"Bearer k1")
 OTHER_KEY = (b"authorization", b"Bearer k2")
+WAITED_FOR = cast("HoldView", SimpleNamespace(hold=SimpleNamespace(background=False)))
 Handler = Callable[[RawRequest], Awaitable[Whole | Stream | HoldView]]
 
 
@@ -74,6 +77,20 @@ class FakeWaiting:
         return Reply(200, [], said.encode())
 
 
+class FakeBackground:
+    """As FakeWaiting, for those who come back."""
+
+    async def posted(self, view: HoldView) -> Reply:
+        return Reply(200, [], b"queued")
+
+    async def retrieve(self, result_id: str, principal: Principal, query: Any) -> Reply:
+        said = f"client.responses {result_id} {principal.id} {query}"
+        return Reply(200, [], said.encode())
+
+    async def cancel(self, result_id: str, principal: Principal) -> Reply:
+        return Reply(200, [], f"cancel {result_id} {principal.id}".encode())
+
+
 class Gate:
     """The data path with fakes around it."""
 
@@ -95,6 +112,7 @@ class Gate:
         self.app = DataPath(
             cast("Pipeline", self.pipeline),
             cast("Waiting", FakeWaiting()),
+            cast("Background", FakeBackground()),
             Limits(**{**bounds, **limits}),
             self._rest,
             entrance=entrance(self.refused),
@@ -220,7 +238,8 @@ async def test_a_retry_count_that_is_none_counts_as_zero(count: bytes) -> None:
     [
         ("GET", "/v1/models", b'{"object":"list"}'),
         ("GET", CHAT + "/chatcmpl-hold_1", b"client.chat.completions chatcmpl-hold_1 k1"),
-        ("GET", "/v1/responses/resp_hold_1", b"client.responses resp_hold_1 k1"),
+        ("GET", "/v1/responses/resp_hold_1", b"client.responses resp_hold_1 k1 {}"),
+        ("POST", "/v1/responses/resp_hold_1/cancel", b"cancel resp_hold_1 k1"),
         ("GET", "/v1/approvals/hold_1/result", b"hop hold_1 k1"),
     ],
 )
@@ -390,7 +409,7 @@ async def test_waiting_for_people_keeps_nobody_from_asking() -> None:
             return await super().first(view, post_path)
 
     async def really_held(raw: RawRequest) -> Any:
-        return object()
+        return WAITED_FOR
 
     gate.pipeline.handler = really_held
     gate.app._waiting = cast("Waiting", Patient())
@@ -647,7 +666,7 @@ async def test_a_hold_becomes_a_wait() -> None:
     """The waiting room answers, with the path that was posted to."""
 
     async def handler(_: RawRequest) -> HoldView:
-        return cast("HoldView", object())
+        return WAITED_FOR
 
     gate = Gate()
     gate.pipeline.handler = handler

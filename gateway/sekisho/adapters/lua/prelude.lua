@@ -33,6 +33,11 @@ local function number(name)
   return tonumber(field(name) or '0')
 end
 
+-- When something is to be done about a pending hold: what nobody has to answer starts at once.
+local function pending_due()
+  return tonumber(field('starts_us') or field('expires_us'))
+end
+
 -- A new state, the time when it is due again, and a hint to whoever waits.
 local function move(state, due_us)
   redis.call('HSET', HOLD, 'state', state)

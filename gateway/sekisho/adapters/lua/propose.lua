@@ -31,6 +31,9 @@ end
 if ARGV[4] == 'justify' and ARGV[7] ~= field('person') and ARGV[7] ~= field('principal') then
   return { 'stranger' }
 end
+if ARGV[4] == 'start' and not field('starts_us') then
+  return { 'stranger' }
+end
 if ARGV[4] == 'edit' and (ARGV[7] == field('person') or ARGV[7] == field('principal')) then
   return { 'self' }
 end

@@ -80,7 +80,7 @@ redis.call('ZREM', OPEN, ID)
 if goal == 'pending' then
   redis.call('HDEL', HOLD, 'settled_by', 'settled_us', 'execute_until_us')
   redis.call('ZADD', OPEN, ARGV[6], ID)
-  redis.call('ZADD', DUE, ARGV[6], ID)
+  redis.call('ZADD', DUE, redis.call('HGET', HOLD, 'starts_us') or ARGV[6], ID)
 else
   redis.call('HDEL', HOLD, 'deciding', 'deciding_us', 'deciding_origin', 'proposal')
   redis.call('HSET', HOLD, 'settled_by', ARGV[9], 'settled_us', text(NOW), 'settled_origin', ARGV[10],

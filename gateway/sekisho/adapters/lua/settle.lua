@@ -34,7 +34,7 @@ if ARGV[14] ~= '' then
   redis.call('HSET', HOLD, 'edited_by', ARGV[3], 'bytes', ARGV[14], 'reviews', 0, unpack(ARGV, 15))
 end
 if ARGV[4] == 'pending' then
-  move('pending', number('expires_us'))
+  move('pending', pending_due())
   return { 'ok', 'pending' }
 end
 redis.call('HSET', HOLD, 'settled_by', ARGV[3], 'settled_us', text(NOW), 'settled_origin', ARGV[8],

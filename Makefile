@@ -8,7 +8,7 @@ bin := .venv/bin
 unexport PYTHONHOME
 unexport PYTHONPATH
 
-.PHONY: help env demo test check policy strace postgres git journeys bench soak conformance mutation fmt clean
+.PHONY: help env demo test check policy strace postgres git nginx journeys bench soak conformance mutation fmt clean
 
 help:
 	@echo "make demo      the gateway with rules, people, ledger and a real model, in the foreground"
@@ -41,7 +41,7 @@ policy: env
 	$(bin)/sekisho policy check policies
 	$(bin)/sekisho policy test policies --coverage-min 95
 
-journeys: env
+journeys: env nginx
 	$(bin)/python -m pytest tests/journeys
 
 strace:
@@ -50,10 +50,13 @@ strace:
 git:
 	@deploy/git.sh
 
+nginx:
+	@deploy/nginx.sh
+
 postgres:
 	@deploy/postgres.sh
 
-test: check policy strace postgres git
+test: check policy strace postgres git nginx
 	$(bin)/python -m pytest tests --ignore=tests/journeys --ignore=tests/bench -n 2 --dist loadfile \
 		--no-loadscope-reorder
 	$(bin)/python -m pytest tests/journeys

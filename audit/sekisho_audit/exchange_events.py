@@ -253,6 +253,19 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
         payloads={"reason": "why, in their own words"},
         actor=True,
     ),
+    "draft.answered": EventType(
+        "Whoever asked said what became of the answer, which is a draft until a person takes it.",
+        {
+            "decision": Field(
+                one_of("accepted", "edited", "rejected"), "Used as it is, changed, or not used."
+            )
+        },
+        optional_payloads={
+            "draft": "hash of the answer as it was used, in their word; only committed to",
+            "final": "hash of what they made of it; only committed to",
+        },
+        actor=True,
+    ),
     "record.read": EventType(
         "`actor` was shown content of an exchange of `principal`, for the purpose given.",
         {

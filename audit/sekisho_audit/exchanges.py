@@ -233,6 +233,15 @@ def _appealed(document: Document, leaf: Leaf, digest: str) -> None:
     )
 
 
+def _draft(document: Document, leaf: Leaf, digest: str) -> None:
+    document["draft"] = {
+        "decision": leaf["data"]["decision"],
+        "by": leaf["actor"],
+        "at_us": leaf["ts"],
+        "receipt": _receipt(leaf, digest),
+    }
+
+
 def _read(document: Document, leaf: Leaf, _digest: str) -> None:
     _note_read(document, leaf, leaf["data"]["purpose"], _short(leaf["data"]["part"]))
 
@@ -270,6 +279,7 @@ _RULES: Mapping[str, Callable[[Document, Leaf, str], None]] = {
     "exchange.cancelled": _cancelled,
     "exchange.checked": _checked,
     "exchange.appealed": _appealed,
+    "draft.answered": _draft,
     "record.read": _read,
 }
 
@@ -284,7 +294,8 @@ def named(document: Document, origin: str, name_of: Callable[[str], str | None])
 
     document["principal"] = name(document["principal"])
     holds = [hold for hold in (document["hold"], *_holds_before(document)) if hold is not None]
-    lines = [*document["appeals"], *document["reads"]]
+    drafts = filter(None, [document.get("draft")])
+    lines = [*document["appeals"], *document["reads"], *drafts]
     for hold in holds:
         lines += hold["reviews"]
         lines += filter(None, [hold.get("justified")])
@@ -295,6 +306,7 @@ def named(document: Document, origin: str, name_of: Callable[[str], str | None])
     bearers = [document["received"], *document["appeals"], *document["sends"]]
     bearers += [send["outcome"] for send in document["sends"]]
     bearers += [hold.get("released") for hold in holds]
+    bearers.append(document.get("draft"))
     for bearer in bearers:
         if bearer is not None:
             bearer["receipt"] = {"origin": origin, **bearer["receipt"]}

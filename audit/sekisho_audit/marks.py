@@ -33,6 +33,7 @@ _FIELDS: Mapping[str, tuple[Mark, ...]] = {
     "outcome.late": (("status", "status"),),
     "exchange.refused": (("code", "code"), ("stage", "stage")),
     "exchange.cancelled": (("stage", "stage"),),
+    "draft.answered": (("decision", "state"),),
     "policy.shadowed": (("revision", "revision"),),
     "policy.shadow_changed": (("revision", "revision"),),
     "policy.drafted": (("revision", "revision"),),

@@ -18,7 +18,18 @@ from sekisho import __version__
 from sekisho.config.faults import in_words
 from sekisho.errors import BadRequest, InternalFault, SekishoError
 from sekisho.telemetry import Metrics
-from sekisho.web import appeals, approvals, audit, exchanges, health, home, pages, policies, search
+from sekisho.web import (
+    acceptance,
+    appeals,
+    approvals,
+    audit,
+    exchanges,
+    health,
+    home,
+    pages,
+    policies,
+    search,
+)
 from sekisho.web import sign_in as sign_in_routes
 from sekisho.web.answering import ASGIApp
 from sekisho.web.health import Check
@@ -36,6 +47,7 @@ _FORMS = {
 _CONTROL = (
     approvals.router,
     exchanges.router,
+    acceptance.router,
     audit.router,
     appeals.router,
     search.router,

@@ -128,6 +128,19 @@ def test_refused_cancelled_cut_and_appealed() -> None:
     assert (found["sends"][0]["cut"], found["sends"][0]["set_aside"]) == ("client_gone", None)
 
 
+def test_what_became_of_an_answer_is_what_was_said_last() -> None:
+    """Somebody may change their mind; all of it stays in the ledger."""
+    story = Story()
+    story.tell("draft.answered", "p-1", decision="accepted")
+    story.tell("draft.answered", "p-1", decision="rejected")
+    found = story.found(**{"p-1": "staff-7"})["draft"]
+    assert (found["decision"], found["by"], found["receipt"]["index"]) == (
+        "rejected",
+        "staff-7",
+        12,
+    )
+
+
 def test_outcome_that_says_nothing_costs_what_was_set_aside() -> None:
     """The history and the sums of limits say the same."""
     story = Story()

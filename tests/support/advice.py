@@ -77,6 +77,7 @@ WHAT_TO_DO = {
     "origin_not_allowed": "Operators: add the page's origin to `[server] cors_origins`.",
     "overloaded": "Try again in a moment, with less at once.",
     "pepper_unusable": "Operators: restore `keys_dir` from its own backup.",
+    "no_draft": "Nothing was answered, so there is nothing to accept or reject.",
     "no_route": "Choose a model that a trusted enough backend offers; `GET /v1/models` lists them.",
     "person_required": "Do it with a key of the person who owns the service account.",
     "policy_changed": "Ask again: it is judged by the rules as they are now.",

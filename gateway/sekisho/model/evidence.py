@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from sekisho.model.decision import Decision, HoldTerms, Obligations
+from sekisho.model.draft import DraftSaid
 from sekisho.model.exchange import Exchange
 from sekisho.model.ids import uuid7
 from sekisho.model.outgoing import Approval, Outgoing
@@ -269,6 +270,22 @@ def appealed(exchange: str, principal: str, actor: str, reason: str, key: bytes)
         actor=actor,
         data={"appeal": appeal},
         payloads=(Payload("reason", content, content),),
+    )
+
+
+def draft_answered(exchange: str, principal: str, actor: str, said: DraftSaid, key: bytes) -> Event:
+    """`actor` says what became of an answer. `key` is the exchange's own, for commitments; the same
+    said again is the same event.
+    """
+    hashes = {"draft": said.draft_sha256, "final": said.final_sha256}
+    return Event(
+        id=keyed_id(key, "draft", exchange, principal, actor, said.decision, *hashes.values()),
+        type="draft.answered",
+        exchange=exchange,
+        principal=principal,
+        actor=actor,
+        data={"decision": said.decision},
+        payloads=tuple(Payload(name, text.encode()) for name, text in hashes.items() if text),
     )
 
 

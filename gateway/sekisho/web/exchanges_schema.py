@@ -130,6 +130,15 @@ class AppealOut(BaseModel):
     receipt: ReceiptOut
 
 
+class DraftOut(BaseModel):
+    """What became of the answer, as whoever asked said last; null while they said nothing."""
+
+    decision: str
+    by: str
+    at: int
+    receipt: ReceiptOut
+
+
 class ReadOut(BaseModel):
     """Somebody was shown content of this exchange, so often, and why."""
 
@@ -159,6 +168,7 @@ class ExchangeOut(BaseModel):
     sends: list[SendOut]
     charged: ChargedOut
     appeals: list[AppealOut]
+    draft: DraftOut | None
     reads: list[ReadOut]
 
 
@@ -282,11 +292,16 @@ def _fields(document: Document) -> dict[str, Any]:
         "sends": [_send(line) for line in document["sends"]],
         "charged": _total(document["sends"]),
         "appeals": [appeal(document["id"], line) for line in document["appeals"]],
+        "draft": _draft(document.get("draft")),
         "reads": [
             {**line, "first_at": _seconds(line["first_us"]), "last_at": _seconds(line["last_us"])}
             for line in document["reads"]
         ],
     }
+
+
+def _draft(line: Document | None) -> dict[str, Any] | None:
+    return None if line is None else {**line, "at": _seconds(line["at_us"])}
 
 
 def _decision(line: Document) -> dict[str, Any]:

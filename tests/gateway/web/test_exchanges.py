@@ -3,65 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
 
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.model import evidence
-from sekisho.model.decision import Effect, Obligations
 from sekisho.model.ids import uuid7
-from sekisho.model.principal import Principal, Scope
-from sekisho.ports import Ledger, Log, Searches
 from sekisho.web import bodies as module
 from sekisho.web.callers import now_us
-from sekisho.web.exchanges import APPEALS_MAX, BODY_BYTES_MAX, router
+from sekisho.web.exchanges import APPEALS_MAX, BODY_BYTES_MAX
 from sekisho.web.exchanges_schema import REASON_CHARS_MAX
-from sekisho.web.services import Services
 from sekisho_audit import rules
 from sekisho_audit.report import Verdict
 from sekisho_audit.verify import verify
-from support.entrances import StaticDirectory, entrance
-from support.holds import CANARY, REVIEWER, ROBOT, STAFF, STRANGER, Desk
+from support.exchange_site import NOW_US, Client, ran, served
+from support.holds import CANARY, ROBOT, STAFF, STRANGER, Desk
 from support.holds import exchange as asked_now
 from support.holds import outgoing as leaving
 from support.ledgers import Auditd
 from support.memory_ledger import MemoryLedger
 
-PEOPLE = {
-    "key-staff": STAFF,
-    "key-stranger": STRANGER,
-    "key-reviewer": REVIEWER,
-    "key-robot": ROBOT,
-    "key-ask-only": replace(STAFF, scopes=frozenset({Scope.ASK})),
-}
-NOW_US = 1_795_521_600_000_000  # 2026-11-24T12:00:00Z
-ASIDE = {"tokens": 500, "spend_micros": 90, "prices": "sha256:1", "groups": ["sales"]}
 REASON = "It was a public figure, not a salary."
-
-
-class Client:
-    """Asks as somebody."""
-
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self.http = http
-
-    async def get(self, key: str, path: str = "", **params: Any) -> httpx.Response:
-        headers = {"authorization": f"Bearer {key}"} if key else {}
-        return await self.http.get(f"/v1/exchanges{path}", headers=headers, params=params)
-
-    async def post(self, key: str, path: str, **body: Any) -> httpx.Response:
-        headers = {"authorization": f"Bearer {key}"} if key else {}
-        return await self.http.post(f"/v1/exchanges{path}", headers=headers, **body)
-
-    async def appeal(self, exchange: str, reason: Any = REASON, key: str = "key-staff") -> Any:
-        return await self.post(key, f"/{exchange}/appeal", json={"reason": reason})
 
 
 @pytest.fixture
@@ -71,38 +36,10 @@ async def client(desk: Desk, ledger: MemoryLedger) -> AsyncIterator[Client]:
         yield made
 
 
-@asynccontextmanager
-async def served(desk: Desk, ledger: Ledger, clock: Callable[[], int]) -> AsyncIterator[Client]:
-    """The router over this ledger."""
-    app = FastAPI(redirect_slashes=False)
-    app.include_router(router)
-    app.dependency_overrides[now_us] = clock
-    doors = entrance(ledger)
-    app.state.services = Services(
-        *(desk.store, ledger, cast("Log", None), cast("Searches", None)),
-        *(StaticDirectory(PEOPLE), doors, desk.limits),
-        currency=lambda: "USD",
-    )
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-        yield Client(http)
-
-
-async def ran(
-    ledger: Ledger, principal: Principal = STAFF, tokens: int = 40, session: str = "s-1"
-) -> str:
-    """A whole exchange of somebody, let through by policy; returns its id."""
-    asked = asked_now()
-    out = leaving(asked, principal, None)  # type: ignore[arg-type]
-    allowed = replace(out.decision, effect=Effect.ALLOW, obligations=Obligations())
-    decided = evidence.decided(asked.id, principal.id, "request", allowed, b"{}")
-    out = replace(out, decision=allowed, before=(out.before[0], decided))
-    sent = evidence.intent(out, session, 1, None, charged=ASIDE)
-    used = {"tokens": tokens, "spend_micros": 7}
-    done = evidence.outcome(out, sent.id, "released", None, {"finish": "stop"}, charged=used)
-    await ledger.append([*out.before, sent])
-    await ledger.append([done])
-    return asked.id
+async def appeal(
+    client: Client, exchange: str, reason: Any = REASON, key: str = "key-staff"
+) -> Any:
+    return await client.post(key, f"/{exchange}/appeal", json={"reason": reason})
 
 
 def appeals(ledger: MemoryLedger) -> list[Any]:
@@ -189,7 +126,7 @@ async def test_strange_pages_are_refused(client: Client, params: dict[str, Any])
 async def test_nothing_of_the_content_is_told(client: Client, ledger: MemoryLedger) -> None:
     """The history says what happened, not what was said; and reading it is no record.read."""
     exchange = await ran(ledger)
-    await client.appeal(exchange, f"about {CANARY}")
+    await appeal(client, exchange, f"about {CANARY}")
     before = len(ledger.events)
     for path in ("", f"/{exchange}"):
         answer = await client.get("key-staff", path)
@@ -241,7 +178,7 @@ async def test_what_is_not_ones_own_is_not_there(
     answers = []
     for one in (exchange, uuid7(), "x", "..%2f", exchange.upper()):
         answers.append(await client.get(key, f"/{one}"))
-        answers.append(await client.appeal(one, key=key))
+        answers.append(await appeal(client, one, key=key))
     assert {answer.status_code for answer in answers} == {404}
     assert len({answer.content for answer in answers if "such exchange" in answer.text}) == 1
     assert len(ledger.events) == before
@@ -264,7 +201,7 @@ async def test_credential_must_be_good_and_made_for_it(
     exchange = await ran(ledger)
     assert (await client.get(key)).status_code == status
     assert (await client.get(key, f"/{exchange}")).status_code == status
-    assert (await client.appeal(exchange, key=key)).status_code == status
+    assert (await appeal(client, exchange, key=key)).status_code == status
     assert appeals(ledger) == []
 
 
@@ -274,7 +211,7 @@ async def test_credential_must_be_good_and_made_for_it(
 async def test_appeal_is_recorded_before_it_is_told(client: Client, ledger: MemoryLedger) -> None:
     """With the reason as sealed content, whose it is, and a receipt; then it is in the history."""
     exchange = await ran(ledger)
-    answer = await client.appeal(exchange, f"  {REASON}  ")
+    answer = await appeal(client, exchange, f"  {REASON}  ")
     [event] = appeals(ledger)
     told = answer.json()
     assert answer.status_code == 201
@@ -290,11 +227,11 @@ async def test_appeal_is_recorded_before_it_is_told(client: Client, ledger: Memo
 async def test_same_reason_is_the_same_appeal(client: Client, ledger: MemoryLedger) -> None:
     """Sent again, also while the index is behind, it is recorded once and told the same."""
     exchange = await ran(ledger)
-    first = (await client.appeal(exchange)).json()
+    first = (await appeal(client, exchange)).json()
     ledger.behind = 1
-    again = (await client.appeal(exchange)).json()
+    again = (await appeal(client, exchange)).json()
     ledger.behind = 0
-    third = (await client.appeal(exchange)).json()
+    third = (await appeal(client, exchange)).json()
     assert len(appeals(ledger)) == 1
     assert first["id"] == again["id"] == third["id"]
     assert first["receipt"]["index"] == again["receipt"]["index"] == third["receipt"]["index"]
@@ -304,20 +241,20 @@ async def test_appeals_are_few(client: Client, ledger: MemoryLedger) -> None:
     """Five, then 409, also while the index is behind; what was said before is still answered."""
     exchange = await ran(ledger)
     for number in range(APPEALS_MAX):
-        assert (await client.appeal(exchange, f"reason {number}")).status_code == 201
+        assert (await appeal(client, exchange, f"reason {number}")).status_code == 201
     for behind in (0, 3):
         ledger.behind = behind
-        answer = await client.appeal(exchange, "another reason")
+        answer = await appeal(client, exchange, "another reason")
         assert answer.status_code == 409
         assert answer.json()["error"]["code"] == "too_many_appeals"
-        assert (await client.appeal(exchange, "reason 4")).status_code == 201
+        assert (await appeal(client, exchange, "reason 4")).status_code == 201
     assert len(appeals(ledger)) == APPEALS_MAX
 
 
 async def test_appeals_at_the_same_time_are_few(client: Client, ledger: MemoryLedger) -> None:
     """A crowd of different reasons is counted by the ledger, not by who was first to look."""
     exchange = await ran(ledger)
-    answers = await asyncio.gather(*(client.appeal(exchange, f"reason {n}") for n in range(12)))
+    answers = await asyncio.gather(*(appeal(client, exchange, f"reason {n}") for n in range(12)))
     assert sorted(answer.status_code for answer in answers) == [201] * 5 + [409] * 7
     assert len(appeals(ledger)) == APPEALS_MAX
 
@@ -329,8 +266,8 @@ async def test_appeal_that_is_not_certain_is_not_acknowledged(
     """Failed before it took effect, or after: 503, and sent again it is recorded once."""
     exchange = await ran(ledger)
     setattr(ledger, fault, 1)
-    assert (await client.appeal(exchange)).status_code == 503
-    assert (await client.appeal(exchange)).status_code == 201
+    assert (await appeal(client, exchange)).status_code == 503
+    assert (await appeal(client, exchange)).status_code == 201
     assert len(appeals(ledger)) == 1
 
 
@@ -341,7 +278,7 @@ async def test_without_the_ledger_there_is_no_history(client: Client, ledger: Me
     for answer in (
         await client.get("key-staff"),
         await client.get("key-staff", f"/{exchange}"),
-        await client.appeal(exchange),
+        await appeal(client, exchange),
     ):
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "audit_unavailable")
 
@@ -380,7 +317,7 @@ async def test_appeal_is_read_strictly(client: Client, ledger: MemoryLedger, sto
 async def test_any_script_may_appeal(client: Client, ledger: MemoryLedger, reason: str) -> None:
     """The longest reason in three bytes a character fits, and is kept as it was said."""
     exchange = await ran(ledger)
-    assert (await client.appeal(exchange, reason)).status_code == 201
+    assert (await appeal(client, exchange, reason)).status_code == 201
     assert appeals(ledger)[0].payloads[0].exact == reason.encode()
 
 
@@ -423,11 +360,11 @@ async def test_the_same_with_a_real_ledger(desk: Desk, tmp_path: Path) -> None:
         assert [item["status"] for item in found["data"]] == ["released"] * 3
         assert found["usage"]["month"]["tokens"] == 120
         assert (await client.get("key-stranger", f"/{made[0]}")).status_code == 404
-        first = (await client.appeal(made[0])).json()
-        assert (await client.appeal(made[0])).json() == first
+        first = (await appeal(client, made[0])).json()
+        assert (await appeal(client, made[0])).json() == first
         for number in range(4):
-            assert (await client.appeal(made[0], f"reason {number}")).status_code == 201
-        sixth = await client.appeal(made[0], "once more")
+            assert (await appeal(client, made[0], f"reason {number}")).status_code == 201
+        sixth = await appeal(client, made[0], "once more")
         assert (sixth.status_code, sixth.json()["error"]["code"]) == (409, "too_many_appeals")
         shown = (await client.get("key-staff", f"/{made[0]}")).json()
         assert shown["appeals"][0] == first

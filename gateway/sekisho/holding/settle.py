@@ -13,6 +13,7 @@ restored from the ledger and the caller is told that it lost.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from sekisho.errors import Conflict, HoldStoreUnavailable, LedgerRefused
@@ -66,14 +67,14 @@ async def finish(store: HoldStore, ledger: Ledger, view: HoldView, proposal: Pro
         places = await ledger.append(events)
     except LedgerRefused as error:
         if error.code in _LEDGER_HAS_ANOTHER:
-            await restore_one(store, ledger, hold.id)
+            await _yield(store, ledger, hold, proposal)
             raise _lost() from error
         await _give_up(store, ledger, hold, proposal)
         raise
     # An id the ledger knew before may stand for other words than ours: then the ledger's count.
     known_before = any(place.duplicate for place in places)
     if known_before and not await _agrees(ledger, hold, state, proposal):
-        await restore_one(store, ledger, hold.id)
+        await _yield(store, ledger, hold, proposal)
         raise _lost()
     await store.settle(proposal, hold, state, ledger.origin, places[-1].index)
 
@@ -86,6 +87,15 @@ def _outcome(
     if proposal.kind is ProposalKind.EDIT:
         return HoldState.PENDING
     return standing(hold, reviews, justified=justified)
+
+
+async def _yield(store: HoldStore, ledger: Ledger, hold: Hold, proposal: Proposal) -> None:
+    """The ledger has another: its word is applied. Where that left the hold open the proposal would
+    stay under way for ever, and nothing else could be decided, so it is void.
+    """
+    await restore_one(store, ledger, hold.id)
+    with suppress(Conflict):  # the ledger's outcome has ended it
+        await _give_up(store, ledger, hold, proposal)
 
 
 async def _give_up(store: HoldStore, ledger: Ledger, hold: Hold, proposal: Proposal) -> None:

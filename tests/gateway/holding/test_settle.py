@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from sekisho.errors import Conflict, SekishoError, Unavailable
 from sekisho.holding.sweep import Sweep
+from sekisho.model.decision import Threshold
 from sekisho.model.hold import HoldState
 from sekisho.model.principal import Principal, Role
 from support.faulty_redis import ALWAYS, FaultyRedis
@@ -27,6 +29,11 @@ from support.valkey import Valkey
 ARROWS = [
     (arrow, form) for arrow in ("propose", "append", "settle") for form in ("before", "after")
 ]
+
+
+DELEGATE = replace(
+    person("delegate-1", Role.REVIEWER), lent=frozenset({(Role.REVIEWER, REVIEWER.id)})
+)
 
 
 async def nothing(_: str) -> None:
@@ -172,6 +179,37 @@ async def test_the_ledger_overrules_a_store_that_forgot(
     assert [(one.person, one.decision) for one in found.reviews] == [(REVIEWER.id, "approve")]
     await desk.close()
     assert ledger.types(view.hold.id) == ["hold.filed", "hold.review", "hold.settled"]
+
+
+@pytest.mark.parametrize("contradicting", [REVIEWER, DELEGATE])
+async def test_a_review_the_ledger_has_otherwise_does_not_block_the_hold(
+    valkey: Valkey, ledger: MemoryLedger, contradicting: Principal
+) -> None:
+    """The store forgot a review of several, and its person, or who stands in for them, says
+    something else: the first counts, and the others can still answer.
+    """
+    client = FaultyRedis.to(valkey.url)
+    desk = open_desk(valkey.url, ledger, client=client)
+    view = await desk.file(thresholds=(Threshold("reviewer", approve=2, deny=2),))
+    client.lose_before["settle"] = ALWAYS
+    with pytest.raises(Unavailable):
+        await desk.approve(view)
+    known = ledger.holds[view.hold.id]
+    reviews, known.reviews = known.reviews, []  # the ledger was asked before they were in it
+    await client.flushall()
+    assert await desk.store.state(view.hold.id) == HoldState.PENDING
+    known.reviews = reviews
+    mend(client)
+
+    with pytest.raises(Conflict) as caught:
+        await desk.review(view, contradicting, "deny")
+    assert caught.value.code == "already_decided"
+    found = await desk.store.get(view.hold.id)
+    assert found is not None
+    assert found.state is HoldState.PENDING
+    assert [(one.person, one.decision) for one in found.reviews] == [(REVIEWER.id, "approve")]
+    assert (await desk.approve(view, REVIEWER_2)).state is HoldState.APPROVED
+    await desk.close()
 
 
 async def test_a_review_the_ledger_refuses_does_not_block_the_hold(

@@ -8,7 +8,7 @@ bin := .venv/bin
 unexport PYTHONHOME
 unexport PYTHONPATH
 
-.PHONY: help env demo test check policy strace postgres git nginx journeys bench soak conformance mutation fmt clean
+.PHONY: help env demo test check policy strace postgres git nginx spin journeys bench soak conformance mutation fmt clean
 
 help:
 	@echo "make demo      the gateway with rules, people, ledger and a real model, in the foreground"
@@ -56,7 +56,10 @@ nginx:
 postgres:
 	@deploy/postgres.sh
 
-test: check policy strace postgres git nginx
+spin:
+	@deploy/spin.sh
+
+test: check policy strace postgres git nginx spin
 	$(bin)/python -m pytest tests --ignore=tests/journeys --ignore=tests/bench -n 2 --dist loadfile \
 		--no-loadscope-reorder
 	$(bin)/python -m pytest tests/journeys
@@ -68,12 +71,13 @@ bench: env
 	$(bin)/python tests/bench/bench_policy.py
 	$(bin)/python tests/bench/bench_runaway.py
 
-soak: env strace postgres
+soak: env strace postgres spin
 	SEKISHO_CRASH_CYCLES=10000 SEKISHO_KILL_ROUNDS=100 SEKISHO_STRIKES=all \
 		SEKISHO_EVERY_PROOF_TO=1024 SEKISHO_HANG_S=60 \
 		$(bin)/python -m pytest tests/faults tests/audit --timeout=7200 --verbose
 	SEKISHO_SWAPS=100 $(bin)/python -m pytest tests/gateway/adapters/test_opa_embedded.py \
 		--timeout=7200 --verbose
+	SEKISHO_MODEL_WORLDS=all $(bin)/python -m pytest tests/models --timeout=7200 --verbose
 
 conformance: env
 	@test -n "$(OPA_CASES)" || { echo "usage: make conformance OPA_CASES=DIR (docs/reference/conformance.md)"; exit 2; }

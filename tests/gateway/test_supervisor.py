@@ -68,6 +68,18 @@ def test_an_issuer_whose_secret_is_not_there_stops_the_start(
     require_secrets(_settings(tmp_path, issuers=[ISSUER]), environ)
 
 
+@pytest.mark.parametrize("value", [None, "", "http://elsewhere.example/canary"])
+def test_a_channel_without_its_address_stops_the_start(tmp_path: Path, value: str | None) -> None:
+    """Found at start and not when somebody should have been told; the address is not repeated."""
+    channel = {"name": "desk", "kind": "slack", "url_env": "DESK_URL"}
+    settings = _settings(tmp_path, notify={"channels": [channel]})
+    environ = {} if value is None else {"DESK_URL": value}
+    with pytest.raises(CannotServe, match=r"desk: .*DESK_URL") as refused:
+        require_secrets(settings, environ)
+    assert "canary" not in refused.value.message
+    require_secrets(settings, {"DESK_URL": "https://hooks.example/x"})
+
+
 async def test_tls_that_cannot_be_served_stops_the_start_before_anything_is_made(
     tmp_path: Path,
 ) -> None:

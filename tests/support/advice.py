@@ -73,6 +73,7 @@ WHAT_TO_DO = {
     "not_eligible": "Leave it to those whom the rules ask for this hold.",
     "not_found": "Look for a slip in the id; what is not yours looks the same.",
     "nothing_before": "There is nothing to go back to: draft the rules that you want.",
+    "notification_not_sent": "Operators: the message says why; see docs/howto/notify.md.",
     "officer_needed": "Ask an officer with the duty `disclose`; docs/howto/policy.md.",
     "origin_not_allowed": "Operators: add the page's origin to `[server] cors_origins`.",
     "overloaded": "Try again in a moment, with less at once.",

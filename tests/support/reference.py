@@ -30,6 +30,7 @@ POLICY_PAGE = ROOT / "docs" / "reference" / "policy.md"
 SCHEMAS_FILE = ROOT / "audit" / "schemas" / "events-v1.json"
 SOURCES = ROOT / "gateway" / "sekisho"
 
+_LISTED = {"anchors", "backends", "issuers", "notify.channels"}
 _SETTINGS_HEAD = """\
 # Settings
 
@@ -58,7 +59,7 @@ def settings_page() -> str:
     top = {name: field for name, field in Settings.model_fields.items() if name not in tables}
     parts.append(_table("Top level", None, top))
     for name, model in tables.items():
-        title = f"[[{name}]]" if name in {"anchors", "backends", "issuers"} else f"[{name}]"
+        title = f"[[{name}]]" if name in _LISTED else f"[{name}]"
         fields = {
             key: field for key, field in model.model_fields.items() if f"{name}.{key}" not in tables
         }

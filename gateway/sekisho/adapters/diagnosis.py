@@ -25,6 +25,7 @@ from sekisho.adapters import registry_keys
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.diagnosis_anchors import anchors
 from sekisho.adapters.diagnosis_identity import LoadTLS, certificate, issuers
+from sekisho.adapters.diagnosis_notify import channels
 from sekisho.adapters.diagnosis_policy import in_force
 from sekisho.adapters.finding import Finding
 from sekisho.adapters.registry_schema import why
@@ -59,6 +60,7 @@ def diagnose(
         _registry(settings, config),
         *(finding for backend in settings.backends for finding in _backend(backend, environ)),
         *issuers(settings.issuers, environ),
+        *channels(settings.notify, environ),
     ]
 
 

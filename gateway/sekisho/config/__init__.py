@@ -12,6 +12,7 @@ from sekisho.config.identity import (
     ScimSettings,
 )
 from sekisho.config.load import ConfigError, load, parse
+from sekisho.config.notify import ChannelSettings, NotifySettings
 from sekisho.config.policy import PolicySettings
 from sekisho.config.sections import (
     AuditSettings,
@@ -27,6 +28,7 @@ from sekisho.config.sections import (
 __all__ = [
     "AuditSettings",
     "BackendSettings",
+    "ChannelSettings",
     "ConfigError",
     "DatabaseSettings",
     "HoldSettings",
@@ -34,6 +36,7 @@ __all__ = [
     "IssuerSettings",
     "LimitSettings",
     "LogSettings",
+    "NotifySettings",
     "PolicySettings",
     "RedisSettings",
     "ScimSettings",

@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 
 from sekisho.config.anchors import AnchorSettings
 from sekisho.config.identity import IssuerSettings
+from sekisho.config.notify import ChannelSettings
 from sekisho.config.sections import BackendSettings, Settings
 from sekisho.errors import SekishoError
 
@@ -40,6 +41,7 @@ _LISTS: Mapping[str, type[BaseModel]] = {
     "anchors": AnchorSettings,
     "backends": BackendSettings,
     "issuers": IssuerSettings,
+    "notify.channels": ChannelSettings,
 }
 
 
@@ -117,7 +119,7 @@ def _variables() -> dict[str, tuple[str, ...]]:
         outer = tuple(name.split(".")) if name else ()
         for key in table.model_fields:
             place = (*outer, key)
-            if key in _LISTS or ".".join(place) not in tables:
+            if ".".join(place) in _LISTS or ".".join(place) not in tables:
                 known[f"{PREFIX}{'__'.join(place)}".upper()] = place
     return known
 

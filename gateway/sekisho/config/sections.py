@@ -33,6 +33,7 @@ from sekisho.config.kinds import (
     Section,
     is_loopback,
 )
+from sekisho.config.notify import NotifySettings
 from sekisho.config.policy import PolicySettings
 from sekisho.config.retention import RetentionSettings
 
@@ -364,6 +365,7 @@ class Settings(Section):
     database: DatabaseSettings | None = None
     policy: PolicySettings = Field(default_factory=PolicySettings)
     holds: HoldSettings = Field(default_factory=HoldSettings)
+    notify: NotifySettings = Field(default_factory=NotifySettings)
     backends: tuple[BackendSettings, ...] = Field(
         min_length=1, max_length=100, description="At least one [[backends]] table."
     )

@@ -426,6 +426,22 @@ _NOTIFICATIONS: Mapping[str, EventType] = {
         exchange=False,
         actor=True,
     ),
+    "notification.given_up": EventType(
+        "Nobody was told over a channel: a message did not get there in its time, or there was no "
+        "room for it.",
+        {
+            "channel": _CHANNEL,
+            "notification": Field(TEXT, "Id of the message."),
+            "moment": Field(TEXT, "What it was about: `filed`, `reminder`, `settled` and so on."),
+            "attempts": Field(NUMBER, "How often it was tried.", "attempts"),
+            "cause": _CAUSE,
+        },
+        {
+            "hold": Field(TEXT, "Id of the hold."),
+            "about": Field(TEXT, "Id of the exchange, where nothing is held."),
+        },
+        exchange=False,
+    ),
 }
 
 INSTALLATION_EVENTS: Mapping[str, EventType] = {

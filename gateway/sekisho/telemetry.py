@@ -155,6 +155,12 @@ class Metrics:
         self._shadow = self._counter(
             "shadow_decisions", "Decisions of the revision in the shadow, by outcome.", "outcome"
         )
+        self._told = self._counter(
+            "notifications", "Notifications: sent, failed (tried again), moot, given_up.", "outcome"
+        )
+        self._not_told = self._counter(
+            "notifications_given_up", "Notifications that nobody got, by channel.", "channel"
+        )
         self._chunks = Counter(
             "sekisho_chunks", "Chunks of streams relayed to clients.", registry=self.registry
         )
@@ -204,6 +210,12 @@ class Metrics:
     def credential_refused(self, cause: str) -> None:
         """Count a credential that was refused, or a claim that was ignored."""
         self._refusals.of(cause).inc()
+
+    def notification(self, channel: str, outcome: str) -> None:
+        """Count what became of a notification, or of an attempt."""
+        self._told.of(outcome).inc()
+        if outcome == "given_up":
+            self._not_told.of(channel).inc()
 
     def chunks_relayed(self, count: int) -> None:
         """Count relayed chunks; called once a stream, so that a chunk costs nothing."""

@@ -310,7 +310,7 @@ class RedisHoldStore:
         reply = await self._scripts.run_ungated("restore", _keys(hold.id, ""), args)
         return _text(reply[1])
 
-    # -- within
+    # -- within and beside
 
     async def _fields(self, hold: Hold) -> list[Argument]:
         """The fields of a new hold as the script writes them, names and values in turn."""
@@ -351,6 +351,13 @@ class RedisHoldStore:
         reply = await self._run(name, hold_id, *args, idempotent=idempotent)
         return _text(reply[0]) == "ok"
 
+    async def run_beside(self, name: str, *args: Argument) -> Any:
+        """The answer of a script about what is kept beside holds, behind the same gate.
+
+        Raises HoldStoreUnavailable within 2 s.
+        """
+        return await self._run(name, "", *args)
+
     async def _run(
         self, name: str, hold_id: str, *args: Argument, join: str = "", idempotent: bool = True
     ) -> Any:
@@ -360,7 +367,7 @@ class RedisHoldStore:
 
 def _keys(hold_id: str, join: str) -> tuple[str, ...]:
     shared = (f"{TAG}:{name}" for name in ("applied", "due", "open", "bytes", "filing"))
-    return (*shared, HOLDS + hold_id, f"{TAG}:join:{join}")
+    return (*shared, HOLDS + hold_id, f"{TAG}:join:{join}", f"{TAG}:tell")
 
 
 def _us(seconds: float) -> int:

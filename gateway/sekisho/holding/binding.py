@@ -59,5 +59,7 @@ def _binding(hold: Hold, commit_key: bytes) -> str:
         bound["background"] = True
     if hold.editor or hold.narrowed:
         bound |= {"editor": hold.editor, "narrowed": hold.narrowed}
+    if hold.notify:
+        bound["notify"] = list(hold.notify)
     canonical = orjson.dumps(bound, option=orjson.OPT_SORT_KEYS)
     return commit(commit_key, _CONTEXT + canonical)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sekisho.holding import names, record
 from sekisho.model.hold import Hold, HoldState, Justification, Review
+from sekisho.model.notification import Notification, notification_id
 from sekisho_audit.events import Event, Payload
 
 
@@ -130,4 +131,26 @@ def delivered(hold: Hold) -> Event:
         exchange=hold.exchange,
         principal=hold.principal,
         data={"hold": hold.id},
+    )
+
+
+def given_up(told: Notification, attempts: int, cause: str) -> Event:
+    """Nobody was told over this channel: a message did not get there in its time."""
+    data: dict[str, Any] = {
+        "channel": told.channel,
+        "notification": told.id,
+        "moment": told.moment.value,
+        "attempts": attempts,
+        "cause": cause,
+    }
+    if told.hold:
+        data["hold"] = told.hold
+    elif told.exchange:
+        data["about"] = told.exchange
+    return Event(
+        id=notification_id("given_up", told.id),
+        type="notification.given_up",
+        exchange=None,
+        principal=None,
+        data=data,
     )

@@ -5,8 +5,8 @@ r"""A hold as bytes: what the ledger keeps of it, sealed, and what the live stor
 The outgoing bytes stand in it as they are: what was approved is what leaves, never a rendering of
 it. Decoding is strict: an unknown, missing or mistyped member is refused, because a hold that was
 read wrongly would be decided wrongly. Only what
-holds filed earlier did not have may be missing: they ask for no reason, nobody edited them, and
-their clients waited.
+holds filed earlier did not have may be missing: they ask for no reason, nobody edited them, their
+clients waited, and no channel was named.
 """
 
 from __future__ import annotations
@@ -30,8 +30,14 @@ from sekisho.model.hold import (
 
 _MAGIC = b"sekisho-hold-v1\n"
 _HOLD_CONTENT = ("outgoing", "facts")
-_NOT_BEFORE = {"justify": False, "editor": "", "narrowed": False, "background": False}
-_TUPLES = frozenset({"groups", "roles", "rules", "reasons"})
+_NOT_BEFORE: dict[str, Any] = {
+    "justify": False,
+    "editor": "",
+    "narrowed": False,
+    "background": False,
+    "notify": [],
+}
+_TUPLES = frozenset({"groups", "roles", "rules", "reasons", "notify"})
 
 
 def encode(hold: Hold) -> bytes:
@@ -95,6 +101,8 @@ def decode_card(card: bytes, state: str, *, justified: bool = False) -> HoldCard
     """The card with the state the hold is in now, and whether a reason was given."""
     members = _object(card)
     members["rules"] = _strings(members.get("rules"))
+    for name in ("groups", "notify"):  # cards of before lack them
+        members[name] = _strings(members.get(name, []))
     members["thresholds"] = _thresholds(members.get("thresholds"))
     try:
         return HoldCard(state=HoldState(state), justified=justified, **members)

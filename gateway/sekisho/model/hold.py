@@ -52,6 +52,7 @@ class Hold:
     led here: the decision is asked again with it before anything leaves. `justify`: whoever asked
     must say why; without `thresholds` that is all. `editor` changed what is held and made this
     version; `narrowed`: they only took something out. `background`: whoever asked does not wait.
+    `notify` are channels that rules named.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Hold:
     editor: str = ""
     narrowed: bool = False
     background: bool = False
+    notify: tuple[str, ...] = ()
 
     @property
     def starts_alone(self) -> bool:
@@ -212,6 +214,8 @@ class HoldCard:
     outgoing_bytes: int
     justify: bool = False
     justified: bool = False
+    groups: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

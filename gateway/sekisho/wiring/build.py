@@ -12,6 +12,7 @@ from collections.abc import Callable
 from sekisho.adapters.aiohttp_backend import AiohttpBackend
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.auditd_socket import LedgerLimits
+from sekisho.adapters.couriers import channels, couriers
 from sekisho.adapters.identity_desk import worker_evidence
 from sekisho.adapters.measured_ledger import MeasuredLedger
 from sekisho.adapters.offered_models import OfferedModels
@@ -23,11 +24,14 @@ from sekisho.adapters.policy_shadow import ShadowedEngine
 from sekisho.adapters.policy_store import PolicyStore
 from sekisho.adapters.redis_holds import RedisHoldStore, connect
 from sekisho.adapters.redis_limits import RedisLimiter
+from sekisho.adapters.redis_outbox import RedisOutbox
 from sekisho.adapters.sql_registry import Registry
 from sekisho.app import create_app
 from sekisho.config import Settings
 from sekisho.holding import rebuild
 from sekisho.holding.file import Filing
+from sekisho.holding.moments import Schedule
+from sekisho.holding.notifying import Notifier
 from sekisho.holding.sweep import Sweep
 from sekisho.model.prices import UsageRules
 from sekisho.parts import Limits as LineLimits
@@ -66,6 +70,7 @@ def build(settings: Settings) -> Worker:
     auditd = _auditd(settings)
     ledger = MeasuredLedger(auditd, metrics)
     holds = _holds(settings, ledger)
+    outbox = RedisOutbox(holds, settings.notify.waiting_max)
     pepper = (settings.audit.keys_dir / "pepper").read_bytes()
     engine = rules_engine(settings.policy, os.environ)
     limiter = _limiter(settings, ledger, lambda: engine.usage)
@@ -124,6 +129,7 @@ def build(settings: Settings) -> Worker:
         filing,
         unsettled,
         *(people.refusals, limiter, people),
+        _notifier(settings, outbox, ledger, clock, metrics),
     )
 
 
@@ -154,6 +160,24 @@ def _rooms(
     waiting = Waiting(holds, ledger, clock, limits=limits, public_url=url, launch=launch)
     stream_s = limits.wait_total_s
     return waiting, Background(waiting, holds, ledger, launch=launch, stream_s=stream_s)
+
+
+def _notifier(
+    settings: Settings, outbox: RedisOutbox, ledger: Ledger, clock: SystemClock, metrics: Metrics
+) -> Notifier | None:
+    """Who tells people; nobody where there is no channel."""
+    notify = settings.notify
+    if not notify.channels:
+        return None
+    return Notifier(
+        outbox,
+        couriers(notify, os.environ, clock, settings.public_url),
+        channels(notify),
+        ledger,
+        schedule=Schedule(notify.reminder_percent, notify.escalation_percent),
+        give_up_s=notify.give_up_s,
+        counted=metrics.notification,
+    )
 
 
 def _policies(settings: Settings, ledger: Ledger) -> PolicyDesk:

@@ -16,6 +16,7 @@ from sekisho.adapters.redis_holds import RedisHoldStore
 from sekisho.adapters.redis_limits import RedisLimiter
 from sekisho.errors import LedgerUnavailable, PolicyRejected
 from sekisho.holding.file import Filing
+from sekisho.holding.notifying import Notifier
 from sekisho.holding.sweep import Sweep
 from sekisho.unsettled import Unsettled
 from sekisho.web.data_path import DataPath
@@ -54,6 +55,7 @@ class Worker:
     refusals: Refusals
     limiter: RedisLimiter
     people: People
+    notifier: Notifier | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def stop_admitting(self) -> None:
@@ -80,6 +82,8 @@ class Worker:
             asyncio.create_task(self.app.drop_stalled()),
             asyncio.create_task(self.refusals.run()),
         ]
+        if self.notifier is not None:
+            self._tasks.append(asyncio.create_task(self.notifier.run()))
         if not loaded:
             self._tasks.append(asyncio.create_task(self._reload_rules(on_exhausted)))
 
@@ -99,6 +103,8 @@ class Worker:
     async def stop(self) -> None:
         """End what runs, tell the ledger the last outcomes, close; each step has its time."""
         self.stop_admitting()
+        if self.notifier is not None:
+            await _within(STEP_S, self.notifier.stop())
         await _within(STEP_S, self.sweep.stop())
         await _within(STEP_S, self.filing.drain())
         for task in self._tasks:

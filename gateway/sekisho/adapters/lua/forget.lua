@@ -14,5 +14,6 @@ if live[state] or not due or NOW < tonumber(due) then
 end
 redis.call('DECRBY', BYTES, text(number('bytes')))
 redis.call('ZREM', DUE, ID)
+redis.call('ZREM', TELL, ID)
 redis.call('DEL', HOLD)
 return { 'ok' }

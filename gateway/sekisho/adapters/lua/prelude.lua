@@ -4,16 +4,17 @@
 -- `applied`, and the script itself being loaded: see docs/adr/0003-hold-store-restart.md); time is
 -- the server's own; an index entry exists for every hold, so that no hold is forgotten.
 --
--- KEYS: 1 applied  2 due  3 open  4 bytes  5 filing  6 the hold  7 the join pointer
+-- KEYS: 1 applied  2 due  3 open  4 bytes  5 filing  6 the hold  7 the join pointer  8 tell
 -- `due`  scores each hold with the time at which something has to be done about it
 -- `open` scores pending and deciding holds with their expiry, for the reviewers' list
+-- `tell` scores each hold with the time at which somebody may have to be told of it
 -- ARGV[1] is always the hold's id, ARGV[2] the channel for wake-ups.
 
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return redis.error_reply('GATE the ledger was not applied to this store')
 end
 
-local APPLIED, DUE, OPEN, BYTES, FILING, HOLD, JOIN = unpack(KEYS)
+local APPLIED, DUE, OPEN, BYTES, FILING, HOLD, JOIN, TELL = unpack(KEYS)
 local ID, CHANNEL = ARGV[1], ARGV[2]
 
 -- Microseconds stay exact in a double until the year 2255.
@@ -38,13 +39,15 @@ local function pending_due()
   return tonumber(field('starts_us') or field('expires_us'))
 end
 
--- A new state, the time when it is due again, and a hint to whoever waits.
+-- A new state, the time when it is due again, a hint to whoever waits, and a note for whoever tells
+-- people about it.
 local function move(state, due_us)
   redis.call('HSET', HOLD, 'state', state)
   redis.call('ZADD', DUE, text(due_us), ID)
   if state ~= 'pending' and state ~= 'deciding' then
     redis.call('ZREM', OPEN, ID)
   end
+  redis.call('ZADD', TELL, text(NOW), ID)
   redis.call('PUBLISH', CHANNEL, ID)
 end
 

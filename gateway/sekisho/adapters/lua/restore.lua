@@ -10,6 +10,7 @@
 --   sent or ended    nothing changes; a live lease is for `lose` to judge
 --
 -- KEYS: 2 due  3 open  4 bytes  5 filing  6 the hold  7 the join pointer (unused)
+--       8 holds to tell of
 -- ARGV: 1 id  2 channel  3 snapshot_us  4 state by the ledger  5 bytes  6 expires_us  7 keep_us
 --       8 execute_until_us  9 settled_by  10 origin  11 index  12 outcome  13 version
 --       14 decision id of the justification  15 justification (sealed) or ''
@@ -71,6 +72,7 @@ elseif state == 'approved' and SAID == 'pending' and settled_us >= tonumber(ARGV
 elseif state and state ~= 'pending' and state ~= 'deciding' and state ~= 'approved' then
   goal = state
 end
+redis.call('ZADD', KEYS[8], text(NOW), ID)
 if goal == state then
   return { 'kept', goal }
 end

@@ -1,0 +1,14 @@
+-- Holds about which somebody may have to be told: changed since they were looked at, or their time
+-- has come.
+--
+-- ARGV: 3 key of holds  4 limit
+local found = {}
+for _, id in ipairs(redis.call('ZRANGE', TELL, '-inf', text(NOW), 'BYSCORE', 'LIMIT', 0, ARGV[4])) do
+  local row = redis.call('HMGET', ARGV[3] .. id, 'state', 'version', 'card', 'justified_by', 'told')
+  if row[1] then
+    found[#found + 1] = { id, row[1], row[2], row[3], row[4] and '1' or '', row[5] or '' }
+  else
+    redis.call('ZREM', TELL, id)
+  end
+end
+return { text(NOW), found }

@@ -1,0 +1,36 @@
+-- Put notifications into the queues of their channels, and note in the hold that they are there.
+--
+-- Promises: both or neither; a hold that changed since it was looked at is `stale` and nothing is
+-- put anywhere; a notification that waits is not put in twice; those for which there is no room
+-- come back.
+--
+-- ARGV: 3 key of holds  4 key of queues  5 hold or ''  6 state  7 version  8 told so far  9 told now
+--       10 when to look again (us) or ''  11 waiting_max  then for each: channel, id, notification
+if ARGV[5] ~= '' then
+  local hold = ARGV[3] .. ARGV[5]
+  local state, version, told = unpack(redis.call('HMGET', hold, 'state', 'version', 'told'))
+  if state ~= ARGV[6] or version ~= ARGV[7] or (told or '') ~= ARGV[8] then
+    return { 'stale' }
+  end
+  redis.call('HSET', hold, 'told', ARGV[9])
+  if ARGV[10] == '' then
+    redis.call('ZREM', TELL, ARGV[5])
+  else
+    redis.call('ZADD', TELL, ARGV[10], ARGV[5])
+  end
+end
+local answer = { 'ok' }
+local bodies = ARGV[4] .. 'bodies'
+for at = 12, #ARGV, 3 do
+  local queue = ARGV[4] .. 'queue:' .. ARGV[at]
+  if redis.call('HEXISTS', bodies, ARGV[at + 1]) == 0 then
+    if redis.call('ZCARD', queue) >= tonumber(ARGV[11]) then
+      answer[#answer + 1] = ARGV[at + 1]
+    else
+      redis.call('HSET', bodies, ARGV[at + 1], ARGV[at + 2])
+      redis.call('ZADD', queue, text(NOW), ARGV[at + 1])
+      redis.call('SADD', ARGV[4] .. 'channels', ARGV[at])
+    end
+  end
+end
+return answer

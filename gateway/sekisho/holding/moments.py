@@ -1,0 +1,125 @@
+"""Whom a hold has to be told to by now. Pure: from the hold as it stands and the time.
+
+    open      its reviewers, once for each version; again at half of its time; the next group later
+    settled   whoever asked, where a channel is there for them, and the channels that rules named
+
+What was told before is in marks, so looking again tells nobody twice. Where several are due at once
+(nobody could look for a while) the later word stands for the earlier to the same people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sekisho.holding.outbox import Changed
+from sekisho.model.hold import HoldCard, HoldState
+from sekisho.model.notification import (
+    Channel,
+    Moment,
+    Notification,
+    notification_id,
+    told_rules,
+)
+
+OPEN = frozenset({HoldState.PENDING, HoldState.DECIDING})
+_APPROVED = frozenset(
+    {HoldState.APPROVED, HoldState.DISPATCHING, HoldState.READY, HoldState.DELIVERED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """At which part of a hold's time people are told again, in percent."""
+
+    reminder_percent: int = 50
+    escalation_percent: int = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """What has to be told now, what is told then, and when to look again by itself."""
+
+    notifications: tuple[Notification, ...]
+    told: frozenset[str]
+    again_us: int | None
+
+
+def outstanding(
+    changed: Changed, channels: Sequence[Channel], schedule: Schedule, now_us: int
+) -> Outstanding:
+    """What has to be told of a hold at `now_us`, the store's time."""
+    card = changed.card
+    if card.state not in OPEN:
+        marks = frozenset({Moment.SETTLED.value})
+        tell = () if marks <= changed.told else _settled(card, channels)
+        return Outstanding(tuple(_told(card, tell, now_us)), changed.told | marks, None)
+    if not card.thresholds or (card.justify and not card.justified):
+        # Nobody but whoever asked can do anything now; when they have, the hold changes.
+        return Outstanding((), changed.told, None)
+    waits: list[tuple[Moment, Channel]] = []
+    marks = changed.told
+    filed = f"{Moment.FILED.value}-{card.version}"
+    reminder_us = _at(card, schedule.reminder_percent)
+    escalation_us = _at(card, schedule.escalation_percent)
+    if filed not in marks:
+        waits += [(Moment.FILED, one) for one in _reviewers(card, channels)]
+        marks |= {filed}
+        if now_us >= reminder_us:
+            marks |= {Moment.REMINDER.value}
+    if now_us >= reminder_us and Moment.REMINDER.value not in marks:
+        waits += [(Moment.REMINDER, one) for one in _reviewers(card, channels)]
+        marks |= {Moment.REMINDER.value}
+    if now_us >= escalation_us and Moment.ESCALATION.value not in marks:
+        waits += [(Moment.ESCALATION, one) for one in _next(card, channels)]
+        marks |= {Moment.ESCALATION.value}
+    ahead = [due_us for due_us in (reminder_us, escalation_us) if due_us > now_us]
+    return Outstanding(tuple(_told(card, waits, now_us)), marks, min(ahead, default=None))
+
+
+def _at(card: HoldCard, percent: int) -> int:
+    return card.created_us + (card.expires_us - card.created_us) * percent // 100
+
+
+def _asked(card: HoldCard) -> frozenset[str]:
+    return frozenset(threshold.reviewers for threshold in card.thresholds)
+
+
+def _reviewers(card: HoldCard, channels: Sequence[Channel]) -> list[Channel]:
+    asked = _asked(card)
+    return [one for one in channels if asked & one.groups or one.name in card.notify]
+
+
+def _next(card: HoldCard, channels: Sequence[Channel]) -> list[Channel]:
+    return [one for one in channels if _asked(card) & one.escalation_of]
+
+
+def _settled(card: HoldCard, channels: Sequence[Channel]) -> list[tuple[Moment, Channel]]:
+    asked = frozenset(card.groups)
+    return [
+        (Moment.SETTLED, one)
+        for one in channels
+        if asked & one.requesters or one.name in card.notify
+    ]
+
+
+def _told(
+    card: HoldCard, waits: Sequence[tuple[Moment, Channel]], now_us: int
+) -> Iterator[Notification]:
+    state = ""
+    if card.state not in OPEN:
+        state = HoldState.APPROVED.value if card.state in _APPROVED else card.state.value
+    for moment, channel in waits:
+        version = str(card.version) if moment is Moment.FILED else ""
+        yield Notification(
+            id=notification_id(card.id, moment.value, version, channel.name),
+            channel=channel.name,
+            moment=moment,
+            rules=told_rules(card.rules),
+            stage=card.stage,
+            risk=card.risk,
+            state=state,
+            hold=card.id,
+            created_us=now_us,
+            expires_us=0 if moment is Moment.SETTLED else card.expires_us,
+        )

@@ -8,6 +8,7 @@ Also what both halves share: how the rules are asked, and how a refusal is recor
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -17,13 +18,16 @@ from sekisho.content.kept import Kept
 from sekisho.errors import (
     BackendFailed,
     BudgetExhausted,
+    HoldStoreUnavailable,
     LedgerRefused,
     LimitReached,
     SekishoError,
+    Unavailable,
 )
 from sekisho.holding.file import Asker, HeldAnswer, asker_again
+from sekisho.holding.moments import decided
 from sekisho.model import evidence
-from sekisho.model.decision import Decision
+from sekisho.model.decision import Decision, Effect
 from sekisho.model.facts import Facts
 from sekisho.model.hold import Hold, HoldView, Place
 from sekisho.model.outgoing import Outgoing
@@ -62,14 +66,45 @@ class Dispatch:
         """Ask the rules, and note how long they took. Raises PolicyUnavailable."""
         began_s = perf_counter()
         try:
-            return await decide(facts, self._parts.engine)
+            return await decide(facts, self._parts.engine, self._parts.channels)
         finally:
             stage = facts.document["stage"]
             self._parts.metrics.decision_took(stage, perf_counter() - began_s)
 
     def guard(self, outgoing: Outgoing) -> Guard:
         """What judges the answer to `outgoing`."""
-        return Guard(outgoing, self._parts.scanner, self.decide)
+
+        async def ask(facts: Facts) -> Decision:
+            decision = await self.decide(facts)
+            stage, known = facts.document["stage"], outgoing.decision.obligations.notify
+            await self.tell(outgoing.exchange, stage, decision, known)
+            return decision
+
+        return Guard(outgoing, self._parts.scanner, ask)
+
+    async def tell(
+        self, exchange: str, stage: str, decision: Decision, known: Sequence[str] = ()
+    ) -> None:
+        """Carry out `notify`: the channels but those `known` are told. A hold tells of itself.
+
+        Raises Unavailable (`not_told`, or of the store) if that cannot be promised; about a deny
+        nothing is raised: it stands, told or not.
+        """
+        outbox, denied = self._parts.outbox, decision.effect is Effect.DENY
+        names = self._parts.channels.intersection(decision.obligations.notify).difference(known)
+        if not names or outbox is None or decision.effect is Effect.HOLD:
+            return
+        told = decided(exchange, stage, decision, sorted(names), self._parts.clock.now_us())
+        try:
+            if await outbox.post(told) and not denied:
+                message = (
+                    "A rule wants people to be told of this, and too much waits to be told. "
+                    "Nothing was let through. Try again later."
+                )
+                raise Unavailable(message, code="not_told")
+        except HoldStoreUnavailable:
+            if not denied:
+                raise
 
     async def send(
         self, cleared: Clearance, charge: Charge, asker: Asker, place: Place | None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sekisho.content.scan import Scanner
 from sekisho.holding.file import Filing
+from sekisho.holding.outbox import Outbox
 from sekisho.model.assistant import Assistants
 from sekisho.model.catalog import Catalog
 from sekisho.model.office import Office
@@ -41,7 +42,7 @@ class Parts:
     """What the line is built from; wiring.py puts it together.
 
     `path_of(backend, endpoint)` is the path of the backend's profile; `lease_s` how long a claim
-    lasts unrenewed.
+    lasts unrenewed; `channels` are those of the settings, over which people are told.
     """
 
     clock: Clock
@@ -63,3 +64,5 @@ class Parts:
     session: str
     limits: Limits
     metrics: Metrics
+    outbox: Outbox | None = None
+    channels: frozenset[str] = frozenset()

@@ -133,10 +133,23 @@ class Pipeline:
                 return expected
             place = expected
         try:
-            return _Ready(cleared, await self._dispatch.charge(cleared), place)
+            return _Ready(cleared, await self._charged(cleared), place)
         except BaseException:
             await self._give_up(place)
             raise
+
+    async def _charged(self, cleared: Clearance) -> Charge:
+        """What it may use, set aside; then whoever the rules want told is told, and not before:
+        limits bound that, too.
+        """
+        charge = await self._dispatch.charge(cleared)
+        outgoing = cleared.outgoing
+        try:
+            await self._dispatch.tell(outgoing.exchange, "request", outgoing.decision)
+        except BaseException:
+            charge.settle(None, None)
+            raise
+        return charge
 
     async def _give_up(self, place: Place | None) -> None:
         """An equal request need not wait for this one any more."""
@@ -248,11 +261,13 @@ class Pipeline:
         except DeniedByPolicy:
             with suppress(LimitsUnavailable):  # what is denied is denied, counted or not
                 await self._count(outgoing, forced=True)
+            await self._dispatch.tell(exchange.id, "request", decision)
             raise
         if exchange.background and not isinstance(cleared, Held):
             cleared = Held(outgoing, BACKGROUND)
         if isinstance(cleared, Held):
             await self._count(outgoing)
+            await self._dispatch.tell(exchange.id, "request", decision)
         return cleared
 
     async def _describe(self, exchange: Exchange, principal: Principal) -> Facts:

@@ -71,6 +71,7 @@ WHAT_TO_DO = {
     "model_not_for_key": "Use a key for this model, or ask an operator for one.",
     "no_shadow": "Name a draft, and one that is not in force.",
     "not_eligible": "Leave it to those whom the rules ask for this hold.",
+    "not_told": "Try again later; operators: a channel is dead, see docs/howto/notify.md.",
     "not_found": "Look for a slip in the id; what is not yours looks the same.",
     "nothing_before": "There is nothing to go back to: draft the rules that you want.",
     "notification_not_sent": "Operators: the message says why; see docs/howto/notify.md.",

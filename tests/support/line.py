@@ -12,6 +12,7 @@ import orjson
 from sekisho.content.scan import Scanner
 from sekisho.errors import NotAuthenticated, SekishoError
 from sekisho.holding.file import Filing
+from sekisho.holding.outbox import Outbox
 from sekisho.model.assistant import NO_ASSISTANTS, Assistants
 from sekisho.model.catalog import Backend, Catalog
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason
@@ -167,6 +168,8 @@ class Line:
     lists: Lists = field(default_factory=Lists)
     catalog: Catalog = CATALOG
     assistants: Assistants = NO_ASSISTANTS
+    outbox: Outbox | None = None
+    channels: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.unsettled = Unsettled(self.ledger)
@@ -192,6 +195,8 @@ class Line:
                 session="s1",
                 limits=Limits(json_depth_max=64, answer_bytes_max=100_000),
                 metrics=self.metrics,
+                outbox=self.outbox,
+                channels=self.channels,
             )
         )
 

@@ -121,7 +121,7 @@ class ObligationsWire(Wire):
         default=False, description="Somebody looks at the answer before it is delivered."
     )
     notify: list[Name] = Field(
-        default=[], max_length=NAMES_MAX, description="Who is told, by name of group or person."
+        default=[], max_length=NAMES_MAX, description="Channels of the settings that are told."
     )
 
 

@@ -37,7 +37,7 @@ from sekisho.model.exchange import Exchange
 from sekisho.model.hold import Hold, HoldLimits, HoldState, HoldView, Place
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal
-from sekisho.model.verdict import Verdict
+from sekisho.model.verdict import Asked, Verdict
 from sekisho.ports import Clock, HoldStore, Ledger, Reservation
 from sekisho_audit.events import Event
 
@@ -112,6 +112,7 @@ class Filing:
             outgoing=outgoing.body,
             facts=orjson.dumps(outgoing.facts.document),
             justify=decision.obligations.justify,
+            notify=decision.obligations.notify if decision.effect is Effect.HOLD else (),
             background=exchange.background,
         )
         hold = await self._bound(hold)
@@ -180,6 +181,7 @@ class Filing:
             rules=tuple(dict.fromkeys(reason.rule for reason in reasons)),
             reasons=tuple(dict.fromkeys(reason.msg for reason in reasons)),
             outgoing=held.content,
+            notify=tuple(dict.fromkeys(name for one in verdict.asked for name in _named(one))),
             facts=orjson.dumps([one.document for one in verdict.asked]),
         )
         try:
@@ -326,6 +328,12 @@ class Filing:
     def _keyed(self, *parts: bytes) -> str:
         framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
         return hmac.digest(self._join_key, _JOIN_CONTEXT + framed, hashlib.sha256).hex()
+
+
+def _named(asked: Asked) -> tuple[str, ...]:
+    """The channels that rules want told of what is held here."""
+    decision = asked.decision
+    return decision.obligations.notify if decision.effect is Effect.HOLD else ()
 
 
 def asker_of(exchange: Exchange, principal: Principal, outgoing: Outgoing) -> Asker:

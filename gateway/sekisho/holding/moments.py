@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sekisho.holding.outbox import Changed
+from sekisho.model.decision import Decision
 from sekisho.model.hold import HoldCard, HoldState
 from sekisho.model.notification import (
     Channel,
@@ -50,11 +51,13 @@ def outstanding(
 ) -> Outstanding:
     """What has to be told of a hold at `now_us`, the store's time."""
     card = changed.card
+    if not card.thresholds:
+        return Outstanding((), changed.told, None)  # nobody was asked, so nobody decided anything
     if card.state not in OPEN:
         marks = frozenset({Moment.SETTLED.value})
         tell = () if marks <= changed.told else _settled(card, channels)
         return Outstanding(tuple(_told(card, tell, now_us)), changed.told | marks, None)
-    if not card.thresholds or (card.justify and not card.justified):
+    if card.justify and not card.justified:
         # Nobody but whoever asked can do anything now; when they have, the hold changes.
         return Outstanding((), changed.told, None)
     waits: list[tuple[Moment, Channel]] = []
@@ -75,6 +78,27 @@ def outstanding(
         marks |= {Moment.ESCALATION.value}
     ahead = [due_us for due_us in (reminder_us, escalation_us) if due_us > now_us]
     return Outstanding(tuple(_told(card, waits, now_us)), marks, min(ahead, default=None))
+
+
+def decided(
+    exchange: str, stage: str, decision: Decision, channels: Sequence[str], now_us: int
+) -> tuple[Notification, ...]:
+    """What is told of a decision after which nothing waits: that these rules spoke, and how."""
+    rules = told_rules(list(dict.fromkeys(reason.rule for reason in decision.reasons)))
+    effect = decision.effect.value
+    return tuple(
+        Notification(
+            id=notification_id(exchange, stage, effect, *rules, name),
+            channel=name,
+            moment=Moment.DECIDED,
+            rules=rules,
+            stage=stage,
+            state=effect,
+            exchange=exchange,
+            created_us=now_us,
+        )
+        for name in channels
+    )
 
 
 def _at(card: HoldCard, percent: int) -> int:

@@ -6,7 +6,7 @@ it, so that nothing can be asked for in vain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -84,6 +84,13 @@ CARRIED: Mapping[str, Carried] = {
         "Stops the request until whoever asked has said why (`justification_required`); the reason "
         "is kept as evidence. With a hold, reviewers can approve only after it.",
     ),
+    "notify": Carried(
+        "dispatch, holding.notifying",
+        ("request", "tool call", "response"),
+        "Tells these channels of `[[notify.channels]]` what was decided, and of a hold that it "
+        "waits and how it ended. They are told at least once: where that cannot be promised, "
+        "nothing is let through. What the request was told for is not told again at a later stage.",
+    ),
     "log_level": Carried(
         "pipeline, stages.release",
         ("request", "stream", "response"),
@@ -99,13 +106,17 @@ CARRIED: Mapping[str, Carried] = {
 
 
 def unsupported(
-    obligations: Obligations, content_days: int | None, stage: str = "request"
+    obligations: Obligations,
+    content_days: int | None,
+    stage: str = "request",
+    channels: Collection[str] | None = None,
 ) -> tuple[str, ...]:
     """The names of what policy asks about `stage` and this gateway, which keeps contents so long,
     cannot do.
 
     Of what a later stage asks, only what can be done there is done: the decision about the request
     has settled the rest, and a rule that says the same at all stages means no more by it.
+    `channels` are those of the settings; None where they are not known, as in a replay.
     """
     missing = [
         member.name
@@ -119,6 +130,8 @@ def unsupported(
         missing.append("route")
     if retain_days.apply(obligations.retain_days, obligations.log_level, content_days) is None:
         missing.append("retain_days")
+    if channels is not None and not set(channels).issuperset(obligations.notify):
+        missing.append("notify")
     if obligations.hold is not None and obligations.hold.stage != stage:
         missing.append("hold.stage")
     if not _AFTER.get(stage, frozenset()).issuperset(one.stage for one in obligations.hold_later):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,21 +15,25 @@ from sekisho.ports import PolicyEngine
 _RULE = "gateway.obligations"
 
 
-async def decide(facts: Facts, engine: PolicyEngine) -> Decision:
+async def decide(facts: Facts, engine: PolicyEngine, channels: Collection[str] = ()) -> Decision:
     """The decision about `facts`.
 
     A deny is returned, not raised, so that it is recorded like any other decision. An obligation
-    that cannot be carried out turns it into a deny (`obligation_unsupported`). Raises
-    PolicyUnavailable if the rules cannot be asked.
+    that cannot be carried out turns it into a deny (`obligation_unsupported`); `channels` are those
+    that people can be told over. Raises PolicyUnavailable if the rules cannot be asked.
     """
     decision = await engine.decide(facts.document)
-    return carried_out(decision, facts.document)
+    return carried_out(decision, facts.document, channels)
 
 
-def carried_out(decision: Decision, document: Mapping[str, Any]) -> Decision:
-    """The decision about `document` as this gateway acts on it."""
+def carried_out(
+    decision: Decision, document: Mapping[str, Any], channels: Collection[str] | None = None
+) -> Decision:
+    """The decision about `document` as this gateway acts on it; without `channels`, as one acts
+    that has every channel.
+    """
     asked, days = decision.obligations, content_days(document)
-    missing = unsupported(asked, days, str(document.get("stage", "request")))
+    missing = unsupported(asked, days, str(document.get("stage", "request")), channels)
     level = retain_days.apply(asked.retain_days, asked.log_level, days)
     if level not in {None, asked.log_level}:
         decision = replace(decision, obligations=replace(asked, log_level=level))

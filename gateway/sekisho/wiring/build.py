@@ -101,6 +101,8 @@ def build(settings: Settings) -> Worker:
             session=auditd.session,
             limits=LineLimits(settings.server.json_depth_max, settings.holds.answer_bytes_max),
             metrics=metrics,
+            outbox=outbox,
+            channels=frozenset(one.name for one in settings.notify.channels),
         )
     )
     sweep = Sweep(holds, ledger, pipeline.resume)
@@ -124,10 +126,7 @@ def build(settings: Settings) -> Worker:
         auditd,
         holds,
         PolicyFollower(engine, settings, auditd.session, unsettled.add, shadowed),
-        backend,
-        sweep,
-        filing,
-        unsettled,
+        *(backend, sweep, filing, unsettled),
         *(people.refusals, limiter, people),
         _notifier(settings, outbox, ledger, clock, metrics),
     )

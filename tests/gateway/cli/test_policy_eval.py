@@ -104,12 +104,12 @@ def test_an_obligation_that_cannot_be_carried_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The rules allow; that the gateway would refuse is told beside it."""
-    source = 'package packs.team.x\n\nobligation contains {"notify": ["audit"]}\n'
+    source = 'package packs.team.x\n\nobligation contains {"route": "trust:house"}\n'
     made = bundle(tmp_path, packs__team__x=source)
     assert main(["policy", "eval", str(made), "--input", recorded(tmp_path)]) == 0
 
     told = json.loads(capsys.readouterr().out)
-    assert ("allow", ["notify"]) == (told["effect"], told["unsupported"])
+    assert ("allow", ["route"]) == (told["effect"], told["unsupported"])
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"a": 1, "a": 2}', b"\xff", b"1"])

@@ -38,6 +38,7 @@ CARRIED_OUT = {
     "allow_tools",
     "retain_days",
     "log_level",
+    "notify",
 }
 
 
@@ -47,6 +48,16 @@ def test_every_obligation_is_carried_out_or_refused(name: str) -> None:
     asked = Obligations(**{name: ASKED[name]})
 
     assert (() if name in CARRIED_OUT else (name,)) == unsupported(asked, content_days=5)
+
+
+@pytest.mark.parametrize("stage", ["request", "tool_call", "response"])
+def test_a_channel_that_is_not_there_cannot_be_told(stage: str) -> None:
+    """At any stage; one of several is enough. Where channels are not known, none is missed."""
+    asked = Obligations(notify=("desk", "gone"))
+    assert ("notify",) == unsupported(asked, 5, stage, {"desk"})
+    assert ("notify",) == unsupported(asked, 5, stage, ())
+    assert () == unsupported(asked, 5, stage, {"desk", "gone", "other"})
+    assert () == unsupported(asked, 5, stage)
 
 
 STAGES = ("request", "tool_call", "response")
@@ -80,7 +91,7 @@ def test_a_tool_call_is_not_masked() -> None:
 @pytest.mark.parametrize("stage", ["tool_call", "response"])
 def test_what_the_request_has_settled_is_refused_at_no_later_stage(stage: str) -> None:
     """A rule that says it whatever the stage is means the request."""
-    settled = {name: ASKED[name] for name in ASKED if name not in {"hold", "hold_later", "notify"}}
+    settled = {name: ASKED[name] for name in ASKED if name not in {"hold", "hold_later"}}
     del settled["redact"]
     assert () == unsupported(Obligations(**settled), 5, stage)
 

@@ -54,7 +54,7 @@ async def test_an_obligation_nobody_carries_out(effect: Effect) -> None:
 
     assert Effect.DENY is made.effect
     assert ["obligation_unsupported", "x"] == [reason.code for reason in made.reasons]
-    assert "notify, route" in made.reasons[0].msg
+    assert "route, notify" in made.reasons[0].msg
 
 
 @pytest.mark.parametrize("stage", ["tool_call", "response", "later", None, 7])

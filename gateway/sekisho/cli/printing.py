@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sekisho.content.hidden import code_point, is_hidden
+
 DEFAULT_CONFIG = Path("sekisho.toml")
 AMOUNT_MAX = 1_000_000_000  # as microseconds still a number; what makes sense is said elsewhere
 YEARS = range(2000, 2200)  # the ledger counts microseconds up to the year 2255
-
-# Space and line feed are layout. All else that a terminal does not draw, or draws elsewhere
-# (controls, zero-width and bidirectional characters, odd spaces, private use), is spelled out.
-_LAYOUT = frozenset(" \n")
-_HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
-# Letters and marks by class, but drawn as nothing, or carrying bytes nobody sees (selectors).
-_SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
-_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f").union(map(chr, _SELECTORS))
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -88,13 +81,7 @@ def when(time_us: int | None) -> str | None:
 
 def visible(text: str) -> str:
     """`text` with every character that could hide or disguise something written as `<U+202E>`."""
-    return "".join(f"<U+{ord(char):04X}>" if _is_hidden(char) else char for char in text)
-
-
-def _is_hidden(char: str) -> bool:
-    if char in _LAYOUT:
-        return False
-    return unicodedata.category(char) in _HIDDEN or char in _BLANK
+    return "".join(f"<{code_point(char)}>" if is_hidden(char) else char for char in text)
 
 
 def _cell(value: Any) -> str:

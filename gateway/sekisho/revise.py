@@ -31,6 +31,8 @@ from sekisho.model.verdict import Verdict
 from sekisho.parts import Parts
 from sekisho.stages.guard import Guard
 
+BEFORE_BYTES_MAX = 1_048_576  # what a reviewer compares; twice an answer of any size is too much
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
@@ -155,5 +157,6 @@ def _version_of(
         facts=orjson.dumps([one.document for one in verdict.asked]),
         editor=editor.id,
         narrowed=_only_takes_out(edit),
+        before=hold.outgoing if len(hold.outgoing) <= BEFORE_BYTES_MAX else b"",
         binding="",
     )

@@ -116,6 +116,18 @@ async def test_an_edit_is_a_new_version_that_somebody_else_approves(line: Line, 
     assert second.hold.binding == line.data("hold.released")[0]["binding"]
 
 
+async def test_a_version_has_what_the_one_before_held(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the next reviewer to compare; not all versions, and not what is very large."""
+    first = await held(line)
+    second = await edit(line, first)
+    assert (first.hold.before, second.hold.before) == (b"", first.hold.outgoing)
+
+    monkeypatch.setattr("sekisho.revise.BEFORE_BYTES_MAX", 10)
+    assert (await edit(line, second, {1: None}, REVIEWER_2)).hold.before == b""
+
+
 async def test_who_only_takes_calls_out_may_approve_the_rest(line: Line, desk: Desk) -> None:
     """Partial approval: they wrote nothing."""
     second = await edit(line, await held(line), {0: None})

@@ -1,6 +1,6 @@
 r"""A hold as bytes: what the ledger keeps of it, sealed, and what the live store keeps.
 
-    sekisho-hold-v1\n  one line of JSON  \n  outgoing bytes  facts bytes
+    sekisho-hold-v1\n  one line of JSON  \n  outgoing bytes  facts bytes  [before bytes]
 
 The outgoing bytes stand in it as they are: what was approved is what leaves, never a rendering of
 it. Decoding is strict: an unknown, missing or mistyped member is refused, because a hold that was
@@ -29,7 +29,7 @@ from sekisho.model.hold import (
 )
 
 _MAGIC = b"sekisho-hold-v1\n"
-_HOLD_CONTENT = ("outgoing", "facts")
+_HOLD_CONTENT = ("outgoing", "facts", "before")
 _NOT_BEFORE: dict[str, Any] = {
     "justify": False,
     "editor": "",
@@ -47,9 +47,11 @@ def encode(hold: Hold) -> bytes:
         for field in fields(hold)
         if field.name not in _HOLD_CONTENT
     }
-    header["outgoing_bytes"] = len(hold.outgoing)
-    header["facts_bytes"] = len(hold.facts)
-    return b"".join((_MAGIC, orjson.dumps(header), b"\n", hold.outgoing, hold.facts))
+    for name in _HOLD_CONTENT:
+        if name != "before" or hold.before:
+            header[f"{name}_bytes"] = len(getattr(hold, name))
+    content = (hold.outgoing, hold.facts, hold.before)
+    return b"".join((_MAGIC, orjson.dumps(header), b"\n", *content))
 
 
 def decode(record: bytes) -> Hold:
@@ -60,10 +62,12 @@ def decode(record: bytes) -> Hold:
     if not newline:
         raise ValueError("hold record is cut short")
     header = _object(line)
+    header.setdefault("before_bytes", 0)  # of what nobody edited there is no version before
     lengths = [_typed(header.pop(f"{name}_bytes", None), int) for name in _HOLD_CONTENT]
     if min(lengths) < 0 or sum(lengths) != len(content):
         raise ValueError("hold record has the wrong length")
-    header["outgoing"], header["facts"] = content[: lengths[0]], content[lengths[0] :]
+    for name, length in zip(_HOLD_CONTENT, lengths, strict=True):
+        header[name], content = content[:length], content[length:]
     return _build_hold(header)
 
 

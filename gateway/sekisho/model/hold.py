@@ -51,8 +51,9 @@ class Hold:
     stage, backend, model, policy revision, expiry and version. `facts` is the policy input that
     led here: the decision is asked again with it before anything leaves. `justify`: whoever asked
     must say why; without `thresholds` that is all. `editor` changed what is held and made this
-    version; `narrowed`: they only took something out. `background`: whoever asked does not wait.
-    `notify` are channels that rules named.
+    version; `narrowed`: they only took something out. `before` is what the version before it held,
+    for reviewers to compare; nothing is decided by it and it is not bound. Empty if it was large.
+    `background`: whoever asked does not wait. `notify` are channels that rules named.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Hold:
     narrowed: bool = False
     background: bool = False
     notify: tuple[str, ...] = ()
+    before: bytes = b""
 
     @property
     def starts_alone(self) -> bool:
@@ -95,7 +97,7 @@ class Hold:
     @property
     def content_bytes(self) -> int:
         """Size of what is kept of it."""
-        return len(self.outgoing) + len(self.facts)
+        return len(self.outgoing) + len(self.facts) + len(self.before)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from sekisho.web import (
     pages,
     policies,
     search,
+    static_files,
 )
 from sekisho.web import sign_in as sign_in_routes
 from sekisho.web.answering import ASGIApp
@@ -54,6 +55,7 @@ _CONTROL = (
     policies.router,
     sign_in_routes.me_router,
 )
+_PAGES = (pages.router, home.router, sign_in_routes.router)
 _log = structlog.get_logger("sekisho.app")
 
 
@@ -79,7 +81,7 @@ def create_app(
     app.state.sign_in = sign_in
     for router in _CONTROL:
         app.include_router(router, responses=errors())
-    for router in (health.router, pages.router, home.router, sign_in_routes.router):
+    for router in (health.router, static_files.router, *_PAGES):
         app.include_router(router)
     app.mount(SCIM_PREFIX, scim)
     app.openapi = described(app)  # type: ignore[method-assign]

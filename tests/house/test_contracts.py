@@ -27,7 +27,7 @@ def test_nobody_took_a_contract_away(root: Path) -> None:
         "gateway layers",
         "stages do not know one another",
         "who may touch a Clearance",
-        "only web, console and app know the web framework",
+        "only web and app know the web framework",
         "only adapters talk to the outside",
         "audit stands alone",
         "the verifier never touches the writer",

@@ -15,8 +15,8 @@ from sekisho.errors import BadRequest, NotFound
 from sekisho.holding import review as reviewing
 from sekisho.holding.justification import justify
 from sekisho.holding.shown import note_shown
-from sekisho.model.hold import HoldCard
-from sekisho.model.principal import Scope
+from sekisho.model.hold import HoldCard, HoldView
+from sekisho.model.principal import Principal, Scope
 from sekisho.revise import Edit
 from sekisho.web.approvals_schema import (
     EditRequest,
@@ -30,6 +30,7 @@ from sekisho.web.approvals_schema import (
 from sekisho.web.bodies import read_model
 from sekisho.web.callers import Caller, Now, Parts, ProblemRoute, needs, now_us
 from sekisho.web.openapi import body_of
+from sekisho.web.services import Services
 
 LISTED_MAX = 500  # a queue longer than a person reads; those that end first are in front
 BODY_BYTES_MAX = 16_384  # a review is a word, a binding and a paragraph
@@ -44,15 +45,9 @@ router = APIRouter(prefix="/v1/approvals", tags=["approvals"], route_class=Probl
 @router.get("")
 async def list_holds(parts: Parts, principal: Caller, status: str = "open") -> HoldList:
     """Open holds that the caller may decide, and the caller's own."""
-    needs(principal, Scope.REVIEW, Scope.SELF)
     if status != "open":
         raise BadRequest("status must be open.", param="status")
-    every: Sequence[HoldCard] = ()
-    if Scope.REVIEW in principal.scopes:
-        every = await parts.holds.list_open(LISTED_MAX)
-    own = await parts.holds.list_open(LISTED_MAX, principal.id)
-    seen = {card.id: card for card in (*every, *own) if reviewing.may_see(principal, card)}
-    cards = sorted(seen.values(), key=lambda card: card.expires_us)
+    cards = await open_cards(parts, principal)
     return HoldList(data=[summary(card, principal) for card in cards])
 
 
@@ -61,12 +56,7 @@ async def show_hold(hold_id: str, parts: Parts, principal: Caller, now: Now) -> 
     """One hold with everything that is bound. Who is shown it, other than who asked, is recorded
     first: without that record nothing is shown.
     """
-    needs(principal, Scope.REVIEW, Scope.SELF)
-    view = await reviewing.find(parts.holds, principal, hold_id)
-    if not reviewing.is_own(principal, view.hold):
-        needs(principal, Scope.REVIEW)
-    await note_shown(parts.ledger, principal, view.hold, now)
-    return detail(view, principal)
+    return detail(await look_at(parts, principal, hold_id, now), principal)
 
 
 @router.post(
@@ -112,13 +102,11 @@ async def edit_hold(hold_id: str, request: Request, parts: Parts, principal: Cal
         bytes_max=EDIT_BYTES_MAX,
         depth_max=EDIT_DEPTH_MAX,
     )
-    if parts.revise is None:
-        raise NotFound("Nothing can be edited here.")
     changes = {one.place: one.arguments for one in said.calls}
     if len(changes) < len(said.calls):
         raise BadRequest("calls names one place twice.", param="calls")
     edit = Edit(changes, said.binding, said.version)
-    view = await parts.revise(principal, hold_id, edit)
+    view = await change(parts, principal, hold_id, edit)
     await note_shown(parts.ledger, principal, view.hold, now_us())
     return detail(view, principal)
 
@@ -157,3 +145,34 @@ async def withdraw_hold(hold_id: str, parts: Parts, principal: Caller) -> HoldDe
     needs(principal, Scope.ASK, Scope.SELF)
     view = await reviewing.withdraw(parts.holds, parts.ledger, principal, hold_id)
     return detail(view, principal)
+
+
+# The pages (web/pages.py) call these too: there is one way to list, see and change a hold.
+
+
+async def open_cards(parts: Services, principal: Principal) -> list[HoldCard]:
+    """Open holds that `principal` may decide, and their own; those that end first in front."""
+    needs(principal, Scope.REVIEW, Scope.SELF)
+    every: Sequence[HoldCard] = ()
+    if Scope.REVIEW in principal.scopes:
+        every = await parts.holds.list_open(LISTED_MAX)
+    own = await parts.holds.list_open(LISTED_MAX, principal.id)
+    seen = {card.id: card for card in (*every, *own) if reviewing.may_see(principal, card)}
+    return sorted(seen.values(), key=lambda card: card.expires_us)
+
+
+async def look_at(parts: Services, principal: Principal, hold_id: str, now: int) -> HoldView:
+    """The hold, to be shown to `principal`, which is on record by then. Raises NotFound."""
+    needs(principal, Scope.REVIEW, Scope.SELF)
+    view = await reviewing.find(parts.holds, principal, hold_id)
+    if not reviewing.is_own(principal, view.hold):
+        needs(principal, Scope.REVIEW)
+    await note_shown(parts.ledger, principal, view.hold, now)
+    return view
+
+
+async def change(parts: Services, principal: Principal, hold_id: str, edit: Edit) -> HoldView:
+    """The hold in its new version. Raises what `Revise.revise` does."""
+    if parts.revise is None:
+        raise NotFound("Nothing can be edited here.")
+    return await parts.revise(principal, hold_id, edit)

@@ -6,7 +6,7 @@ told. Nobody gets past without a principal.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from typing import Any
 
 from sekisho.errors import Forbidden, NotAuthenticated
@@ -26,12 +26,17 @@ class Entrance:
         self._refusals = refusals
 
     async def enter(
-        self, scope: Mapping[str, Any], where: str, find: Find
+        self,
+        scope: Mapping[str, Any],
+        where: str,
+        find: Find,
+        no_attempts: Container[str] = (),
     ) -> tuple[Principal, Shown]:
         """The principal that `find` knows behind this request, and what it showed.
 
-        `where` is a fixed word of ours for the record. Raises NotAuthenticated, TooManyFailures,
-        Forbidden (`cross_site`), and what `find` raises.
+        `where` is a fixed word of ours for the record. A refusal whose cause is one of
+        `no_attempts` is not recorded. Raises NotAuthenticated, TooManyFailures, Forbidden
+        (`cross_site`), and what `find` raises.
         """
         shown: Shown | None = None
         try:
@@ -44,6 +49,8 @@ class Entrance:
             self._refusals.noticed(Shown(ip=self._reader.address(scope)), where, cause)
             raise
         except NotAuthenticated as error:
+            if error.cause in no_attempts:
+                raise
             met = shown or Shown(ip=self._reader.address(scope))
             answer = await self._refusals.refused(met, error, where)
             if answer is error:

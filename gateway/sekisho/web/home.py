@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from sekisho.web import sign_in_page
-from sekisho.web.sign_in import PageRoute, Parts
+from sekisho.web.page_routes import PageRoute, html
+from sekisho.web.sign_in import Parts
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 @router.get("/")
-async def home(here: Parts) -> HTMLResponse:
+async def home(request: Request, here: Parts) -> HTMLResponse:
     """The same for everybody, because it asks for nothing."""
-    return HTMLResponse(sign_in_page.home(here.public_url))
+    page = html(request, "home.html", public_url=here.public_url, reader=None)
+    return HTMLResponse(page)

@@ -1,52 +1,246 @@
-"""The page a hold's link leads to: what the id is, and the commands to see and decide it.
+"""`/approvals`: the pages to which the links of holds lead, for reviewers and for whoever asked.
 
-It shows nothing of the hold, because it asks for no key; pages with sign-in grow from here.
+They call what `/v1/approvals` calls and show what it would say. One address a hold: it is looked at
+by GET and acted on by POST, so that a reload always leads back to reading it. What was done is
+answered with a redirect, so that no form is sent again by going back. A form echoes the binding
+that was shown; if the hold changed meanwhile, it does not fit and nothing happens.
 """
 
 from __future__ import annotations
 
-from html import escape
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
-from sekisho.holding.names import is_hold_id
+from sekisho.console.bound import Bound, bound_of
+from sekisho.console.hold_page import hold_page
+from sekisho.console.queue_page import queue_page
+from sekisho.content import assemble
+from sekisho.errors import (
+    BadRequest,
+    Conflict,
+    DeniedByPolicy,
+    Forbidden,
+    NotAuthenticated,
+    NotFound,
+    Refused,
+)
+from sekisho.holding import names, review
+from sekisho.holding.deliver import deliver
+from sekisho.holding.justification import justify
+from sekisho.model.hold import HoldState, HoldView
+from sekisho.model.principal import Principal, Scope
+from sekisho.revise import Edit
+from sekisho.web.approvals import EDIT_BYTES_MAX, change, look_at, open_cards
+from sekisho.web.approvals_schema import ARGUMENTS_CHARS_MAX, CALLS_MAX
+from sekisho.web.callers import Now, Parts, needs, now_us
+from sekisho.web.forms import read_form
+from sekisho.web.page_routes import PageRoute, base_path, html, said_by
+from sekisho.web.services import Services
 
-_HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Sekisho: a request waiting for review</title>
-<style>body{{font:1rem/1.6 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem}}
-code{{background:#8882;padding:.1em .3em;border-radius:.2em;overflow-wrap:anywhere}}</style>
-<h1>A request waiting for review</h1>
-<p>This link names the hold <code>{id}</code>: a request, or the answer to one. What it contains is
-shown only to its reviewers and, once that is allowed, to the person who asked, each with their own
-key.</p>
-<h2>If you asked</h2><p>See how it stands, or take it back:</p>
-<p><code>sekisho hold show {id}</code><br><code>sekisho hold withdraw {id}</code></p>
-<p>If you were told <code>justification_required</code>, say why you ask; the reason is kept as
-evidence, and nothing is sent without it:</p>
-<p><code>sekisho hold justify {id} --reason "…"</code></p>
-<p>Your program gets the answer with
-<code>client.chat.completions.retrieve("chatcmpl-{id}")</code>.</p>
-<h2>If you review</h2><p>See exactly what would be sent or given out, then decide:</p>
-<p><code>sekisho hold show {id}</code><br>
-<code>sekisho hold approve {id} --reason "…"</code><br>
-<code>sekisho hold deny {id} --reason "…"</code></p>
-</html>"""
+FIELDS_MAX = 8 + 2 * CALLS_MAX  # what is done, to which version and why; two fields a call
+VERSION_DIGITS_MAX = 9
+_NOT_SIGNED_IN = frozenset({"missing", "session_over"})
+_TOLD_BESIDE = (BadRequest, Conflict, Forbidden, DeniedByPolicy)
+_ANSWERED = frozenset({HoldState.READY, HoldState.DELIVERED})
+_SENT = _ANSWERED | {HoldState.UNKNOWN, HoldState.FAILED}
 
-router = APIRouter(include_in_schema=False)
+Form = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Why a form was not carried out, and what it said."""
+
+    fault: Refused
+    form: Form
+
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+async def visitor(request: Request, parts: Parts) -> Principal:
+    """Who looks. Not to be signed in is no attempt at anything, and is not recorded."""
+    find = parts.directory.find
+    principal, _ = await parts.entrance.enter(request.scope, "page", find, _NOT_SIGNED_IN)
+    return principal
+
+
+@router.get("/approvals")
+async def queue(request: Request, parts: Parts, now: Now) -> Response:
+    """What waits for the reader's answer, and what they wait for."""
+    try:
+        reader = await visitor(request, parts)
+    except NotAuthenticated as error:
+        return _to_sign_in(request, error)
+    shown = queue_page(await open_cards(parts, reader), reader, now)
+    return HTMLResponse(html(request, "queue.html", page=shown, reader=reader))
 
 
 @router.get("/approvals/{hold_id}")
-async def hold_page(hold_id: str) -> HTMLResponse:
-    """The same page for every well-formed id, so that it tells nobody which ids exist."""
-    if not is_hold_id(hold_id):
-        return HTMLResponse("<h1>No such page</h1>", status_code=404, headers=_HEADERS)
-    return HTMLResponse(_PAGE.format(id=escape(hold_id)), headers=_HEADERS)
+async def look(hold_id: str, request: Request, parts: Parts) -> Response:
+    """One hold: to decide about it, or to see how it stands."""
+    if not names.is_hold_id(hold_id):
+        raise NotFound("There is no such hold, or it is not yours to see.")
+    try:
+        reader = await visitor(request, parts)
+    except NotAuthenticated as error:
+        return _to_sign_in(request, error)
+    return await _shown(request, parts, reader, hold_id)
+
+
+@router.post("/approvals/{hold_id}")
+async def act(
+    hold_id: str, request: Request, parts: Parts, reader: Annotated[Principal, Depends(visitor)]
+) -> Response:
+    """Decide, change, justify or withdraw. What cannot be done is told above the hold."""
+    form = await read_form(request, bytes_max=3 * EDIT_BYTES_MAX, fields_max=FIELDS_MAX)
+    try:
+        does = _ACTS.get(form.get("act", ""))
+        if does is None:
+            raise BadRequest("This form says nothing that can be done here.")
+        await does(parts, reader, hold_id, form)
+    except _TOLD_BESIDE as error:
+        told = Told(error, form)
+        return await _shown(request, parts, reader, hold_id, told)
+    return _redirect(f"{base_path(request)}/approvals/{quote(hold_id)}")
+
+
+async def _decide(parts: Services, reader: Principal, hold_id: str, form: Form) -> None:
+    needs(reader, Scope.REVIEW)
+    await review.review(
+        parts.holds,
+        parts.ledger,
+        reader,
+        hold_id,
+        decision=form["act"],
+        binding=form.get("binding", ""),
+        reason=form.get("reason", ""),
+        version=_version(form),
+    )
+
+
+async def _edit(parts: Services, reader: Principal, hold_id: str, form: Form) -> None:
+    """File a new version with what differs from what was offered. The hold is read for that, and
+    the binding of the form has to be its own, so both are about the same version.
+    """
+    needs(reader, Scope.REVIEW)
+    hold = (await review.find(parts.holds, reader, hold_id)).hold
+    changes: dict[int, str | None] = {}
+    for call in bound_of(hold.outgoing, hold.stage).calls:
+        said = form.get(f"arguments-{call.place}")
+        if f"drop-{call.place}" in form:
+            changes[call.place] = None
+        elif said is not None and call.offered is not None and said != call.offered:
+            changes[call.place] = said
+    if any(text is not None and len(text) > ARGUMENTS_CHARS_MAX for text in changes.values()):
+        message = f"Arguments are longer than {ARGUMENTS_CHARS_MAX} characters."
+        raise BadRequest(message, param="arguments")
+    edit = Edit(changes, form.get("binding", ""), _version(form))
+    await change(parts, reader, hold_id, edit)
+
+
+async def _justify(parts: Services, reader: Principal, hold_id: str, form: Form) -> None:
+    needs(reader, Scope.ASK, Scope.SELF)
+    await justify(
+        parts.holds,
+        parts.ledger,
+        reader,
+        hold_id,
+        reason=form.get("reason", ""),
+        binding=form.get("binding"),
+        version=_version(form),
+    )
+
+
+async def _withdraw(parts: Services, reader: Principal, hold_id: str, _: Form) -> None:
+    needs(reader, Scope.ASK, Scope.SELF)
+    await review.withdraw(parts.holds, parts.ledger, reader, hold_id)
+
+
+_ACTS: Mapping[str, Callable[[Services, Principal, str, Form], Awaitable[None]]] = {
+    "approve": _decide,
+    "deny": _decide,
+    "edit": _edit,
+    "justify": _justify,
+    "withdraw": _withdraw,
+}
+
+
+async def _shown(
+    request: Request, parts: Services, reader: Principal, hold_id: str, told: Told | None = None
+) -> Response:
+    """The page of a hold; with what went wrong above it, and what was written still in its field.
+
+    After a binding that did not fit there are no buttons: what is shown now is something else than
+    what was decided about, and has to be asked for to be decided.
+    """
+    now = now_us()
+    view = await look_at(parts, reader, hold_id, now)
+    answer, next_hold = await _result(parts, reader, view)
+    fault = told.fault if told else None
+    stale = fault is not None and fault.code == "binding_mismatch"
+
+    def made() -> str:
+        return html(
+            request,
+            "hold.html",
+            page=hold_page(view, reader, now),
+            view=view,
+            reader=reader,
+            fault=fault,
+            stale=stale,
+            typed=told.form if told else {},
+            answer=answer,
+            next_hold=next_hold,
+        )
+
+    text = await asyncio.to_thread(made)
+    status, headers = (200, {}) if fault is None else (fault.status, said_by(fault))
+    return HTMLResponse(text, status, headers)
+
+
+async def _result(
+    parts: Services, reader: Principal, view: HoldView
+) -> tuple[Bound | None, str | None]:
+    """The answer for whoever asked, once there is one; or the hold in which the answer waits."""
+    if not review.is_own(reader, view.hold) or view.state not in _SENT:
+        return None, None
+    if view.hold.stage == "request":
+        answer_hold = names.answer_hold(view.hold.id)
+        if await parts.holds.get(answer_hold) is not None:
+            return None, answer_hold
+    if view.state not in _ANSWERED:
+        return None, None
+    try:
+        stored = await deliver(parts.holds, parts.ledger, view)
+    except NotFound:
+        return None, None
+    body = stored.body
+    if stored.content_type.startswith("text/event-stream"):
+        body = orjson.dumps(assemble.completion(body))
+    return bound_of(body, "response"), None
+
+
+def _version(form: Form) -> int | None:
+    said = form.get("version", "")
+    known = said.isascii() and said.isdigit() and len(said) <= VERSION_DIGITS_MAX
+    return int(said) if known else -1 if said else None
+
+
+def _to_sign_in(request: Request, error: NotAuthenticated) -> Response:
+    """Sign in and come back; what was shown and is wrong is told instead."""
+    if error.cause not in _NOT_SIGNED_IN:
+        raise error
+    back = urlencode({"return_to": base_path(request) + request.url.path})
+    return _redirect(f"{base_path(request)}/login?{back}")
+
+
+def _redirect(path: str) -> Response:
+    return Response(status_code=303, headers={"location": path})

@@ -7,14 +7,13 @@ too. A session names the principal alone: roles and groups come from the directo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
-from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from sekisho.errors import BadRequest, NotAuthenticated, SekishoError
@@ -22,16 +21,14 @@ from sekisho.model.identity import Identity
 from sekisho.model.ids import uuid7
 from sekisho.model.principal import Authentication, Principal, Shown
 from sekisho.ports import Directory, Ledger
-from sekisho.web import sign_in_page
-from sekisho.web.bodies import read_body
 from sekisho.web.callers import Caller, ProblemRoute
-from sekisho.web.problems import problem
+from sekisho.web.forms import once, read_form
+from sekisho.web.page_routes import PageRoute, base_path, html, said_by
 from sekisho.web.same_origin import local_path, require_same_origin
 from sekisho.web.session_cookie import LOGIN, LOGIN_S, cookie_name, read_cookie, set_cookie
 from sekisho_audit.events import Event, Payload
 
 FORM_BYTES_MAX = 4_096  # a key and a path
-FORM_S = 5.0
 FIELDS_MAX = 4
 QUERY_FIELDS_MAX = 16  # of an issuer's answer; three or four have a meaning
 BY_KEY = "api_key"  # the issuer of sessions that began with a key
@@ -84,7 +81,7 @@ class SignIn:
     """What these routes are given, found at `app.state.sign_in`.
 
     `principal_for` finds or makes the principal of an identity; `address` is where a request (its
-    ASGI scope) comes from.
+    ASGI scope) comes from. `language` is spoken to browsers that ask for none of ours.
     """
 
     directory: Directory
@@ -95,23 +92,7 @@ class SignIn:
     principal_for: Callable[[Identity], Awaitable[Principal]]
     address: Callable[[Mapping[str, Any]], str]
     public_url: str
-
-
-class PageRoute(APIRoute):
-    """Turns the errors of the line into pages, and gives every answer a page's headers."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            try:
-                response = await handler(request)
-            except SekishoError as error:
-                response = _failed(error)
-            response.headers.update(sign_in_page.HEADERS)
-            return response
-
-        return handle
+    language: str = "en"
 
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -142,29 +123,29 @@ async def sign_in_form(request: Request, here: Parts, return_to: str = HOME) -> 
         except NotAuthenticated:
             pass  # an old cookie is not an attempt
         else:
-            return HTMLResponse(sign_in_page.signed_in(principal))
-    return HTMLResponse(sign_in_page.sign_in(here.login.issuers, local_path(return_to) or HOME))
+            return HTMLResponse(html(request, "signed_in.html", reader=principal))
+    return HTMLResponse(_sign_in(request, here, _back(request, return_to)))
 
 
 @router.post("/login", dependencies=[Depends(same_origin)])
 async def sign_in_by_key(request: Request, here: Parts) -> Response:
     """Begin a session with a key. A wrong one shows the page again."""
-    form = await _form(request)
-    return_to = local_path(form.get("return_to", HOME)) or HOME
+    form = await read_form(request, bytes_max=FORM_BYTES_MAX, fields_max=FIELDS_MAX)
+    return_to = _back(request, form.get("return_to", HOME))
     shown = Shown(secret=form.get("key", "").strip(), ip=_ip(request, here))
     try:
         principal = await _by_key(here, shown)
     except NotAuthenticated as error:
         refusal = await here.refusals.refused(shown, error, "sign-in")
-        page = sign_in_page.sign_in(here.login.issuers, return_to, refusal.message)
-        return HTMLResponse(page, refusal.status, _retry(refusal))
+        page = _sign_in(request, here, return_to, refusal.message)
+        return HTMLResponse(page, refusal.status, said_by(refusal))
     return await _begin(request, here, principal, BY_KEY, return_to)
 
 
 @router.get("/login/{issuer}")
-async def to_issuer(issuer: str, here: Parts, return_to: str = HOME) -> Response:
+async def to_issuer(issuer: str, request: Request, here: Parts, return_to: str = HOME) -> Response:
     """Send the browser to the issuer."""
-    url, browser = await here.login.begin(issuer, local_path(return_to) or HOME)
+    url, browser = await here.login.begin(issuer, _back(request, return_to))
     cookie = set_cookie(here.public_url, browser, kind=LOGIN, age_s=LOGIN_S)
     return _redirect(url, cookie)
 
@@ -192,7 +173,8 @@ async def sign_out(request: Request, here: Parts) -> Response:
     principal = await here.sessions.end(token) if token else None
     if principal is not None:
         await here.ledger.append([_signed_out(principal, "signed_out")])
-    return _redirect("/login", set_cookie(here.public_url, "", age_s=0))
+    cookie = set_cookie(here.public_url, "", age_s=0)
+    return _redirect(f"{base_path(request)}{HOME}", cookie)
 
 
 class Me(BaseModel):
@@ -223,6 +205,20 @@ async def me(principal: Caller) -> Me:
         stands_in_for=sorted(principal.stands_in_for),
         scopes=sorted(scope.value for scope in principal.usable_scopes),
     )
+
+
+def _sign_in(request: Request, here: SignIn, return_to: str, fault: str = "") -> str:
+    """The ways to sign in; `fault` says why they are shown again."""
+    issuers = here.login.issuers
+    return html(
+        request, "sign_in.html", issuers=issuers, return_to=return_to, fault=fault, reader=None
+    )
+
+
+def _back(request: Request, return_to: str) -> str:
+    """Where to go afterwards: a path of ours, or the page that says who is signed in."""
+    path = local_path(return_to)
+    return path if path not in {None, HOME} else f"{base_path(request)}{HOME}"
 
 
 async def _by_key(here: SignIn, shown: Shown) -> Principal:
@@ -286,18 +282,6 @@ def _redirect(url: str, *cookies: str) -> Response:
     return response
 
 
-def _failed(error: SekishoError) -> Response:
-    page = sign_in_page.failed(error.message, error.code)
-    return HTMLResponse(page, error.status, _retry(error))
-
-
-def _retry(error: SekishoError) -> dict[str, str]:
-    """The headers of the table of problems that say when to come back, and how."""
-    _, headers, _ = problem(error)
-    wanted = {b"retry-after", b"connection"}
-    return {name.decode(): value.decode() for name, value in headers if name in wanted}
-
-
 def _query(request: Request) -> dict[str, str]:
     """What an issuer sent back. One that says a thing twice is not understood."""
     try:
@@ -306,30 +290,4 @@ def _query(request: Request) -> dict[str, str]:
         )
     except ValueError as error:
         raise BadRequest("This is not an answer of a sign-in service.") from error
-    return _once(fields)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a small form, read here so that size and time are bounded."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise BadRequest("This is not the form of the sign-in page.")
-    body = await read_body(request, bytes_max=FORM_BYTES_MAX, timeout_s=FORM_S)
-    try:
-        fields = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=True,
-            errors="strict",
-            max_num_fields=FIELDS_MAX,
-        )
-    except ValueError as error:
-        raise BadRequest("This is not the form of the sign-in page.") from error
-    return _once(fields)
-
-
-def _once(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
-    found = dict(fields)
-    if len(found) != len(fields):
-        raise BadRequest("A field of this request stands twice.")
-    return found
+    return once(fields)

@@ -122,6 +122,7 @@ def build_people(
         principal_for=principal_for,
         address=reader.address,
         public_url=settings.public_url,
+        language=settings.policy.language,
     )
     scim = _scim(settings, registry, evidence, entrance, directory)
     issuer_keys = tuple(published.values())

@@ -6,14 +6,14 @@ import httpx
 from fastapi import FastAPI
 
 from sekisho.web import home
-from sekisho.web.sign_in_page import HEADERS
+from sekisho.web.page_routes import HEADERS
 
 
 async def test_the_address_alone_says_what_this_is() -> None:
     """Under the policy of the other pages, and without asking who is there."""
     app = FastAPI()
     app.include_router(home.router)
-    app.state.sign_in = SimpleNamespace(public_url="https://gate.example")
+    app.state.sign_in = SimpleNamespace(public_url="https://gate.example", language="en")
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gate") as browser:
         answer = await browser.get("/")

@@ -1,0 +1,221 @@
+"""What the page of one hold shows to whom: a reviewer decides, whoever asked waits.
+
+Pure: a view of the hold and who looks at it become the values of a template. What an answer says is
+not among them while it is withheld from who asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from sekisho.console.bound import Bound, bound_of
+from sekisho.console.difference import Change, differences
+from sekisho.content.hidden import alarming, mixed_words
+from sekisho.holding.review import (
+    REASON_CHARS_MAX,
+    RISK_NEEDS_REASON,
+    is_own,
+    is_own_words,
+    is_withheld,
+    may_review,
+)
+from sekisho.holding.tally import APPROVE
+from sekisho.model.hold import Hold, HoldState, HoldView
+from sekisho.model.principal import Principal, Scope
+
+OPEN = frozenset({HoldState.PENDING, HoldState.DECIDING})
+AGAIN = OPEN | {HoldState.APPROVED, HoldState.DISPATCHING}
+RESULT_PREFIX = "chatcmpl-"
+_MICROS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    """How far one threshold is: `given` of `wanted` approvals by `reviewers`."""
+
+    reviewers: str
+    given: int
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """How often a kind of personal data was found, and how often its mask stands in the bytes."""
+
+    kind: str
+    found: int
+    masked: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldPage:
+    """The values of `hold.html`. Times are seconds since the epoch."""
+
+    hold: Hold
+    state: str
+    own: bool
+    bound: Bound | None
+    changes: tuple[Change, ...]
+    hidden: int
+    mixed: int
+    seats: tuple[Seats, ...]
+    masked: tuple[Masked, ...]
+    labels: tuple[str, ...]
+    may_decide: bool
+    may_approve: bool
+    may_edit: bool
+    may_withdraw: bool
+    may_justify: bool
+    reason_needed: bool
+    answered: str
+    unjustified: bool
+    waits: bool
+    now: int
+    left_s: int
+
+    @property
+    def created(self) -> int:
+        """When it was filed."""
+        return self.hold.created_us // _MICROS
+
+    @property
+    def expires(self) -> int:
+        """When it ends by itself."""
+        return self.hold.expires_us // _MICROS
+
+    @property
+    def masks(self) -> frozenset[str]:
+        """Kinds whose masks are struck where they stand."""
+        return frozenset(one.kind for one in self.masked if one.masked)
+
+    @property
+    def reason_chars_max(self) -> int:
+        """How long a reason may be."""
+        return REASON_CHARS_MAX
+
+    @property
+    def result_id(self) -> str:
+        """By which a program gets the answer."""
+        return RESULT_PREFIX + self.hold.id
+
+
+def hold_page(view: HoldView, reader: Principal, now_us: int) -> HoldPage:
+    """The page of `view` for `reader`, who may see it."""
+    hold = view.hold
+    bound = None if is_withheld(view, reader) else bound_of(hold.outgoing, hold.stage)
+    is_open = view.state in OPEN
+    answered = next((r.decision for r in _counting(view) if r.reviewer == reader.id), "")
+    may_decide = (
+        is_open
+        and may_review(reader, hold)
+        and Scope.REVIEW in reader.scopes
+        and reader.owner is None
+        and not answered
+    )
+    own = is_own(reader, hold)
+    text = bound.text if bound is not None and bound.is_text else ""
+    return HoldPage(
+        hold=hold,
+        state=view.state.value,
+        own=own,
+        bound=bound,
+        changes=differences(hold.before, hold.outgoing) if hold.before and bound else (),
+        hidden=_hidden(text),
+        mixed=len(mixed_words(_said(text))),
+        seats=_seats(view),
+        masked=_masked(hold),
+        labels=_labels(hold),
+        may_decide=may_decide,
+        may_approve=may_decide and not view.unjustified and not is_own_words(reader, hold),
+        may_edit=may_decide and any(c.offered is not None for c in (bound.calls if bound else ())),
+        may_withdraw=own and view.state is HoldState.PENDING,
+        may_justify=own and is_open and view.unjustified and reader.owner is None,
+        reason_needed=hold.risk >= RISK_NEEDS_REASON,
+        answered=answered,
+        unjustified=view.unjustified,
+        waits=view.state in AGAIN,
+        now=now_us // _MICROS,
+        left_s=max(0, (hold.expires_us - now_us) // _MICROS),
+    )
+
+
+def _counting(view: HoldView) -> list[Any]:
+    return [one for one in view.reviews if one.version == view.hold.version]
+
+
+def _seats(view: HoldView) -> tuple[Seats, ...]:
+    approvals = [one for one in _counting(view) if one.decision == APPROVE]
+    return tuple(
+        Seats(
+            wanted.reviewers,
+            min(wanted.approve, sum(wanted.reviewers in one.counts_for for one in approvals)),
+            wanted.approve,
+        )
+        for wanted in view.hold.thresholds
+    )
+
+
+def _hidden(text: str) -> int:
+    """Hidden characters in what is said, escapes of JSON read as the characters they stand for."""
+    return alarming(_said(text))
+
+
+def _said(text: str) -> str:
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    return "\n".join(_strings(document))
+
+
+def _strings(document: Any) -> list[str]:
+    found: list[str] = []
+    stack = [document]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, dict):
+            found += value
+            stack += value.values()
+        elif isinstance(value, list):
+            stack += value
+    return found
+
+
+def _masked(hold: Hold) -> tuple[Masked, ...]:
+    """What the facts say was found, beside how often a mask of that kind stands in the bytes."""
+    text = hold.outgoing.decode(errors="replace")
+    entities: dict[str, int] = {}
+    for facts in _facts(hold):
+        said = facts.get("entities")
+        for kind, count in said.items() if isinstance(said, dict) else ():
+            if isinstance(count, int):
+                entities[str(kind)] = max(count, entities.get(str(kind), 0))
+    return tuple(
+        Masked(kind, count, text.count(f"[{kind.upper()}]"))
+        for kind, count in sorted(entities.items())
+    )
+
+
+def _labels(hold: Hold) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for facts in _facts(hold):
+        said = facts.get("labels")
+        found |= dict.fromkeys(map(str, said)) if isinstance(said, list) else {}
+    return tuple(found)
+
+
+def _facts(hold: Hold) -> list[Mapping[str, Any]]:
+    """What the rules were told of the content: one document for a request, several of an answer."""
+    try:
+        said = orjson.loads(hold.facts)
+    except orjson.JSONDecodeError:
+        return []
+    documents = said if isinstance(said, list) else [said]
+    contents = [one.get("content") for one in documents if isinstance(one, dict)]
+    return [one for one in contents if isinstance(one, dict)]

@@ -1,0 +1,81 @@
+"""What all pages share: their headers, their language, and errors as pages.
+
+A page loads the style sheet and the script of this gateway and nothing else; nothing in it is
+inline, so text that came to be markup after all would neither run nor be styled. It is shown in no
+frame, kept in no cache, and sends its forms nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+
+from sekisho.console.render import page
+from sekisho.errors import SekishoError
+from sekisho.web.language import spoken
+from sekisho.web.problems import problem
+
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "cache-control": "no-store",
+    "vary": "accept-language",
+}
+_KEPT = {b"retry-after", b"connection"}
+
+
+class PageRoute(APIRoute):
+    """Turns the errors of the line into pages, and gives every answer a page's headers."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                response = await handler(request)
+            except SekishoError as error:
+                response = failed(request, error)
+            response.headers.update(HEADERS)
+            return response
+
+        return handle
+
+
+def base_path(request: Request) -> str:
+    """The path under which this gateway stands, "" for most: a proxy may serve it below one."""
+    public_url: str = request.app.state.sign_in.public_url
+    return urlsplit(public_url).path.rstrip("/")
+
+
+def language(request: Request) -> str:
+    """The reader's language, as far as pages speak it."""
+    wished = request.headers.get("accept-language", "")
+    default: str = request.app.state.sign_in.language
+    return spoken(wished.encode("latin-1", "replace"), default)
+
+
+def html(request: Request, template: str, **values: object) -> str:
+    """The page of `template` for whoever asks. Slow for large contents: not on the event loop."""
+    return page(template, language(request), base_path(request), **values)
+
+
+def failed(request: Request, error: SekishoError) -> Response:
+    """What went wrong, and the way on: to what was wanted, or to sign in."""
+    path = request.url.path
+    wanted = quote(path) if path.startswith("/approvals") else ""
+    text = html(request, "failed.html", error=error, wanted=wanted, reader=None)
+    return HTMLResponse(text, error.status, said_by(error))
+
+
+def said_by(error: SekishoError) -> dict[str, str]:
+    """The headers of the table of problems that say when to come back, and how."""
+    _, headers, _ = problem(error)
+    return {name.decode(): value.decode() for name, value in headers if name in _KEPT}

@@ -8,7 +8,10 @@ bin := .venv/bin
 unexport PYTHONHOME
 unexport PYTHONPATH
 
-.PHONY: help env demo test check policy strace postgres git nginx spin journeys bench soak conformance mutation fmt clean
+# What tests need of the system; deploy/<name>.sh puts it in place or says how.
+system := strace postgres git nginx spin chromium
+
+.PHONY: help env demo test check policy $(system) journeys bench soak conformance mutation fmt clean
 
 help:
 	@echo "make demo      the gateway with rules, people, ledger and a real model, in the foreground"
@@ -41,25 +44,13 @@ policy: env
 	$(bin)/sekisho policy check policies
 	$(bin)/sekisho policy test policies --coverage-min 95
 
-journeys: env nginx
+journeys: env nginx chromium
 	$(bin)/python -m pytest tests/journeys
 
-strace:
-	@deploy/strace.sh
+$(system):
+	@deploy/$@.sh
 
-git:
-	@deploy/git.sh
-
-nginx:
-	@deploy/nginx.sh
-
-postgres:
-	@deploy/postgres.sh
-
-spin:
-	@deploy/spin.sh
-
-test: check policy strace postgres git nginx spin
+test: check policy $(system)
 	$(bin)/python -m pytest tests --ignore=tests/journeys --ignore=tests/bench -n 2 --dist loadfile \
 		--no-loadscope-reorder
 	$(bin)/python -m pytest tests/journeys

@@ -65,9 +65,13 @@ class Reviewer:
         reviewer.join(APPEARS_S)
         return answer, shown[0]
 
+    def look(self, hold_id: str) -> dict[str, Any]:
+        """The hold as it is now."""
+        return self._get(f"/v1/approvals/{hold_id}")
+
     def _look(self, hold_id: str) -> dict[str, Any]:
         if hold_id not in self._looked:
-            self._looked[hold_id] = self._get(f"/v1/approvals/{hold_id}")
+            self._looked[hold_id] = self.look(hold_id)
         return self._looked[hold_id]
 
     def _get(self, path: str) -> dict[str, Any]:

@@ -283,12 +283,14 @@ def test_every_page_is_accessible_and_fits(house: House, who: str, language: str
     calls = house.ask("Write down what customer 7 wants.", tools=TOOLS)
     shots: list[tuple[Any, ...]] = []
     for address in (house.page(request), house.page(calls), f"{house.made.url}/approvals"):
-        shots += [("goto", address), ("dark",), ("size", 1280, 800), ("axe",)]
-        shots += [("light",), ("size", *PHONE.values()), ("axe",), ("ask", _STICKS_OUT)]
+        shots.append(("goto", address))
+        if language == "en":  # colours are the same in every language
+            shots += [("dark",), ("axe",), ("light",)]
+        shots += [("size", *PHONE.values()), ("axe",), ("ask", _STICKS_OUT), ("size", 1280, 800)]
     everywhere: Any = {"locale": LOCALES[language]}
     said = house.visit(who, request, *shots, ("ask", _LANGUAGE), **everywhere)
     found = [one for step, one in zip(shots, said, strict=False) if step[0] in {"axe", "ask"}]
-    assert found == [[], [], 0] * 3
+    assert found == ([[], [], 0] if language == "en" else [[], 0]) * 3
     assert said[-1].startswith(language)
 
     pages = [f"{house.made.url}{path}" for path in ("/login", "/approvals/none")]

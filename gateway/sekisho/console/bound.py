@@ -18,7 +18,9 @@ import orjson
 from sekisho.content.hidden import is_hidden
 from sekisho.content.tool_calls import proposed
 
-DEPTH_MAX = 128  # deeper values are shown as one text
+ROWS_MAX = 5_000  # a page of more takes seconds and is read by nobody; it is one text then
+DEPTH_MAX = 128  # what is nested deeper is one text as well
+DEEP = "depth"
 _MESSAGES = ("messages", "input")
 _INSTRUCTIONS = ("instructions", "system")
 _TEXTS = frozenset({"text", "input_text", "output_text"})
@@ -86,9 +88,12 @@ def bound_of(content: bytes, stage: str) -> Bound:
     document = parsed(text)
     if not isinstance(document, dict):
         return Bound(text, is_text=True)
-    if stage == "request":
-        return _request(text, document)
-    return _answer(text, document)
+    bound = _request(text, document) if stage == "request" else _answer(text, document)
+    pieces = (*bound.messages, *bound.tools)
+    rows = [*bound.rows, *(row for one in (*pieces, *bound.calls) for row in one.rows)]
+    if len(rows) + len(pieces) > ROWS_MAX or any(row.kind == DEEP for row in rows):
+        return Bound(text, is_text=True)
+    return bound
 
 
 def parsed(text: str) -> Any:
@@ -106,13 +111,13 @@ def parsed(text: str) -> Any:
 
 
 def rows_of(value: Any, place: str = "", depth: int = 0) -> Iterator[Row]:
-    """Every value in `value`, in its order, empty lists and objects too."""
+    """Every value in `value`, in its order; a list of plain values is one row, nothing is one."""
     if depth > DEPTH_MAX:
-        yield Row(place, "…", "depth")
+        yield Row(place, "…", DEEP)
     elif isinstance(value, dict) and value:
         for name, member in value.items():
             yield from rows_of(member, _below(place, name), depth + 1)
-    elif isinstance(value, list) and value:
+    elif isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
         for number, member in enumerate(value):
             yield from rows_of(member, f"{place}[{_index(member, number)}]", depth + 1)
     else:
@@ -293,7 +298,9 @@ def _row(place: str, value: Any) -> Row:
         return Row(place, str(value), "number")
     if isinstance(value, str):
         return Row(place, value)
-    kinds = {dict: "object", list: "array", bool: "boolean", type(None): "null"}
+    if isinstance(value, list):
+        return Row(place, f"[{', '.join(map(offered, value))}]", "array")
+    kinds = {dict: "object", bool: "boolean", type(None): "null"}
     return Row(place, json.dumps(value), kinds.get(type(value), "number"))
 
 

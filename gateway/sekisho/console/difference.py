@@ -13,7 +13,8 @@ from difflib import SequenceMatcher
 
 from sekisho.console.bound import Row, parsed, rows_of
 
-WORDS_MAX = 1_000  # comparing takes time with the square; longer texts are shown whole, both
+CHANGES_MAX = 500  # of more, all of both versions is shown
+WORDS_MAX = 2_000  # in all: comparing takes time with the square, and the rest is shown whole
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
 
 
@@ -29,11 +30,23 @@ def differences(before: bytes, after: bytes) -> tuple[Change, ...]:
     """Every place where they differ; none if the bytes say the same."""
     old, new = _rows(before), _rows(after)
     places = [*old, *(place for place in new if place not in old)]
-    return tuple(
-        Change(place, tuple(_pieces(old.get(place), new.get(place))))
-        for place in places
-        if old.get(place) != new.get(place)
-    )
+    changes: list[Change] = []
+    words = 0
+    for place in places:
+        one, other = old.get(place), new.get(place)
+        if one == other:
+            continue
+        words += _words(one) + _words(other)
+        pieces = _pieces(one, other) if words <= WORDS_MAX else _whole(one, other)
+        changes.append(Change(place, tuple(pieces)))
+        if len(changes) > CHANGES_MAX:
+            texts = (text.decode(errors="replace") for text in (before, after))
+            return (Change("", tuple(zip(("gone", "new"), texts, strict=True))),)
+    return tuple(changes)
+
+
+def _words(row: Row | None) -> int:
+    return 0 if row is None else len(_WORD.findall(row.value))
 
 
 def _rows(content: bytes) -> dict[str, Row]:
@@ -67,9 +80,6 @@ def _pieces(old: Row | None, new: Row | None) -> Iterator[tuple[str, str]]:
         yield from _whole(old, new)
         return
     before, after = _WORD.findall(old.value), _WORD.findall(new.value)
-    if max(len(before), len(after)) > WORDS_MAX:
-        yield from _whole(old, new)
-        return
     for kind, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if kind == "equal":
             yield "same", "".join(before[a:b])

@@ -29,7 +29,6 @@ from sekisho.model.principal import Principal, Scope
 
 OPEN = frozenset({HoldState.PENDING, HoldState.DECIDING})
 AGAIN = OPEN | {HoldState.APPROVED, HoldState.DISPATCHING}
-RESULT_PREFIX = "chatcmpl-"
 _MICROS = 1_000_000
 
 
@@ -98,9 +97,13 @@ class HoldPage:
         return REASON_CHARS_MAX
 
     @property
-    def result_id(self) -> str:
-        """By which a program gets the answer."""
-        return RESULT_PREFIX + self.hold.id
+    def standing(self) -> str:
+        """What whoever asked is told: the state, or what a pending one waits for besides people."""
+        if self.state != HoldState.PENDING:
+            return self.state
+        if self.unjustified:
+            return "unjustified"
+        return "alone" if self.hold.starts_alone else self.state
 
 
 def hold_page(view: HoldView, reader: Principal, now_us: int) -> HoldPage:

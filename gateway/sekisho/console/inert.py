@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterator
+from html import escape
 from itertools import groupby
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from sekisho.content.hidden import ODD, code_point, is_hidden, mixed_words
 
@@ -25,32 +26,27 @@ def inert(text: str, masked: Collection[str] = ()) -> Markup:
     letters: where `[EMAIL]` stands for such a kind, it is struck.
     """
     pieces, done = [], 0
-    for start, end, kind in _marks(text, masked):
-        pieces += [_plain(text[done:start]), _marked(text[start:end], kind)]
+    for start, end, opening, closing in _marks(text, masked):
+        pieces += [_plain(text[done:start]), opening, _plain(text[start:end]), closing]
         done = end
-    return Markup("").join([*pieces, _plain(text[done:])])
+    return Markup("".join([*pieces, _plain(text[done:])]))  # noqa: S704 - of escaped pieces
 
 
-def _marks(text: str, masked: Collection[str]) -> Iterator[tuple[int, int, str]]:
-    """Spans with a mark of their own, in order; none overlaps another."""
-    found = [(start, end, "mixed") for start, end in mixed_words(text)]
+def _marks(text: str, masked: Collection[str]) -> Iterator[tuple[int, int, str, str]]:
+    """Spans with what stands before and after them, in order; none overlaps another."""
+    found = [(*span, '<span class="mixed">', "</span>") for span in mixed_words(text)]
     if masked:
         kinds = "|".join(re.escape(kind.upper()) for kind in sorted(masked))
-        found += [(*match.span(), "mask") for match in re.finditer(rf"\[(?:{kinds})\]", text)]
+        masks = re.finditer(rf"\[(?:{kinds})\]", text)
+        found += [(*match.span(), '<del class="mask">', "</del>") for match in masks]
     done = 0
-    for start, end, kind in sorted(found):
-        if start >= done:
-            yield start, end, kind
-            done = end
+    for mark in sorted(found):
+        if mark[0] >= done:
+            yield mark
+            done = mark[1]
 
 
-def _marked(text: str, kind: str) -> Markup:
-    if kind == "mask":
-        return Markup('<del class="mask">{}</del>').format(text)
-    return Markup('<span class="mixed">{}</span>').format(_plain(text))
-
-
-def _plain(text: str) -> Markup:
+def _plain(text: str) -> str:
     """Escaped, with hidden characters spelled out in runs."""
     pieces, done = [], 0
     for odd in ODD.finditer(text):
@@ -59,12 +55,12 @@ def _plain(text: str) -> Markup:
             piece = "".join(run)
             pieces.append(_spelled(piece) if hidden else escape(piece))
         done = odd.end()
-    return Markup("").join([*pieces, escape(text[done:])])
+    return "".join([*pieces, escape(text[done:])])
 
 
-def _spelled(run: str) -> Markup:
+def _spelled(run: str) -> str:
     if set(run) == {"\t"}:
-        return Markup('<span class="tab" title="TAB">⇥</span>\t') * len(run)
+        return '<span class="tab" title="TAB">⇥</span>\t' * len(run)
     names = ", ".join(unicodedata.name(char, code_point(char)) for char in run[:NAMED_MAX])
     numbers = " ".join(map(code_point, run))
-    return Markup('<span class="hid" title="{}">{}</span>').format(names, numbers)
+    return f'<span class="hid" title="{names}">{numbers}</span>'

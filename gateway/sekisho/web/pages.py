@@ -40,6 +40,7 @@ from sekisho.revise import Edit
 from sekisho.web.approvals import EDIT_BYTES_MAX, change, look_at, open_cards
 from sekisho.web.approvals_schema import ARGUMENTS_CHARS_MAX, CALLS_MAX
 from sekisho.web.callers import Now, Parts, needs, now_us
+from sekisho.web.dialects import dialect_of
 from sekisho.web.forms import read_form
 from sekisho.web.page_routes import PageRoute, base_path, html, said_by
 from sekisho.web.services import Services
@@ -199,11 +200,18 @@ async def _shown(
             typed=told.form if told else {},
             answer=answer,
             next_hold=next_hold,
+            retrieve=_retrieve(view),
         )
 
     text = await asyncio.to_thread(made)
     status, headers = (200, {}) if fault is None else (fault.status, said_by(fault))
     return HTMLResponse(text, status, headers)
+
+
+def _retrieve(view: HoldView) -> str:
+    """What a program calls to get the answer, by the API it asked."""
+    dialect = dialect_of(view.hold.endpoint)
+    return f'{dialect.retrieve}.retrieve("{dialect.prefix}{view.hold.id}")'
 
 
 async def _result(

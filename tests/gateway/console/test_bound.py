@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from sekisho.console.bound import Bound, Row, bound_of, offered, parsed, rows_of
+from sekisho.console.bound import ROWS_MAX, Bound, Row, bound_of, offered, parsed, rows_of
 from sekisho.content.tool_calls import changed, proposed
 
 
@@ -106,12 +106,27 @@ def test_no_two_places_look_alike() -> None:
     assert places == ['["a.b"]', "a.b", '[""]', '["x y"][k].id']
 
 
-def test_what_is_nested_too_deep_says_so() -> None:
-    """The page does not fall over it."""
-    value: Any = "core"
+def test_a_list_of_plain_values_is_one_row() -> None:
+    """Quoted, so that it is seen where each begins; with nothing hidden."""
+    [row] = rows_of(parsed('{"enum":["a","b, c",1.0,null,"\u202e"]}'))
+    assert row == Row("enum", '["a", "b, c", 1.0, null, "\\u202e"]', "array")
+
+
+def test_what_has_too_many_members_is_one_text() -> None:
+    """A page of so many rows would take the gateway's time and be read by nobody."""
+    bound = request(**{f"m{number}": number for number in range(ROWS_MAX + 1)})
+    assert (bound.structured, bound.rows) == (False, ())
+    assert "m77" in bound.text
+
+
+def test_what_is_nested_too_deep_is_one_text() -> None:
+    """The page does not fall over it, and leaves nothing out."""
+    value: Any = {"core": 1}
     for _ in range(300):
         value = [value]
     assert [row.kind for row in rows_of(value)] == ["depth"]
+    bound = request(model="m", deep=value)
+    assert (bound.structured, "core" in bound.text) == (False, True)
 
 
 def test_a_call_is_offered_in_a_form_that_says_the_same_and_hides_nothing() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from sekisho.console.difference import WORDS_MAX, Change, differences
+from sekisho.console.difference import CHANGES_MAX, WORDS_MAX, Change, differences
 
 
 def between(before: Any, after: Any) -> tuple[Change, ...]:
@@ -66,9 +66,31 @@ def test_no_change_is_overlooked(before: Any, after: Any) -> None:
 
 def test_a_long_text_is_shown_whole() -> None:
     """Comparing takes time with the square of its words."""
-    long = "word " * WORDS_MAX
+    long = "word " * (WORDS_MAX // 4 + 1)
     [change] = between({"a": long}, {"a": long + "more"})
     assert [kind for kind, _ in change.pieces] == ["gone", "new"]
+
+
+def test_many_texts_are_not_compared_without_end() -> None:
+    """The limit is for all of them together; every change is shown all the same."""
+    before = {f"m{number}": "a b c d e f " * 40 for number in range(40)}
+    after = {name: text + "g" for name, text in before.items()}
+    changes = between(before, after)
+    kinds = [[kind for kind, _ in change.pieces] for change in changes]
+    assert len(changes) == 40
+    assert kinds[0] == ["same", "new"]
+    assert kinds[-1] == ["gone", "new"]
+
+
+def test_of_very_many_changes_both_versions_are_shown() -> None:
+    """Whole, so that none is left out."""
+    before = {f"m{number}": number for number in range(CHANGES_MAX + 1)}
+    after = dict.fromkeys(before, -1)
+    [change] = between(before, after)
+    assert change.pieces == (
+        ("gone", orjson.dumps(before).decode()),
+        ("new", orjson.dumps(after).decode()),
+    )
 
 
 def test_what_cannot_be_taken_apart_is_compared_as_text() -> None:

@@ -187,3 +187,18 @@ def test_a_high_risk_wants_a_reason() -> None:
     assert [hold_page(view(risk=r), REVIEWER, NOW_US).reason_needed for r in (39, 40)] == [
         *(False, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("hold", "told"),
+    [
+        ({}, "pending"),
+        ({"justify": True}, "unjustified"),
+        ({"background": True}, "pending"),
+        ({"background": True, "thresholds": ()}, "alone"),
+        ({"state": HoldState.DENIED, "justify": True}, "denied"),
+    ],
+)
+def test_who_asked_is_told_what_it_waits_for(hold: dict[str, Any], told: str) -> None:
+    """People, their own reason, or nobody."""
+    assert hold_page(view(**hold), STAFF, NOW_US).standing == told

@@ -691,6 +691,23 @@ async def test_who_asked_sees_how_it_stands_and_takes_it_back(
     assert ledger.types()[-1] == "hold.settled"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "call"),
+    [
+        ("chat.completions", 'client.chat.completions.retrieve("chatcmpl-HOLD")'),
+        ("responses", 'client.responses.retrieve("resp_HOLD")'),
+    ],
+)
+async def test_who_asked_is_told_what_a_program_calls(
+    browser: Browser, desk: Desk, endpoint: str, call: str
+) -> None:
+    """In the API they asked by."""
+    view = await desk.file()
+    view = await _refiled(desk, replace(view.hold, endpoint=endpoint))
+    page = await browser.get("staff", path_of(view))
+    assert call.replace("HOLD", view.hold.id) in text_of(page)
+
+
 async def test_a_reviewer_takes_nothing_back(
     browser: Browser, desk: Desk, ledger: MemoryLedger
 ) -> None:

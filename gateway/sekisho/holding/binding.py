@@ -61,5 +61,7 @@ def _binding(hold: Hold, commit_key: bytes) -> str:
         bound |= {"editor": hold.editor, "narrowed": hold.narrowed}
     if hold.notify:
         bound["notify"] = list(hold.notify)
+    if hold.before:
+        bound["before"] = commit(commit_key, hold.before)
     canonical = orjson.dumps(bound, option=orjson.OPT_SORT_KEYS)
     return commit(commit_key, _CONTEXT + canonical)

@@ -52,7 +52,7 @@ class Hold:
     led here: the decision is asked again with it before anything leaves. `justify`: whoever asked
     must say why; without `thresholds` that is all. `editor` changed what is held and made this
     version; `narrowed`: they only took something out. `before` is what the version before it held,
-    for reviewers to compare; nothing is decided by it and it is not bound. Empty if it was large.
+    for reviewers to compare; nothing is decided by it. Empty if it was large.
     `background`: whoever asked does not wait. `notify` are channels that rules named.
     """
 

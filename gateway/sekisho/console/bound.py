@@ -90,7 +90,8 @@ def bound_of(content: bytes, stage: str) -> Bound:
         return Bound(text, is_text=True)
     bound = _request(text, document) if stage == "request" else _answer(text, document)
     pieces = (*bound.messages, *bound.tools)
-    rows = [*bound.rows, *(row for one in (*pieces, *bound.calls) for row in one.rows)]
+    every = [bound.rows, *(one.rows for one in pieces), *(one.rows for one in bound.calls)]
+    rows = [row for some in every for row in some]
     if len(rows) + len(pieces) > ROWS_MAX or any(row.kind == DEEP for row in rows):
         return Bound(text, is_text=True)
     return bound

@@ -125,7 +125,7 @@ def test_what_is_nested_too_deep_is_one_text() -> None:
     for _ in range(300):
         value = [value]
     assert [row.kind for row in rows_of(value)] == ["depth"]
-    bound = request(model="m", deep=value)
+    bound = bound_of(json.dumps({"model": "m", "deep": value}).encode(), "request")
     assert (bound.structured, "core" in bound.text) == (False, True)
 
 

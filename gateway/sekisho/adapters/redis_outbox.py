@@ -21,6 +21,7 @@ from sekisho.holding.outbox import Changed, Queue, Seen, Waiting
 from sekisho.model.notification import Moment, Notification
 
 PREFIX = f"{TAG}:told:"
+REFUSED_MAX = 10_000  # until the ledger has them, which takes milliseconds each
 _SECOND_US = 1_000_000
 _log = structlog.get_logger("sekisho.notifications")
 
@@ -75,13 +76,16 @@ class RedisOutbox:
         now, rows = await self._run("tell_due", HOLDS, PREFIX, channel, limit)
         waiting = []
         for told, body, tries, state in rows:
-            try:
-                waiting.append(Waiting(_decoded(body), int(tries), state.decode()))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                cause = type(error).__name__
-                _log.error("a notification cannot be read", channel=channel, cause=cause)
-                await self._run("tell_after", PREFIX, channel, told, 0, "")
+            notification = await self._read(channel, told, body)
+            if notification is not None:
+                waiting.append(Waiting(notification, int(tries), state.decode()))
         return Queue(int(now), waiting)
+
+    async def refused(self, limit: int) -> Sequence[Notification]:
+        """See Outbox."""
+        rows = await self._run("tell_refused", PREFIX, limit)
+        read = [await self._read("", told, body) for told, body in rows]
+        return [one for one in read if one is not None]
 
     async def done(self, notification: Notification) -> None:
         """See Outbox."""
@@ -97,6 +101,18 @@ class RedisOutbox:
         """See Outbox."""
         return sorted(name.decode() for name in await self._run("tell_channels", PREFIX))
 
+    async def _read(self, channel: str, told: bytes, body: bytes) -> Notification | None:
+        """What stands there; None, and dropped, if a later version or a stranger wrote it: it must
+        not keep all others from being told.
+        """
+        try:
+            return _decoded(body)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            cause = type(error).__name__
+            _log.error("a notification cannot be read", channel=channel, cause=cause)
+            await self._run("tell_after", PREFIX, channel, told, 0, "")
+            return None
+
     async def _post(
         self, hold: Sequence[Argument], notifications: Sequence[Notification]
     ) -> Sequence[str]:
@@ -105,7 +121,8 @@ class RedisOutbox:
             for one in notifications
             for part in (one.channel, one.id, orjson.dumps(asdict(one)))
         ]
-        reply = await self._run("tell_post", HOLDS, PREFIX, *hold, self._waiting_max, *bodies)
+        bounds = (self._waiting_max, REFUSED_MAX)
+        reply = await self._run("tell_post", HOLDS, PREFIX, *hold, *bounds, *bodies)
         return [word.decode() for word in reply[1:]]
 
     async def _run(self, name: str, *args: Argument) -> Any:

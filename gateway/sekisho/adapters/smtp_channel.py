@@ -102,6 +102,8 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
 def _not_sent(error: Exception) -> NotSent:
     if untrusted(error):
         return NotSent("untrusted_certificate")
+    if type(error) is aiosmtplib.SMTPException:  # bare where STARTTLS is not offered
+        return NotSent("no_tls")
     match error:
         case aiosmtplib.SMTPAuthenticationError():
             return NotSent("sign_in_refused")
@@ -109,7 +111,7 @@ def _not_sent(error: Exception) -> NotSent:
             codes = {one.code for one in error.recipients}
             return NotSent("recipients_refused", final=codes <= _NO_SUCH)
         case aiosmtplib.SMTPNotSupported():
-            return NotSent("no_tls")
+            return NotSent("sign_in_refused")
         case aiosmtplib.SMTPResponseException():
             return NotSent(f"reply_{error.code}")
         case aiosmtplib.SMTPServerDisconnected():

@@ -43,7 +43,6 @@ REST_MAX_S = 60.0  # a channel that works again is noticed by then
 _SPREAD = 0.5
 _HOLDS_MAX = 200
 _BATCH_MAX = 20
-_UNSAID_MAX = 10_000
 _MINUTE_S = 60.0
 _SECOND_US = 1_000_000
 
@@ -88,7 +87,6 @@ class Notifier:
         self._sender = uuid7()
         self._leads = False
         self._stopped = asyncio.Event()
-        self._unsaid: deque[Notification] = deque(maxlen=_UNSAID_MAX)
         self._lines = {one.name: _Line(one) for one in channels}
 
     async def run(self) -> None:
@@ -112,14 +110,13 @@ class Notifier:
         self._leads = await self._outbox.lead(self._sender, LEASE_S)
         if not self._leads:
             return
-        while self._unsaid:
-            await self._give_up(self._unsaid[0], 0, "no_room")
-            self._unsaid.popleft()
         while await self._look() == _HOLDS_MAX:
             await self._outbox.lead(self._sender, LEASE_S)
         for line in self._lines.values():
             if line.task is None or line.task.done():
                 line.task = asyncio.create_task(self._tend(line))
+        for told in await self._outbox.refused(_BATCH_MAX):
+            await self._give_up(told, 0, "no_room")
         for name in await self._outbox.channels():
             if name not in self._lines:  # taken out of the settings with something in its queue
                 for waiting in (await self._outbox.due(name, _BATCH_MAX)).waiting:
@@ -143,9 +140,7 @@ class Notifier:
         seen = await self._outbox.look(_HOLDS_MAX)
         for changed in seen.changed:
             due = outstanding(changed, self._channels, self._schedule, seen.now_us)
-            told = due.notifications
-            left_out = await self._outbox.note(changed, due.told, due.again_us, told)
-            self._unsaid.extend(one for one in told if one.id in left_out)
+            await self._outbox.note(changed, due.told, due.again_us, due.notifications)
         return len(seen.changed)
 
     async def _tend(self, line: _Line) -> None:

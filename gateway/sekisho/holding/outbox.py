@@ -71,7 +71,8 @@ class Outbox(Protocol):
     ) -> Sequence[str]:
         """Keep the notifications and that they are `told`, or neither if the hold changed.
 
-        Returns the ids of those for which there is no room. `again_us`: look again then.
+        Returns the ids of those for which there is no room; `refused` has them. `again_us`: look
+        again then.
         """
         ...
 
@@ -81,6 +82,10 @@ class Outbox(Protocol):
 
     async def due(self, channel: str, limit: int) -> Queue:
         """What has to be sent now over `channel`."""
+        ...
+
+    async def refused(self, limit: int) -> Sequence[Notification]:
+        """Those for which there was no room, until they are `done`."""
         ...
 
     async def done(self, notification: Notification) -> None:

@@ -103,6 +103,10 @@ async def test_what_waits_is_kept_once_and_within_bounds(outbox: RedisOutbox) ->
     every = [replace(ONE, id=f"id-{n}") for n in range(5)]
     assert await outbox.post([ONE, ONE]) == []
     assert await outbox.post(every) == ["id-3", "id-4"]
+    assert sorted(one.id for one in await outbox.refused(9)) == ["id-3", "id-4"]
+    assert len(await outbox.refused(1)) == 1
+    await outbox.done(replace(ONE, id="id-3"))
+    assert [one.id for one in await outbox.refused(9)] == ["id-4"]
     assert await outbox.post([replace(ONE, id="x", channel="other")]) == []
     assert sorted(await queued(outbox)) == ["id-0", "id-1", "id-2"]
     assert await outbox.channels() == ["desk", "other"]
@@ -161,6 +165,8 @@ async def test_what_cannot_be_read_keeps_nobody_from_being_told(
         raw.zadd(f"{PREFIX}queue:desk", {"id-1": 0})
         assert await queued(outbox) == ["id-2"]
         assert not raw.hexists(f"{PREFIX}bodies", "id-1")
+        raw.hset(f"{PREFIX}refused", "id-3", broken)
+        assert await outbox.refused(9) == []
 
 
 async def test_a_restarted_store_keeps_all_and_a_lost_one_is_told_again(

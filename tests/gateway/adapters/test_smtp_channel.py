@@ -95,6 +95,8 @@ async def test_without_trusted_tls_nothing_is_sent(authority: Authority) -> None
     async with mail_site(None) as site:
         with pytest.raises(NotSent):
             await channel(site, authority.pem, username=USER, password=PASSWORD).send(TOLD)
+        with pytest.raises(NotSent, match="no_tls"):
+            await channel(site, authority.pem).send(TOLD)
         assert not site.mails
 
 

@@ -6,6 +6,7 @@ if ARGV[7] == '' then
   redis.call('ZREM', queue, ARGV[5])
   redis.call('HDEL', ARGV[3] .. 'bodies', ARGV[5])
   redis.call('HDEL', ARGV[3] .. 'tries', ARGV[5])
+  redis.call('HDEL', ARGV[3] .. 'refused', ARGV[5])
   if redis.call('ZCARD', queue) == 0 then
     redis.call('SREM', ARGV[3] .. 'channels', ARGV[4])
   end

@@ -2,10 +2,11 @@
 --
 -- Promises: both or neither; a hold that changed since it was looked at is `stale` and nothing is
 -- put anywhere; a notification that waits is not put in twice; those for which there is no room
--- come back.
+-- come back, and are kept apart until it is on record that nobody was told.
 --
 -- ARGV: 3 key of holds  4 key of queues  5 hold or ''  6 state  7 version  8 told so far  9 told now
---       10 when to look again (us) or ''  11 waiting_max  then for each: channel, id, notification
+--       10 when to look again (us) or ''  11 waiting_max  12 refused_max
+--       then for each: channel, id, notification
 if ARGV[5] ~= '' then
   local hold = ARGV[3] .. ARGV[5]
   local state, version, told = unpack(redis.call('HMGET', hold, 'state', 'version', 'told'))
@@ -21,11 +22,14 @@ if ARGV[5] ~= '' then
 end
 local answer = { 'ok' }
 local bodies = ARGV[4] .. 'bodies'
-for at = 12, #ARGV, 3 do
+for at = 13, #ARGV, 3 do
   local queue = ARGV[4] .. 'queue:' .. ARGV[at]
   if redis.call('HEXISTS', bodies, ARGV[at + 1]) == 0 then
     if redis.call('ZCARD', queue) >= tonumber(ARGV[11]) then
       answer[#answer + 1] = ARGV[at + 1]
+      if redis.call('HLEN', ARGV[4] .. 'refused') < tonumber(ARGV[12]) then
+        redis.call('HSET', ARGV[4] .. 'refused', ARGV[at + 1], ARGV[at + 2])
+      end
     else
       redis.call('HSET', bodies, ARGV[at + 1], ARGV[at + 2])
       redis.call('ZADD', queue, text(NOW), ARGV[at + 1])

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from sekisho_audit.custody import Custody, Office, Pruning
 from sekisho_audit.form import check_leaf
+from sekisho_audit.halt_rules import Standing
 from sekisho_audit.officer_rules import OfficerRules
 from sekisho_audit.rules import MEMORY_EVENTS, Book
 from sekisho_audit.shelves import BegunRun, LegalHold, Shelves
@@ -30,7 +31,10 @@ class BadCarried(ValueError):
 
 def book_json(book: Book) -> Json:
     """The state of a book between two leaves."""
+    # Told only where there are some: a ledger that knows no switches keeps the state it had.
+    halts = [_halt_json(one) for one in book.halts.standing.values()]
     return {
+        **({"halts": halts} if halts else {}),
         "writer": book.writer,
         "pruned": _pairs(book.pruned, int),
         "boots": _pairs(book.boots, int),
@@ -45,6 +49,10 @@ def book_json(book: Book) -> Json:
         "appeals": _pairs(book.appeals, int),
         "officers": _officers_json(book.officers),
     }
+
+
+def _halt_json(one: Standing) -> Json:
+    return {"set": one.leaf, "proposed": one.proposed}
 
 
 def _officers_json(rules: OfficerRules) -> Json:
@@ -228,16 +236,29 @@ _DECIDED_PARTS = 4
 _FILED = ("hold", "leaf", "reviews", "settled", "intent", "outcome")
 
 
+def _read_leaf(found: Any, kind: str, origin: str) -> Json:
+    check_leaf(found, found["n"], origin)
+    if found["type"] != kind:
+        raise BadCarried(f"a {found['type']} stands where a {kind} must")
+    return dict(found)
+
+
+def _read_halt(value: Any, origin: str) -> Standing:
+    said = _members(value, ("set", "proposed"))
+    proposed = said["proposed"]
+    return Standing(
+        _read_leaf(said["set"], "halt.set", origin),
+        None if proposed is None else _read_leaf(proposed, "halt.lift_proposed", origin),
+    )
+
+
 def _read_filed(value: Any, origin: str) -> Filed:
     """A hold; its leaves have the form that they had when they were read."""
     justified = ("justified",) if type(value) is dict and "justified" in value else ()
     said = _members(value, (*_FILED, *justified))
 
     def leaf(found: Any, kind: str) -> Json:
-        check_leaf(found, found["n"], origin)
-        if found["type"] != kind:
-            raise BadCarried(f"a {found['type']} stands where a {kind} must")
-        return dict(found)
+        return _read_leaf(found, kind, origin)
 
     settled = said["settled"]
     return Filed(
@@ -260,7 +281,8 @@ _OFFICERS = ("duties", "pairs", "holds", "begun", "open", "erased", "runs")
 
 def read_book(value: Any, origin: str, memory: int | None) -> Book:
     """The book as it was. Raises BadCarried, BadEvent, KeyError, TypeError."""
-    said, book = _members(value, _BOOK), Book(memory)
+    halts = ("halts",) if type(value) is dict and "halts" in value else ()
+    said, book = _members(value, (*_BOOK, *halts)), Book(memory)
     writer = _members(said["writer"], ("boot", "down", "cut"))
     cut = writer["cut"]
     book.writer = {
@@ -280,6 +302,8 @@ def read_book(value: Any, origin: str, memory: int | None) -> Book:
     book.held = _dict(said["held"], _text)
     book.held_answers = _dict(said["held_answers"], _text)
     book.appeals = _dict(said["appeals"], _whole)
+    standing = [_read_halt(one, origin) for one in _of(said.get("halts", []), list)]
+    book.halts.standing = {one.leaf["id"]: one for one in standing}
     officers = _members(said["officers"], _OFFICERS)
     book.officers.duties = _dict(officers["duties"], _texts)
     book.officers.pairs = _dict(officers["pairs"], _texts)

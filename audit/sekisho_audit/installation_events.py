@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sekisho_audit.halt_rules import SCOPES
 from sekisho_audit.kinds import (
     FLAG,
     NUMBER,
@@ -25,6 +26,7 @@ _CHANNEL = Field(TEXT, "Name of the channel in the settings.")
 _CAUSE = Field(TEXT, "Why, as a stable code.")
 _ENDS = Field(NUMBER, "When the key ends.", _TIME)
 _GROUPS = Field(TEXTS, "The groups of the principal, the first 64.")
+_HALT = Field(TEXT, "Id of the event `halt.set`.")
 _ISSUER = Field(TEXT, "Name of the issuer in the settings.")
 _KEY = Field(TEXT, "Public id of the key; never the secret.")
 _REVISION = Field(TEXT, "The policy revision.")
@@ -444,12 +446,41 @@ _NOTIFICATIONS: Mapping[str, EventType] = {
     ),
 }
 
+_HALTS: Mapping[str, EventType] = {
+    "halt.set": EventType(
+        "The operator `actor` stopped everything, or what one team, backend, model or tool does; "
+        "the id of this event is the name of the switch. No intent for it follows until it is "
+        "lifted.",
+        {
+            "scope": Field(one_of(*SCOPES), "What kind of thing is stopped."),
+            "name": Field(TEXT, "Which one; `*` stands for any part of it; empty for `all`."),
+        },
+        payloads={"reason": "why, as it is told to whoever is stopped"},
+        exchange=False,
+        actor=True,
+    ),
+    "halt.lift_proposed": EventType(
+        "The operator `actor` wants a switch lifted; nothing is lifted by that.",
+        {"halt": _HALT},
+        payloads={"reason": "why"},
+        exchange=False,
+        actor=True,
+    ),
+    "halt.lifted": EventType(
+        "A switch ended: the operator `actor` confirmed what another person had proposed.",
+        {"halt": _HALT, "proposed": Field(TEXT, "Id of the event `halt.lift_proposed`.")},
+        exchange=False,
+        actor=True,
+    ),
+}
+
 INSTALLATION_EVENTS: Mapping[str, EventType] = {
     **_PEOPLE,
     **_POLICY,
     **_OFFICERS,
     **_CUSTODY,
     **_RETENTION,
+    **_HALTS,
     **_LEDGER,
     **_NOTIFICATIONS,
 }

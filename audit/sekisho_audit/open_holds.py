@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sekisho_audit.halt_rules import Standing
 from sekisho_audit.keyring import Keyring
 from sekisho_audit.rules import Book
 from sekisho_audit.scan import PAYLOADS, BrokenSegment, read_frame
@@ -46,15 +47,7 @@ class OpenHolds:
     def forget(self, before_us: int) -> None:
         """Forget holds that ended before."""
         self._book.forget_holds(before_us)
-        kept = {
-            entry["ct"]
-            for filed in self._book.holds.values()
-            for leaf in (filed.leaf, *filed.reviews, *filter(None, (filed.justified,)))
-            for entry in leaf["pl"]
-            if "ct" in entry
-        }
-        for name in [name for name in self._places if name not in kept]:
-            del self._places[name]
+        self.forget_places()
 
     def open(self, after: str, since_us: int) -> Iterator[HoldRecord]:
         """Holds that something happened to since then, or that are under way; ordered by id.
@@ -75,16 +68,42 @@ class OpenHolds:
         return [one for one in holds if one.leaf["principal"] == person and one.settled is None]
 
     def forget_places(self) -> None:
-        """Forget where content of holds stands that the book has forgotten."""
-        kept = {
-            entry["ct"]
-            for filed in self._book.holds.values()
-            for leaf in (filed.leaf, *filed.reviews, *filter(None, (filed.justified,)))
-            for entry in leaf["pl"]
-            if "ct" in entry
-        }
+        """Forget where content stands that the book has forgotten."""
+        holds, halts = self._book.holds.values(), self._book.halts.standing.values()
+        said = [
+            *(leaf for one in holds for leaf in (one.leaf, *one.reviews, one.justified) if leaf),
+            *(one.leaf for one in halts),
+        ]
+        kept = {entry["ct"] for leaf in said for entry in leaf["pl"] if "ct" in entry}
         for name in [name for name in self._places if name not in kept]:
             del self._places[name]
+
+    def halts(self) -> list[dict[str, Any]]:
+        """The switches that stand, with their reasons: empty where nobody can read one any more."""
+        return [self._halt(one) for one in self._book.halts.standing.values()]
+
+    def _halt(self, one: Standing) -> dict[str, Any]:
+        leaf, proposed = one.leaf, one.proposed
+        try:
+            reason = self._content(leaf, "reason") or b""
+        except OSError:  # it stops what it stops, whether or not its reason can be read
+            reason = b""
+        who = self._keyring.principal_of
+        return {
+            **leaf["data"],
+            "id": leaf["id"],
+            "by": who(leaf["actor"]) or "",
+            "reason": reason.decode("utf-8", "replace"),
+            "set_us": leaf["ts"],
+            "last": leaf["n"] if proposed is None else proposed["n"],
+            "proposed": None
+            if proposed is None
+            else {
+                "id": proposed["id"],
+                "by": who(proposed["actor"]) or "",
+                "at_us": proposed["ts"],
+            },
+        }
 
     def _record(self, filed: Filed, record: bytes) -> HoldRecord:
         settled = filed.settled

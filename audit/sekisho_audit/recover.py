@@ -39,7 +39,12 @@ from sekisho_audit.tree import CompactRange
 from sekisho_audit.usage import Sums
 
 # Payloads of these events are read again when live holds are rebuilt.
-HOLD_PAYLOADS = {"hold.filed": "hold", "hold.review": "reason", "hold.justified": "reason"}
+HOLD_PAYLOADS = {
+    "hold.filed": "hold",
+    "hold.review": "reason",
+    "hold.justified": "reason",
+    "halt.set": "reason",
+}
 _MEND = "nothing was changed; run `sekisho-audit verify` and see the operators' guide"
 
 

@@ -31,6 +31,8 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     "hold.review": {"reason": REASON},
     "hold.justified": {"reason": REASON},
     "exchange.appealed": {"reason": REASON},
+    "halt.set": {"reason": REASON},
+    "halt.lift_proposed": {"reason": REASON},
     "legal_hold.set": {"authority": REASON},
     "legal_hold.released": {"authority": REASON},
     "erasure.begun": {"purpose": REASON, "ticket": REASON},

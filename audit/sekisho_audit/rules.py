@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from sekisho_audit import answer_rules, hold_rules
+from sekisho_audit.halt_rules import HALT_EVENTS, HaltRules
 from sekisho_audit.officer_rules import OFFICER_EVENTS, OfficerRules
 from sekisho_audit.retention import LEAVES_DAYS_MIN
 from sekisho_audit.standing import (
@@ -73,6 +74,7 @@ class Book:
         self.held_answers: dict[str, str] = {}
         self.appeals: dict[str, int] = {}
         self.officers = OfficerRules(self._put, self._drop)
+        self.halts = HaltRules(self._put, self._drop)
         self.pruned: dict[str, int] = {"size": 0}
 
     # -- changing, with a way back
@@ -222,6 +224,8 @@ class Book:
             raise RuleBroken("unknown_session", "the intent names a session that is not open")
         if leaf["id"] in self.intents or leaf["id"] in self.closed:
             raise RuleBroken("duplicate_intent", "two intents with one id")
+        if self.halts.standing:
+            self.halts.check_intent(leaf)
         decided = self.decided.get(leaf["exchange"])
         filed = None
         if "hold" in data:
@@ -346,6 +350,9 @@ class Book:
     def _officer(self, leaf: Leaf) -> None:
         self.officers.take(leaf)
 
+    def _halt(self, leaf: Leaf) -> None:
+        self.halts.take(leaf)
+
     def _pruned(self, leaf: Leaf) -> None:
         self.officers.take(leaf)
         data = leaf["data"]
@@ -378,4 +385,5 @@ _RULES = {
     "hold.delivered": Book._delivered,  # noqa: SLF001
     "exchange.appealed": Book._appealed,  # noqa: SLF001
     **dict.fromkeys(OFFICER_EVENTS, Book._officer),  # noqa: SLF001
+    **dict.fromkeys(HALT_EVENTS, Book._halt),  # noqa: SLF001
 }

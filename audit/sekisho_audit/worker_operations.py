@@ -77,6 +77,13 @@ def _open_holds(errand: Errand) -> None:
     errand.call(run)
 
 
+def _halts(errand: Errand) -> None:
+    def run(ledger: Ledger) -> None:
+        errand.answer({"size": ledger.size, "halts": ledger.holds.halts()})
+
+    errand.call(run)
+
+
 def _used(errand: Errand) -> None:
     asked = errand.message.get("asked")
     if type(asked) is not list or not all(map(_is_question, asked)):
@@ -124,6 +131,7 @@ WORKER_OPERATIONS: dict[str, Operation] = {
     "bye": _bye,
     "exchange_keys": _exchange_keys,
     "open_holds": _open_holds,
+    "halts": _halts,
     "used": _used,
     "status": _status,
     "checkpoint": _checkpoint,

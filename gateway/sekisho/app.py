@@ -24,6 +24,7 @@ from sekisho.web import (
     approvals,
     audit,
     exchanges,
+    halts,
     health,
     home,
     pages,
@@ -53,6 +54,7 @@ _CONTROL = (
     appeals.router,
     search.router,
     policies.router,
+    halts.router,
     sign_in_routes.me_router,
 )
 _PAGES = (pages.router, home.router, sign_in_routes.router)

@@ -18,6 +18,8 @@ from sekisho.content.kept import Kept
 from sekisho.errors import (
     BackendFailed,
     BudgetExhausted,
+    Halted,
+    HaltUnknown,
     HoldStoreUnavailable,
     LedgerRefused,
     LimitReached,
@@ -29,6 +31,7 @@ from sekisho.holding.moments import decided
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.facts import Facts
+from sekisho.model.halts import Reach
 from sekisho.model.hold import Hold, HoldView, Place
 from sekisho.model.outgoing import Outgoing
 from sekisho.parts import Parts
@@ -44,6 +47,7 @@ from sekisho.stages.record import record
 from sekisho.stages.release import gather, release
 from sekisho_audit.events import Event
 
+HALTED_INTENT = "halted_intent"  # auditd's word for what a switch stops
 APPROVED_WAIT_S = 90  # for room under a limit: a minute that is full, and some
 
 
@@ -80,7 +84,7 @@ class Dispatch:
             await self.tell(outgoing.exchange, stage, decision, known)
             return decision
 
-        return Guard(outgoing, self._parts.scanner, ask)
+        return Guard(outgoing, self._parts.scanner, ask, self._parts.halts)
 
     async def tell(
         self, exchange: str, stage: str, decision: Decision, known: Sequence[str] = ()
@@ -201,6 +205,7 @@ class Dispatch:
         later = parts.unsettled.add
         recorded = None
         try:
+            await parts.halts.check(Reach.of(cleared.outgoing))
             recorded = await record(
                 cleared,
                 parts.ledger,
@@ -209,13 +214,13 @@ class Dispatch:
                 charged=charge.reserved,
                 attempt=attempt,
             )
-        except LedgerRefused as error:
+        except (LedgerRefused, Halted, HaltUnknown) as error:
             # Refused as one batch: what was received and decided is on record all the same.
-            outgoing = cleared.outgoing
+            outgoing, why = cleared.outgoing, _said(error)
             before = outgoing.before if attempt == 1 else ()
             progress = Progress("record", before)
-            await self.refuse(outgoing.exchange, outgoing.principal, progress, error)
-            raise
+            await self.refuse(outgoing.exchange, outgoing.principal, progress, why)
+            raise why from error
         finally:
             if recorded is None:
                 charge.settle(None, None)
@@ -235,3 +240,10 @@ class Dispatch:
         """Record that it ended here. Raises LedgerUnavailable: then that is what is said."""
         refused = evidence.refused(exchange, principal, error.code, error.status, progress.stage)
         await self._parts.ledger.append([*progress.before, refused])
+
+
+def _said(error: LedgerRefused | Halted | HaltUnknown) -> SekishoError:
+    """The refusal as it is told: a switch that the ledger knew first is a switch."""
+    if error.code != HALTED_INTENT:
+        return error
+    return Halted("An operator has just stopped this. Nothing was sent; ask an operator why.")

@@ -9,6 +9,7 @@
     |   +-- NotAuthenticated    401
     |   +-- Forbidden           403  a role is missing, or separation of duties
     |   +-- DeniedByPolicy      403  policy spoke
+    |   +-- Halted              403  an operator stopped it: the kill switch
     |   +-- HoldDenied          403  a person, the clock or the requester ended the hold
     |   +-- NotFound            404
     |   +-- Conflict            409  lost a race over a hold; read it again
@@ -23,6 +24,7 @@
     |   +-- PolicyUnavailable        the rules cannot be asked
     |   +-- LedgerUnavailable        evidence cannot be written
     |   +-- HoldStoreUnavailable     holds cannot be kept
+    |   +-- HaltUnknown              whether something is stopped cannot be known
     |   +-- DirectoryUnavailable     principals cannot be looked up
     |   +-- LimitsUnavailable        what is left cannot be known
     |   +-- Overloaded               a limit of this worker is reached
@@ -142,6 +144,14 @@ class DeniedByPolicy(Refused):
     ) -> None:
         super().__init__(message, code=code)
         self.texts = texts or {}
+
+
+class Halted(Refused):
+    """An operator stopped this: everything, or its team, backend, model or tool."""
+
+    status = 403
+    code = "halted"
+    kind = "permission_error"
 
 
 class HoldDenied(Refused):
@@ -295,6 +305,12 @@ class HoldStoreUnavailable(Unavailable):
     """Holds cannot be kept or read."""
 
     code = "hold_store_unavailable"
+
+
+class HaltUnknown(Unavailable):
+    """This worker has not heard for too long whether something is stopped, so nothing goes on."""
+
+    code = "halt_unknown"
 
 
 class DirectoryUnavailable(Unavailable):

@@ -14,6 +14,7 @@ from sekisho.holding.file import Filing
 from sekisho.holding.outbox import Outbox
 from sekisho.model.assistant import Assistants
 from sekisho.model.catalog import Catalog
+from sekisho.model.halts import Halts
 from sekisho.model.office import Office
 from sekisho.ports import (
     Backend,
@@ -58,6 +59,7 @@ class Parts:
     path_of: Callable[[str, str], str]
     lists: ModelLists
     holds: HoldStore
+    halts: Halts
     filing: Filing
     lease_s: float
     unsettled: Unsettled

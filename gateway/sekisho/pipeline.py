@@ -32,6 +32,7 @@ from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
+from sekisho.model.halts import Reach
 from sekisho.model.hold import HoldView, Pace, Place
 from sekisho.model.ids import uuid7
 from sekisho.model.limits import Estimate
@@ -166,6 +167,7 @@ class Pipeline:
         progress = Progress("describe", (evidence.received(exchange, principal, None),))
         try:
             within_credential(principal, exchange.asked)
+            await self._admit(exchange, principal)
             facts = await self._describe(exchange, principal)
             progress.stage = "decide"
             decision = await self._dispatch.decide(facts)
@@ -241,6 +243,7 @@ class Pipeline:
     ) -> Clearance | Held:
         """The middle of the line: describe, decide, prepare, clear."""
         within_credential(principal, exchange.asked)
+        await self._admit(exchange, principal)
         facts = await self._describe(exchange, principal)
         progress.stage = "decide"
         decision = await self._dispatch.decide(facts)
@@ -270,6 +273,14 @@ class Pipeline:
             await self._dispatch.tell(exchange.id, "request", decision)
         return cleared
 
+    async def _admit(self, exchange: Exchange, principal: Principal) -> None:
+        """Raises Halted before anything is looked at that an operator stopped, or HaltUnknown."""
+        backend = self._parts.catalog.backend_for(exchange.model)
+        to = backend.id if backend else ""
+        assistant = exchange.asked if exchange.assistant else ""
+        reach = Reach(principal.groups, exchange.model, to, assistant=assistant)
+        await self._parts.halts.check(reach)
+
     async def _describe(self, exchange: Exchange, principal: Principal) -> Facts:
         parts = self._parts
         return await describe(
@@ -280,6 +291,7 @@ class Pipeline:
             limiter=parts.limiter,
             now_us=parts.clock.now_us(),
             office=parts.office,
+            halt=parts.halts.standing.everything,
         )
 
     def _prepare(

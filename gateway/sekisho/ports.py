@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sekisho.model.decision import Decision
+from sekisho.model.halts import Halt
 from sekisho.model.hold import (
     Hold,
     HoldCard,
@@ -189,6 +190,13 @@ class Ledger(Protocol):
 
     async def open_holds(self) -> Sequence[LedgerHold]:
         """Every hold filed in this ledger whose time is not over. LedgerUnavailable."""
+        ...
+
+    async def halts(self) -> tuple[Sequence[Halt], int]:
+        """Every switch that stands in this ledger, and how many events it had then.
+
+        Raises LedgerUnavailable.
+        """
         ...
 
     async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:

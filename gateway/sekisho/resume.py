@@ -28,6 +28,7 @@ from sekisho.holding.terms import satisfied, together
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.facts import Facts
+from sekisho.model.halts import Reach
 from sekisho.model.hold import ANSWER_HELD, Hold, HoldView, StoredAnswer
 from sekisho.model.ids import uuid7
 from sekisho.model.office import training
@@ -126,6 +127,7 @@ class Resume:
         parts = self._parts
         progress = Progress("release", ())
         try:
+            await parts.halts.check(Reach.of_hold(hold))
             await self._still_here(hold)
             view = await parts.holds.get(hold.id)
             approved_by = approvers(view.reviews) if view else []
@@ -138,6 +140,7 @@ class Resume:
                 decided.append(evidence.asked(hold.exchange, hold.principal, question))
                 progress.before = tuple(decided)
                 _still_approved(decision, hold, len(approved_by))
+            await parts.halts.check(Reach.of_hold(hold))
         except SekishoError as error:
             await self._dispatch.refuse(hold.exchange, hold.principal, progress, error)
             raise
@@ -164,6 +167,7 @@ class Resume:
         context = document["context"]
         now_us, asker = self._parts.clock.now_us(), document["principal"]
         context |= self._parts.office.facts(now_us)
+        context["halt"] = self._parts.halts.standing.everything
         asker["training"] = training(asker["training_until"], now_us)
         facts = Facts(document=document, backend=hold.backend, found=())
         standing = await self._parts.limiter.standing(spender_of(facts))

@@ -17,7 +17,7 @@ import orjson
 
 from sekisho.content.tool_calls import changed, proposed
 from sekisho.dispatch import Dispatch
-from sekisho.errors import BadRequest, Conflict, DeniedByPolicy
+from sekisho.errors import BadRequest, Conflict, DeniedByPolicy, Halted
 from sekisho.holding import binding, names, settle
 from sekisho.holding.denial import said
 from sekisho.holding.review import check_duties, find
@@ -86,6 +86,8 @@ class Revise:
 async def _judged(guard: Guard, after: Mapping[str, Any]) -> Verdict:
     """What the rules say of the new version, about each call in it and about the whole."""
     verdict = await guard.whole(after)
+    if verdict.cause == Halted.code:
+        raise Halted(verdict.notice.strip("[]"))
     if verdict.effect is Effect.DENY:
         denials = [one.decision for one in verdict.asked if one.decision.effect is Effect.DENY]
         reasons = [reason for decision in denials for reason in decision.reasons]

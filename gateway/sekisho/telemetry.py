@@ -171,6 +171,13 @@ class Metrics:
             multiprocess_mode="livesum",
         )
 
+        self._halts = Gauge(
+            "sekisho_halts",
+            "Kill switches that stand, as this worker knows it.",
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+
     def _counter(self, name: str, text: str, label: str) -> _Labelled[Counter]:
         return _Labelled(Counter(f"sekisho_{name}", text, [label], registry=self.registry))
 
@@ -216,6 +223,10 @@ class Metrics:
         self._told.of(outcome).inc()
         if outcome == "given_up":
             self._not_told.of(channel).inc()
+
+    def halts_standing(self, count: int) -> None:
+        """Say how many kill switches stand."""
+        self._halts.set(count)
 
     def chunks_relayed(self, count: int) -> None:
         """Count relayed chunks; called once a stream, so that a chunk costs nothing."""

@@ -27,6 +27,7 @@ from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 from support.holds import LIMITS, ONE_REVIEW, STAFF, SystemClock
 from support.memory_ledger import MemoryLedger
+from support.switch import Switch
 from support.unlimited import Unlimited
 
 KEY = "key-staff"
@@ -170,6 +171,7 @@ class Line:
     assistants: Assistants = NO_ASSISTANTS
     outbox: Outbox | None = None
     channels: frozenset[str] = frozenset()
+    switch: Switch = field(default_factory=Switch)
 
     def __post_init__(self) -> None:
         self.unsettled = Unsettled(self.ledger)
@@ -189,6 +191,7 @@ class Line:
                 path_of=lambda *_: "/v1/chat/completions",
                 lists=self.lists,
                 holds=store,
+                halts=self.switch,
                 filing=Filing(store, self.ledger, SystemClock(), LIMITS, b"join" * 8),
                 lease_s=5,
                 unsettled=self.unsettled,

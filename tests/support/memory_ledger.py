@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sekisho.errors import LedgerRefused, LedgerUnavailable
+from sekisho.model.halts import Halt
 from sekisho.ports import ExchangeKeys, ExchangePage, LedgerHold, Used
 from sekisho_audit import exchanges
 from sekisho_audit.events import Appended, Event, check_data, check_payload_names
@@ -100,6 +101,11 @@ class MemoryLedger:
         if self.down:
             raise LedgerUnavailable("the ledger is away")
         return [_shown(hold, filed) for hold, filed in sorted(self.holds.items())]
+
+    async def halts(self) -> tuple[Sequence[Halt], int]:
+        if self.down:
+            raise LedgerUnavailable("the ledger is away")
+        return [], len(self.events)
 
     async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
         if self.down:

@@ -24,6 +24,7 @@ from sekisho.releasing.replies import Answer, Whole
 from sekisho.stages.guard import Guard
 from sekisho.stages.release import release
 from sekisho_audit.events import Appended, Event
+from support.switch import Switch
 from support.unlimited import BookedCharge
 
 STREAM_HEADERS = {"content-type": "text/event-stream", "set-cookie": "a=b", "x-request-id": "r1"}
@@ -90,11 +91,12 @@ class Case:
         obligations: Obligations = NOTHING_ASKED,
     ) -> None:
         decision = Decision(Effect.ALLOW, (), "sha256:0", obligations)
-        facts = Facts({}, "b", ())
+        facts = Facts({"principal": {"groups": ["sales"]}, "request": {}, "context": {}}, "b", ())
         outgoing = Outgoing(
             "x1", "staff-7", "b", "m", "chat.completions", "/p", asked, stream, facts, decision, ()
         )
         self.reply = reply
+        self.switch = Switch()
         self.ledger = Notebook()
         self.later: list[Event] = []
         self.answer = Answer(Recorded(Clearance(outgoing, None), "i1", 0), reply)
@@ -117,7 +119,7 @@ class Case:
             self.answer,
             self.outcome,
             keep,
-            judge=Guard(outgoing, Scanner(), allow),
+            judge=Guard(outgoing, Scanner(), allow, self.switch),
             hold=hold,
             answer_bytes_max=bytes_max,
         )

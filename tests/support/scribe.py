@@ -71,7 +71,8 @@ def state(book: Book) -> Any:
     more = (book.answers, book.held, book.held_answers, book.appeals, book.boots)
     officers = book.officers
     custody = (officers.duties, officers.pairs, officers.holds, officers.begun)
-    return copy.deepcopy((*known, *more, *custody, officers.open, officers.erased))
+    halts = book.halts.standing
+    return copy.deepcopy((*known, *more, *custody, officers.open, officers.erased, halts))
 
 
 def broken(scribe: Scribe, kind: str, exchange: str | None = None, **data: Any) -> str:

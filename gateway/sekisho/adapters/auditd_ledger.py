@@ -11,6 +11,7 @@ from typing import Any
 
 from sekisho.adapters.auditd_socket import AuditdSocket, LedgerLimits
 from sekisho.errors import BadRequest, LedgerRefused, NotFound
+from sekisho.model.halts import Halt, Lift
 from sekisho.ports import ExchangeKeys, ExchangePage, LedgerHold, Used
 from sekisho_audit.events import Appended, Event
 from sekisho_audit.wire import pack_events
@@ -72,6 +73,15 @@ class AuditdLedger(AuditdSocket):
                 holds.append(LedgerHold(record=record, **fields))
             more = reply["more"]
         return holds
+
+    async def halts(self) -> tuple[Sequence[Halt], int]:
+        """See the port."""
+        reply, _ = await self._ask({"op": "halts"})
+        found = [
+            Halt(**{**one, "origin": self.origin, "proposed": _lift(one["proposed"])})
+            for one in reply["halts"]
+        ]
+        return found, reply["size"]
 
     async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
         """See the port."""
@@ -165,6 +175,10 @@ class AuditdLedger(AuditdSocket):
         """Of whoever is erased meanwhile we are not told."""
         self._drops += 1
         self._keys.clear()
+
+
+def _lift(told: Mapping[str, Any] | None) -> Lift | None:
+    return None if told is None else Lift(**told)
 
 
 def _not_there(error: LedgerRefused) -> Exception:

@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sekisho.adapters import registry_keys
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.diagnosis_anchors import anchors
+from sekisho.adapters.diagnosis_halts import halts
 from sekisho.adapters.diagnosis_identity import LoadTLS, certificate, issuers
 from sekisho.adapters.diagnosis_notify import channels
 from sekisho.adapters.diagnosis_policy import in_force
@@ -56,6 +57,7 @@ def diagnose(
         _port(settings),
         *_auditd(settings, serve),
         _valkey(settings, serve),
+        *halts(settings, ASK_S),
         *in_force(settings, environ),
         _registry(settings, config),
         *(finding for backend in settings.backends for finding in _backend(backend, environ)),

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from sekisho.errors import LedgerRefused, LedgerUnavailable
+from sekisho.model.halts import Halt
 from sekisho.ports import ExchangeKeys, ExchangePage, Ledger, LedgerHold, Used
 from sekisho.telemetry import Metrics
 from sekisho_audit.events import Appended, Event
@@ -46,6 +47,10 @@ class MeasuredLedger:
     async def open_holds(self) -> Sequence[LedgerHold]:
         """See the port."""
         return await self._ledger.open_holds()
+
+    async def halts(self) -> tuple[Sequence[Halt], int]:
+        """See the port."""
+        return await self._ledger.halts()
 
     async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
         """See the port."""

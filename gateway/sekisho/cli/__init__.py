@@ -31,6 +31,7 @@ COMMANDS = {
     "principal": ("principals", "list principals, set their roles and groups"),
     "hold": ("holds", "list, show, justify, approve, deny and withdraw held exchanges"),
     "notify": ("notify", "the channels over which people are told, and a test of each"),
+    "halt": ("halt", "stop everything, a team, backend, model or tool; lifting takes two"),
     "check": ("check", "what would happen to a text, before it is sent"),
     "policy": ("policy", "check, test and try the rules, and put them in force"),
     "doctor": ("doctor", "what is wrong with an installation, and how to mend it"),

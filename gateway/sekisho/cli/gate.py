@@ -60,6 +60,10 @@ class Gate:
         """Send `body`; the JSON that comes back. Raises GateFailed."""
         return self._ask("POST", path, json=body)
 
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        """As `post`, for what may be said again."""
+        return self._ask("PUT", path, json=body)
+
     def send(self, path: str, body: bytes | dict[str, Any]) -> Any:
         """As `post`; bytes go as they are."""
         if isinstance(body, dict):

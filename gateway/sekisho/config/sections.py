@@ -282,6 +282,18 @@ class HoldSettings(Section):
         return self
 
 
+class HaltSettings(Section):
+    """The kill switch."""
+
+    silence_s: float = Field(
+        1.0,
+        ge=0.5,
+        le=10,
+        description="A worker that has not heard Valkey for so long lets nothing through: a switch "
+        "may have been set that it does not know.",
+    )
+
+
 class BackendSettings(Section):
     """One LLM endpoint we forward to."""
 
@@ -366,6 +378,7 @@ class Settings(Section):
     policy: PolicySettings = Field(default_factory=PolicySettings)
     holds: HoldSettings = Field(default_factory=HoldSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
+    halt: HaltSettings = Field(default_factory=HaltSettings)
     backends: tuple[BackendSettings, ...] = Field(
         min_length=1, max_length=100, description="At least one [[backends]] table."
     )

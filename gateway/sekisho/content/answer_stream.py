@@ -43,6 +43,17 @@ def notice_events(completion: Mapping[str, Any], numbers: Collection[int], notic
     return as_stream({**completion, "choices": said})
 
 
+def end_events(completion: Mapping[str, Any], reason: str) -> bytes:
+    """The end of each choice that has begun and not ended, with this reason; no closing mark."""
+    head = {name: value for name, value in completion.items() if name not in _NOT_OF_CHUNKS}
+    head["object"] = "chat.completion.chunk"
+    return b"".join(
+        _event(head, {"index": choice.get("index", number), "delta": {}, "finish_reason": reason})
+        for number, choice in enumerate(completion["choices"])
+        if choice.get("finish_reason") is None
+    )
+
+
 def _after(choice: Mapping[str, Any], notice: str) -> str:
     """The notice, on a line of its own where the choice has said something before."""
     message = choice.get("message")

@@ -23,12 +23,13 @@ async def wait(
     store: HoldStore,
     wait_s: float,
     on_approved: Callable[[str], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> HoldView:
     """The hold when nobody needs to be waited for any more, or as it is after `wait_s`.
 
     `on_approved` is told once when the hold is found approved, so that it can be sent without
-    waiting for the sweep. Raises NotFound if there is no such hold, HoldStoreUnavailable if it
-    cannot be read.
+    waiting for the sweep. What an operator `stopped` is not waited for. Raises NotFound if there
+    is no such hold, HoldStoreUnavailable if it cannot be read.
     """
     loop = asyncio.get_running_loop()
     until_s = loop.time() + wait_s
@@ -39,7 +40,7 @@ async def wait(
             told = True
             on_approved(hold_id)
         left_s = until_s - loop.time()
-        if state is None or state not in WAITING or left_s <= 0:
+        if state is None or state not in WAITING or left_s <= 0 or stopped():
             break
         pause_s = REREAD_S * random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311 - not a secret
         await store.woken(hold_id, min(pause_s, left_s))

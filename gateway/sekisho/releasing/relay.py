@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import orjson
 
 from sekisho.content import assemble
-from sekisho.content.answer_stream import notice_events
+from sekisho.content.answer_stream import end_events, notice_events
 from sekisho.content.call_watch import CallWatch
 from sekisho.content.tool_calls import proposed
-from sekisho.errors import BackendFailed, LedgerUnavailable, SekishoError
+from sekisho.errors import BackendFailed, Halted, LedgerUnavailable, SekishoError
 from sekisho.model.decision import Effect
 from sekisho.model.verdict import Verdict
 from sekisho.obligations import label_output
@@ -39,6 +39,10 @@ class Judge(Protocol):
     @property
     def reads_whole(self) -> bool:
         """Whether nothing of the answer may be shown before all of it is there."""
+        ...
+
+    async def go_on(self) -> None:
+        """Whether more may be given out. Raises Halted, HaltUnknown."""
         ...
 
     async def whole(self, completion: Any) -> Verdict:
@@ -105,9 +109,11 @@ class Relay:
                     await self._end_early("stopped", "answer_too_large")
                     yield error_event("answer_too_large", "The answer grew beyond its limit.")
                     return
+                await self._judge.go_on()
                 ready = self._ready(self._watch.feed(chunk))
                 if ready:
                     yield ready
+            await self._judge.go_on()
             if rest := self._ready(self._watch.end()):
                 yield rest
             async for piece in self._closing(stream):
@@ -121,7 +127,10 @@ class Relay:
             stream.ended = error.code
             with suppress(SekishoError):  # told later
                 await self._end_early("stopped", error.code)
-            yield error_event(error.code, error.message)
+            reason = (
+                end_events(self._whole(), "content_filter") if isinstance(error, Halted) else b""
+            )
+            yield reason + error_event(error.code, error.message)
         except _CANCELLED:
             stream.ended = "cancelled"
             await self._gone(stream.cause)
@@ -143,6 +152,7 @@ class Relay:
             return
         readable = completion if not self._watch.ambiguous else {}
         verdict = await self._judge.calls_of(readable)
+        await self._judge.go_on()
         await self._record(completion, verdict)
         if verdict.effect is Effect.ALLOW:
             yield self._tail + self._watch.kept

@@ -40,8 +40,9 @@ async def describe(
     limiter: Limiter,
     now_us: int,
     office: Office,
+    halt: bool = False,
 ) -> Facts:
-    """The facts about `exchange`.
+    """The facts about `exchange`; `halt`: whether an operator stopped everything.
 
     Raises BadRequest for a body that cannot be looked through, Unavailable (`scanner_failed`) if
     the scanner broke, because what was not seen is not sent, and LimitsUnavailable.
@@ -82,7 +83,7 @@ async def describe(
             "ip": exchange.client_ip,
             "spend": spend,
             "limits": limits,
-            "halt": False,
+            "halt": halt,
         },
     }
     return Facts(document=document, backend=backend.id if backend else "", found=scan.found)

@@ -20,12 +20,13 @@ import orjson
 
 from sekisho.content.scan import Scan, Scanner
 from sekisho.content.tool_calls import ToolCall, proposed
-from sekisho.errors import Unavailable
+from sekisho.errors import Halted, Unavailable
 from sekisho.holding.denial import said
 from sekisho.holding.terms import together
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.facts import Facts
+from sekisho.model.halts import Halt, Halts, Reach, halted
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.verdict import UNTOUCHED, Asked, Verdict
 from sekisho.obligations import redact
@@ -54,10 +55,16 @@ def reads_whole(decision: Decision) -> bool:
 class Guard:
     """Judges the one answer to `outgoing`."""
 
-    def __init__(self, outgoing: Outgoing, scanner: Scanner, ask: Ask) -> None:
+    def __init__(self, outgoing: Outgoing, scanner: Scanner, ask: Ask, halts: Halts) -> None:
         self._outgoing = outgoing
         self._scanner = scanner
         self._ask = ask
+        self._halts = halts
+        self._reach = Reach.of(outgoing)
+
+    async def go_on(self) -> None:
+        """Whether more of this answer may be given out. Raises Halted, HaltUnknown."""
+        await self._halts.check(self._reach)
 
     @property
     def reads_whole(self) -> bool:
@@ -88,6 +95,10 @@ class Guard:
             return UNTOUCHED
         if len(calls) > CALLS_MAX or any(call.arguments is None for call in calls):
             return Verdict(Effect.DENY, cause=MALFORMED, notice=_malformed(calls))
+        standing = self._halts.standing
+        stopped = [one for one in (standing.named("tool", call.name) for call in calls) if one]
+        if stopped:
+            return Verdict(Effect.DENY, cause=Halted.code, notice=_stopped(stopped))
         asked = [await self._about_call(call) for call in calls]
         denied = [one for one in asked if one.decision.effect is Effect.DENY]
         if denied:
@@ -139,7 +150,9 @@ class Guard:
         facts = self._outgoing.facts
         content = {"tool": tool, "content": scan.facts(scan.labels)}
         approval = {"state": "none", "by": []}  # of the request, not of what came back
-        document = {**facts.document, "stage": stage, "approval": approval, **content}
+        context = {**facts.document["context"], "halt": self._halts.standing.everything}
+        now = {"stage": stage, "approval": approval, "context": context}
+        document = {**facts.document, **now, **content}
         decision = await self._ask(replace(facts, document=document, found=scan.found))
         return Asked(stage, tool["name"] if tool else None, document, decision)
 
@@ -159,6 +172,11 @@ class Guard:
 def _notice(denied: Sequence[Asked]) -> str:
     """What the person reads in place of the calls; the model never wrote it."""
     return "\n".join(f"[{one.tool}: not allowed. {said(one.decision.reasons)}]" for one in denied)
+
+
+def _stopped(halts: Sequence[Halt]) -> str:
+    """An operator stopped these tools; the reason is told, as everywhere."""
+    return "\n".join(f"[{halted(one).message}]" for one in dict.fromkeys(halts))
 
 
 def _malformed(calls: Sequence[ToolCall]) -> str:

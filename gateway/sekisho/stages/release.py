@@ -94,17 +94,17 @@ async def gather(
     body, handed_over = b"", False
     try:
         body = await read_whole(reply, answer_bytes_max)
-        exchange = answer.recorded.clearance.outgoing.exchange
-        whole = judged(reply, body, exchange, answer.ours(outcome))
+        outgoing = answer.recorded.clearance.outgoing
+        whole = judged(reply, body, outgoing.exchange, answer.ours(outcome))
         parsed = parsed_of(whole)
         check_plain(whole, all_of_it=judge.reads_whole)
         verdict = await judge.whole(parsed) if whole.status == HTTPStatus.OK else UNTOUCHED
         ready = _as_decided(answer, whole, parsed, verdict)
+        await judge.go_on()
         judgement = _Judgement(whole, parsed, verdict, ready)
         settle = await _settling(answer, outcome, keep, judge, judgement)
         if verdict.effect is Effect.HOLD:
-            handed_over = True
-            content = orjson.dumps(parsed_of(ready))
+            content, handed_over = orjson.dumps(parsed_of(ready)), True
             return await hold(HeldAnswer(verdict, content, settle, outcome.abandon))
         await settle()
     except BackendFailed as error:

@@ -15,6 +15,7 @@ from sekisho.errors import BadRequest, NotFound
 from sekisho.holding import review as reviewing
 from sekisho.holding.justification import justify
 from sekisho.holding.shown import note_shown
+from sekisho.model.halts import Reach
 from sekisho.model.hold import HoldCard, HoldView
 from sekisho.model.principal import Principal, Scope
 from sekisho.revise import Edit
@@ -167,6 +168,8 @@ async def look_at(parts: Services, principal: Principal, hold_id: str, now: int)
     view = await reviewing.find(parts.holds, principal, hold_id)
     if not reviewing.is_own(principal, view.hold):
         needs(principal, Scope.REVIEW)
+    elif parts.halts is not None and view.hold.stage != "request":
+        await parts.halts.check(Reach.of_hold(view.hold))  # else it would be a way to the answer
     await note_shown(parts.ledger, principal, view.hold, now)
     return view
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -23,7 +24,7 @@ from sekisho.content import assemble
 from sekisho.content.answer_stream import as_stream
 from sekisho.content.responses_answer import failed, response, started
 from sekisho.content.responses_stream import ALIVE, ResponseEvents
-from sekisho.errors import BadRequest
+from sekisho.errors import BadRequest, Halted, HaltUnknown
 from sekisho.holding.review import withdraw
 from sekisho.holding.wait import wait
 from sekisho.model.hold import WAITING, HoldState, HoldView, StoredAnswer
@@ -110,6 +111,7 @@ class Background:
         name, head = RESPONSES.prefix + view.hold.id, _head(view)
         now = await self._waiting.followed(view)
         told: dict[str, Any]
+        await self._waiting.check(now)
         if now.state in WAITING:
             sent = now is not view or now.state is HoldState.DISPATCHING
             told = started(head, name, "in_progress" if sent else "queued")
@@ -147,13 +149,21 @@ class Background:
         yield events.begin(_head(view)) or ALIVE
         clock = asyncio.get_running_loop().time
         until_s = clock() + self._stream_s
-        while (now := await self._waiting.followed(view)).state in WAITING:
-            if clock() >= until_s:
-                return
-            await wait(now.hold.id, self._holds, COMMENT_S, on_approved=self._launch)
-            yield ALIVE
-            view = await self._holds.get(view.hold.id) or view
-        stored = await self._waiting.answer(now)
+        try:
+            while (now := await self._waiting.followed(view)).state in WAITING:
+                await self._waiting.check(now)
+                if clock() >= until_s:
+                    return
+                stopped = partial(self._waiting.is_stopped, now)
+                hold_id, launch = now.hold.id, self._launch
+                await wait(hold_id, self._holds, COMMENT_S, on_approved=launch, stopped=stopped)
+                yield ALIVE
+                view = await self._holds.get(view.hold.id) or view
+            stored = await self._waiting.answer(now)
+        except (Halted, HaltUnknown) as error:
+            why = {"code": error.code, "message": error.message}
+            yield events.fail({**failed(_head(view), name, "failed", why), "background": True})
+            return
         if stored is not None and stored.status == HTTPStatus.OK:
             yield events.feed(as_stream(_completion(stored)))
         else:

@@ -27,6 +27,8 @@ from sekisho.errors import (
     Conflict,
     DeniedByPolicy,
     Forbidden,
+    Halted,
+    HaltUnknown,
     NotAuthenticated,
     NotFound,
     Refused,
@@ -228,7 +230,7 @@ async def _result(
         return None, None
     try:
         stored = await deliver(parts.holds, parts.ledger, view)
-    except NotFound:
+    except (NotFound, Halted, HaltUnknown):  # not there, or stopped for now
         return None, None
     body = stored.body
     if stored.content_type.startswith("text/event-stream"):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from sekisho.model.halts import Halts
 from sekisho.model.hold import HoldLimits, HoldView
 from sekisho.model.principal import Principal
 from sekisho.ports import Directory, HoldStore, Ledger, Log, Searches
 from sekisho.revise import Edit
 from sekisho.web.entrance import Entrance
+from sekisho.web.halt_port import Switchboard
 from sekisho.web.policy_port import Policies
 
 Revise = Callable[[Principal, str, Edit], Awaitable[HoldView]]
@@ -30,3 +32,5 @@ class Services:
     currency: Callable[[], str] = str  # of the prices in force; "" where there are none
     policies: Policies | None = None
     revise: Revise | None = None
+    switchboard: Switchboard | None = None
+    halts: Halts | None = None

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -30,6 +31,8 @@ from sekisho.errors import (
     BudgetExhausted,
     DeniedByPolicy,
     DispatchUnknown,
+    Halted,
+    HaltUnknown,
     HoldDenied,
     JustificationRequired,
     LimitReached,
@@ -39,6 +42,7 @@ from sekisho.errors import (
 from sekisho.holding import names
 from sekisho.holding.deliver import deliver
 from sekisho.holding.wait import wait
+from sekisho.model.halts import Halts, Reach
 from sekisho.model.hold import WAITING, HoldLimits, HoldState, HoldView, StoredAnswer
 from sekisho.model.principal import Principal
 from sekisho.ports import Clock, HoldStore, Ledger
@@ -50,6 +54,7 @@ _POLICY_CODES = ("policy_", "obligation_")
 _WITHHELD = frozenset({"answer_denied"})
 # It was sent; even if store or worker were lost meanwhile, its answer may be held.
 _SENT = frozenset({HoldState.READY, HoldState.DELIVERED, HoldState.UNKNOWN, HoldState.FAILED})
+_GIVEN = frozenset({HoldState.READY, HoldState.DELIVERED})
 _NOT_APPROVED = frozenset({HoldState.DENIED, HoldState.EXPIRED})
 _WORDS = {
     "request": ("this request", "is", "it was not sent"),
@@ -80,6 +85,7 @@ class Waiting:
         limits: HoldLimits,
         public_url: str,
         launch: Callable[[str], None],
+        halts: Halts,
     ) -> None:
         self._holds = holds
         self._ledger = ledger
@@ -87,6 +93,7 @@ class Waiting:
         self._limits = limits
         self._public_url = public_url.rstrip("/")
         self._launch = launch
+        self._halts = halts
 
     async def first(self, view: HoldView, post_path: str) -> Reply:
         """The POST's own wait; a redirect goes to the result URL relative to `post_path`."""
@@ -123,7 +130,9 @@ class Waiting:
     async def _wait(self, view: HoldView, location: str) -> Reply:
         if view.unjustified and view.state is HoldState.PENDING:
             return await self._told(view, as_json=False)
+        await self.check(view)
         view = await self._waited(view)
+        await self.check(view)
         more = self._until_us(view) > self._clock.now_us()
         if view.state in WAITING and more and await self._holds.hop(view.hold.id):
             pending = self._pending(view)
@@ -132,6 +141,15 @@ class Waiting:
             )
             return Reply(303, [*headers, (b"location", location.encode())], body)
         return await self._told(view, as_json=False)
+
+    async def check(self, view: HoldView) -> None:
+        """Raises Halted for what an operator stopped, unless it has ended otherwise."""
+        if view.state in WAITING or view.state in _GIVEN:
+            try:
+                await self._halts.check(Reach.of_hold(view.hold))
+            except (Halted, HaltUnknown) as error:
+                error.exchange = view.hold.exchange
+                raise
 
     async def _waited(self, view: HoldView) -> HoldView:
         """The hold after one hop's wait, or as soon as nobody needs to be waited for."""
@@ -142,10 +160,18 @@ class Waiting:
             left_s = (until_us - self._clock.now_us()) / 1_000_000
             if left_s <= 0:
                 return view
-            then = await wait(view.hold.id, self._holds, left_s, on_approved=self._launch)
+            stopped = partial(self.is_stopped, view)
+            then = await wait(
+                view.hold.id, self._holds, left_s, on_approved=self._launch, stopped=stopped
+            )
             view = await self.followed(then)
             if view is then:
                 return view
+
+    def is_stopped(self, view: HoldView) -> bool:
+        """Whether an operator stopped it, as far as was heard: a hint, for whoever waits."""
+        standing = self._halts.standing
+        return bool(standing.halts) and standing.hit(Reach.of_hold(view.hold)) is not None
 
     def _until_us(self, view: HoldView) -> int:
         """Clients wait from the filing, or from when the reason came: they could not before."""
@@ -172,7 +198,11 @@ class Waiting:
         )
 
     async def answer(self, view: HoldView) -> StoredAnswer | None:
-        """What there is to give out, as the backend sent it; None if there is nothing (yet)."""
+        """What there is to give out, as the backend sent it; None if there is nothing (yet).
+
+        Raises Halted, HaltUnknown.
+        """
+        await self.check(view)
         if view.hold.stage == "tool_call" and view.state in _NOT_APPROVED:
             return _without_calls(view)
         if view.state in (HoldState.READY, HoldState.DELIVERED):
@@ -223,6 +253,9 @@ class Waiting:
                 f"Details: {page}",
                 code=view.outcome_reason,
             )
+        if view.outcome_reason == Halted.code:
+            message = f"An operator stopped this while {what} waited, so {kept_back}."
+            return Halted(f"{message} Send the request again when it is lifted. Details: {page}")
         if view.outcome_reason in _LIMIT_CODES:
             # Never 429 here: SDKs would send the same request again by themselves.
             return DeniedByPolicy(

@@ -13,6 +13,8 @@ from sekisho.adapters.aiohttp_backend import AiohttpBackend
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.auditd_socket import LedgerLimits
 from sekisho.adapters.couriers import channels, couriers
+from sekisho.adapters.halt_desk import HaltDesk
+from sekisho.adapters.halt_watch import HaltWatch
 from sekisho.adapters.identity_desk import worker_evidence
 from sekisho.adapters.measured_ledger import MeasuredLedger
 from sekisho.adapters.offered_models import OfferedModels
@@ -22,10 +24,12 @@ from sekisho.adapters.policy_following import PolicyFollower
 from sekisho.adapters.policy_memo import MemoizedEngine
 from sekisho.adapters.policy_shadow import ShadowedEngine
 from sekisho.adapters.policy_store import PolicyStore
+from sekisho.adapters.redis_halts import HaltStore
 from sekisho.adapters.redis_holds import RedisHoldStore, connect
 from sekisho.adapters.redis_limits import RedisLimiter
 from sekisho.adapters.redis_outbox import RedisOutbox
 from sekisho.adapters.sql_registry import Registry
+from sekisho.adapters.switched_holds import SwitchedHoldStore
 from sekisho.app import create_app
 from sekisho.config import Settings
 from sekisho.holding import rebuild
@@ -33,6 +37,7 @@ from sekisho.holding.file import Filing
 from sekisho.holding.moments import Schedule
 from sekisho.holding.notifying import Notifier
 from sekisho.holding.sweep import Sweep
+from sekisho.model.halts import Halts
 from sekisho.model.prices import UsageRules
 from sekisho.parts import Limits as LineLimits
 from sekisho.parts import Parts
@@ -69,13 +74,13 @@ def build(settings: Settings) -> Worker:
     clock, metrics, limits = SystemClock(), Metrics(), hold_limits(settings)
     auditd = _auditd(settings)
     ledger = MeasuredLedger(auditd, metrics)
-    holds = _holds(settings, ledger)
+    halts = _halts(settings, ledger, clock, metrics)
+    holds = _holds(settings, ledger, halts)
     outbox = RedisOutbox(holds, settings.notify.waiting_max)
     pepper = (settings.audit.keys_dir / "pepper").read_bytes()
     engine = rules_engine(settings.policy, os.environ)
-    limiter = _limiter(settings, ledger, lambda: engine.usage)
     backend, models = AiohttpBackend(endpoints(settings)), catalog(settings)
-    unsettled = Unsettled(ledger)
+    unsettled, limiter = Unsettled(ledger), _limiter(settings, ledger, lambda: engine.usage)
     people = build_people(settings, pepper, ledger, clock, metrics=metrics, unsettled=unsettled)
     memoized = MemoizedEngine(engine, settings.policy.memo_max)
     shadowed = ShadowedEngine(memoized, unsettled.add, metrics.shadow_decided)
@@ -95,6 +100,7 @@ def build(settings: Settings) -> Worker:
             path_of=backend.path,
             lists=OfferedModels(models, backend.listed_models),
             holds=holds,
+            halts=halts,
             filing=filing,
             lease_s=settings.holds.lease_s,
             unsettled=unsettled,
@@ -110,11 +116,12 @@ def build(settings: Settings) -> Worker:
     services = Services(
         *(holds, ledger, auditd, auditd, people.directory, people.entrance, limits),
         *(lambda: engine.usage.prices.currency, _policies(settings, ledger), pipeline.revise),
+        *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts),
     )
     rest = create_app(services, people.sign_in, people.scim, checks, metrics)
     app = DataPath(
         pipeline,
-        *_rooms(settings, holds, ledger, clock, sweep.start),
+        *_rooms(settings, holds, ledger, clock, sweep.start, halts=halts),
         web_limits(settings),
         Sealed(rest),
         entrance=people.entrance,
@@ -126,8 +133,7 @@ def build(settings: Settings) -> Worker:
         auditd,
         holds,
         PolicyFollower(engine, settings, auditd.session, unsettled.add, shadowed),
-        *(backend, sweep, filing, unsettled),
-        *(people.refusals, limiter, people),
+        *(backend, sweep, filing, unsettled, people.refusals, limiter, people, halts),
         _notifier(settings, outbox, ledger, clock, metrics),
     )
 
@@ -138,13 +144,19 @@ def _auditd(settings: Settings) -> AuditdLedger:
     return AuditdLedger(path, limits=bounds, origin=settings.audit.origin)
 
 
-def _holds(settings: Settings, ledger: Ledger) -> RedisHoldStore:
-    return RedisHoldStore(
+def _holds(settings: Settings, ledger: Ledger, halts: Halts) -> RedisHoldStore:
+    return SwitchedHoldStore(
         connect(settings.redis_url),
         ledger.exchange_keys,
         hold_limits(settings),
         lambda store: _reapply(store, ledger),
+        halts,
     )
+
+
+def _halts(settings: Settings, ledger: Ledger, clock: Clock, metrics: Metrics) -> HaltWatch:
+    store, silence_s = HaltStore(connect(settings.redis_url)), settings.halt.silence_s
+    return HaltWatch(store, ledger, clock, silence_s=silence_s, told=metrics.halts_standing)
 
 
 def _rooms(
@@ -153,10 +165,14 @@ def _rooms(
     ledger: Ledger,
     clock: Clock,
     launch: Callable[[str], None],
+    *,
+    halts: Halts,
 ) -> tuple[Waiting, Background]:
     """How clients meet holds: those that wait, and those that come back."""
     limits, url = hold_limits(settings), settings.public_url
-    waiting = Waiting(holds, ledger, clock, limits=limits, public_url=url, launch=launch)
+    waiting = Waiting(
+        holds, ledger, clock, limits=limits, public_url=url, launch=launch, halts=halts
+    )
     stream_s = limits.wait_total_s
     return waiting, Background(waiting, holds, ledger, launch=launch, stream_s=stream_s)
 

@@ -12,6 +12,7 @@ import structlog
 
 from sekisho.adapters.aiohttp_backend import AiohttpBackend
 from sekisho.adapters.auditd_ledger import AuditdLedger
+from sekisho.adapters.halt_watch import HaltWatch
 from sekisho.adapters.redis_holds import RedisHoldStore
 from sekisho.adapters.redis_limits import RedisLimiter
 from sekisho.errors import LedgerUnavailable, PolicyRejected
@@ -55,6 +56,7 @@ class Worker:
     refusals: Refusals
     limiter: RedisLimiter
     people: People
+    halts: HaltWatch
     notifier: Notifier | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -74,6 +76,7 @@ class Worker:
         with suppress(LedgerUnavailable):
             await self.ledger.start()
         self.holds.open()
+        self.halts.start()
         self.limiter.start()
         await self.backend.open()
         self._tasks = [
@@ -116,6 +119,7 @@ class Worker:
         await _within(STEP_S, self.unsettled.flush())
         await _within(STEP_S, self.refusals.flush())
         await _within(STEP_S, self.limiter.close())
+        await _within(STEP_S, self.halts.close())
         await _within(STEP_S, self.ledger.close())
         await _within(STEP_S, self.holds.close())
         await _within(STEP_S, self.people.close())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sekisho.content.scan import Scanner
-from sekisho.errors import PolicyUnavailable, Unavailable
+from sekisho.errors import Halted, PolicyUnavailable, Unavailable
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Threshold
 from sekisho.model.facts import Facts
 from sekisho.model.outgoing import Outgoing
@@ -17,6 +17,7 @@ from sekisho.stages.guard import ARGUMENTS_BYTES_MAX, CALLS_MAX, Guard, reads_wh
 from support.holds import ONE_REVIEW, TWO_REVIEWS
 from support.line import ALLOW, Rules, decision
 from support.rules import document
+from support.switch import Switch, halt
 
 CALLS_HELD = HoldTerms("tool_call", ONE_REVIEW, 600, 10)
 ANSWER_HELD = HoldTerms("response", TWO_REVIEWS, 60, 80)
@@ -33,13 +34,20 @@ def answer(*names: str, text: str = "four", arguments: str = '{"id": 7}') -> dic
     return {"id": "c", "choices": [{"index": 0, "message": message, "logprobs": {"x": text}}]}
 
 
-def judge(said: Any, rules: Rules, asked: Decision = ALLOW, *, seen: bool = False) -> Verdict:
+def judge(
+    said: Any,
+    rules: Rules,
+    asked: Decision = ALLOW,
+    *,
+    seen: bool = False,
+    switch: Switch | None = None,
+) -> Verdict:
     """The verdict about an answer to a request that was decided as `asked`."""
-    guard = _guard(rules, asked)
+    guard = _guard(rules, asked, switch)
     return asyncio.run(guard.calls_of(said) if seen else guard.whole(said))
 
 
-def _guard(rules: Rules, asked: Decision) -> Guard:
+def _guard(rules: Rules, asked: Decision, switch: Switch | None = None) -> Guard:
     facts = Facts(document(approval__state="approved", approval__by=["reviewer-1"]), "b", ())
     leaving = Outgoing(
         "x1", "staff-7", "b", "m", "chat.completions", "/p", b"{}", False, facts, asked, ()
@@ -48,7 +56,7 @@ def _guard(rules: Rules, asked: Decision) -> Guard:
     async def ask(about: Facts) -> Decision:
         return await rules.decide(about.document)
 
-    return Guard(leaving, Scanner({"secret": ["strictly confidential"]}), ask)
+    return Guard(leaving, Scanner({"secret": ["strictly confidential"]}), ask, switch or Switch())
 
 
 def test_an_answer_without_calls_costs_no_question() -> None:
@@ -223,3 +231,38 @@ def test_when_an_answer_is_read_whole() -> None:
     assert reads_whole(WHOLE)
     asked = Obligations(hold_later=(CALLS_HELD,))
     assert reads_whole(Decision(Effect.ALLOW, (), "r", asked))
+
+
+def test_a_call_of_a_halted_tool_is_withheld_unasked() -> None:
+    """However it is spelled, with what else is called beside it; the reason is told."""
+    for seen in (False, True):
+        rules, switch = Rules(), Switch()
+        switch.set(halt("tool", "crm.*"))
+
+        verdict = judge(answer("kb.find", "CRM.write"), rules, seen=seen, switch=switch)
+
+        assert (Effect.DENY, "halted") == (verdict.effect, verdict.cause)
+        assert "An operator stopped the tool crm.*: There is a leak." in verdict.notice
+        assert not rules.asked
+
+
+def test_rules_are_told_what_stands_now() -> None:
+    """Not what stood when the request was decided."""
+    rules, switch = Rules(), Switch()
+    switch.set(halt())
+
+    judge(answer("kb.find"), rules, switch=switch)
+
+    assert [True] == [one["context"]["halt"] for one in rules.asked]
+
+
+async def test_an_answer_goes_on_as_long_as_nothing_stops_it() -> None:
+    """Its team, model and backend are what is asked about."""
+    rules, switch = Rules(), Switch()
+    guard = _guard(rules, ALLOW, switch)
+    await guard.go_on()
+
+    for scope, name in (("team", "employees"), ("model", "m"), ("backend", "b"), ("all", "")):
+        switch.set(halt(scope, name))
+        with pytest.raises(Halted):
+            await guard.go_on()

@@ -13,6 +13,7 @@ from sekisho.content import assemble
 from sekisho.errors import (
     BackendFailed,
     BadRequest,
+    Halted,
     HoldStoreUnavailable,
     JustificationRequired,
     LedgerUnavailable,
@@ -30,6 +31,7 @@ from sekisho.web.waiting import Reply, Waiting
 from support.holds import LIMITS, ONE_REVIEW, REVIEWER, STAFF, STRANGER, Desk, SystemClock
 from support.line import HOLD, Line, decision
 from support.memory_ledger import MemoryLedger
+from support.switch import halt
 
 LATER = decision(Effect.ALLOW, hold_later=(HoldTerms("response", ONE_REVIEW, 600, 10),))
 
@@ -53,7 +55,11 @@ class Room:
         store, ledger = self.desk.store, self.line.ledger
         url = "https://gate.example"
         waiting = Waiting(
-            store, ledger, SystemClock(), limits=LIMITS, public_url=url, launch=self._launch
+            *(store, ledger, SystemClock()),
+            limits=LIMITS,
+            public_url=url,
+            launch=self._launch,
+            halts=self.line.switch,
         )
         self.background = Background(
             waiting, store, ledger, launch=self._launch, stream_s=self.stream_s
@@ -358,3 +364,31 @@ async def _filed_only(room: Room, fault: str) -> HoldView:
     ledger.append = append  # type: ignore[method-assign]
     store.propose = propose  # type: ignore[method-assign]
     return view
+
+
+async def test_what_an_operator_stopped_is_not_given_out_later(room: Room) -> None:
+    """Nor told as on its way; when the switch is lifted it is there."""
+    view = await room.post(asked())
+    await room.line.pipeline.resume(view.hold.id)
+    room.line.switch.set(halt())
+
+    with pytest.raises(Halted):
+        await room.stands(view)
+
+    room.line.switch.set()
+    assert (await room.stands(view))["status"] == "completed"
+
+
+@pytest.mark.parametrize("ready", [False, True])
+async def test_a_stream_of_what_was_stopped_ends_with_why(room: Room, ready: bool) -> None:
+    """At once, whether or not there is an answer; nothing of it is shown."""
+    view = await room.post(asked(stream=True))
+    if ready:
+        await room.line.pipeline.resume(view.hold.id)
+    room.line.switch.set(halt(), after=0 if ready else 1)
+
+    events = await events_of(await room.background.posted(view))
+
+    assert events[-1]["type"] == "response.failed"
+    assert events[-1]["response"]["error"]["code"] == "halted"
+    assert not [one for one in events if "delta" in one["type"]]

@@ -8,7 +8,7 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from sekisho.errors import NotFound
+from sekisho.errors import Halted, HaltUnknown, NotFound
 from sekisho.holding import names
 from sekisho.model.hold import (
     ANSWER_HELD,
@@ -25,6 +25,7 @@ from sekisho.web.dialects import CHAT, RESPONSES
 from sekisho.web.waiting import Reply, Waiting
 from support.holds import ONE_REVIEW
 from support.memory_ledger import MemoryLedger
+from support.switch import Switch, halt
 
 NOW_US = 1_000_000_000
 HOLD_ID = names.new_hold_id()
@@ -106,6 +107,7 @@ class Room:
             thresholds = ONE_REVIEW if reviewed else ()
             hold = replace(self.store.view.hold, justify=True, thresholds=thresholds)
             self.store.view = replace(self.store.view, hold=hold)
+        self.switch = Switch()
         self.launched: list[str] = []
         self.waiting = Waiting(
             cast("HoldStore", self.store),
@@ -114,6 +116,7 @@ class Room:
             limits=HoldLimits(hop_wait_s=0.01),
             public_url="https://gate.example/",
             launch=self.launched.append,
+            halts=self.switch,
         )
 
     def speaks(self, endpoint: str) -> None:
@@ -443,3 +446,60 @@ async def test_a_marker_is_nobodys_answer() -> None:
         await room.hop()
 
     assert not room.ledger.types()
+
+
+@pytest.mark.parametrize(
+    "state", [HoldState.PENDING, HoldState.APPROVED, HoldState.READY, HoldState.DELIVERED]
+)
+async def test_what_is_stopped_is_neither_waited_for_nor_given_out(state: HoldState) -> None:
+    """On every way: the redirect, and what the client fetches later."""
+    room = Room(state)
+    room.store.kept = StoredAnswer(200, "application/json", b"{}")
+    room.switch.set(halt("backend", "b"))
+
+    for ask in (room.hop, room.retrieve):
+        with pytest.raises(Halted) as caught:
+            await ask()
+        assert caught.value.exchange == "x1"
+    assert not room.ledger.types()
+    assert not room.launched
+
+
+async def test_a_switch_ends_a_wait_that_has_begun() -> None:
+    """The client learns it now, and is not sent round once more."""
+    room = Room(HoldState.PENDING)
+    room.switch.set(halt(), after=1)
+
+    with pytest.raises(Halted):
+        await room.hop()
+
+    assert room.store.hops_left == 2
+
+
+@pytest.mark.parametrize("state", [HoldState.DENIED, HoldState.EXPIRED, HoldState.WITHDRAWN])
+async def test_how_a_hold_ended_is_told_all_the_same(state: HoldState) -> None:
+    """Nothing goes on by it."""
+    room = Room(state)
+    room.switch.set(halt())
+
+    assert (await room.hop()).status == 403
+
+
+async def test_a_worker_that_does_not_hear_gives_nothing_out() -> None:
+    """It may have been stopped."""
+    room = Room(HoldState.READY)
+    room.switch.unheard = True
+
+    with pytest.raises(HaltUnknown):
+        await room.hop()
+    assert not room.ledger.types()
+
+
+async def test_what_was_stopped_on_its_way_says_so() -> None:
+    """403 with the code of the switch, though people had approved it."""
+    room = Room(HoldState.FAILED, reason="halted")
+
+    reply = await room.hop()
+
+    assert (reply.status, _error(reply)["code"]) == (403, "halted")
+    assert (b"x-should-retry", b"false") in reply.headers

@@ -12,7 +12,14 @@ from sekisho.wiring.running import Worker
 
 ORDER = [
     *("sweep.stop", "filing.drain", "backend.close", "unsettled.flush", "refusals.flush"),
-    *("limiter.close", "ledger.close", "holds.close", "people.close", "engine.close"),
+    *(
+        "limiter.close",
+        "halts.close",
+        "ledger.close",
+        "holds.close",
+        "people.close",
+        "engine.close",
+    ),
 ]
 
 
@@ -42,12 +49,18 @@ class Part:
 
         if verb == "open" and self._name == "holds":
             return cast("Any", lambda: None)
-        return cast("Any", lambda: None) if place == "limiter.start" else act
+        return (
+            cast("Any", lambda: None)
+            if verb == "start" and self._name in {"limiter", "halts"}
+            else act
+        )
 
 
 def worker(said: list[str], hangs: frozenset[str] = frozenset()) -> Worker:
     names = ("app", "ledger", "holds", "engine", "backend", "sweep", "filing", "unsettled")
-    parts = {name: Part(name, said, hangs) for name in (*names, "refusals", "limiter", "people")}
+    parts = {
+        name: Part(name, said, hangs) for name in (*names, "refusals", "limiter", "people", "halts")
+    }
     return Worker(**cast("Any", parts))
 
 

@@ -73,9 +73,9 @@ class House:
 
     def visit(self, who: str, hold: dict[str, Any], *steps: Any, **options: Any) -> list[Any]:
         """Follow the link to a hold, sign in with a key where that is asked for, and go on from
-        there; what the further steps said. With `options` it is a fresh browser.
+        there; what the further steps said. With other `options` it is another browser.
         """
-        profile = f"{who}-{next(_people)}" if options else who
+        profile = f"{who} {orjson.dumps(options).decode()}"
         arrive: tuple[Any, ...] = (("goto", self.page(hold)),)
         if profile not in self.signed_in:
             key = self.keys[who]

@@ -17,7 +17,7 @@ from sekisho.adapters.webhook_signature import read_key
 from sekisho.holding import notifying
 from sekisho.holding.moments import Schedule
 from sekisho.holding.notifying import Notifier
-from sekisho.model.notification import Channel, Courier, Moment, Notification
+from sekisho.model.notification import Channel, Courier, Moment, Notification, NotSent
 from support.chat_site import KEY, TOKEN, ChatSite, chat_site
 from support.faulty_redis import FaultyRedis
 from support.holds import REVIEWER, Desk, SystemClock, open_desk, until
@@ -389,3 +389,23 @@ async def test_it_runs_by_itself_and_stops(desk: Desk, tellers: Tellers, site: C
     assert site.of("webhook")[0].raw["moment"] == Moment.FILED.value
     await notifier.stop()
     await task
+
+
+@pytest.mark.parametrize("asked_s", [1e9, float("inf")])
+async def test_no_channel_can_have_us_wait_for_ever(
+    desk: Desk, tellers: Tellers, asked_s: float
+) -> None:
+    """What it asks for has a bound, so it cannot hush itself up for a week."""
+
+    class Late:
+        async def send(self, _: Notification) -> None:
+            raise NotSent("rate_limited", retry_after_s=asked_s)
+
+        async def close(self) -> None:
+            return
+
+    notifier = tellers.new(Channel("late", groups=REVIEWERS), couriers={"late": Late()})
+    await desk.file()
+    await rounds(notifier, lambda: tellers.counted["late failed"] == 1)
+    rests_s = notifier._lines["late"].rests_until_s - asyncio.get_running_loop().time()
+    assert rests_s <= notifying.ASKED_MAX_S

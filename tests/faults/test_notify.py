@@ -46,6 +46,7 @@ obligation contains {"notify": ["program"]} if input.request.max_tokens == 78
 # title: Told over a channel that is not there
 obligation contains {"notify": ["pager"]} if input.request.max_tokens == 79
 """
+pytestmark = pytest.mark.long
 WAIT_S = 60.0  # a busy machine; an idle one takes a second, or ten where a lease runs out
 
 
@@ -129,10 +130,15 @@ def test_a_message_survives_the_death_of_everything(gateway: Installation, chats
     told = about(chats, "hold", hold)
     assert len({one.id for one in told}) == 1
     assert told[0].links[0][1] == f"{gateway.url}/approvals/{hold}"
-    gateway.run("hold", "deny", hold, "--reason", "canary-reason", key=reviewer)
-    soon(lambda: chats.of("wecom"))
-    [ended] = chats.of("wecom")
-    assert "\u5df2\u62d2\u7edd" in ended.text
+
+    def denied() -> bool:
+        """Right after a crash a busy machine may answer that it cannot yet: then again."""
+        deny = ("hold", "deny", hold, "--reason", "canary-reason")
+        gateway.run(*deny, key=reviewer, check=False)
+        return bool(chats.of("wecom"))
+
+    soon(denied)
+    assert {"\u5df2\u62d2\u7edd" in one.text for one in chats.of("wecom")} == {True}
     everything = repr(chats.told)
     for content in ("canary", "staff-7", "reviewer-1"):
         assert content not in everything

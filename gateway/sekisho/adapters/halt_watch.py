@@ -65,6 +65,7 @@ class HaltWatch:
         self._foreign: dict[str, Halt] = {}
         self._rows: Mapping[str, bytes] = {}
         self._seen: dict[str, Halt | int] = {}
+        self._written: dict[str, bytes] = {}  # what the hash had, when it was right
         self._void: set[str] = set()  # seen in the hash, and by the ledger's word not standing
         self._reading: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -188,30 +189,48 @@ class HaltWatch:
             await self._record_pending()
             rows, seen = self._rows, self._seen  # read before the ledger: it has all that they have
             found, size = await self._ledger.halts()
-            before, self._own = self._own, {one.id: one for one in found}
+            self._own = {one.id: one for one in found}
+            self._written = {name: row for name, row in self._written.items() if name in self._own}
             self._void = {name for name, one in seen.items() if self._is_void(one)}
             self._asked_s = self._now_s()
             self._stand()
             for one in found:
-                await self._restore(one, rows.get(one.id), seen.get(one.id), known=one.id in before)
+                await self._restore(one, rows.get(one.id), seen.get(one.id))
             for name, other in seen.items():
                 await self._clear(name, other, size)
 
-    async def _restore(
-        self, halt: Halt, row: bytes | None, seen: Halt | int | None, *, known: bool
-    ) -> None:
-        if row == encode(halt):
-            return
-        # What is later than the ledger's last word about it was written by nobody of ours.
-        false = seen is not None and (not isinstance(seen, Halt) or seen.last > halt.last)
-        same_event = isinstance(seen, Halt) and seen.last == halt.last
-        wrote = await self._store.put(halt.id, encode(halt), halt.last, force=false or same_event)
-        if wrote and (known or false or same_event):
-            _log.error(
-                "a switch was not in Valkey as the ledger has it; written back",
-                halt=halt.id,
-                scope=halt.scope,
-            )
+    async def _restore(self, halt: Halt, row: bytes | None, seen: Halt | int | None) -> None:
+        if row != encode(halt):
+            # What is later than the ledger's last word about it was written by nobody of ours.
+            force = seen is not None and (not isinstance(seen, Halt) or seen.last >= halt.last)
+            wrote = await self._put(halt.id, encode(halt), halt.last, force=force)
+            if not wrote:  # somebody of ours was faster; the next reading tells
+                return
+            if force or self._is_changed(halt, row, seen):
+                _log.error(
+                    "a switch was not in Valkey as the ledger has it; written back",
+                    halt=halt.id,
+                    scope=halt.scope,
+                )
+        self._written[halt.id] = encode(halt)
+
+    async def _put(self, name: str, row: bytes, last: int, *, force: bool) -> bool:
+        """Write it, and know what is there without reading it again."""
+        wrote = await self._store.put(name, row, last, force=force)
+        if wrote:
+            self._rows = {**self._rows, name: row}
+            self._seen = {**self._seen, name: decode(name, row)}
+        return wrote
+
+    def _is_changed(self, halt: Halt, row: bytes | None, seen: Halt | int | None) -> bool:
+        """Whether somebody else's hand was at it; a word of ours that is not there yet is none."""
+        before = self._written.get(halt.id)
+        if row == before:
+            return False
+        same = isinstance(seen, Halt) and (seen.origin, seen.scope, seen.name) == (
+            *(halt.origin, halt.scope, halt.name),
+        )
+        return not same
 
     async def _clear(self, name: str, seen: Halt | int, size: int) -> None:
         now_us = self._clock.now_us()
@@ -221,7 +240,7 @@ class HaltWatch:
         elif name in self._void:
             last = max(size, seen.last)
             force = seen.last >= size
-            await self._store.put(name, encode_lifted(seen.origin, last, now_us), last, force=force)
+            await self._put(name, encode_lifted(seen.origin, last, now_us), last, force=force)
 
     # -- what this worker changes
 

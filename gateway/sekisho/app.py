@@ -23,6 +23,7 @@ from sekisho.web import (
     appeals,
     approvals,
     audit,
+    desk,
     exchanges,
     halts,
     health,
@@ -47,6 +48,7 @@ _FORMS = {
     ("query", "after"): "must be what the page before said in `after`, digits as in after=4711",
 }
 _CONTROL = (
+    desk.router,  # before the holds: `events` and `bulk` are no ids
     approvals.router,
     exchanges.router,
     acceptance.router,

@@ -19,6 +19,7 @@
     |   +-- DispatchUnknown     424  sent, and nobody knows what became of it
     |   +-- LimitReached        429  a limit on use; says when to come back
     |   |   +-- BudgetExhausted 429  the money of a day or month
+    |   +-- TooHasty            403  a reviewer approves sooner than anyone reads
     |   +-- TooManyFailures     429  credentials that failed too often from one address
     +-- Unavailable             503  a part we need is down; nothing was let through
     |   +-- PolicyUnavailable        the rules cannot be asked
@@ -234,6 +235,20 @@ class BudgetExhausted(LimitReached):
     """The money of a day or month is used up: nothing lifts that before it ends."""
 
     code = "budget_exhausted"
+
+
+class TooHasty(Refused):
+    """An approval sooner than the reviewer can have read it, or one too many. `wait_s` is when it
+    may be given; None: waiting alone does not help.
+    """
+
+    status = 403
+    code = "too_soon"
+    kind = "approval_error"
+
+    def __init__(self, message: str, *, code: str, wait_s: int | None) -> None:
+        super().__init__(message, code=code)
+        self.wait_s = wait_s
 
 
 class TooManyFailures(Refused):

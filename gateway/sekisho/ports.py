@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sekisho.model.decision import Decision
+from sekisho.model.desk import ReviewDesk
 from sekisho.model.halts import Halt
 from sekisho.model.hold import (
     Hold,
@@ -335,6 +336,11 @@ class HoldStore(Protocol):
     Methods that open content raise LedgerUnavailable when its key cannot be had.
     """
 
+    @property
+    def desk(self) -> ReviewDesk:
+        """What reviewers are doing at the moment."""
+        ...
+
     async def reserve(self, place: Place, size: int, expected_s: float = 0) -> Reservation:
         """Claim a place for a hold of `size` bytes that is not yet in the ledger.
 
@@ -361,7 +367,7 @@ class HoldStore(Protocol):
         ...
 
     async def woken(self, hold_id: str, timeout_s: float) -> None:
-        """Return at a hint that the hold changed, at latest after `timeout_s`. Never raises."""
+        """Return at a hint that it changed (any: ""), at latest after `timeout_s`. No errors."""
         ...
 
     async def list_open(self, limit: int, principal: str | None = None) -> Sequence[HoldCard]:
@@ -371,6 +377,7 @@ class HoldStore(Protocol):
     async def propose(self, proposal: Proposal, hold: Hold) -> Taken:
         """Take a decision on its way: pending to deciding.
 
+        A review is counted first: TooHasty (model/desk.py) for an approval that has to wait.
         Raises NotFound, Forbidden (`self_approval`), Conflict (`busy`, `already_decided`,
         `already_reviewed`, `binding_mismatch`, `hold_expired`, `not_due`).
         """
@@ -478,23 +485,3 @@ class BackendReply(Protocol):
     def chunks(self) -> AsyncIterator[bytes]: ...
 
     async def close(self) -> None: ...
-
-
-__all__ = [
-    "Backend",
-    "BackendReply",
-    "Clock",
-    "Directory",
-    "Due",
-    "ExchangeKeys",
-    "HoldStore",
-    "Ledger",
-    "LedgerHold",
-    "ModelLists",
-    "PolicyEngine",
-    "Reservation",
-    "Restoration",
-    "Review",
-    "StoredAnswer",
-    "Taken",
-]

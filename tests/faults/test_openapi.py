@@ -43,6 +43,8 @@ ROLES = {
     "auditor": "auditor",
     "operator": "operator",
 }
+# Whoever is let in is told of changes for minutes; tests/gateway/web/test_desk.py listens to it.
+ENDLESS = frozenset({"/v1/approvals/events"})
 HELD = "please summarise the customer list"
 
 
@@ -141,6 +143,8 @@ def test_every_answer_is_as_the_document_says(
     monkeypatch.setenv("NO_PROXY", "*")
     seen: set[tuple[str, int]] = set()
     for operation in document.operations():
+        if operation.path in ENDLESS and role in ROLES:
+            continue
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             seen |= _tried(operation, mode, document, role)
     statuses = {status for path, status in seen if path.startswith("/v1/")}

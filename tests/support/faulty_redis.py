@@ -7,6 +7,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from sekisho.adapters.redis_desk import RedisReviewDesk
 from sekisho.adapters.redis_holds import connect
 from sekisho.adapters.redis_leases import LeaseStore
 from sekisho.adapters.redis_scripts import GatedScripts
@@ -16,6 +17,7 @@ _NAMES = {
     for scripts in (GatedScripts, LeaseStore)
     for name, digest in scripts.digests().items()
 }
+_SOURCES = {source: f"desk.{name}" for name, source in RedisReviewDesk.sources.items()}
 ALWAYS = 1_000_000
 
 
@@ -36,11 +38,21 @@ class FaultyRedis(Redis):
 
     async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
         name = _NAMES.get(sha, "?")
+        asked = super().evalsha(sha, numkeys, *keys_and_args)
+        return await self._with_faults(name, asked)
+
+    async def eval(self, script: str, numkeys: int, *keys_and_args: Any) -> Any:
+        asked = super().eval(script, numkeys, *keys_and_args)
+        name = _SOURCES.get(script)
+        return await (asked if name is None else self._with_faults(name, asked))
+
+    async def _with_faults(self, name: str, asked: Any) -> Any:
         self.calls.append(name)
         if self.lose_before.get(name, 0) > 0:
             self.lose_before[name] -= 1
+            asked.close()
             raise RedisConnectionError("lost before it ran")
-        answer = await super().evalsha(sha, numkeys, *keys_and_args)
+        answer = await asked
         if self.lose_after.get(name, 0) > 0:
             self.lose_after[name] -= 1
             raise RedisConnectionError("its reply was lost")

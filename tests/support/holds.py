@@ -16,6 +16,7 @@ from sekisho.holding.file import Filing
 from sekisho.holding.justification import justify
 from sekisho.holding.review import review
 from sekisho.model import evidence
+from sekisho.model.care import Care
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason, Threshold
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
@@ -29,7 +30,9 @@ WHY = "The client asked for it by Friday."
 CANARY = "canary-7f3a-the-salary-list"
 ONE_REVIEW = (Threshold("reviewer", approve=1, deny=1),)
 TWO_REVIEWS = (Threshold("reviewer", approve=2, deny=1),)
-LIMITS = HoldLimits(lease_s=5, finish_s=0.2, keep_answer_s=600)
+# Haste is tested where it is meant; elsewhere one reviewer decides as fast as a test can ask.
+HASTE = Care(dwell_s=0, decisions_warn=10**6, decisions_max=10**6)
+LIMITS = HoldLimits(lease_s=5, finish_s=0.2, keep_answer_s=600, care=HASTE)
 
 
 class SystemClock:

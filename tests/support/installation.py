@@ -79,6 +79,8 @@ class Installation:
             "audit": {"keys_dir": "keys", "session_grace_s": 2},
             "policy": {"bundle": "policies"},
             "holds": {"hop_wait_s": 1, "wait_total_s": 6},
+            # One reviewer decides as fast as a test asks; what slows people down has its own tests.
+            "reviews": {"dwell_s": 0, "decisions_warn": 10**6, "decisions_max": 10**6},
         }
         for name, values in self.settings.items():
             sections.setdefault(name, {}).update(values)

@@ -16,6 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from sekisho.adapters import hold_content
+from sekisho.adapters.redis_desk import RedisReviewDesk
 from sekisho.adapters.redis_paces import Paces
 from sekisho.adapters.redis_scripts import Argument, GatedScripts
 from sekisho.adapters.redis_wakeups import Wakeups
@@ -80,8 +81,14 @@ class RedisHoldStore:
         self._keys_of = keys_of
         self._limits = limits
         self._wakeups = Wakeups(client, CHANNEL)
+        self._desk = RedisReviewDesk(client, f"{TAG}:desk:", CHANNEL, limits.care)
         self._paces = Paces(client, f"{TAG}:pace:")
         self._scripts = GatedScripts(client, f"{TAG}:applied", f"{TAG}:gate", lambda: reapply(self))
+
+    @property
+    def desk(self) -> RedisReviewDesk:
+        """See HoldStore."""
+        return self._desk
 
     def open(self) -> None:
         """Start listening for wake-ups."""
@@ -158,6 +165,9 @@ class RedisHoldStore:
 
     async def propose(self, proposal: Proposal, hold: Hold) -> Taken:
         """See HoldStore."""
+        if proposal.review is not None:
+            # Here and not before the callers, so that no route, page or command goes around it.
+            await self._desk.admit(proposal.review, hold, proposal.id)
         keys = await self._keys_of(hold.principal, hold.exchange)
         sealed = hold_content.seal_proposal(keys.content, proposal)
         person = proposal.review.person if proposal.review else proposal.actor

@@ -50,7 +50,7 @@ class Wakeups:
             self._task = None
 
     async def wait(self, hold_id: str, timeout_s: float) -> None:
-        """Return at a hint for `hold_id`, at latest after `timeout_s`."""
+        """Return at a hint for `hold_id`, or for any with "", at latest after `timeout_s`."""
         event = asyncio.Event()
         self._waiters[hold_id].add(event)
         try:
@@ -78,5 +78,6 @@ class Wakeups:
                     ignore_subscribe_messages=True, timeout=_LISTEN_S
                 )
                 if message is not None:
-                    for event in self._waiters.get(message["data"].decode(), ()):
-                        event.set()
+                    for name in (message["data"].decode(), ""):
+                        for event in self._waiters.get(name, ()):
+                            event.set()

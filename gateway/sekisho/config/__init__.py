@@ -1,8 +1,8 @@
 """Settings: every knob with type, unit in its name, bound, default and why.
 
-`sections.py` and `identity.py` say what can be set, `load.py` reads a TOML file and the environment
-and reports all faults at once. Nothing else in the product reads a configuration file or a
-`SEKISHO_…` variable.
+`sections.py` and its neighbours say what can be set, `load.py` reads a TOML file and the
+environment and reports all faults at once. Nothing else in the product reads a configuration file
+or a `SEKISHO_…` variable.
 """
 
 from sekisho.config.identity import (
@@ -14,6 +14,7 @@ from sekisho.config.identity import (
 from sekisho.config.load import ConfigError, load, parse
 from sekisho.config.notify import ChannelSettings, NotifySettings
 from sekisho.config.policy import PolicySettings
+from sekisho.config.reviews import ReviewSettings
 from sekisho.config.sections import (
     AuditSettings,
     BackendSettings,
@@ -39,6 +40,7 @@ __all__ = [
     "NotifySettings",
     "PolicySettings",
     "RedisSettings",
+    "ReviewSettings",
     "ScimSettings",
     "ServerSettings",
     "Settings",

@@ -36,6 +36,7 @@ from sekisho.config.kinds import (
 from sekisho.config.notify import NotifySettings
 from sekisho.config.policy import PolicySettings
 from sekisho.config.retention import RetentionSettings
+from sekisho.config.reviews import ReviewSettings
 
 # sockaddr_un holds 108 bytes with the final NUL on Linux; the longest name we add is kept below it.
 _SOCKET_PATH_BYTES_MAX = 100
@@ -379,6 +380,7 @@ class Settings(Section):
     holds: HoldSettings = Field(default_factory=HoldSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
     halt: HaltSettings = Field(default_factory=HaltSettings)
+    reviews: ReviewSettings = Field(default_factory=ReviewSettings)
     backends: tuple[BackendSettings, ...] = Field(
         min_length=1, max_length=100, description="At least one [[backends]] table."
     )

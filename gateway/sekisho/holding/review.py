@@ -14,14 +14,15 @@ from sekisho.errors import BadRequest, Conflict, Forbidden, NotFound
 from sekisho.holding import names, settle
 from sekisho.holding.tally import APPROVE, DENY
 from sekisho.model import duties
+from sekisho.model.care import RISK_OF_CARE
 from sekisho.model.decision import Threshold
 from sekisho.model.duties import seats
 from sekisho.model.hold import Hold, HoldCard, HoldState, HoldView, Proposal, ProposalKind, Review
 from sekisho.model.principal import Principal
 from sekisho.ports import HoldStore, Ledger
 
+RISK_NEEDS_REASON = RISK_OF_CARE  # an approval, too, has to say why
 REASON_CHARS_MAX = 2000  # a paragraph; it is shown to the requester and kept in the ledger
-RISK_NEEDS_REASON = 40  # from here on an approval, too, has to say why
 
 
 @dataclass(frozen=True, slots=True)

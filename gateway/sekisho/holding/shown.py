@@ -12,19 +12,23 @@ from sekisho.holding.review import is_own
 from sekisho.model import evidence
 from sekisho.model.hold import Hold
 from sekisho.model.principal import Principal
-from sekisho.ports import Ledger
+from sekisho.ports import HoldStore, Ledger
 
 HOUR_US = 3_600 * 1_000_000
 PART = "outgoing"
 
 
-async def note_shown(ledger: Ledger, reader: Principal, hold: Hold, now_us: int) -> None:
-    """Record that `reader` is shown the outgoing bytes of `hold`. Call it before showing them.
+async def note_shown(
+    store: HoldStore, ledger: Ledger, reader: Principal, hold: Hold, now_us: int
+) -> int | None:
+    """Record that `reader` is shown the outgoing bytes of `hold`. Call it before showing them: from
+    here on runs the time that an approval of some risk needs (model/care.py).
 
-    Raises LedgerUnavailable or LedgerRefused: then they must not be shown.
+    The moment from which this reader may approve it, in microseconds, or None if at once.
+    Raises LedgerUnavailable, LedgerRefused or HoldStoreUnavailable: then they must not be shown.
     """
     if reader.id == hold.principal:
-        return
+        return None
     purpose = "own" if is_own(reader, hold) else "review"
     keys = await ledger.exchange_keys(hold.principal, hold.exchange)
     hour = str(now_us // HOUR_US)
@@ -41,3 +45,6 @@ async def note_shown(ledger: Ledger, reader: Principal, hold: Hold, now_us: int)
         event_id=event_id,
     )
     await ledger.append([event])
+    first_us = await store.desk.shown(hold, reader.id)
+    dwell_us = store.desk.care.dwell_us(hold.risk, hold.outgoing)
+    return first_us + dwell_us if dwell_us else None

@@ -12,9 +12,10 @@ Terminal states never change. Silence never approves. An approval is sent at mos
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sekisho.model.care import Care
 from sekisho.model.decision import Threshold
 
 
@@ -226,7 +227,8 @@ class HoldLimits:
 
     `total_bytes_max` bounds all content kept; `answer_bytes_max` is set aside when an approval is
     claimed, so that an answer that was paid for always finds room. `finish_s` is how long a worker
-    has to bring a decision to the ledger before any other finishes it.
+    has to bring a decision to the ledger before any other finishes it. `care` is what is asked of
+    reviewers.
     """
 
     total_bytes_max: int = 512 * 1024 * 1024
@@ -240,6 +242,7 @@ class HoldLimits:
     execution_expiry_s: float = 3600
     keep_answer_s: float = 86_400
     retry_join_s: float = 600
+    care: Care = field(default_factory=Care)
 
 
 @dataclass(frozen=True, slots=True)

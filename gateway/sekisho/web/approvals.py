@@ -7,11 +7,13 @@ the data path and not here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import suppress
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from sekisho.errors import BadRequest, NotFound
+from sekisho.errors import BadRequest, NotFound, Unavailable
+from sekisho.holding import queue
 from sekisho.holding import review as reviewing
 from sekisho.holding.justification import justify
 from sekisho.holding.shown import note_shown
@@ -33,23 +35,51 @@ from sekisho.web.callers import Caller, Now, Parts, ProblemRoute, needs, now_us
 from sekisho.web.openapi import body_of
 from sekisho.web.services import Services
 
-LISTED_MAX = 500  # a queue longer than a person reads; those that end first are in front
+LISTED_MAX = 500  # a page longer than a person reads
+LISTED_USUAL = 100
+CURSOR_CHARS_MAX = 100
+RULE_CHARS_MAX = 200
+WARNING_HEADER = "x-sekisho-review-warning"
 BODY_BYTES_MAX = 16_384  # a review is a word, a binding and a paragraph
 BODY_DEPTH_MAX = 2  # and has no structure
 EDIT_BYTES_MAX = 1_048_576  # the arguments of some calls
 EDIT_DEPTH_MAX = 4  # a list of them
 
 
+def wanted(
+    stage: Annotated[Literal["", "request", "response", "tool_call"], Query()] = "",
+    rule: Annotated[str, Query(max_length=RULE_CHARS_MAX)] = "",
+    *,
+    mine: Annotated[bool | None, Query()] = None,
+    status: str = "open",
+) -> queue.Wanted:
+    """Which holds somebody wants to see listed."""
+    if status != "open":
+        raise BadRequest("status must be open.", param="status")
+    return queue.Wanted(stage, rule, mine)
+
+
+Wants = Annotated[queue.Wanted, Depends(wanted)]
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"], route_class=ProblemRoute)
 
 
 @router.get("")
-async def list_holds(parts: Parts, principal: Caller, status: str = "open") -> HoldList:
-    """Open holds that the caller may decide, and the caller's own."""
-    if status != "open":
-        raise BadRequest("status must be open.", param="status")
-    cards = await open_cards(parts, principal)
-    return HoldList(data=[summary(card, principal) for card in cards])
+async def list_holds(
+    parts: Parts,
+    principal: Caller,
+    wanted: Wants,
+    limit: Annotated[int, Query(ge=1, le=LISTED_MAX)] = LISTED_USUAL,
+    after: Annotated[str, Query(max_length=CURSOR_CHARS_MAX)] = "",
+) -> HoldList:
+    """Open holds that the caller may decide, and the caller's own; the most urgent first."""
+    needs(principal, Scope.REVIEW, Scope.SELF)
+    page = await queue.page(parts.holds, principal, wanted, after=after, limit=limit)
+    claims = await parts.holds.desk.claims([card.id for card in page.cards])
+    return HoldList(
+        data=[summary(card, principal, claims.get(card.id)) for card in page.cards],
+        has_more=bool(page.after),
+        after=page.after or None,
+    )
 
 
 @router.get("/{hold_id}")
@@ -57,7 +87,8 @@ async def show_hold(hold_id: str, parts: Parts, principal: Caller, now: Now) -> 
     """One hold with everything that is bound. Who is shown it, other than who asked, is recorded
     first: without that record nothing is shown.
     """
-    return detail(await look_at(parts, principal, hold_id, now), principal)
+    view, from_us = await look_at(parts, principal, hold_id, now)
+    return detail(view, principal, approve_from_us=from_us)
 
 
 @router.post(
@@ -65,7 +96,7 @@ async def show_hold(hold_id: str, parts: Parts, principal: Caller, now: Now) -> 
     openapi_extra=body_of(ReviewRequest),
 )
 async def review_hold(
-    hold_id: str, request: Request, parts: Parts, principal: Caller
+    hold_id: str, request: Request, response: Response, parts: Parts, principal: Caller
 ) -> HoldDetail:
     """Approve or deny, with the binding that was shown. Repeating the same answer is safe."""
     needs(principal, Scope.REVIEW)
@@ -86,7 +117,10 @@ async def review_hold(
         reason=said.reason,
         version=said.version,
     )
-    return detail(view, principal)
+    warning = await too_fast(parts, principal)
+    if warning is not None:
+        response.headers[WARNING_HEADER] = warning
+    return detail(view, principal, warning=warning)
 
 
 @router.post(
@@ -108,8 +142,8 @@ async def edit_hold(hold_id: str, request: Request, parts: Parts, principal: Cal
         raise BadRequest("calls names one place twice.", param="calls")
     edit = Edit(changes, said.binding, said.version)
     view = await change(parts, principal, hold_id, edit)
-    await note_shown(parts.ledger, principal, view.hold, now_us())
-    return detail(view, principal)
+    from_us = await note_shown(parts.holds, parts.ledger, principal, view.hold, now_us())
+    return detail(view, principal, approve_from_us=from_us)
 
 
 @router.post(
@@ -152,26 +186,25 @@ async def withdraw_hold(hold_id: str, parts: Parts, principal: Caller) -> HoldDe
 
 
 async def open_cards(parts: Services, principal: Principal) -> list[HoldCard]:
-    """Open holds that `principal` may decide, and their own; those that end first in front."""
+    """Open holds that `principal` may decide, and their own; the most urgent first."""
     needs(principal, Scope.REVIEW, Scope.SELF)
-    every: Sequence[HoldCard] = ()
-    if Scope.REVIEW in principal.scopes:
-        every = await parts.holds.list_open(LISTED_MAX)
-    own = await parts.holds.list_open(LISTED_MAX, principal.id)
-    seen = {card.id: card for card in (*every, *own) if reviewing.may_see(principal, card)}
-    return sorted(seen.values(), key=lambda card: card.expires_us)
+    cards = await queue.seen_cards(parts.holds, principal)
+    return queue.ordered(cards, await parts.holds.now_us())
 
 
-async def look_at(parts: Services, principal: Principal, hold_id: str, now: int) -> HoldView:
-    """The hold, to be shown to `principal`, which is on record by then. Raises NotFound."""
+async def look_at(
+    parts: Services, principal: Principal, hold_id: str, now: int
+) -> tuple[HoldView, int | None]:
+    """The hold, to be shown to `principal`, which is on record by then, and from when on they may
+    approve it, as `note_shown` says. Raises NotFound.
+    """
     needs(principal, Scope.REVIEW, Scope.SELF)
     view = await reviewing.find(parts.holds, principal, hold_id)
     if not reviewing.is_own(principal, view.hold):
         needs(principal, Scope.REVIEW)
     elif parts.halts is not None and view.hold.stage != "request":
         await parts.halts.check(Reach.of_hold(view.hold))  # else it would be a way to the answer
-    await note_shown(parts.ledger, principal, view.hold, now)
-    return view
+    return view, await note_shown(parts.holds, parts.ledger, principal, view.hold, now)
 
 
 async def change(parts: Services, principal: Principal, hold_id: str, edit: Edit) -> HoldView:
@@ -179,3 +212,18 @@ async def change(parts: Services, principal: Principal, hold_id: str, edit: Edit
     if parts.revise is None:
         raise NotFound("Nothing can be edited here.")
     return await parts.revise(principal, hold_id, edit)
+
+
+async def too_fast(parts: Services, reviewer: Principal) -> str | None:
+    """What a reviewer is told who decides faster than people read. It is advice: what cannot be
+    read is not told, since the decision before it was made.
+    """
+    with suppress(Unavailable):
+        decisions = (await parts.holds.desk.rate(reviewer.id)).decisions
+        care = parts.holds.desk.care
+        if decisions > care.decisions_warn:
+            return (
+                f"You decided {decisions} holds within an hour. After {care.decisions_max} "
+                "approvals pause. Take your time, or let a colleague take some."
+            )
+    return None

@@ -7,15 +7,19 @@ hold in full shows what is bound: the exact outgoing bytes, and the binding the 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sekisho.holding.bulk import AT_ONCE_MAX, Done
 from sekisho.holding.review import REASON_CHARS_MAX, is_withheld, may_review
+from sekisho.model.care import Claim
 from sekisho.model.hold import Hold, HoldCard, HoldView, Justification, Review
 from sekisho.model.principal import Principal
 from sekisho.web.dialects import dialect_of
 
+ID_CHARS_MAX = 64  # ours have 37
 CALLS_MAX = 64  # as many as an answer may propose
 ARGUMENTS_CHARS_MAX = 65_536  # four times what rules look into
 
@@ -79,7 +83,7 @@ class ThresholdOut(BaseModel):
 
 
 class HoldSummary(BaseModel):
-    """A line of the queue."""
+    """A line of the queue. `claimed_by` looks at it, and is told to those who may review it."""
 
     object: Literal["approval"] = "approval"
     id: str
@@ -101,6 +105,8 @@ class HoldSummary(BaseModel):
     may_review: bool
     justify: bool
     justified: bool
+    claimed_by: str | None = None
+    claimed_until: int | None = None
 
 
 class ReviewOut(BaseModel):
@@ -133,7 +139,9 @@ class OutgoingOut(BaseModel):
 
 
 class HoldDetail(HoldSummary):
-    """Everything a reviewer decides on."""
+    """Everything a reviewer decides on. `approve_from`: no approval is taken before then, because
+    reading it takes as long; `warning`: this reviewer decides very fast.
+    """
 
     binding: str
     reasons: list[str]
@@ -145,27 +153,114 @@ class HoldDetail(HoldSummary):
     justification: JustificationOut | None
     reviews: list[ReviewOut]
     outcome_reason: str
+    approve_from: int | None = None
+    warning: str | None = None
 
 
 class HoldList(BaseModel):
-    """The holds a principal may decide, and their own; those that end first in front."""
+    """Holds in the order of docs/howto/review.md. Ask again with `after` for the next ones."""
 
     object: Literal["list"] = "list"
     data: list[HoldSummary]
+    has_more: bool = False
+    after: str | None = None
 
 
-def summary(card: HoldCard, principal: Principal) -> HoldSummary:
+class BoundHold(BaseModel):
+    """One of several holds that are answered at once: what its own detail showed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: str = Field(max_length=ID_CHARS_MAX)
+    binding: str = Field(min_length=64, max_length=64)
+    version: int | None = None
+
+
+class BulkRequest(BaseModel):
+    """One answer to several holds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    decision: Literal["approve", "deny"]
+    reason: str = Field(default="", max_length=REASON_CHARS_MAX)
+    holds: list[BoundHold] = Field(min_length=1, max_length=AT_ONCE_MAX)
+
+
+class BulkError(BaseModel):
+    """Why nothing was decided about one hold."""
+
+    code: str
+    message: str
+
+
+class BulkResult(BaseModel):
+    """One hold: its status, or an error."""
+
+    id: str
+    status: str | None
+    error: BulkError | None
+
+
+class BulkOut(BaseModel):
+    """What became of each hold, in the order asked."""
+
+    object: Literal["list"] = "list"
+    data: list[BulkResult]
+
+
+class ClaimOut(BaseModel):
+    """Who looks at a hold, and until when that is said."""
+
+    object: Literal["approval.claim"] = "approval.claim"
+    id: str
+    claimed_by: str
+    claimed_until: int
+
+
+def summary(card: HoldCard, principal: Principal, claim: Claim | None = None) -> HoldSummary:
     """A card as seen by `principal`."""
+    eligible = may_review(principal, card)
+    told = claim if eligible else None
     return HoldSummary(
         **_shared(card),
         status=card.state.value,
         outgoing_bytes=card.outgoing_bytes,
-        may_review=may_review(principal, card),
+        may_review=eligible,
         justified=card.justified,
+        claimed_by=told.reviewer if told else None,
+        claimed_until=told.until_us // 1_000_000 if told else None,
     )
 
 
-def detail(view: HoldView, principal: Principal) -> HoldDetail:
+def claimed(claim: Claim) -> ClaimOut:
+    """A claim as it is told."""
+    until = claim.until_us // 1_000_000
+    return ClaimOut(id=claim.hold, claimed_by=claim.reviewer, claimed_until=until)
+
+
+def bulk(done: Sequence[Done]) -> BulkOut:
+    """What became of several holds."""
+    return BulkOut(
+        data=[
+            BulkResult(
+                id=one.hold,
+                status=one.view.state.value if one.view else None,
+                error=BulkError(code=one.error.code, message=one.error.message)
+                if one.error
+                else None,
+            )
+            for one in done
+        ]
+    )
+
+
+def detail(
+    view: HoldView,
+    principal: Principal,
+    *,
+    approve_from_us: int | None = None,
+    warning: str | None = None,
+) -> HoldDetail:
     """A hold in full as seen by `principal`, who may see it."""
     hold = view.hold
     return HoldDetail(
@@ -184,6 +279,8 @@ def detail(view: HoldView, principal: Principal) -> HoldDetail:
         justification=_justification(view.justification),
         reviews=[_review(review) for review in view.reviews],
         outcome_reason=view.outcome_reason,
+        approve_from=None if approve_from_us is None else -(-approve_from_us // 1_000_000),
+        warning=warning,
     )
 
 

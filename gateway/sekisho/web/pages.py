@@ -32,6 +32,7 @@ from sekisho.errors import (
     NotAuthenticated,
     NotFound,
     Refused,
+    TooHasty,
 )
 from sekisho.holding import names, review
 from sekisho.holding.deliver import deliver
@@ -50,7 +51,7 @@ from sekisho.web.services import Services
 FIELDS_MAX = 8 + 2 * CALLS_MAX  # what is done, to which version and why; two fields a call
 VERSION_DIGITS_MAX = 9
 _NOT_SIGNED_IN = frozenset({"missing", "session_over"})
-_TOLD_BESIDE = (BadRequest, Conflict, Forbidden, DeniedByPolicy)
+_TOLD_BESIDE = (BadRequest, Conflict, Forbidden, DeniedByPolicy, TooHasty)
 _ANSWERED = frozenset({HoldState.READY, HoldState.DELIVERED})
 _SENT = _ANSWERED | {HoldState.UNKNOWN, HoldState.FAILED}
 
@@ -185,7 +186,7 @@ async def _shown(
     what was decided about, and has to be asked for to be decided.
     """
     now = now_us()
-    view = await look_at(parts, reader, hold_id, now)
+    view, _ = await look_at(parts, reader, hold_id, now)
     answer, next_hold = await _result(parts, reader, view)
     fault = told.fault if told else None
     stale = fault is not None and fault.code == "binding_mismatch"

@@ -24,6 +24,7 @@ from sekisho.errors import (
     LimitReached,
     NotAuthenticated,
     SekishoError,
+    TooHasty,
     TooLarge,
     TooManyFailures,
     TooSlow,
@@ -89,6 +90,10 @@ def _again(error: SekishoError, *, retry: bool | None) -> Headers:
         if isinstance(error, TooManyFailures) or after_s > RETRY_S_MAX or retry is False:
             headers.append((b"x-should-retry", b"false"))
         return headers
+    if isinstance(error, TooHasty):
+        # A person waits, not a client: a second try by itself would be the haste that is meant.
+        after = [] if error.wait_s is None else [(b"retry-after", b"%d" % error.wait_s)]
+        return [*after, (b"x-should-retry", b"false")]
     if isinstance(error, _NEVER_RETRY) or retry is False or error.paid:
         return [(b"x-should-retry", b"false")]
     if isinstance(error, Unavailable):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sekisho.model.halts import Halts
 from sekisho.model.hold import HoldLimits, HoldView
@@ -12,6 +12,7 @@ from sekisho.ports import Directory, HoldStore, Ledger, Log, Searches
 from sekisho.revise import Edit
 from sekisho.web.entrance import Entrance
 from sekisho.web.halt_port import Switchboard
+from sekisho.web.live_queue import LiveQueue
 from sekisho.web.policy_port import Policies
 
 Revise = Callable[[Principal, str, Edit], Awaitable[HoldView]]
@@ -34,3 +35,4 @@ class Services:
     revise: Revise | None = None
     switchboard: Switchboard | None = None
     halts: Halts | None = None
+    live: LiveQueue = field(default_factory=LiveQueue)

@@ -9,6 +9,7 @@ from sekisho.adapters.redis_limits import LeaseTerms
 from sekisho.backends.profile import load as load_profile
 from sekisho.config import Settings
 from sekisho.config.policy import zone_of
+from sekisho.model.care import Care
 from sekisho.model.catalog import Backend as CatalogBackend
 from sekisho.model.catalog import Catalog
 from sekisho.model.hold import HoldLimits
@@ -19,7 +20,7 @@ FORGET_MARGIN_S = 50.0  # beyond the grace of a session: auditd closes what a de
 
 
 def hold_limits(settings: Settings) -> HoldLimits:
-    """The settings of section [holds] as the line uses them."""
+    """The settings of sections [holds] and [reviews] as the line uses them."""
     holds = settings.holds
     return HoldLimits(
         total_bytes_max=holds.hold_bytes_total_max,
@@ -32,6 +33,7 @@ def hold_limits(settings: Settings) -> HoldLimits:
         execution_expiry_s=holds.execution_expiry_s,
         keep_answer_s=holds.keep_answer_s,
         retry_join_s=holds.retry_join_s,
+        care=Care(**settings.reviews.model_dump(exclude={"listeners_max"})),
     )
 
 

@@ -47,6 +47,7 @@ from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 from sekisho.web.background import Background
 from sekisho.web.data_path import DataPath
+from sekisho.web.live_queue import LiveQueue
 from sekisho.web.security_headers import Sealed
 from sekisho.web.services import Services
 from sekisho.web.waiting import Waiting
@@ -111,12 +112,12 @@ def build(settings: Settings) -> Worker:
             channels=frozenset(one.name for one in settings.notify.channels),
         )
     )
-    sweep = Sweep(holds, ledger, pipeline.resume)
+    sweep, live = Sweep(holds, ledger, pipeline.resume), LiveQueue(settings.reviews.listeners_max)
     checks = every_check(auditd, holds, people.keys, engine.check, unsettled)
     services = Services(
         *(holds, ledger, auditd, auditd, people.directory, people.entrance, limits),
         *(lambda: engine.usage.prices.currency, _policies(settings, ledger), pipeline.revise),
-        *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts),
+        *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts, live),
     )
     rest = create_app(services, people.sign_in, people.scim, checks, metrics)
     app = DataPath(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from sekisho.model.care import Care
 from sekisho.model.decision import Threshold
 from sekisho.model.hold import StoredAnswer
 from sekisho.model.principal import Principal, Role, Scope
@@ -19,6 +21,7 @@ from sekisho.web.services import Services
 from support.entrances import StaticDirectory, entrance
 from support.holds import (
     CANARY,
+    LIMITS,
     REVIEWER,
     REVIEWER_2,
     ROBOT,
@@ -26,9 +29,11 @@ from support.holds import (
     STRANGER,
     WHY,
     Desk,
+    open_desk,
     person,
 )
 from support.memory_ledger import MemoryLedger
+from support.valkey import Valkey
 
 SECURITY = person("officer-1", groups=("security",))
 PEOPLE = {
@@ -75,6 +80,13 @@ def _bearer(key: str) -> dict[str, str]:
 
 @pytest.fixture
 async def client(desk: Desk) -> AsyncIterator[Client]:
+    async with asking(desk) as one:
+        yield one
+
+
+@asynccontextmanager
+async def asking(desk: Desk) -> AsyncIterator[Client]:
+    """Clients of the routes over this desk."""
     app = FastAPI()
     app.include_router(router)
     doors = entrance(desk.ledger)
@@ -512,3 +524,91 @@ async def test_edits_are_for_reviewers(client: Client, desk: Desk, key: str, sta
 
     said = {**BOUND, "calls": [CALLED]}
     assert (await client.post(key, f"/{view.hold.id}/edits", said)).status_code == status
+
+
+async def test_the_queue_comes_in_the_order_of_urgency_and_in_pages(
+    client: Client, desk: Desk
+) -> None:
+    """The riskier first where the time left is alike; the pages make up the whole."""
+    views = [await desk.file(f"text {n}", risk=n * 10) for n in range(5)]
+    seen: list[str] = []
+    query = "?limit=2"
+    while True:
+        said = (await client.get("key-reviewer", query)).json()
+        seen += [card["id"] for card in said["data"]]
+        assert said["has_more"] is (said["after"] is not None)
+        if not said["has_more"]:
+            break
+        query = f"?limit=2&after={said['after']}"
+    assert seen == [view.hold.id for view in reversed(views)]
+
+
+async def test_the_queue_is_narrowed(client: Client, desk: Desk) -> None:
+    """By stage, by rule, and by whose it is."""
+    one = await desk.file("one", principal=person("reviewer-1", Role.REVIEWER))
+    two = await desk.file("two", stage="response")
+
+    async def ids(query: str) -> list[str]:
+        return [card["id"] for card in (await client.get("key-reviewer", query)).json()["data"]]
+
+    assert await ids("?stage=response") == [two.hold.id]
+    assert await ids("?mine=true") == [one.hold.id]
+    assert await ids("?mine=false") == [two.hold.id]
+    assert await ids("?rule=sekisho.hold.salary&stage=request") == [one.hold.id]
+    assert await ids("?rule=other") == []
+    for wrong in ("?stage=later", "?limit=0", "?limit=501", "?after=x", "?status=all"):
+        assert (await client.get("key-reviewer", wrong)).status_code in {400, 422}
+
+
+@asynccontextmanager
+async def over(
+    valkey: Valkey, ledger: MemoryLedger, care: Care
+) -> AsyncIterator[tuple[Client, Desk]]:
+    """The same routes over a desk that asks reviewers for this care."""
+    desk = open_desk(valkey.url, ledger, replace(LIMITS, care=care))
+    async with asking(desk) as client:
+        yield client, desk
+    await desk.close()
+
+
+async def test_a_hasty_approval_is_told_when_it_may_come(
+    valkey: Valkey, ledger: MemoryLedger
+) -> None:
+    """By a code, a header and, beforehand, in the hold itself; over and over, it stays refused."""
+    async with over(valkey, ledger, Care(dwell_s=60)) as (client, desk):
+        view = await desk.file(risk=40)
+        unseen: dict[str, object] = {"id": view.hold.id, "binding": view.hold.binding}
+        answer = await client.review("key-reviewer", unseen)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "not_shown")
+
+        found = (await client.get("key-reviewer", f"/{view.hold.id}")).json()
+        assert found["approve_from"] >= found["created_at"] + 59
+        for _ in range(2):
+            answer = await client.review("key-reviewer", found)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "too_soon")
+            assert 50 <= int(answer.headers["retry-after"]) <= 61
+            assert answer.headers["x-should-retry"] == "false"
+        # Who may only have seen it for themselves was not shown it as a reviewer.
+        answer = await client.review("key-reviewer-2", found)
+        assert answer.json()["error"]["code"] == "not_shown"
+        answer = await client.review("key-reviewer", found, decision="deny")
+        assert (answer.status_code, answer.json()["status"]) == (200, "denied")
+
+
+async def test_many_decisions_are_told_to_who_makes_them(
+    valkey: Valkey, ledger: MemoryLedger
+) -> None:
+    """In a header and a field, after each; then approving pauses."""
+    care = Care(dwell_s=0, decisions_warn=1, decisions_max=2)
+    async with over(valkey, ledger, care) as (client, desk):
+        answers = []
+        for n in range(3):
+            view = await desk.file(f"text {n}")
+            found = (await client.get("key-reviewer", f"/{view.hold.id}")).json()
+            answers.append(await client.review("key-reviewer", found))
+    first, second, third = answers
+    assert (first.json()["warning"], "x-sekisho-review-warning" in first.headers) == (None, False)
+    assert second.headers["x-sekisho-review-warning"] == second.json()["warning"]
+    assert "You decided 2 holds within an hour" in second.json()["warning"]
+    assert (third.status_code, third.json()["error"]["code"]) == (403, "approvals_paused")
+    assert int(third.headers["retry-after"]) > 500

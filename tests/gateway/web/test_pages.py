@@ -560,6 +560,19 @@ async def test_nobody_decides_about_what_they_asked(
     assert "hold.review" not in ledger.types()
 
 
+async def test_haste_is_told_above_the_hold(browser: Browser, desk: Desk) -> None:
+    """By the same rule as everywhere; the page has shown it, so only time is missing."""
+    hasty = replace(desk.store.desk.care, dwell_s=60)
+    desk.store.desk.care = hasty
+    view = await desk.file(risk=40)
+    await browser.get("reviewer", path_of(view))
+    page = await browser.post("reviewer", view, "approve", reason="looked at")
+
+    assert (page.status_code, "too_soon" in page.text) == (403, True)
+    assert CANARY in page.text
+    assert await desk.store.state(view.hold.id) == "pending"
+
+
 @pytest.mark.parametrize("act", ["", "claim", "__class__", "approve\n"])
 async def test_a_form_that_says_something_else_does_nothing(
     browser: Browser, desk: Desk, ledger: MemoryLedger, act: str

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
 
 from sekisho.backends.profile import UnknownProfile
 from sekisho.config import Settings
+from sekisho.model.care import Care
 from sekisho.model.hold import HoldLimits
 from sekisho.wiring import bounds
 
@@ -31,7 +32,18 @@ def test_every_limit_of_holds_can_be_set() -> None:
     asked["total_bytes_max"] = asked.pop("hold_bytes_total_max")
     assert asked == {name: getattr(limits, name) for name in asked}
     unset = {field.name for field in fields(HoldLimits)} - set(asked)
-    assert {"finish_s"} == unset
+    assert {"finish_s", "care"} == unset
+
+
+def test_what_is_asked_of_reviewers_can_be_set() -> None:
+    """Every field of it has a setting, and the defaults are the same in both places."""
+    values = {
+        "dwell_s": 1.5, "words_per_s": 7, "dwell_s_max": 20.0, "decisions_warn": 4,
+        "decisions_max": 5, "pause_s": 6.0, "claim_s": 30.0,
+    }  # fmt: skip
+
+    assert asdict(bounds.hold_limits(_settings(reviews=values)).care) == values
+    assert bounds.hold_limits(_settings()).care == Care()
 
 
 def test_the_first_backend_that_offers_a_model_serves_it() -> None:

@@ -29,7 +29,7 @@ COMMANDS = {
     "demo": ("demo", "the same with a real model on this machine, people and keys"),
     "key": ("keys", "make, list and revoke API keys"),
     "principal": ("principals", "list principals, set their roles and groups"),
-    "hold": ("holds", "list, show, justify, approve, deny and withdraw held exchanges"),
+    "hold": ("holds", "list, watch, show, justify, approve, deny and withdraw holds"),
     "notify": ("notify", "the channels over which people are told, and a test of each"),
     "halt": ("halt", "stop everything, a team, backend, model or tool; lifting takes two"),
     "check": ("check", "what would happen to a text, before it is sent"),

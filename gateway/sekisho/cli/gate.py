@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,21 @@ class Gate:
         kind = {"content-type": "application/json"}
         return self._ask("POST", path, content=body, headers=kind)
 
+    def delete(self, path: str) -> None:
+        """Take back what is at `path`. Raises GateFailed."""
+        self._ask("DELETE", path)
+
+    def lines(self, path: str, last_id: str = "") -> Iterator[str]:
+        """The lines of an event stream as they come. Raises GateFailed when it breaks off."""
+        headers = {"last-event-id": last_id} if last_id else {}
+        try:
+            with self._client.stream("GET", path, headers=headers) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    raise GateFailed(f"The gateway answered {answer.status_code}.")
+                yield from answer.iter_lines()
+        except httpx.HTTPError as error:
+            raise GateFailed(f"{self._url} broke off ({type(error).__name__}).") from error
+
     def _ask(self, method: str, path: str, **what: Any) -> Any:
         try:
             answer = self._client.request(method, path, **what)
@@ -85,6 +101,8 @@ class Gate:
                 f"{self._url} does not answer ({type(error).__name__}). Is `sekisho serve` "
                 "running there? Set --url or SEKISHO_URL."
             ) from error
+        if answer.status_code == httpx.codes.NO_CONTENT:
+            return None
         try:
             said = answer.json()
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""`sekisho hold list | show | justify | approve | edit | deny | withdraw`: askers and reviewers.
+"""`sekisho hold list | watch | show | justify | approve | edit | deny | withdraw`.
 
 Approving shows first exactly what is bound, hidden characters spelled out, and asks; what is then
 sent back is the binding of what was shown, so a hold that changed meanwhile is not approved.
@@ -11,20 +11,21 @@ import sys
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-
 from sekisho.cli.gate import Gate, GateFailed, add_gate, connect
-from sekisho.cli.printing import add_json, as_json, table, visible, when
-from sekisho.content.tool_calls import proposed
+from sekisho.cli.hold_text import bound_text, expires
+from sekisho.cli.live_hints import LiveHints
+from sekisho.cli.printing import add_json, as_json, table, visible
+from sekisho.cli.terminal import Terminal
+from sekisho.cli.watch import Watch
 
 _COLUMNS = ("id", "status", "stage", "principal", "model", "backend", "rules", "risk", "expires")
-_SHOWN = ("id", "status", "principal", "stage", "model", "backend", "rules", "reasons", "risk")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `sekisho hold`."""
     verbs = parser.add_subparsers(dest="verb", required=True)
     listed = verbs.add_parser("list", help="open holds you may decide, and your own")
+    watched = verbs.add_parser("watch", help="work through the queue at this terminal")
     shown = verbs.add_parser("show", help="what is held, exactly as it would go on")
     approve = verbs.add_parser("approve", help="let it go, once, exactly as shown")
     deny = verbs.add_parser("deny", help="refuse it")
@@ -55,6 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for verb in (listed, shown, justify, approve, edit, deny, withdraw):
         add_gate(verb)
         add_json(verb)
+    add_gate(watched)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -63,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     match options.verb:
         case "list":
             _print_list(gate.get("/v1/approvals", status="open"), options.json)
+        case "watch":
+            _watch(gate)
         case "show":
             _print_hold(gate.get(_path(options.hold)), options.json)
         case "approve":
@@ -81,6 +85,13 @@ def run(options: argparse.Namespace) -> int:
         case "withdraw":
             _print_end(gate.post(f"{_path(options.hold)}/withdraw"), options.json)
     return 0
+
+
+def _watch(gate: Gate) -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise GateFailed("This needs a terminal; use `sekisho hold list` in a script.")
+    with LiveHints(gate) as hints, Terminal(hints.descriptor) as terminal:
+        Watch(gate, terminal).run()
 
 
 def _changes(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -126,38 +137,6 @@ def _review(gate: Gate, hold: dict[str, Any], decision: str, reason: str) -> dic
     return said
 
 
-def bound_text(hold: dict[str, Any]) -> str:
-    """What a reviewer decides on: who, where to, why held, and the bytes that would go on."""
-    lines = [f"{name:<10}{visible(_joined(hold.get(name)))}" for name in _SHOWN]
-    lines.append(f"{'expires':<10}{_expires(hold)}")
-    if hold.get("justify"):
-        said = hold.get("justification") or {"person": "-", "reason": "(not given yet)"}
-        lines.append(f"{'asked for':<10}{visible(said['reason'])} ({visible(said['person'])})")
-    outgoing = hold["outgoing"]
-    goes = "would leave" if hold["stage"] == "request" else "would be given to who asked"
-    if outgoing.get("withheld"):
-        held = "(not shown to who asked before it is released)"
-    elif outgoing["text"] is None:
-        held = f"(not text; base64) {outgoing['base64']}"
-    else:
-        held = visible(outgoing["text"])
-        lines += _calls(outgoing["text"]) if hold["stage"] != "request" else []
-    lines += [f"{'binding':<10}{hold['binding']}", f"--- {outgoing['bytes']} bytes {goes} ---"]
-    return "\n".join([*lines, held, "---"])
-
-
-def _calls(answer: str) -> list[str]:
-    """The tool calls of an answer, numbered as `edit` wants them."""
-    try:
-        found = proposed(orjson.loads(answer))
-    except orjson.JSONDecodeError:
-        return []
-    return [
-        f"{f'call {place}':<10}{visible(call.name)} {visible(as_json(call.arguments))}"
-        for place, call in enumerate(found)
-    ]
-
-
 def _path(hold_id: str) -> str:
     return f"/v1/approvals/{quote(hold_id, safe='')}"
 
@@ -166,7 +145,7 @@ def _print_list(said: dict[str, Any], as_document: bool) -> None:
     if as_document:
         print(as_json(said["data"]))
         return
-    rows = [{**hold, "expires": _expires(hold)} for hold in said["data"]]
+    rows = [{**hold, "expires": expires(hold)} for hold in said["data"]]
     print(table(rows, _COLUMNS) if rows else "Nothing is held that you may see.")
 
 
@@ -176,11 +155,3 @@ def _print_hold(hold: dict[str, Any], as_document: bool) -> None:
 
 def _print_end(hold: dict[str, Any], as_document: bool) -> None:
     print(as_json(hold) if as_document else f"Hold {hold['id']} is now {hold['status']}.")
-
-
-def _joined(value: Any) -> str:
-    return "; ".join(str(item) for item in value) if isinstance(value, list) else str(value)
-
-
-def _expires(hold: dict[str, Any]) -> str:
-    return when(hold["expires_at"] * 1_000_000) or "-"

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from sekisho.cli import main
-from sekisho.cli.holds import bound_text
 
 BINDING = "ab" * 32
 HELD = '{"messages": [{"content": "send \u202eit\u200b"}]}'
@@ -114,12 +113,6 @@ def test_what_is_bound_is_shown_with_nothing_hidden(
     assert "A person looks at this first." in text
 
 
-def test_bytes_that_are_no_text_are_shown_as_such() -> None:
-    """No rendering stands in for what would leave."""
-    outgoing = {"bytes": 2, "text": None, "base64": "//4="}
-    assert "(not text; base64) //4=" in bound_text(a_hold(outgoing=outgoing))
-
-
 def test_a_confirmed_approval_sends_the_binding_that_was_shown(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,16 +181,6 @@ def test_saying_why(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> Non
         main(["hold", "justify", "hold-1"])
 
 
-def test_reviewers_read_why_with_hidden_characters_spelled_out() -> None:
-    """And that it was not said yet; of other holds there is no such line."""
-    assert "asked for" not in bound_text(a_hold())
-    assert "(not given yet)" in bound_text(a_hold(justify=True, justification=None))
-    said = {"person": "staff-7", "reason": "for \u202eyltcaxe\x1b[2J", "at": 0}
-    shown = bound_text(a_hold(justify=True, justification=said))
-    assert "staff-7" in shown
-    assert not {"\u202e", "\x1b"} & set(shown)
-
-
 CALL = {"function": {"name": "a\u202e", "arguments": "{}"}}
 CALLING = json.dumps({"choices": [{"message": {"tool_calls": [CALL]}}]})
 
@@ -228,9 +211,3 @@ def test_an_edit_that_says_nothing_is_refused(
     assert 0 != main(["hold", "edit", "hold_1", *words])
     assert "PLACE=JSON" in capsys.readouterr().err
     assert not gateway.sent
-
-
-def test_an_answer_that_is_withheld_from_who_asked_is_said_to_be() -> None:
-    """Not shown as empty."""
-    outgoing = {"bytes": 9, "text": None, "base64": None, "withheld": True}
-    assert "not shown to who asked" in bound_text(a_hold(stage="response", outgoing=outgoing))

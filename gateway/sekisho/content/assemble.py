@@ -12,6 +12,9 @@ from typing import Any
 import orjson
 
 _BOM = b"\xef\xbb\xbf"
+_NO_CALL = False
+"""Stands where a call or a part of one cannot be told."""
+_KINDS = {"function": "arguments", "custom": "input"}
 # Members of a message that say what it is, not what it says.
 _FORM = frozenset({"role", "type", "id"})
 
@@ -112,27 +115,51 @@ def join_calls(message: dict[str, Any], delta: dict[str, Any]) -> None:
 
 def _join_delta(message: dict[str, Any], delta: dict[str, Any]) -> None:
     for name, value in delta.items():
+        known = message.get(name)
         if name == "tool_calls" and isinstance(value, list):
-            _join_tools(message.setdefault("tool_calls", []), value)
+            if known is None:
+                known = message[name] = []
+            if isinstance(known, list):  # else something stood in the place of calls, and stays
+                _join_tools(known, value)
+        elif name == "function_call" and isinstance(value, dict):
+            whole = isinstance(known, dict | None)
+            message[name] = _joined(known, value, "arguments") if whole else _NO_CALL
         elif name != "role" and isinstance(value, str):
-            message[name] = (message.get(name) or "") + value
+            message[name] = known + value if isinstance(known, str) else value
         elif value is not None:
             message[name] = value
 
 
-def _join_tools(calls: list[dict[str, Any]], parts: list[Any]) -> None:
+def _join_tools(calls: list[Any], parts: list[Any]) -> None:
+    """Add pieces of calls. What clients could put together otherwise than this stays as something
+    that is no call, so that it is judged as malformed and not as what we made of it.
+    """
     for part in parts:
-        if not isinstance(part, dict):
+        number = part.get("index") if isinstance(part, dict) else _NO_CALL
+        if not (number is None or type(number) is int):
+            calls.append(_NO_CALL)  # a program may take "0" or 0.0 for the place 0
             continue
-        number = part.get("index")
-        call = next((c for c in calls if c.get("index") == number), None)
+        call = next((c for c in calls if isinstance(c, dict) and c["index"] == number), None)
         if call is None:
-            call = {"index": number, "type": "function", "function": {"name": "", "arguments": ""}}
+            call = {"index": number, "type": "function"}
             calls.append(call)
         if isinstance(part.get("id"), str):
             call["id"] = part["id"]
-        function = part.get("function")
-        if isinstance(function, dict):
-            for name in ("name", "arguments"):
-                if isinstance(function.get(name), str):
-                    call["function"][name] += function[name]
+        for kind, text in _KINDS.items():
+            said = part.get(kind)
+            if said is not None:
+                whole = isinstance(said, dict) and isinstance(call.get(kind), dict | None)
+                call[kind] = _joined(call.get(kind), said, text) if whole else _NO_CALL
+                call["type"] = kind
+
+
+def _joined(known: dict[str, Any] | None, said: dict[str, Any], text: str) -> dict[str, Any]:
+    """The function of a call with one more piece of it: its name comes once, `text` in pieces."""
+    joined = known or {"name": "", text: ""}
+    name, more = said.get("name"), said.get(text)
+    if name:
+        joined["name"] = name if joined["name"] == "" else _NO_CALL
+    if more is not None:
+        whole = isinstance(more, str) and isinstance(joined[text], str)
+        joined[text] = joined[text] + more if whole else _NO_CALL
+    return joined

@@ -2,8 +2,8 @@
 
 Text passes as it comes, byte for byte, in whole events. An event is looked into only if it could
 name a tool call, so that the common stream costs one search a chunk. A name could be spelled with
-an escape, so events with one are looked into as well; one that parsers could read differently is
-taken for a call.
+an escape, so events with one are looked into as well; one that parsers could read differently, or
+that only other parsers than ours can read, is taken for a call.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _calls(data: bytes) -> bool:
     try:
         chunk = orjson.loads(data)
     except orjson.JSONDecodeError:
-        return False
+        return not _says_nothing(data)
     seen, stray = named(chunk, "delta")
     # What is written as often as it is seen hides nothing behind a name that stands twice.
     hidden = b"\\u00" in data or data.lower().count(b"_call") != seen
@@ -116,5 +116,12 @@ def is_clear(data: bytes) -> bool:
     try:
         chunk = orjson.loads(data)
     except orjson.JSONDecodeError:
-        return True
+        return _says_nothing(data)
     return is_plain(data, DEPTH_MAX) and not has_stray(chunk, "delta")
+
+
+def _says_nothing(data: bytes) -> bool:
+    """Whether an event that we cannot read is none: other programs read NaN, lone surrogates, or
+    more levels than we do.
+    """
+    return data.strip() in (b"", b"[DONE]")

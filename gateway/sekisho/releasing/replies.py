@@ -120,14 +120,15 @@ def parsed_of(whole: Whole) -> Any:
     Raises BackendFailed (`backend_malformed`) for an answer that is none.
     """
     try:
-        return orjson.loads(whole.body)
+        parsed = orjson.loads(whole.body)
     except orjson.JSONDecodeError:
         if whole.streamed:
             return assemble.completion(whole.body)
-        if whole.status == HTTPStatus.OK:
-            message = "The backend's answer is not JSON. Tell an operator."
-            raise BackendFailed(message, code="backend_malformed") from None
-        return None
+        parsed = None
+    if whole.status == HTTPStatus.OK and not isinstance(parsed, dict):
+        message = "The backend's answer is not a JSON object. Tell an operator."
+        raise BackendFailed(message, code="backend_malformed")
+    return parsed
 
 
 def check_plain(whole: Whole, *, all_of_it: bool) -> None:

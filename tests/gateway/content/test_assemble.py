@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sekisho.content.assemble import chars, completion, events
+from sekisho.content.tool_calls import proposed
 
 
 def _sse(*chunks: object, end: bytes = b"data: [DONE]\n\n") -> bytes:
@@ -90,3 +93,65 @@ def test_comments_and_windows_line_ends_do_not_matter() -> None:
 def test_how_much_a_completion_says(whole: object, count: int) -> None:
     """Every text of every choice, reasoning and tool calls included; forms are no words."""
     assert count == chars(whole)
+
+
+def _deltas(*deltas: Any) -> bytes:
+    chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    return b"".join(b"data: " + orjson.dumps(chunk) + b"\n\n" for chunk in chunks)
+
+
+def _piece(**function: Any) -> dict[str, Any]:
+    return {"tool_calls": [{"index": 0, "function": function}]}
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [_piece(name="f", arguments={"amount": 9999})],
+        [_piece(name="f", arguments="{}"), _piece(arguments=["x"])],
+        [_piece(name="pay.out", arguments="{}"), _piece(name="_safe")],
+        [{"tool_calls": [{"index": 0, "function": {"name": "f"}, "custom": {"name": "pay"}}]}],
+        [_piece(name="f", arguments="{}"), {"tool_calls": [{"index": "0", "function": {}}]}],
+        [_piece(name="f", arguments="{}"), {"tool_calls": ["x"]}],
+        [_piece(name="f", arguments="{}"), {"tool_calls": {"0": {"function": {"name": "pay"}}}}],
+        [{"tool_calls": {"a": 1}}, _piece(name="f", arguments="{}")],
+        [{"function_call": {"name": "pay", "arguments": "{}"}}, {"function_call": {"name": "f"}}],
+        [{"function_call": {"name": "f", "arguments": {"amount": 9999}}}],
+        [{"function_call": 7}, {"function_call": {"name": "f", "arguments": "{}"}}],
+    ],
+)
+def test_what_clients_could_put_together_otherwise_is_malformed(deltas: list[Any]) -> None:
+    """The rules must not have judged another call than the one that some client runs."""
+    calls = proposed(completion(_deltas(*deltas)))
+
+    assert any(call.arguments is None for call in calls)
+
+
+@pytest.mark.parametrize(
+    ("deltas", "arguments"),
+    [
+        (
+            [_piece(name="f", arguments=""), _piece(arguments='{"a":'), _piece(arguments="1}")],
+            {"a": 1},
+        ),
+        (
+            [
+                {"function_call": {"name": "f", "arguments": ""}},
+                {"function_call": {"arguments": '{"a":1}'}},
+            ],
+            {"a": 1},
+        ),
+        (
+            [
+                {"tool_calls": [{"index": 0, "custom": {"name": "f", "input": "se"}}]},
+                {"tool_calls": [{"index": 0, "custom": {"input": "lect"}}]},
+            ],
+            {"input": "select"},
+        ),
+    ],
+)
+def test_calls_in_pieces_are_one_call(deltas: list[Any], arguments: dict[str, Any]) -> None:
+    """Of each kind there is, the older one too."""
+    (call,) = proposed(completion(_deltas(*deltas)))
+
+    assert (call.name, call.arguments) == ("f", arguments)

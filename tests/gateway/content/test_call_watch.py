@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekisho.content.call_watch import CallWatch
+from sekisho.content.call_watch import CallWatch, is_clear
 
 TEXT = b'data: {"choices":[{"index":0,"delta":{"content":"say \\"tool_calls\\": []"}}]}\n\n'
 QUIET = b'data: {"choices":[{"index":0,"delta":{"content":"x","tool_calls":null}}]}\n\n'
@@ -96,3 +96,25 @@ def test_a_call_in_disguise_is_kept(event: bytes) -> None:
 
     assert event not in watch.feed(TEXT + event) + watch.end()
     assert watch.calling
+
+
+ODD = [b"NaN", b"1e999", b'"\\ud800"', b"[" * 1100 + b"]" * 1100, b'"\xff"', b"{,}"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_call_that_only_other_parsers_read_is_kept_back(odd: bytes) -> None:
+    """Clients read NaN, lone surrogates and more levels than we do; what we cannot read is judged
+    as malformed and never given on.
+    """
+    call = b'{"index":0,"id":"c","function":{"name":"pay","arguments":"{}"}}'
+    event = b'{"choices":[{"index":0,"delta":{"tool_calls":[' + call + b']},"x":' + odd + b"}]}"
+    watch = CallWatch()
+
+    assert (watch.feed(b"data: " + event + b"\n\n"), watch.calling) == (b"", True)
+    assert watch.ambiguous
+
+
+@pytest.mark.parametrize("data", [b"[DONE]", b" [DONE] ", b""])
+def test_the_closing_mark_is_no_call(data: bytes) -> None:
+    """Nor is an event without data."""
+    assert is_clear(data)

@@ -77,7 +77,7 @@ class ResponseEvents:
         self._number = 0
         self._rest = b""
         self._begun: dict[str, Any] | None = None
-        self._going = False
+        self._going = self._over = False
         self._items: list[dict[str, Any]] = []
         self._open: _Text | None = None
         self._calling: dict[str, Any] = {}
@@ -109,6 +109,8 @@ class ResponseEvents:
         return self.feed(b"\n\n") if self._rest else b""
 
     def _take(self, data: bytes) -> None:
+        if self._over:  # what comes after the end is nobody's answer
+            return
         if data == _DONE:
             self._end()
             return
@@ -119,8 +121,10 @@ class ResponseEvents:
         if not isinstance(chunk, dict):
             return
         if isinstance(error := chunk.get("error"), dict):
-            told = {name: error.get(name) for name in ("code", "message", "param")}
-            self._emit("error", **told)
+            said = {name: error.get(name) for name in ("code", "message", "param")}
+            told = {name: text if isinstance(text, str) else None for name, text in said.items()}
+            self._over = True
+            self._emit("error", **told | {"message": told["message"] or "It broke off."})
             return
         self._go(self._begin(chunk))
         self._usage = chunk.get("usage") or self._usage
@@ -205,6 +209,7 @@ class ResponseEvents:
         self._items.append(told)
 
     def _end(self) -> None:
+        self._over = True
         begun = self._begin({})
         self._go(begun)
         self._close()

@@ -129,8 +129,11 @@ class Background:
             why = {"code": error.code, "message": error.message}
             return failed(head, name, status, why if status == "failed" else None)
         if stored.status != HTTPStatus.OK:
-            return failed(head, name, "failed", _error_in(stored))
-        return response(_completion(stored), name)
+            return failed(head, name, "failed", _error_in(stored.body))
+        completion = _completion(stored)
+        if isinstance(completion.get("error"), dict):  # it broke off in mid-stream
+            return failed(head, name, "failed", _error_in(orjson.dumps(completion)))
+        return response(completion, name)
 
     def _events(self, view: HoldView, after: int) -> Stream:
         headers = {
@@ -182,14 +185,13 @@ def _completion(stored: StoredAnswer) -> dict[str, Any]:
     return whole
 
 
-def _error_in(stored: StoredAnswer) -> dict[str, str]:
-    """What the backend refused it with, as far as it says."""
+def _error_in(body: bytes) -> dict[str, str]:
+    """What the backend refused it with, or broke it off with, as far as it says."""
     try:
-        error = orjson.loads(stored.body)["error"]
+        error = orjson.loads(body)["error"]
         return {"code": str(error.get("code")), "message": str(error.get("message"))}
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        text = f"The backend answered with status {stored.status}."
-        return {"code": "backend_failed", "message": text}
+        return {"code": "backend_failed", "message": "The backend refused it without a word."}
 
 
 def _number(text: str) -> int:

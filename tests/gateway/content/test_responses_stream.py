@@ -148,3 +148,11 @@ def test_what_says_nothing_keeps_the_connection_alive() -> None:
 def test_odd_chunks_say_nothing(odd: bytes) -> None:
     """The stream goes on, and ends as an empty answer."""
     assert told(odd, b"data: [DONE]")[-1]["response"]["output"] == []
+
+
+@pytest.mark.parametrize("end", [b'data: {"error":{"code":"x"}}\n\n', b"data: [DONE]\n\n"])
+def test_nothing_is_told_after_the_end(end: bytes) -> None:
+    """An error is no answer that was completed, and an answer ends once."""
+    more = b'data: {"choices":[{"index":0,"delta":{"content":"more"}}]}\n\ndata: [DONE]\n\n'
+
+    assert told(end, more) == told(end)

@@ -196,6 +196,22 @@ async def test_a_backend_that_fails_fails_the_response(room: Room) -> None:
     assert len(room.line.backend.sent) == 1
 
 
+async def test_an_answer_that_broke_off_is_failed(room: Room) -> None:
+    """Half an answer and an error is none that was completed, polled or streamed."""
+    half = b'data: {"choices":[{"index":0,"delta":{"content":"half"}}]}\n\n'
+    error = b'data: {"error":{"code":"overloaded","message":"Too much."}}\n\n'
+    room.line.backend.parts = (half, error)
+    room.line.backend.content_type = "text/event-stream"
+    view = await room.post(asked(stream=True))
+    await room.line.pipeline.resume(view.hold.id)
+
+    told = await room.stands(view)
+
+    assert (told["status"], told["error"]["code"]) == ("failed", "overloaded")
+    events = await events_of(await room.background.posted(view))
+    assert events[-1]["type"] == "error"
+
+
 async def test_what_was_sent_is_not_taken_back(room: Room) -> None:
     """Cancelling tells how it stands, and changes nothing."""
     view = await room.post(asked())

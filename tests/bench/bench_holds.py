@@ -148,7 +148,7 @@ def main() -> None:
     wanted = parser.parse_args()
     many = wanted.waiting + 100
     settings = {
-        "server": {"per_principal_max": many, "waiting_max": many},
+        "server": {"per_principal_max": many, "waiting_max": many, "inflight_max": many},
         "holds": {"hop_wait_s": HOP_S, "wait_total_s": 500},
     }
     with in_thread() as backend, tempfile.TemporaryDirectory() as folder:

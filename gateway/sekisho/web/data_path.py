@@ -205,13 +205,18 @@ class DataPath:
         who = asking.principal.id
         with self._asking.taken_by(who):
             held = await self._ask(dialect, asking, answer)
-        if held is not None:
-            with self._waiters.taken_by(who):
-                if held.hold.background and not held.unjustified:
-                    await self._say(await self._background.posted(held), answer)
-                else:
-                    reply = await self._waiting.first(held, post_path=asking.scope["path"])
-                    await answer.reply(reply)
+        if held is None:
+            return
+        comes_back = held.hold.background and not held.unjustified
+        if comes_back and not held.hold.stream:  # waits for nothing, so takes nobody's place
+            await self._say(await self._background.posted(held), answer)
+            return
+        with self._waiters.taken_by(who):
+            if comes_back:
+                await self._say(await self._background.posted(held), answer)
+            else:
+                reply = await self._waiting.first(held, post_path=asking.scope["path"])
+                await answer.reply(reply)
 
     async def _check(self, asking: Asking, answer: Answering) -> None:
         with self._asking.taken_by(asking.principal.id):

@@ -710,3 +710,18 @@ async def test_a_stream_of_the_responses_api_speaks_it_to_its_end() -> None:
     assert client.body.startswith(b"event: response.created\n")
     assert b"event: response.output_text.delta\n" in client.body
     assert client.body.rstrip().rsplit(b"\n", 2)[-2] == b"event: response.completed"
+
+
+async def test_who_comes_back_takes_no_place_of_those_who_wait() -> None:
+    """What is filed is said to be filed, however many wait."""
+    gate = Gate(waiting_max=0)
+    hold = SimpleNamespace(background=True, stream=False)
+
+    async def held(_: RawRequest) -> HoldView:
+        return cast("HoldView", SimpleNamespace(hold=hold, unjustified=False))
+
+    gate.pipeline.handler = held
+
+    client = await _asked(gate, "POST", "/v1/responses", headers=[KEY])
+
+    assert (client.status, client.body) == (200, b"queued")

@@ -299,10 +299,10 @@ class Taken:
 @dataclass(frozen=True, slots=True)
 class Due:
     """What a sweep has to do: holds whose time has come as (id, state, origin of the decision
-    under way), and reservations that nobody completed as (id, join).
+    under way, whether they start alone), and reservations that nobody completed as (id, join).
     """
 
-    holds: Sequence[tuple[str, str, str]]
+    holds: Sequence[tuple[str, str, str, bool]]
     orphans: Sequence[tuple[str, str]]
 
 

@@ -281,7 +281,10 @@ class RedisHoldStore:
         rows, members = await self._run("due", "", HOLDS, limit, _us(orphan_s))
         orphans = [_text(member).split("|", 1) for member in members]
         return Due(
-            holds=[(_text(i), _text(state), _text(origin)) for i, state, origin in rows],
+            holds=[
+                (_text(one), _text(state), _text(origin), alone == b"1")
+                for one, state, origin, alone in rows
+            ],
             orphans=[(hold_id, join) for hold_id, join in orphans],
         )
 

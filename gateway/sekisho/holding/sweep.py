@@ -31,6 +31,7 @@ _SPREAD = 0.3  # workers started together do not sweep together for ever
 _BATCH_MAX = 200
 ORPHAN_S = 5.0  # longer than the ledger's deadline: a filing under way is not an orphan
 _RESUMING_MAX = 16  # approved holds this worker sends at once for nobody waiting
+_ALONE_MAX = 8  # of these, such as nobody was asked about: they leave room for what people approved
 
 _log = structlog.get_logger("sekisho.holds")
 
@@ -49,6 +50,7 @@ class Sweep:
         self._resume = resume
         self._orphan_s = orphan_s
         self._resuming: dict[str, asyncio.Task[None]] = {}
+        self._alone: set[str] = set()
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
@@ -66,18 +68,29 @@ class Sweep:
     async def once(self) -> None:
         """Do all that is due now. Raises Unavailable if the store cannot say what is due."""
         due = await self._store.due(_BATCH_MAX, self._orphan_s)
-        for hold_id, state, origin in due.holds:
-            await self._guarded(hold_id, self._tend(hold_id, state, origin))
+        for hold_id, state, origin, alone in due.holds:
+            await self._guarded(hold_id, self._tend(hold_id, state, origin, alone=alone))
         for hold_id, join in due.orphans:
             await self._guarded(hold_id, self._adopt(hold_id, join))
 
-    def start(self, hold_id: str) -> None:
-        """Resume an approved hold now; nothing if this worker is at it, or has enough to send."""
+    def start(self, hold_id: str, *, alone: bool = False) -> None:
+        """Resume an approved hold now; nothing if this worker is at it, or has enough to send.
+
+        `alone`: nobody waits for it, and it has to leave room for what people wait for.
+        """
         if hold_id in self._resuming or len(self._resuming) >= _RESUMING_MAX:
+            return
+        if alone and len(self._alone) >= _ALONE_MAX:
             return
         task = asyncio.create_task(self._guarded(hold_id, self._resume(hold_id)))
         self._resuming[hold_id] = task
-        task.add_done_callback(lambda _: self._resuming.pop(hold_id, None))
+        if alone:
+            self._alone.add(hold_id)
+        task.add_done_callback(lambda _: self._ended(hold_id))
+
+    def _ended(self, hold_id: str) -> None:
+        self._resuming.pop(hold_id, None)
+        self._alone.discard(hold_id)
 
     async def stop(self) -> None:
         """End `run` and wait for what this worker is still sending; cancel to wait no longer."""
@@ -92,7 +105,7 @@ class Sweep:
         except Exception:  # noqa: BLE001 - one broken hold must not stop the care for all others
             _log.exception("hold could not be tended", hold=hold_id)
 
-    async def _tend(self, hold_id: str, state: str, origin: str) -> None:
+    async def _tend(self, hold_id: str, state: str, origin: str, *, alone: bool) -> None:
         match state:
             case HoldState.PENDING:
                 await self._end_or_start(hold_id)
@@ -101,7 +114,7 @@ class Sweep:
             case HoldState.DECIDING:
                 return  # its own ledger's workers finish it; until then it stays closed
             case HoldState.APPROVED:
-                self.start(hold_id)
+                self.start(hold_id, alone=alone)
             case HoldState.DISPATCHING:
                 await self._store.lose(hold_id)
             case _:

@@ -8,6 +8,7 @@ import hmac
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 
 from sekisho.adapters.aiohttp_backend import AiohttpBackend
 from sekisho.adapters.auditd_ledger import AuditdLedger
@@ -165,7 +166,7 @@ def _rooms(
     holds: HoldStore,
     ledger: Ledger,
     clock: Clock,
-    launch: Callable[[str], None],
+    launch: Callable[..., None],
     *,
     halts: Halts,
 ) -> tuple[Waiting, Background]:
@@ -174,8 +175,8 @@ def _rooms(
     waiting = Waiting(
         holds, ledger, clock, limits=limits, public_url=url, launch=launch, halts=halts
     )
-    stream_s = limits.wait_total_s
-    return waiting, Background(waiting, holds, ledger, launch=launch, stream_s=stream_s)
+    alone, stream_s = partial(launch, alone=True), limits.wait_total_s
+    return waiting, Background(waiting, holds, ledger, launch=alone, stream_s=stream_s)
 
 
 def _notifier(

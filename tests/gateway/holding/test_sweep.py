@@ -62,6 +62,31 @@ async def test_an_expiry_survives_a_lost_reply(
     assert ledger.types(view.hold.id) == ["hold.filed", "hold.settled"]
 
 
+async def test_what_nobody_waits_for_leaves_room_for_what_people_approved(
+    desk: Desk, ledger: MemoryLedger
+) -> None:
+    """However much was asked for in the background, an approved request is sent beside it."""
+    asked = [await desk.file(f"text {n}", thresholds=(), background=True) for n in range(20)]
+    view = await desk.file()
+    await desk.approve(view)
+    resumed: list[str] = []
+    go = asyncio.Event()
+
+    async def resume(hold_id: str) -> None:
+        resumed.append(hold_id)
+        await go.wait()
+
+    sweep = Sweep(desk.store, ledger, resume)
+    for _ in range(2):
+        await sweep.once()
+        await asyncio.sleep(0)
+
+    assert view.hold.id in resumed
+    assert len(resumed) - 1 == len({one.hold.id for one in asked} & set(resumed)) == 8
+    go.set()
+    await sweep.stop()
+
+
 async def test_an_approved_hold_goes_out_though_no_client_waits(
     desk: Desk, ledger: MemoryLedger
 ) -> None:

@@ -158,7 +158,7 @@ def test_no_request_hides_in_another(site: Site) -> None:
     [
         "/v1/embeddings",
         "/v1/files",
-        "/v1/responses",
+        "/v1/responses/",
         "/v1/../v1/embeddings",
         "/v1/",
         "/v1/threads/x",

@@ -59,6 +59,12 @@ class Gates:
         self.until(lambda: self._confirmed(halt))
         self.until(lambda: {self.ask().status_code for _ in range(6)} == {200})
 
+    def stopped(self) -> list[str]:
+        """How the intents ended that a switch ended."""
+        outcomes = events_of(self.installation.leaves(), "backend.outcome")
+        ended = [one["data"] for one in outcomes if one["data"].get("cause") == "halted"]
+        return [str(data["status"]) for data in ended]
+
     def _confirmed(self, halt: str) -> bool:
         listed = self.call("GET", "/v1/admin/halt", self.two).json()["data"]
         found = [one for one in listed if one["id"] == halt]
@@ -158,6 +164,7 @@ def test_a_switch_stops_new_requests_and_both_operators_lift_it(gates: Gates) ->
 def test_a_running_stream_ends(gates: Gates) -> None:
     """At its next chunk, on whichever worker it runs; the outcome says why."""
     gates.backend.words, gates.backend.chunk_pause_s = 400, 0.1
+    before = len(gates.stopped())
     bodies: list[bytes] = []
     first = threading.Barrier(3)
 
@@ -184,9 +191,7 @@ def test_a_running_stream_ends(gates: Gates) -> None:
         events = [json.loads(one.removeprefix(b"data: ")) for one in body.split(b"\n\n") if one]
         assert events[-1]["error"]["code"] == "halted"
         assert events[-2]["choices"][0]["finish_reason"] == "content_filter"
-    outcomes = events_of(gates.installation.leaves(), "backend.outcome")
-    stopped = [one for one in outcomes if one["data"].get("cause") == "halted"]
-    assert [one["data"]["status"] for one in stopped] == ["stopped", "stopped"]
+    assert gates.stopped()[before:] == ["stopped", "stopped"]
 
 
 def test_a_whole_answer_is_kept_back(gates: Gates) -> None:

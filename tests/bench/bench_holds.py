@@ -76,6 +76,8 @@ class Site:
             "/v1/chat/completions", json=asked, allow_redirects=False
         ) as answer:
             told = await answer.json()
+            if answer.status != 303:
+                raise RuntimeError(f"not held: {answer.status} {told}")
             return str(told["error"]["approval"]["id"])
 
     async def next_hop(self, hold: str) -> float:

@@ -6,6 +6,9 @@ derived event id keeps the record single.
 
 from __future__ import annotations
 
+import orjson
+
+from sekisho.content import assemble
 from sekisho.errors import NotFound
 from sekisho.holding import evidence
 from sekisho.model.hold import ANSWER_HELD, HoldState, HoldView, StoredAnswer
@@ -23,3 +26,10 @@ async def deliver(store: HoldStore, ledger: Ledger, view: HoldView) -> StoredAns
         await ledger.append([evidence.delivered(view.hold)])
         await store.deliver(view.hold.id)
     return answer
+
+
+def json_of(answer: StoredAnswer) -> bytes:
+    """What a stored answer says as one JSON document: a stream put together, else its own bytes."""
+    if answer.content_type.startswith("text/event-stream"):
+        return orjson.dumps(assemble.completion(answer.body))
+    return answer.body

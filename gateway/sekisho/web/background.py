@@ -20,24 +20,23 @@ from typing import Any
 
 import orjson
 
-from sekisho.content import assemble
 from sekisho.content.answer_stream import as_stream
 from sekisho.content.responses_answer import failed, response, started
 from sekisho.content.responses_stream import ALIVE, ResponseEvents
 from sekisho.errors import BadRequest, Halted, HaltUnknown
+from sekisho.holding.deliver import json_of
 from sekisho.holding.review import withdraw
 from sekisho.holding.wait import wait
-from sekisho.model.hold import WAITING, HoldState, HoldView, StoredAnswer
+from sekisho.model.hold import WAITING, HoldState, HoldView
 from sekisho.model.principal import Principal
 from sekisho.ports import HoldStore, Ledger
 from sekisho.releasing.relay import Stream
 from sekisho.releasing.replies import EVENTS
 from sekisho.web.dialects import RESPONSES
-from sekisho.web.waiting import Reply, Waiting
+from sekisho.web.waiting import Reply, Waiting, headers_of
 
 NUMBER_DIGITS_MAX = 9  # more events than any answer has
 COMMENT_S = 10.0  # below every proxy's idle limit
-_JSON = "application/json"
 
 
 class Background:
@@ -98,12 +97,7 @@ class Background:
         return await self._told(await self._waiting.found(result_id, principal, RESPONSES))
 
     async def _told(self, view: HoldView) -> Reply:
-        headers = [
-            (b"content-type", _JSON.encode()),
-            (b"cache-control", b"no-store"),
-            (b"x-sekisho-exchange", view.hold.exchange.encode()),
-            (b"x-sekisho-hold", view.hold.id.encode()),
-        ]
+        headers = headers_of(view, "application/json")
         return Reply(HTTPStatus.OK, headers, orjson.dumps(await self._response(view)))
 
     async def _response(self, view: HoldView) -> dict[str, Any]:
@@ -130,7 +124,7 @@ class Background:
             return failed(head, name, status, why if status == "failed" else None)
         if stored.status != HTTPStatus.OK:
             return failed(head, name, "failed", _error_in(stored.body))
-        completion = _completion(stored)
+        completion = orjson.loads(json_of(stored))
         if isinstance(completion.get("error"), dict):  # it broke off in mid-stream
             return failed(head, name, "failed", _error_in(orjson.dumps(completion)))
         return response(completion, name)
@@ -168,7 +162,7 @@ class Background:
             yield events.fail({**failed(_head(view), name, "failed", why), "background": True})
             return
         if stored is not None and stored.status == HTTPStatus.OK:
-            yield events.feed(as_stream(_completion(stored)))
+            yield events.feed(as_stream(orjson.loads(json_of(stored))))
         else:
             yield events.fail(await self._response(view))
 
@@ -176,13 +170,6 @@ class Background:
 def _head(view: HoldView) -> dict[str, Any]:
     """What is known before there is an answer."""
     return {"created": view.hold.created_us // 1_000_000, "model": view.hold.model}
-
-
-def _completion(stored: StoredAnswer) -> dict[str, Any]:
-    if stored.content_type.startswith(EVENTS):
-        return assemble.completion(stored.body)
-    whole: dict[str, Any] = orjson.loads(stored.body)
-    return whole
 
 
 def _error_in(body: bytes) -> dict[str, str]:

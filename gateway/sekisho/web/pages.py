@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
-import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
 from sekisho.console.bound import Bound, bound_of
 from sekisho.console.hold_page import hold_page
 from sekisho.console.queue_page import queue_page
-from sekisho.content import assemble
 from sekisho.errors import (
     BadRequest,
     Conflict,
@@ -35,7 +33,7 @@ from sekisho.errors import (
     TooHasty,
 )
 from sekisho.holding import names, review
-from sekisho.holding.deliver import deliver
+from sekisho.holding.deliver import deliver, json_of
 from sekisho.holding.justification import justify
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.model.principal import Principal, Scope
@@ -233,10 +231,7 @@ async def _result(
         stored = await deliver(parts.holds, parts.ledger, view)
     except (NotFound, Halted, HaltUnknown):  # not there, or stopped for now
         return None, None
-    body = stored.body
-    if stored.content_type.startswith("text/event-stream"):
-        body = orjson.dumps(assemble.completion(body))
-    return bound_of(body, "response"), None
+    return bound_of(json_of(stored), "response"), None
 
 
 def _version(form: Form) -> int | None:

@@ -346,13 +346,17 @@ def _replay(stored: StoredAnswer, view: HoldView, asked: str, *, as_json: bool) 
         tell = dialect.events if streamed else dialect.whole
         body = tell(body, dialect.prefix + asked)
         content_type = EVENTS if streamed else "application/json"
-    headers: Headers = [
+    return Reply(stored.status, headers_of(view, content_type), body)
+
+
+def headers_of(view: HoldView, content_type: str) -> Headers:
+    """The headers of an answer about a hold."""
+    return [
         (b"content-type", content_type.encode("latin-1")),
         (b"cache-control", b"no-store"),
         (b"x-sekisho-exchange", view.hold.exchange.encode()),
         (b"x-sekisho-hold", view.hold.id.encode()),
     ]
-    return Reply(stored.status, headers, body)
 
 
 def _not_there() -> NotFound:

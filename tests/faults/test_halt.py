@@ -57,7 +57,7 @@ class Gates:
             lambda: self.call("POST", f"{path}/lift", self.one, {"reason": "over"}).is_success
         )
         self.until(lambda: self._confirmed(halt))
-        self.until(lambda: {self.ask().status_code for _ in range(6)} == {200})
+        self.until_codes({"ok"})
 
     def stopped(self) -> list[str]:
         """How the intents ended that a switch ended."""
@@ -77,6 +77,14 @@ class Gates:
         """How so many requests ended, over both workers."""
         answers = [self.ask() for _ in range(times)]
         return {"ok" if one.is_success else one.json()["error"]["code"] for one in answers}
+
+    def until_codes(self, wanted: set[str]) -> None:
+        """Until all requests end so; else what they said instead."""
+        end = time.monotonic() + WAIT_S
+        while (found := self.codes()) != wanted:
+            listed = self.call("GET", "/v1/admin/halt", self.two).text
+            assert time.monotonic() < end, (found, listed, self.ask().text)
+            time.sleep(0.05)
 
     def until(self, works: Callable[[], bool]) -> None:
         end = time.monotonic() + WAIT_S
@@ -110,7 +118,7 @@ def gates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gates]:
 def _ready_and_quiet(gates: Gates) -> None:
     """In place of the one for tests with one worker."""
     gates.installation.wait_ready()
-    gates.until(lambda: gates.codes() == {"ok"})
+    gates.until_codes({"ok"})
     gates.backend.seen.clear()
 
 
@@ -135,7 +143,7 @@ class Later(threading.Thread):
 def test_a_switch_stops_new_requests_and_both_operators_lift_it(gates: Gates) -> None:
     """403 with the reason, no trying again; one person alone lifts nothing."""
     halt = gates.stop()
-    gates.until(lambda: gates.codes() == {"halted"})
+    gates.until_codes({"halted"})
     gates.backend.seen.clear()
 
     refused = gates.ask()
@@ -226,7 +234,7 @@ def test_who_waits_for_people_is_told_and_nothing_is_approved(gates: Gates) -> N
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "halted")
     path = f"/v1/approvals/{hold['id']}/reviews"
     review = {"decision": "approve", "binding": hold["binding"], "reason": "fine"}
-    gates.until(lambda: gates.codes() == {"halted"})
+    gates.until_codes({"halted"})
     refused = [gates.call("POST", path, gates.reviewer, review) for _ in range(4)]
     assert {one.json()["error"]["code"] for one in refused} == {"halted"}
     sent = [one for one in gates.backend.seen if HELD.encode() in one.body]
@@ -240,7 +248,7 @@ def test_who_waits_for_people_is_told_and_nothing_is_approved(gates: Gates) -> N
 def test_what_valkey_forgets_the_ledger_knows(gates: Gates) -> None:
     """Emptied by hand, and killed: nothing is let through at any moment."""
     halt = gates.stop()
-    gates.until(lambda: gates.codes() == {"halted"})
+    gates.until_codes({"halted"})
     gates.backend.seen.clear()
     socket = gates.installation.folder / "data" / "run" / "valkey.sock"
     with redis.Redis.from_url(f"unix://{socket}") as client:
@@ -251,7 +259,7 @@ def test_what_valkey_forgets_the_ledger_knows(gates: Gates) -> None:
         assert gates.codes(4) <= {"halted", "halt_unknown"}
 
     gates.installation.wait_ready()
-    gates.until(lambda: gates.codes() == {"halted"})
+    gates.until_codes({"halted"})
     with redis.Redis.from_url(f"unix://{socket}") as client:
         gates.until(lambda: bool(client.hexists(KEY, halt)))
     assert gates.backend.seen == []
@@ -261,7 +269,7 @@ def test_what_valkey_forgets_the_ledger_knows(gates: Gates) -> None:
 def test_restarted_workers_are_still_stopped(gates: Gates) -> None:
     """A worker that begins has asked before it lets the first one in."""
     halt = gates.stop()
-    gates.until(lambda: gates.codes() == {"halted"})
+    gates.until_codes({"halted"})
     gates.backend.seen.clear()
     for _ in range(2):
         gates.installation.kill("sekisho.worker")
@@ -273,6 +281,6 @@ def test_restarted_workers_are_still_stopped(gates: Gates) -> None:
             time.sleep(0.1)
     gates.installation.wait_ready()
 
-    gates.until(lambda: gates.codes() == {"halted"})
+    gates.until_codes({"halted"})
     assert gates.backend.seen == []
     gates.lift(halt)

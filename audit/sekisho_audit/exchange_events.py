@@ -253,6 +253,17 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
         payloads={"reason": "why, in their own words"},
         actor=True,
     ),
+    "hold.refused": EventType(
+        "`actor` was refused something at a hold; told once an hour for each person, act and code.",
+        {
+            "hold": Field(TEXT, "The hold."),
+            "act": Field(
+                one_of("read", "review", "edit", "justify", "withdraw"), "What they tried to do."
+            ),
+            "code": Field(TEXT, "The error code that they got (errors.md)."),
+        },
+        actor=True,
+    ),
     "draft.answered": EventType(
         "Whoever asked said what became of the answer, which is a draft until a person takes it.",
         {

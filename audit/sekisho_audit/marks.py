@@ -34,6 +34,7 @@ _FIELDS: Mapping[str, tuple[Mark, ...]] = {
     "exchange.refused": (("code", "code"), ("stage", "stage")),
     "exchange.cancelled": (("stage", "stage"),),
     "draft.answered": (("decision", "state"),),
+    "hold.refused": (("code", "code"),),
     "policy.shadowed": (("revision", "revision"),),
     "policy.shadow_changed": (("revision", "revision"),),
     "policy.drafted": (("revision", "revision"),),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sekisho.errors import Conflict, Forbidden, NotFound
 from sekisho.holding import names, settle
+from sekisho.holding.refused import refusals_noted
 from sekisho.holding.review import find, is_own
 from sekisho.model.hold import Hold, HoldView, Justification, Proposal, ProposalKind
 from sekisho.model.principal import Principal
@@ -33,22 +34,23 @@ async def justify(
     Forbidden, BadRequest, Conflict, or Unavailable: the reason may then be recorded, and giving it
     again is safe.
     """
-    view = await find(store, principal, hold_id)
-    hold = view.hold
-    _check_person(principal, hold)
-    if not hold.justify:
-        raise Conflict("This hold asks for no reason.", code="justification_unasked")
-    said = reason_of(reason)
-    if binding not in {None, hold.binding} or version not in {None, hold.version}:
-        message = "The hold is not what you were shown any more. Read it again."
-        raise Conflict(message, code="binding_mismatch")
-    proposal = _proposal(hold, principal, said, await store.now_us(), ledger.origin)
-    view = await settle.decide(store, ledger, hold, proposal)
-    given = view.justification
-    if given is None or (given.person, given.reason) != (principal.id, said):
-        message = "Another reason was given for this request before. It stays as it is."
-        raise Conflict(message, code="already_justified")
-    return view
+    async with refusals_noted(store, ledger, principal, hold_id, "justify"):
+        view = await find(store, principal, hold_id)
+        hold = view.hold
+        _check_person(principal, hold)
+        if not hold.justify:
+            raise Conflict("This hold asks for no reason.", code="justification_unasked")
+        said = reason_of(reason)
+        if binding not in {None, hold.binding} or version not in {None, hold.version}:
+            message = "The hold is not what you were shown any more. Read it again."
+            raise Conflict(message, code="binding_mismatch")
+        proposal = _proposal(hold, principal, said, await store.now_us(), ledger.origin)
+        view = await settle.decide(store, ledger, hold, proposal)
+        given = view.justification
+        if given is None or (given.person, given.reason) != (principal.id, said):
+            message = "Another reason was given for this request before. It stays as it is."
+            raise Conflict(message, code="already_justified")
+        return view
 
 
 def _check_person(principal: Principal, hold: Hold) -> None:

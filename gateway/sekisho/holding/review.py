@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sekisho.errors import BadRequest, Conflict, Forbidden, NotFound
 from sekisho.holding import names, settle
+from sekisho.holding.refused import refusals_noted
 from sekisho.holding.tally import APPROVE, DENY
 from sekisho.model import duties
 from sekisho.model.care import RISK_OF_CARE
@@ -23,6 +24,14 @@ from sekisho.ports import HoldStore, Ledger
 
 RISK_NEEDS_REASON = RISK_OF_CARE  # an approval, too, has to say why
 REASON_CHARS_MAX = 2000  # a paragraph; it is shown to the requester and kept in the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    decision: str
+    binding: str
+    reason: str
+    version: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +114,19 @@ async def review(
     """Record one person's answer and return the hold as it stands then.
 
     The same answer given twice is one. Raises NotFound, Forbidden, BadRequest, Conflict, or
-    Unavailable: the answer may then be recorded, and giving it again is safe.
+    Unavailable: the answer may then be recorded, and giving it again is safe. Who is refused is on
+    record by then.
     """
+    async with refusals_noted(store, ledger, reviewer, hold_id, "review"):
+        return await _review(
+            store, ledger, reviewer, hold_id, _Said(decision, binding, reason, version)
+        )
+
+
+async def _review(
+    store: HoldStore, ledger: Ledger, reviewer: Principal, hold_id: str, said: _Said
+) -> HoldView:
+    decision, binding, reason, version = said.decision, said.binding, said.reason, said.version
     view = await find(store, reviewer, hold_id)
     hold = view.hold
     taken = frozenset(
@@ -159,12 +179,13 @@ async def withdraw(
     store: HoldStore, ledger: Ledger, principal: Principal, hold_id: str
 ) -> HoldView:
     """The requester takes a pending hold back. Raises NotFound for anyone else, Conflict."""
-    view = await find(store, principal, hold_id)
-    if not is_own(principal, view.hold):
-        raise NotFound("There is no such hold, or it is not yours to withdraw.")
-    return await settle.decide(
-        store, ledger, view.hold, settle.withdrawal(view.hold, ledger.origin)
-    )
+    async with refusals_noted(store, ledger, principal, hold_id, "withdraw"):
+        view = await find(store, principal, hold_id)
+        if not is_own(principal, view.hold):
+            raise NotFound("There is no such hold, or it is not yours to withdraw.")
+        return await settle.decide(
+            store, ledger, view.hold, settle.withdrawal(view.hold, ledger.origin)
+        )
 
 
 def check_duties(reviewer: Principal, hold: Hold, taken: frozenset[str] = frozenset()) -> Seat:

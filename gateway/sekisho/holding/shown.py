@@ -8,13 +8,13 @@ owner who looks at what their service account asked is.
 
 from __future__ import annotations
 
+from sekisho.holding.refused import HOUR_US
 from sekisho.holding.review import is_own
 from sekisho.model import evidence
 from sekisho.model.hold import Hold
 from sekisho.model.principal import Principal
 from sekisho.ports import HoldStore, Ledger
 
-HOUR_US = 3_600 * 1_000_000
 PART = "outgoing"
 
 

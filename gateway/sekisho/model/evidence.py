@@ -314,6 +314,27 @@ def read(
     )
 
 
+def hold_refused(
+    exchange: str,
+    principal: str,
+    actor: str,
+    *,
+    hold: str,
+    act: str,
+    code: str,
+    event_id: str,
+) -> Event:
+    """`actor` tried `act` on a hold of `principal` and got `code`; see `keyed_id` for the id."""
+    return Event(
+        id=event_id,
+        type="hold.refused",
+        exchange=exchange,
+        principal=principal,
+        actor=actor,
+        data={"hold": hold, "act": act, "code": code},
+    )
+
+
 def log_read(actor: str, first: int, count: int, *, state: str | None = None) -> Event:
     """`actor` was given so many entries of the ledger from the `first` on; or, of none, a piece of
     the rules' `state` that a pruning left.

@@ -16,6 +16,7 @@ from sekisho.errors import BadRequest, NotFound, Unavailable
 from sekisho.holding import queue
 from sekisho.holding import review as reviewing
 from sekisho.holding.justification import justify
+from sekisho.holding.refused import refusals_noted
 from sekisho.holding.shown import note_shown
 from sekisho.model.halts import Reach
 from sekisho.model.hold import HoldCard, HoldView
@@ -31,7 +32,7 @@ from sekisho.web.approvals_schema import (
     summary,
 )
 from sekisho.web.bodies import read_model
-from sekisho.web.callers import Caller, Now, Parts, ProblemRoute, needs, now_us
+from sekisho.web.callers import Caller, Now, Parts, ProblemRoute, needs, needs_at, now_us
 from sekisho.web.openapi import body_of
 from sekisho.web.services import Services
 
@@ -99,7 +100,7 @@ async def review_hold(
     hold_id: str, request: Request, response: Response, parts: Parts, principal: Caller
 ) -> HoldDetail:
     """Approve or deny, with the binding that was shown. Repeating the same answer is safe."""
-    needs(principal, Scope.REVIEW)
+    await needs_at(parts, principal, hold_id, "review", Scope.REVIEW)
     said = await read_model(
         request,
         ReviewRequest,
@@ -129,7 +130,7 @@ async def review_hold(
 )
 async def edit_hold(hold_id: str, request: Request, parts: Parts, principal: Caller) -> HoldDetail:
     """Change the tool calls of a held answer, or take some out: a new version, reviewed anew."""
-    needs(principal, Scope.REVIEW)
+    await needs_at(parts, principal, hold_id, "edit", Scope.REVIEW)
     said = await read_model(
         request,
         EditRequest,
@@ -154,7 +155,7 @@ async def justify_hold(
     hold_id: str, request: Request, parts: Parts, principal: Caller
 ) -> HoldDetail:
     """Whoever asked says why, as the rules want. Giving the same reason again is safe."""
-    needs(principal, Scope.ASK, Scope.SELF)
+    await needs_at(parts, principal, hold_id, "justify", Scope.ASK, Scope.SELF)
     said = await read_model(
         request,
         JustificationRequest,
@@ -177,7 +178,7 @@ async def justify_hold(
 @router.post("/{hold_id}/withdraw")
 async def withdraw_hold(hold_id: str, parts: Parts, principal: Caller) -> HoldDetail:
     """The requester takes a pending hold back."""
-    needs(principal, Scope.ASK, Scope.SELF)
+    await needs_at(parts, principal, hold_id, "withdraw", Scope.ASK, Scope.SELF)
     view = await reviewing.withdraw(parts.holds, parts.ledger, principal, hold_id)
     return detail(view, principal)
 
@@ -198,11 +199,13 @@ async def look_at(
     """The hold, to be shown to `principal`, which is on record by then, and from when on they may
     approve it, as `note_shown` says. Raises NotFound.
     """
-    needs(principal, Scope.REVIEW, Scope.SELF)
-    view = await reviewing.find(parts.holds, principal, hold_id)
-    if not reviewing.is_own(principal, view.hold):
-        needs(principal, Scope.REVIEW)
-    elif parts.halts is not None and view.hold.stage != "request":
+    async with refusals_noted(parts.holds, parts.ledger, principal, hold_id, "read"):
+        needs(principal, Scope.REVIEW, Scope.SELF)
+        view = await reviewing.find(parts.holds, principal, hold_id)
+        own = reviewing.is_own(principal, view.hold)
+        if not own:
+            needs(principal, Scope.REVIEW)
+    if own and parts.halts is not None and view.hold.stage != "request":
         await parts.halts.check(Reach.of_hold(view.hold))  # else it would be a way to the answer
     return view, await note_shown(parts.holds, parts.ledger, principal, view.hold, now)
 
@@ -211,7 +214,8 @@ async def change(parts: Services, principal: Principal, hold_id: str, edit: Edit
     """The hold in its new version. Raises what `Revise.revise` does."""
     if parts.revise is None:
         raise NotFound("Nothing can be edited here.")
-    return await parts.revise(principal, hold_id, edit)
+    async with refusals_noted(parts.holds, parts.ledger, principal, hold_id, "edit"):
+        return await parts.revise(principal, hold_id, edit)
 
 
 async def too_fast(parts: Services, reviewer: Principal) -> str | None:

@@ -16,6 +16,7 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from sekisho.errors import Forbidden, SekishoError
+from sekisho.holding.refused import refusals_noted
 from sekisho.model.principal import Principal, Role, Scope
 from sekisho.web.problems import problem
 from sekisho.web.services import Services
@@ -71,6 +72,14 @@ def needs(principal: Principal, *scopes: Scope) -> None:
         names = " or ".join(scope.value for scope in scopes)
         message = f"{principal.key_said} was not made for that (scope {names}). Use another one."
         raise Forbidden(message, code="scope_missing")
+
+
+async def needs_at(
+    parts: Services, principal: Principal, hold_id: str, act: str, *scopes: Scope
+) -> None:
+    """As `needs`, to do `act` at a hold; that it was refused is on record by then."""
+    async with refusals_noted(parts.holds, parts.ledger, principal, hold_id, act):
+        needs(principal, *scopes)
 
 
 def needs_auditor(principal: Principal) -> None:

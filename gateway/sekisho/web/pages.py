@@ -40,7 +40,7 @@ from sekisho.model.principal import Principal, Scope
 from sekisho.revise import Edit
 from sekisho.web.approvals import EDIT_BYTES_MAX, change, look_at, open_cards
 from sekisho.web.approvals_schema import ARGUMENTS_CHARS_MAX, CALLS_MAX
-from sekisho.web.callers import Now, Parts, needs, now_us
+from sekisho.web.callers import Now, Parts, needs_at, now_us
 from sekisho.web.dialects import dialect_of
 from sekisho.web.forms import read_form
 from sekisho.web.page_routes import PageRoute, base_path, html, said_by
@@ -115,7 +115,7 @@ async def act(
 
 
 async def _decide(parts: Services, reader: Principal, hold_id: str, form: Form) -> None:
-    needs(reader, Scope.REVIEW)
+    await needs_at(parts, reader, hold_id, "review", Scope.REVIEW)
     await review.review(
         parts.holds,
         parts.ledger,
@@ -132,7 +132,7 @@ async def _edit(parts: Services, reader: Principal, hold_id: str, form: Form) ->
     """File a new version with what differs from what was offered. The hold is read for that, and
     the binding of the form has to be its own, so both are about the same version.
     """
-    needs(reader, Scope.REVIEW)
+    await needs_at(parts, reader, hold_id, "edit", Scope.REVIEW)
     hold = (await review.find(parts.holds, reader, hold_id)).hold
     changes: dict[int, str | None] = {}
     for call in bound_of(hold.outgoing, hold.stage).calls:
@@ -149,7 +149,7 @@ async def _edit(parts: Services, reader: Principal, hold_id: str, form: Form) ->
 
 
 async def _justify(parts: Services, reader: Principal, hold_id: str, form: Form) -> None:
-    needs(reader, Scope.ASK, Scope.SELF)
+    await needs_at(parts, reader, hold_id, "justify", Scope.ASK, Scope.SELF)
     await justify(
         parts.holds,
         parts.ledger,
@@ -162,7 +162,7 @@ async def _justify(parts: Services, reader: Principal, hold_id: str, form: Form)
 
 
 async def _withdraw(parts: Services, reader: Principal, hold_id: str, _: Form) -> None:
-    needs(reader, Scope.ASK, Scope.SELF)
+    await needs_at(parts, reader, hold_id, "withdraw", Scope.ASK, Scope.SELF)
     await review.withdraw(parts.holds, parts.ledger, reader, hold_id)
 
 

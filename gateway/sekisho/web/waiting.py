@@ -41,6 +41,7 @@ from sekisho.errors import (
 )
 from sekisho.holding import names
 from sekisho.holding.deliver import deliver
+from sekisho.holding.refused import refusals_noted
 from sekisho.holding.wait import wait
 from sekisho.model.halts import Halts, Reach
 from sekisho.model.hold import WAITING, HoldLimits, HoldState, HoldView, StoredAnswer
@@ -116,10 +117,11 @@ class Waiting:
         return await self._own(result_id.removeprefix(dialect.prefix), principal)
 
     async def _own(self, hold_id: str, principal: Principal) -> HoldView:
-        view = await self._holds.get(hold_id)
-        if view is None or not _may_read(principal, view):
-            raise _not_there()
-        return view
+        async with refusals_noted(self._holds, self._ledger, principal, hold_id, "read"):
+            view = await self._holds.get(hold_id)
+            if view is None or not _may_read(principal, view):
+                raise _not_there()
+            return view
 
     async def followed(self, view: HoldView) -> HoldView:
         """The hold of the answer, where the request was held and then its answer is."""

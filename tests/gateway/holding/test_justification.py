@@ -233,7 +233,8 @@ async def test_after_its_time_no_reason_helps(desk: Desk, ledger: MemoryLedger) 
     with pytest.raises(Conflict) as caught:
         await desk.justify(view)
     assert caught.value.code == "already_decided"
-    assert ledger.types(view.hold.id) == ["hold.filed", "hold.settled"]
+    kinds = ["hold.filed", "hold.refused", "hold.settled", "hold.refused"]
+    assert ledger.types(view.hold.id) == kinds
 
 
 async def test_what_was_withdrawn_stays_so(desk: Desk, ledger: MemoryLedger) -> None:

@@ -178,7 +178,8 @@ async def test_the_ledger_overrules_a_store_that_forgot(
     assert found.state is HoldState.APPROVED
     assert [(one.person, one.decision) for one in found.reviews] == [(REVIEWER.id, "approve")]
     await desk.close()
-    assert ledger.types(view.hold.id) == ["hold.filed", "hold.review", "hold.settled"]
+    kinds = ["hold.filed", "hold.review", "hold.settled", "hold.refused"]
+    assert ledger.types(view.hold.id) == kinds
 
 
 @pytest.mark.parametrize("contradicting", [REVIEWER, DELEGATE])

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from sekisho.errors import LedgerUnavailable
-from sekisho.holding.shown import HOUR_US, note_shown
+from sekisho.holding.refused import HOUR_US
+from sekisho.holding.shown import note_shown
 from sekisho.model.hold import Hold
 from sekisho.model.ids import uuid7
 from sekisho_audit.events import Event

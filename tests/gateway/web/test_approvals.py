@@ -112,8 +112,8 @@ async def shown(client: Client, desk: Desk, **terms: object) -> dict[str, object
 
 
 def changes(ledger: MemoryLedger, hold: str) -> list[str]:
-    """What happened to a hold, apart from being looked at."""
-    return [kind for kind in ledger.types(hold) if kind != "record.read"]
+    """What happened to a hold, apart from being looked at and what was refused."""
+    return [kind for kind in ledger.types(hold) if kind not in {"record.read", "hold.refused"}]
 
 
 async def test_who_is_shown_a_hold_is_recorded_before_it_is_shown(

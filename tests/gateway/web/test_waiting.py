@@ -82,6 +82,9 @@ class Store:
     async def deliver(self, hold_id: str) -> bool:
         return True
 
+    async def now_us(self) -> int:
+        return NOW_US
+
 
 class Clock:
     def now_us(self) -> int:
@@ -295,6 +298,8 @@ async def test_for_anyone_else_it_is_not_there(key: str) -> None:
         with pytest.raises(NotFound) as caught:
             await asked
         assert HOLD_ID not in caught.value.message
+    refused = [event for event in room.ledger.events if event.type == "hold.refused"]
+    assert [(one.actor, one.data["act"]) for one in refused] == [(PEOPLE[key].id, "read")]
 
 
 @pytest.mark.parametrize("result", ["hold_x", "chatcmpl-", "chatcmpl-nothing", ""])

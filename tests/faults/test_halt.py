@@ -69,7 +69,7 @@ class Gates:
         listed = self.call("GET", "/v1/admin/halt", self.two).json()["data"]
         found = [one for one in listed if one["id"] == halt]
         if not found or found[0]["proposed"] is None:
-            return not found
+            return False  # the worker that listed them has not heard of it yet
         body = {"proposed": found[0]["proposed"]["id"]}
         return self.call("POST", f"/v1/admin/halt/{halt}/confirm", self.two, body).is_success
 

@@ -210,11 +210,11 @@ def in_thread() -> Iterator[LoopbackBackend]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
+    asyncio.run_coroutine_threadsafe(backend.__aenter__(), loop).result(10)
     try:
-        asyncio.run_coroutine_threadsafe(backend.__aenter__(), loop).result(10)
         yield backend
+    finally:  # a thread that runs on would hold up pytest's end
         asyncio.run_coroutine_threadsafe(backend.__aexit__(None, None, None), loop).result(10)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)  # a thread that runs on would hold up pytest's end
+        loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
-    loop.close()
+        loop.close()

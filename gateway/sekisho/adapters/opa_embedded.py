@@ -219,6 +219,8 @@ class EmbeddedOPA:
             raise
 
     def _expire(self, crew: _Crew, job: _Job) -> None:
+        if crew.is_over(job):
+            return  # answered in time; a busy loop runs timers before it hears of it
         if not job.future.done():
             message = "The rules did not answer in time, so nothing was sent. Try again."
             job.future.set_exception(PolicyUnavailable(message, cause="late"))
@@ -367,6 +369,11 @@ class _Crew:
             self._open -= in_time
             job.state = _State.OVER
             return in_time
+
+    def is_over(self, job: _Job) -> bool:
+        """Whether `job` has its answer, or is not wanted any more."""
+        with self._lock:
+            return job.state is _State.OVER
 
     def expire(self, job: _Job) -> bool:
         """The deadline of `job` is over; whether an engine is now late."""

@@ -346,7 +346,7 @@ class HoldStore(Protocol):
 
         Until `expected_s` from now it is nobody's orphan. Claimed again it is the same, of the new
         size. Raises Mismatch if the pointer's hold has another body, HoldStoreUnavailable
-        (`hold_store_full`).
+        (`hold_store_full`), LimitReached (`hold_share_full`) if the sharer has too much already.
         """
         ...
 

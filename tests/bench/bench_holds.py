@@ -28,6 +28,7 @@ from support.loopback_backend import in_thread
 HELD = "Summarise our customer list, line"
 AT_ONCE = 32
 HOP_S = 40
+COME_S = 20  # so long until all who wait have come; each comes back a hop later
 DECIDED = 200
 
 
@@ -124,14 +125,19 @@ async def measure(site: Site, holds: int, waiting: int) -> None:
         print(f"{holds} holds filed in {took_s:.0f} s", flush=True)
 
         before_kb = site.resident_kb()
-        hops = [asyncio.create_task(site.first_hop(n)) for n in range(waiting)]
-        await asyncio.sleep(HOP_S / 2)
+        hops = []
+        for number in range(waiting):
+            hops.append(asyncio.create_task(site.first_hop(number)))
+            await asyncio.sleep(COME_S / waiting)
+        await asyncio.sleep(2)
         each_kb = (site.resident_kb() - before_kb) / waiting
         print(f"{waiting} clients wait: {each_kb:.1f} KB of the worker for each", flush=True)
 
         ids = await asyncio.gather(*hops)
-        answers = {hold: asyncio.create_task(site.next_hop(hold)) for hold in ids}
-        await asyncio.sleep(2)
+        answers = {}
+        for hold in ids:
+            answers[hold] = asyncio.create_task(site.next_hop(hold))
+            await asyncio.sleep(2 / waiting)
         waits_ms = []
         for hold in ids[:DECIDED]:
             decided = await site.decide(hold)
@@ -151,7 +157,12 @@ def main() -> None:
     many = wanted.waiting + 100
     settings = {
         "server": {"per_principal_max": many, "waiting_max": many, "inflight_max": many},
-        "holds": {"hop_wait_s": HOP_S, "wait_total_s": 500},
+        "holds": {
+            "hop_wait_s": HOP_S,
+            "wait_total_s": 500,
+            "share_max": wanted.holds + many,
+            "share_bytes_max": 2**30,
+        },
     }
     with in_thread() as backend, tempfile.TemporaryDirectory() as folder:
         made = Installation(Path(folder) / "h", {"*": backend.url}, settings=settings)

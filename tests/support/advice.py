@@ -56,6 +56,7 @@ WHAT_TO_DO = {
     "halt_unrecorded": "Set it once more when auditd answers, then propose to lift it again.",
     "halted": "An operator stopped it; the message says why. Wait until it is lifted, or ask them.",
     "hold_filing": "The same request is being filed just now. Try again in a moment.",
+    "hold_share_full": "Withdraw what you do not need, or wait until some have been answered.",
     "hold_store_full": "Try again later; operators: `[holds] hold_bytes_total_max`.",
     "hold_store_restarting": "Try again in a few seconds.",
     "hold_store_unavailable": "Try again in a moment; operators: `sekisho doctor`.",

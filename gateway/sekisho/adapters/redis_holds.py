@@ -20,7 +20,14 @@ from sekisho.adapters.redis_desk import RedisReviewDesk
 from sekisho.adapters.redis_paces import Paces
 from sekisho.adapters.redis_scripts import Argument, GatedScripts
 from sekisho.adapters.redis_wakeups import Wakeups
-from sekisho.errors import Conflict, Forbidden, HoldStoreUnavailable, Mismatch, NotFound
+from sekisho.errors import (
+    Conflict,
+    Forbidden,
+    HoldStoreUnavailable,
+    LimitReached,
+    Mismatch,
+    NotFound,
+)
 from sekisho.holding import record
 from sekisho.holding.binding import is_bound
 from sekisho.model.hold import (
@@ -106,7 +113,9 @@ class RedisHoldStore:
         """See HoldStore."""
         total_max = self._limits.total_bytes_max
         args = (place.join, place.body, size, total_max, _us(place.rejoin_s), HOLDS)
-        reply = await self._run("reserve", place.hold, *args, _us(expected_s), join=place.join)
+        share = (place.sharer, self._limits.share_max, self._limits.share_bytes_max)
+        args = (*args, _us(expected_s), *share)
+        reply = await self._run("reserve", place.hold, *args, join=place.join)
         standing, held = _words(reply)
         if standing == "mismatch":
             message = (
@@ -115,6 +124,12 @@ class RedisHoldStore:
             raise Mismatch(message, param="Idempotency-Key")
         if standing == "full":
             raise _full()
+        if standing == "share":
+            message = (
+                "As many of your requests wait already as one person may have waiting, or as large "
+                "ones. Nothing was sent. Withdraw some, or ask again when some have been answered."
+            )
+            raise LimitReached(message, code="hold_share_full", retry_after_s=None)
         return Reservation(standing, held)
 
     async def file(self, hold: Hold, join: str) -> None:

@@ -47,10 +47,9 @@ def load_sources() -> Mapping[str, bytes]:
         for entry in folder.iterdir()
         if entry.name.endswith(".lua")
     }
-    prelude = files.pop("prelude")
-    return {
-        name: body if name in _UNGATED else prelude + b"\n" + body for name, body in files.items()
-    }
+    ungated = files.pop("share") + b"\n"
+    gated = ungated + files.pop("prelude") + b"\n"
+    return {name: (ungated if name in _UNGATED else gated) + body for name, body in files.items()}
 
 
 def digests_of(sources: Mapping[str, bytes]) -> Mapping[str, str]:

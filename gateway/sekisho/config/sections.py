@@ -258,6 +258,16 @@ class HoldSettings(Section):
         le=64 * GIB,
         description="All held content together; the next hold is refused (hold_store_full).",
     )
+    share_max: int = Field(
+        100,
+        ge=1,
+        le=1_000_000,
+        description="Requests of one principal that have not ended; the next is refused "
+        "(hold_share_full), so that nobody fills the queue for all.",
+    )
+    share_bytes_max: int = Field(
+        64 * MIB, ge=MIB, le=64 * GIB, description="The same in bytes of what is held."
+    )
     answer_bytes_max: int = Field(
         8 * MIB, ge=KIB, le=256 * MIB, description="Room set aside for a held answer."
     )

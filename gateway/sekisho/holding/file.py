@@ -306,7 +306,8 @@ class Filing:
 
     def _place(self, exchange: Exchange, principal: Principal) -> Place:
         join, body = self._digests(exchange, principal)
-        return Place(names.new_hold_id(), join, body, self._rejoin_s(exchange))
+        rejoin_s = self._rejoin_s(exchange)
+        return Place(names.new_hold_id(), join, body, rejoin_s, sharer=principal.id)
 
     def _rejoin_s(self, exchange: Exchange) -> float:
         """How long after its end a hold is still joined: a client that names its request with an

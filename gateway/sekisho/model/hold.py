@@ -106,13 +106,15 @@ class Place:
     """Where a hold is filed: under which id, and what leads an equal request to it.
 
     `join` is the keyed digest of principal and body (or Idempotency-Key), `body` that of the body
-    alone. A hold that ended or was delivered is joined for `rejoin_s` more.
+    alone. A hold that ended or was delivered is joined for `rejoin_s` more. `sharer` is the
+    principal whose share of the store it has to fit, '' for what is let in all the same.
     """
 
     hold: str
     join: str
     body: str
     rejoin_s: float = 0
+    sharer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +228,16 @@ class HoldLimits:
     """Bounds of the live state. The defaults and their reasons are in docs/reference/settings.md.
 
     `total_bytes_max` bounds all content kept; `answer_bytes_max` is set aside when an approval is
-    claimed, so that an answer that was paid for always finds room. `finish_s` is how long a worker
-    has to bring a decision to the ledger before any other finishes it. `care` is what is asked of
-    reviewers.
+    claimed, so that an answer that was paid for always finds room. One principal has at most
+    `share_max` requests in it that have not ended, and `share_bytes_max` of content. `finish_s` is
+    how long a worker has to bring a decision to the ledger before any other finishes it. `care` is
+    what is asked of reviewers.
     """
 
     total_bytes_max: int = 512 * 1024 * 1024
     answer_bytes_max: int = 8 * 1024 * 1024
+    share_max: int = 100
+    share_bytes_max: int = 64 * 1024 * 1024
     hops_max: int = 9
     hop_wait_s: float = 45
     wait_total_s: float = 300

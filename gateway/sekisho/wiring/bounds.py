@@ -25,6 +25,8 @@ def hold_limits(settings: Settings) -> HoldLimits:
     return HoldLimits(
         total_bytes_max=holds.hold_bytes_total_max,
         answer_bytes_max=holds.answer_bytes_max,
+        share_max=holds.share_max,
+        share_bytes_max=holds.share_bytes_max,
         hops_max=holds.hops_max,
         hop_wait_s=holds.hop_wait_s,
         wait_total_s=holds.wait_total_s,

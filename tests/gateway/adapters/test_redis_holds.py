@@ -10,7 +10,7 @@ import redis
 
 from sekisho.adapters.redis_holds import HOLDS, TAG
 from sekisho.errors import Conflict, Forbidden, HoldStoreUnavailable, NotFound, Unavailable
-from sekisho.holding import settle
+from sekisho.holding import rebuild, settle
 from sekisho.model.hold import (
     HoldLimits,
     HoldState,
@@ -211,7 +211,7 @@ async def test_a_late_review_is_refused(valkey: Valkey, ledger: MemoryLedger) ->
     with pytest.raises(Conflict) as caught:
         await desk.approve(view)
     assert caught.value.code == "hold_expired"
-    assert ledger.types(view.hold.id) == ["hold.filed"]
+    assert ledger.types(view.hold.id) == ["hold.filed", "hold.refused"]
     await desk.close()
 
 
@@ -249,6 +249,11 @@ async def test_bytes_are_given_back(valkey: Valkey, ledger: MemoryLedger) -> Non
         kept = int(raw.get(f"{TAG}:bytes") or 0)
         size = len(sent.hold.outgoing) + len(sent.hold.facts)
         assert kept == 3 * size
+        share = f"{TAG}:share:{STAFF.id}"
+        assert {int(n) for n in raw.hvals(share)} == {size, kept}
+        raw.delete(share)
+        await rebuild.reapply(desk.store, ledger)
+        assert {int(n) for n in raw.hvals(share)} == {size, kept}
         for view in (sent, lost, failed):
             await desk.store.claim(view.hold.id, "w-1")
         assert int(raw.get(f"{TAG}:bytes") or 0) == kept + 3 * LIMITS.answer_bytes_max
@@ -262,6 +267,7 @@ async def test_bytes_are_given_back(valkey: Valkey, ledger: MemoryLedger) -> Non
             assert await desk.store.forget(view.hold.id)
             assert await desk.store.get(view.hold.id) is None
         assert int(raw.get(f"{TAG}:bytes") or 0) == 0
+        assert not raw.exists(share)
         assert not raw.exists(HOLDS + sent.hold.id)
     await desk.close()
 

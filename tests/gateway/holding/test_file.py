@@ -7,8 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from sekisho.errors import DeniedByPolicy, HoldStoreUnavailable, Mismatch, Unavailable
+from sekisho.errors import (
+    DeniedByPolicy,
+    HoldStoreUnavailable,
+    LimitReached,
+    Mismatch,
+    Unavailable,
+)
 from sekisho.holding import binding, rebuild
+from sekisho.holding.review import withdraw
 from sekisho.holding.sweep import Sweep
 from sekisho.model.decision import Threshold
 from sekisho.model.hold import HoldState, StoredAnswer
@@ -152,6 +159,45 @@ async def test_a_full_store_refuses_before_the_ledger_is_asked(
     await desk.review(view, STRANGER_REVIEWER, "deny")
     await desk.store.forget(view.hold.id)
     assert (await desk.file("y" * 2000)).state is HoldState.PENDING
+    await desk.close()
+
+
+async def test_nobody_has_more_than_their_share(valkey: Valkey, ledger: MemoryLedger) -> None:
+    """Of requests that have not ended; others are let in, and so are equal requests, which join."""
+    desk = open_desk(valkey.url, ledger, replace(LIMITS, share_max=2))
+    views = [await desk.file(text) for text in ("one", "two")]
+    with pytest.raises(LimitReached) as caught:
+        await desk.file("three")
+    assert (caught.value.code, caught.value.retry_after_s) == ("hold_share_full", None)
+    assert ledger.types().count("hold.filed") == 2
+    assert (await desk.file("one")).hold.id == views[0].hold.id
+    assert (await desk.file("three", principal=ROBOT)).state is HoldState.PENDING
+
+    await desk.review(views[0], STRANGER_REVIEWER, "deny")
+    assert (await desk.file("three")).state is HoldState.PENDING
+    await desk.close()
+
+
+async def test_a_share_counts_bytes_too(valkey: Valkey, ledger: MemoryLedger) -> None:
+    """One that is alone is let in whatever its size."""
+    desk = open_desk(valkey.url, ledger, replace(LIMITS, share_bytes_max=1000))
+    view = await desk.file("x" * 2000)
+    with pytest.raises(LimitReached) as caught:
+        await desk.file("y")
+    assert caught.value.code == "hold_share_full"
+    await withdraw(desk.store, ledger, STAFF, view.hold.id)
+    assert (await desk.file("y")).state is HoldState.PENDING
+    await desk.close()
+
+
+async def test_what_could_not_be_filed_takes_no_share(valkey: Valkey, ledger: MemoryLedger) -> None:
+    """A reservation that is given up gives its share back."""
+    desk = open_desk(valkey.url, ledger, replace(LIMITS, share_max=1))
+    ledger.down = True
+    with pytest.raises(Unavailable):
+        await desk.file("one")
+    ledger.down = False
+    assert (await desk.file("two")).state is HoldState.PENDING
     await desk.close()
 
 

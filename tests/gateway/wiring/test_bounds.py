@@ -25,6 +25,7 @@ def test_every_limit_of_holds_can_be_set() -> None:
         "hops_max": 3, "hop_wait_s": 4.0, "wait_total_s": 50.0, "ttl_s_max": 600, "lease_s": 7.0,
         "execution_expiry_s": 80, "keep_answer_s": 90, "retry_join_s": 11,
         "answer_bytes_max": 2**20, "hold_bytes_total_max": 2**21,
+        "share_max": 12, "share_bytes_max": 2**22,
     }  # fmt: skip
     limits = bounds.hold_limits(_settings(holds=values))
 

@@ -7,9 +7,12 @@ local member = ID .. '|' .. ARGV[3]
 if redis.call('ZREM', FILING, member) == 0 then
   return { 'ok' }
 end
-local held, bytes = unpack(redis.call('HMGET', JOIN, 'hold', 'bytes'))
+local held, bytes, sharer = unpack(redis.call('HMGET', JOIN, 'hold', 'bytes', 'sharer'))
 if redis.call('EXISTS', HOLD) == 0 and held == ID then
   redis.call('DECRBY', BYTES, bytes)
   redis.call('DEL', JOIN)
+  if sharer ~= '' then
+    leave_share(sharer)
+  end
 end
 return { 'ok' }

@@ -17,5 +17,6 @@ end
 redis.call('HSET', HOLD, unpack(ARGV, 7))
 redis.call('HSET', HOLD, 'hops', 0, 'reviews', 0, 'bytes', ARGV[4])
 redis.call('ZADD', OPEN, ARGV[5], ID)
+take_share(field('principal'), ARGV[4])
 move('pending', pending_due())
 return { 'ok' }

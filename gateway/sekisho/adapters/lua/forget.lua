@@ -8,8 +8,7 @@ if not state then
   redis.call('ZREM', OPEN, ID)
   return { 'ok' }
 end
-local live = { pending = true, deciding = true, approved = true, dispatching = true }
-if live[state] or not due or NOW < tonumber(due) then
+if LIVE[state] or not due or NOW < tonumber(due) then
   return { 'no' }
 end
 redis.call('DECRBY', BYTES, text(number('bytes')))

@@ -47,6 +47,9 @@ local function move(state, due_us)
   if state ~= 'pending' and state ~= 'deciding' then
     redis.call('ZREM', OPEN, ID)
   end
+  if not LIVE[state] then
+    leave_share(field('principal'))
+  end
   redis.call('ZADD', TELL, text(NOW), ID)
   redis.call('PUBLISH', CHANNEL, ID)
 end

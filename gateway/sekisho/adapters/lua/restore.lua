@@ -73,6 +73,11 @@ elseif state and state ~= 'pending' and state ~= 'deciding' and state ~= 'approv
   goal = state
 end
 redis.call('ZADD', KEYS[8], text(NOW), ID)
+if LIVE[goal] then
+  take_share(redis.call('HGET', HOLD, 'principal'), ARGV[5])
+else
+  leave_share(redis.call('HGET', HOLD, 'principal'))
+end
 if goal == state then
   return { 'kept', goal }
 end

@@ -111,11 +111,14 @@ class RedisHoldStore:
 
     async def reserve(self, place: Place, size: int, expected_s: float = 0) -> Reservation:
         """See HoldStore."""
-        total_max = self._limits.total_bytes_max
-        args = (place.join, place.body, size, total_max, _us(place.rejoin_s), HOLDS)
-        share = (place.sharer, self._limits.share_max, self._limits.share_bytes_max)
-        args = (*args, _us(expected_s), *share)
-        reply = await self._run("reserve", place.hold, *args, join=place.join)
+        limits = self._limits
+        reply = await self._run(
+            "reserve",
+            place.hold,
+            *(place.join, place.body, size, limits.total_bytes_max, _us(place.rejoin_s), HOLDS),
+            *(_us(expected_s), place.sharer, limits.share_max, limits.share_bytes_max),
+            join=place.join,
+        )
         standing, held = _words(reply)
         if standing == "mismatch":
             message = (

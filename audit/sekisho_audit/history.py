@@ -76,6 +76,22 @@ class Archive:
         now_us = time.time_ns() // 1000
         return open_reasons(source.directory, found, read, source.secret_of, now_us)
 
+    def figures(self, since_us: int, people_min: int) -> dict[str, Any]:
+        """How everybody reviews; of people who were erased only their answers are counted."""
+        found = self._file.figures(since_us, people_min)
+        if found["people"] is not None:
+            named_people = (
+                (self._source.principal_of(key), one) for key, one in found["people"].items()
+            )
+            found["people"] = {name: one for name, one in named_people if name is not None}
+        return {**found, "indexed": self.indexed, "size": self.size}
+
+    def own_figures(self, principal: str, since_us: int) -> dict[str, Any]:
+        """How one principal reviews."""
+        pseudonym = self._source.pseudonym_of(principal)
+        own = self._file.own_figures(since_us, pseudonym)
+        return {"own": own, "indexed": self.indexed, "size": self.size}
+
     def forget(self, pseudonym: str) -> int:
         """Delete what is kept of a principal whose keys were destroyed before; returns how much."""
         return self._file.forget(pseudonym)

@@ -1,4 +1,5 @@
-"""The SQLite file behind `history.py`: exchanges by principal, derived from the ledger.
+"""The SQLite file behind `history.py`: exchanges by principal and answers of reviewers, derived
+from the ledger.
 
 It can be deleted at any time: what is not there, damaged, of another ledger or of another format is
 thrown away and built again from the segments. The cursor is in the same transaction as what was
@@ -20,10 +21,12 @@ import orjson
 
 from sekisho_audit import exchanges
 from sekisho_audit.durable import KEY_MODE, make_directory
+from sekisho_audit.review_figures import Figures, all_figures, own_figures
+from sekisho_audit.review_rows import SCHEMA, ReviewRows
 from sekisho_audit.scan import EVENTS, held_from
 from sekisho_audit.tail import Cursor, Tail
 
-FORMAT = 1
+FORMAT = 2
 # Exchanges under way; each document is a kilobyte or two.
 _CACHED = 2_048
 _CHECKPOINT_PAGES = 4_000
@@ -58,6 +61,7 @@ class HistoryFile:
             self._db.execute("PRAGMA secure_delete=ON")
             # A checkpoint of the file syncs, and so is in the way of the ledger's own: seldom.
             self._db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+            self._reviews = ReviewRows(self._db)
             cursor = self._resume(ledger)
             row = self._db.execute("SELECT max(exchange) FROM exchanges").fetchone()
             self._uncached = row[0] or ""
@@ -69,7 +73,7 @@ class HistoryFile:
     def _resume(self, ledger: Path) -> Cursor:
         tables = self._db.execute("SELECT name FROM sqlite_master WHERE name = 'cursor'").fetchall()
         if not tables:
-            self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            self._db.executescript(f"BEGIN; {_SCHEMA} {SCHEMA} COMMIT;")
         row = self._db.execute("SELECT * FROM cursor").fetchone()
         if row is None:
             cursor = Cursor()
@@ -82,7 +86,8 @@ class HistoryFile:
         if (made, origin) != (FORMAT, self._origin) or not cursor.fits(ledger):
             raise sqlite3.DatabaseError("the index is not of this ledger, or of another format")
         ((oldest,),) = self._db.execute("SELECT min(first) FROM exchanges").fetchall()
-        if oldest is not None and oldest < held_from(ledger, EVENTS):
+        held = held_from(ledger, EVENTS)
+        if any(one is not None and one < held for one in (oldest, self._reviews.oldest())):
             raise sqlite3.DatabaseError("the index tells of events that were pruned")
         return cursor
 
@@ -118,7 +123,7 @@ class HistoryFile:
             key = (leaf["exchange"], owner)
             exchanges.grow(self._document(key, leaf), leaf, read.digest.hex())
             touched[key] = None
-        self._write([self._cache[key] for key in touched])
+        self._write([self._cache[key] for key in touched], [read.leaf for read in taken])
         while len(self._cache) > _CACHED:
             (exchange, _), _ = self._cache.popitem(last=False)
             self._uncached = max(self._uncached, exchange)
@@ -146,9 +151,13 @@ class HistoryFile:
         ).fetchone()
         return found
 
-    def _write(self, rows: Sequence[tuple[int, Document]]) -> None:
+    def _write(
+        self, rows: Sequence[tuple[int, Document]], leaves: Sequence[Mapping[str, Any]]
+    ) -> None:
         cursor = self._tail.cursor
         self._db.execute("BEGIN IMMEDIATE")
+        for leaf in leaves:
+            self._reviews.take(leaf)
         self._db.executemany(
             "INSERT INTO exchanges VALUES (?, ?, ?, ?)"
             " ON CONFLICT (first) DO UPDATE SET document = excluded.document",
@@ -194,6 +203,14 @@ class HistoryFile:
         rows = self._db.execute("SELECT document FROM exchanges WHERE exchange = ?", (exchange,))
         documents = (orjson.loads(row[0]) for row in rows)
         return next((document for document in documents if document["appeals"]), None)
+
+    def figures(self, since_us: int, people_min: int) -> Figures:
+        """How everybody reviews; see `review_figures.all_figures`."""
+        return all_figures(self._db, since_us, people_min)
+
+    def own_figures(self, since_us: int, reviewer: str | None) -> Figures:
+        """How one pseudonym does; see `review_figures.own_figures`."""
+        return own_figures(self._db, since_us, reviewer)
 
     def close(self) -> None:
         """Let go of file and segment."""

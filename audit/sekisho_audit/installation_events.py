@@ -346,8 +346,15 @@ _LEDGER: Mapping[str, EventType] = {
     "audit.search": EventType(
         "`actor` searched the ledger; recorded before the answer was told.",
         {
-            "kind": Field(one_of("page", "facets"), "Whether a page was asked for, or counts."),
-            "found": Field(NUMBER, "How many were told, or (`facets`) counted.", "trails"),
+            "kind": Field(
+                one_of("page", "facets", "figures"),
+                "Whether a page was asked for, counts, or how people review.",
+            ),
+            "found": Field(
+                NUMBER,
+                "How many were told, or counted (`figures`: answers of reviewers).",
+                "trails",
+            ),
             "indexed": Field(NUMBER, "How far the index had read the ledger.", "events"),
         },
         payloads={"query": "what was asked"},

@@ -7,18 +7,20 @@ found is told before it is durable who asked what. Its query is a payload.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from sekisho_audit.desks import kept
 from sekisho_audit.errand import Errand, Operation
 from sekisho_audit.errors import LedgerError, Refused
 from sekisho_audit.events import Payload
-from sekisho_audit.following import Question
+from sekisho_audit.following import Following, Question
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.officer_operations import needs
 from sekisho_audit.query import QUERY_CHARS_MAX
-from sekisho_audit.search_desk import Searched
 from sekisho_audit.wire import Malformed
+
+A = TypeVar("A")
+_INDEX = "search index"
 
 
 def search(errand: Errand, actor: str) -> None:
@@ -29,7 +31,10 @@ def search(errand: Errand, actor: str) -> None:
     def told(found: dict[str, Any]) -> dict[str, Any]:
         return {"kind": "page", "found": len(found["data"]), "indexed": found["indexed"]}
 
-    _answer(errand, actor, query, lambda searched: searched.page(query, after, limit), told)
+    desk = kept(errand.server.desks.search, _INDEX)
+    answer_recorded(
+        errand, desk, actor, query, ask=lambda s: s.page(query, after, limit), told=told
+    )
 
 
 def facets(errand: Errand, actor: str) -> None:
@@ -39,7 +44,10 @@ def facets(errand: Errand, actor: str) -> None:
     def told(found: dict[str, Any]) -> dict[str, Any]:
         return {"kind": "facets", "found": found["total"], "indexed": found["indexed"]}
 
-    _answer(errand, actor, query, lambda searched: searched.facets(query), told)
+    desk = kept(errand.server.desks.search, _INDEX)
+    answer_recorded(
+        errand, desk, actor, query, ask=lambda searched: searched.facets(query), told=told
+    )
 
 
 def _query(errand: Errand) -> str:
@@ -53,14 +61,18 @@ def _query(errand: Errand) -> str:
     return query
 
 
-def _answer(
+def answer_recorded(
     errand: Errand,
+    desk: Following[Any, A],
     actor: str,
     query: str,
-    ask: Callable[[Searched], dict[str, Any]],
+    *,
+    ask: Callable[[A], dict[str, Any]],
     told: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> None:
-    desk = kept(errand.server.desks.search, "search index")
+    """Ask `desk` on behalf of `actor`, record that, with what `told` says of the answer, and only
+    then give the answer.
+    """
 
     def answered(found: dict[str, Any]) -> None:
         def record(ledger: Ledger) -> None:

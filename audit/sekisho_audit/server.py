@@ -23,6 +23,7 @@ from sekisho_audit.errand import Operation, written
 from sekisho_audit.errors import LedgerError, Poisoned, Refused
 from sekisho_audit.export_desk import ExportDesk
 from sekisho_audit.export_operations import EXPORT_OPERATIONS
+from sekisho_audit.figure_operations import FIGURE_OPERATIONS
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.officer_desk import OfficerDesk
 from sekisho_audit.officer_operations import PRESENT_OPERATIONS
@@ -115,7 +116,9 @@ class Server:
 
     def connect(self) -> Connection:
         """Protocol factory of the workers' socket."""
-        return Connection(self, WORKER_OPERATIONS | READING_OPERATIONS | SEARCH_OPERATIONS)
+        return Connection(
+            self, WORKER_OPERATIONS | READING_OPERATIONS | SEARCH_OPERATIONS | FIGURE_OPERATIONS
+        )
 
     def connect_officer(self) -> Connection:
         """Protocol factory of the officers' socket."""

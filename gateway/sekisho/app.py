@@ -25,6 +25,7 @@ from sekisho.web import (
     audit,
     desk,
     exchanges,
+    figures,
     halts,
     health,
     home,
@@ -49,6 +50,7 @@ _FORMS = {
 }
 _CONTROL = (
     desk.router,  # before the holds: `events` and `bulk` are no ids
+    figures.router,  # likewise
     approvals.router,
     exchanges.router,
     acceptance.router,

@@ -259,9 +259,10 @@ class Log(Protocol):
 
 
 class Searches(Protocol):
-    """The ledger's index, asked by auditors. Each answer was recorded before it is told.
+    """The ledger's index, asked by auditors. Each answer was recorded before it is told, but for
+    that about oneself.
 
-    Both raise BadRequest (`bad_query`, `bad_cursor`) and LedgerUnavailable.
+    Searches raise BadRequest (`bad_query`, `bad_cursor`), all raise LedgerUnavailable.
     """
 
     async def search(self, actor: str, query: str, after: str, limit: int) -> Mapping[str, Any]:
@@ -273,6 +274,16 @@ class Searches(Protocol):
 
     async def facets(self, actor: str, query: str) -> Mapping[str, Any]:
         """How many trails meet `query`, and how many of them have which words, for `actor`."""
+        ...
+
+    async def figures(self, actor: str, since_us: int, people_min: int) -> Mapping[str, Any]:
+        """How people review, counted in the ledger since then, for `actor`: `total`, `rules` and
+        `people` by name (None below `people_min`), each as `review_figures` of sekisho_audit says.
+        """
+        ...
+
+    async def own_figures(self, principal: str, since_us: int) -> Mapping[str, Any]:
+        """How `principal` reviews (`own`), for themselves."""
         ...
 
 

@@ -10,14 +10,11 @@ from typing import Any
 import pytest
 
 from sekisho.model.ids import uuid7
-from sekisho_audit.canon import decode
 from sekisho_audit.query import QUERY_CHARS_MAX
-from sekisho_audit.scan import EVENTS, frames, segments
 from sekisho_audit.wire import pack_events
+from support.audit_searches import AUDITOR, ask, searches
 from support.ledgers import ORIGIN, STAFF, Auditd, open_ledger, received
-from support.sockets import LIMIT_S, Client, serving
-
-AUDITOR = "auditor-1@ledger.example"
+from support.sockets import Client, serving
 
 
 @pytest.fixture
@@ -33,26 +30,6 @@ async def client(auditd: Auditd) -> AsyncIterator[Client]:
     made = Client(*await asyncio.open_unix_connection(auditd.socket))
     yield made
     await made.close()
-
-
-def searches(ledger: Path) -> list[dict[str, Any]]:
-    """The records of searches that are on the disk."""
-    leaves = (
-        decode(frame.body)
-        for segment in segments(ledger, EVENTS)
-        for frame in frames(segment, EVENTS)
-    )
-    return [leaf for leaf in leaves if leaf["type"] == "audit.search"]
-
-
-async def ask(client: Client, message: dict[str, Any]) -> dict[str, Any]:
-    """An answer from an index that is ready."""
-    async with asyncio.timeout(LIMIT_S):
-        while True:
-            answer = await client.ask({"actor": AUDITOR, **message})
-            assert answer is not None
-            if answer[0].get("error") != "busy":
-                return answer[0]
 
 
 async def test_a_search_is_on_record_when_it_is_answered(auditd: Auditd, client: Client) -> None:

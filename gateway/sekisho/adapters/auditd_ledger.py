@@ -151,6 +151,18 @@ class AuditdLedger(AuditdSocket):
             raise
         return found
 
+    async def figures(self, actor: str, since_us: int, people_min: int) -> Mapping[str, Any]:
+        """See the port `Searches`."""
+        question = {"op": "figures", "since_us": since_us, "people_min": people_min}
+        found, _ = await self._ask({**question, "actor": actor})
+        return found
+
+    async def own_figures(self, principal: str, since_us: int) -> Mapping[str, Any]:
+        """See the port `Searches`."""
+        question = {"op": "own_figures", "principal": principal, "since_us": since_us}
+        found, _ = await self._ask(question)
+        return found
+
     async def status(self) -> Mapping[str, Any]:
         """Auditd's own figures: size, root, boot, queue, sessions, free disk. For operators."""
         reply, _ = await self._ask({"op": "status"})

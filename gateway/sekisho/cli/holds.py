@@ -1,4 +1,4 @@
-"""`sekisho hold list | watch | show | justify | approve | edit | deny | withdraw`.
+"""`sekisho hold list | watch | show | justify | approve | edit | deny | withdraw | figures`.
 
 Approving shows first exactly what is bound, hidden characters spelled out, and asks; what is then
 sent back is the binding of what was shown, so a hold that changed meanwhile is not approved.
@@ -11,6 +11,7 @@ import sys
 from typing import Any
 from urllib.parse import quote
 
+from sekisho.cli import hold_figures
 from sekisho.cli.gate import Gate, GateFailed, add_gate, connect
 from sekisho.cli.hold_text import bound_text, expires
 from sekisho.cli.live_hints import LiveHints
@@ -32,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     justify = verbs.add_parser("justify", help="say why you ask, where the rules want to know")
     withdraw = verbs.add_parser("withdraw", help="take your own request back")
     edit = verbs.add_parser("edit", help="change tool calls; somebody else then approves")
+    figures = verbs.add_parser("figures", help="how people review; your own, or everybody's")
+    hold_figures.add_options(figures)
     for verb in (shown, justify, approve, edit, deny, withdraw):
         verb.add_argument("hold", metavar="ID")
     edit.add_argument(
@@ -53,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     approve.add_argument("--reason", default="", help="kept as evidence")
     deny.add_argument("--reason", required=True, help="kept as evidence; the requester reads it")
     approve.add_argument("--yes", action="store_true", help="do not ask before approving")
-    for verb in (listed, shown, justify, approve, edit, deny, withdraw):
+    for verb in (listed, shown, justify, approve, edit, deny, withdraw, figures):
         add_gate(verb)
         add_json(verb)
     add_gate(watched)
@@ -67,6 +70,8 @@ def run(options: argparse.Namespace) -> int:
             _print_list(gate.get("/v1/approvals", status="open"), options.json)
         case "watch":
             _watch(gate)
+        case "figures":
+            hold_figures.show(gate, options)
         case "show":
             _print_hold(gate.get(_path(options.hold)), options.json)
         case "approve":

@@ -55,6 +55,13 @@ class ReviewSettings(Section):
         description="How long a hold stays marked as being looked at; a reviewer who went home "
         "blocks nobody.",
     )
+    people_min: int = Field(
+        5,
+        ge=2,
+        le=1000,
+        description="Figures of reviewers name people only where at least so many answered in the "
+        "time asked about; of fewer only what all of them did together is told.",
+    )
     listeners_max: int = Field(
         100,
         ge=1,

@@ -24,7 +24,8 @@ class Care:
     """The settings of section [reviews]; reasons are in docs/reference/settings.md.
 
     `dwell_s` 0: no time is asked for. Rates are of one person: all decisions count, and only
-    approvals are paused.
+    approvals are paused. `people_min`: how many people have to have reviewed for figures to name
+    them.
     """
 
     dwell_s: float = 3
@@ -34,6 +35,7 @@ class Care:
     decisions_max: int = 60
     pause_s: float = 600
     claim_s: float = 600
+    people_min: int = 5
 
     def dwell_us(self, risk: int, outgoing: bytes) -> int:
         """How long this must have been shown before it is approved, in microseconds."""

@@ -40,7 +40,7 @@ def test_what_is_asked_of_reviewers_can_be_set() -> None:
     """Every field of it has a setting, and the defaults are the same in both places."""
     values = {
         "dwell_s": 1.5, "words_per_s": 7, "dwell_s_max": 20.0, "decisions_warn": 4,
-        "decisions_max": 5, "pause_s": 6.0, "claim_s": 30.0,
+        "decisions_max": 5, "pause_s": 6.0, "claim_s": 30.0, "people_min": 8,
     }  # fmt: skip
 
     assert asdict(bounds.hold_limits(_settings(reviews=values)).care) == values

@@ -260,10 +260,10 @@ def _read_filed(value: Any, origin: str) -> Filed:
     def leaf(found: Any, kind: str) -> Json:
         return _read_leaf(found, kind, origin)
 
-    settled = said["settled"]
+    settled, seeded = said["settled"], said["leaf"]["type"] == "hold.seeded"
     return Filed(
         _text(said["hold"]),
-        leaf(said["leaf"], "hold.filed"),
+        leaf(said["leaf"], "hold.seeded" if seeded else "hold.filed"),
         tuple(leaf(one, "hold.review") for one in _of(said["reviews"], list)),
         None if settled is None else leaf(settled, "hold.settled"),
         _maybe(said["intent"]),

@@ -154,6 +154,28 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "committed to",
         },
     ),
+    "hold.seeded": EventType(
+        "A test item was put before reviewers, who see a hold like any other. There is no request: "
+        "no intent can use it, and it is never approved. `principal` is made up.",
+        {
+            "hold": _HOLD,
+            "version": _VERSION,
+            "stage": Field(one_of("request"), "What it looks like."),
+            "binding": _BINDING,
+            "expires_us": Field(
+                NUMBER, "After this nobody can answer it.", "microseconds since 1970, UTC"
+            ),
+            "person": Field(PERSON, "Who made it up; they may not review it."),
+            "rule": Field(TEXT, "The rule that it should be denied for."),
+            "thresholds": Field(THRESHOLDS, "Who is asked."),
+            "risk": Field(NUMBER, "How risky it is called.", "0 to 100"),
+        },
+        payloads={
+            "hold": "everything that is needed to build it again",
+            "outgoing": "the bytes that reviewers see; only committed to",
+        },
+        actor=True,
+    ),
     "hold.review": EventType(
         "One person answered a hold; `actor` is the reviewer, the payload `reason` says why.",
         {

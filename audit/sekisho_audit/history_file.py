@@ -65,6 +65,7 @@ class HistoryFile:
             cursor = self._resume(ledger)
             row = self._db.execute("SELECT max(exchange) FROM exchanges").fetchone()
             self._uncached = row[0] or ""
+            self._reviews.load()
             self._tail = Tail(ledger, cursor)
         except BaseException:
             self._db.close()
@@ -120,6 +121,8 @@ class HistoryFile:
             # Of whom nobody knows any more who it was, nothing is kept here.
             if leaf["exchange"] is None or owner is None or not self._knows(owner):
                 continue
+            if self._reviews.is_test(leaf):
+                continue  # nobody asked it, so it is in nobody's history
             key = (leaf["exchange"], owner)
             exchanges.grow(self._document(key, leaf), leaf, read.digest.hex())
             touched[key] = None

@@ -34,10 +34,25 @@ def check_filing(leaf: Leaf, before: Filed | None, decided: Decided | None) -> N
         raise RuleBroken("undecided_hold", "a hold that nobody is asked to review")
 
 
+def check_seeding(leaf: Leaf, before: Filed | None, asked: str | None) -> None:
+    """A test item is new, of somebody else than whom it names, and of an exchange that is none.
+
+    `asked` is the hold of that exchange.
+    """
+    if before is not None or asked is not None:
+        raise RuleBroken("hold_taken", "a test item is a hold and an exchange of its own")
+    if leaf["data"]["version"] != 1:
+        raise RuleBroken("stale_hold", "a test item has one version")
+    if not leaf["data"]["person"] == leaf["actor"] != leaf["principal"]:
+        raise RuleBroken("self_review", "who made a test item up is named, and did not ask it")
+
+
 def check_again(leaf: Leaf, before: Filed | None) -> None:
     """A hold is filed again for the same exchange in a higher version, before it was used."""
     if before is None:
         return
+    if before.seeded:
+        raise RuleBroken("hold_taken", "the hold is a test item, which never becomes a request")
     if before.leaf["exchange"] != leaf["exchange"] or before.intent:
         raise RuleBroken("hold_taken", "the hold belongs to another exchange or was used")
     if before.of_answer != (leaf["data"]["stage"] != "request"):
@@ -97,6 +112,8 @@ def check_settlement(leaf: Leaf, filed: Filed) -> None:
     if not cited <= {item["id"] for item in filed.reviews}:
         raise RuleBroken("unknown_review", "the outcome cites a review that is not there")
     if leaf["data"]["state"] == "approved":
+        if filed.seeded:
+            raise RuleBroken("seeded_approval", "a test item is never approved")
         _check_approval(leaf, filed, cited)
 
 
@@ -121,6 +138,8 @@ def check_use(leaf: Leaf, filed: Filed | None, decided: Decided | None) -> Filed
     """
     if filed is None:
         raise RuleBroken("unapproved_intent", "the intent names a hold that was not filed")
+    if filed.seeded:
+        raise RuleBroken("seeded_intent", "the intent names a test item; nothing of it may leave")
     if filed.intent is not None:
         raise RuleBroken("duplicate_intent", "this approval was used before")
     same = (

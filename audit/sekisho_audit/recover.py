@@ -41,6 +41,7 @@ from sekisho_audit.usage import Sums
 # Payloads of these events are read again when live holds are rebuilt.
 HOLD_PAYLOADS = {
     "hold.filed": "hold",
+    "hold.seeded": "hold",
     "hold.review": "reason",
     "hold.justified": "reason",
     "halt.set": "reason",

@@ -7,7 +7,8 @@ Whoever asks for their own figures gets all of them.
 
 Each group has counts (`decisions`, `approved`, `under_5_s`, `edits`, `hours` in which anything was
 decided, `people`), the median time in microseconds (`median_us`), and of how many versions that
-several people answered (`together`) all answers were alike (`agreed`). None is what is not told.
+several people answered (`together`) all answers were alike (`agreed`). Answers to test items
+are in none of these; they are `caught` or `missed`. None is what is not told.
 """
 
 from __future__ import annotations
@@ -41,30 +42,40 @@ JOIN (SELECT hold, version, min(approved) = max(approved) AS alike FROM taken
       GROUP BY hold, version HAVING count(DISTINCT reviewer) > 1) USING (hold, version)
 GROUP BY key
 """
+_SEEDS = "SELECT key, sum(NOT approved), sum(approved) FROM keyed_seeds GROUP BY key"
 _EDITED = "SELECT key, count(*) FROM keyed_edits GROUP BY key"
-_TAKEN = "taken AS (SELECT * FROM answered WHERE at_us >= :since)"
+_TAKEN = """
+taken AS (SELECT * FROM answered WHERE at_us >= :since AND NOT seeded),
+seeds AS (SELECT * FROM answered WHERE at_us >= :since AND seeded)
+"""
 _EDITS = "edits AS (SELECT * FROM filed WHERE editor IS NOT NULL AND at_us >= :since)"
 _MEASURES = {"hasty_us": HASTY_US, "hour_us": _HOUR_US, "listed_max": LISTED_MAX}
-# What an answer and an edit are counted under.
+# What an answer, an edit and an answer to a test item are counted under.
 _KEYS = {
     "total": (
         "SELECT '' AS key, taken.* FROM taken",
         "SELECT '' AS key, edits.* FROM edits",
+        "SELECT '' AS key, seeds.* FROM seeds",
     ),
     "rules": (
         "SELECT rule AS key, taken.* FROM taken JOIN ruled USING (hold, version)",
         "SELECT rule AS key, edits.* FROM edits JOIN ruled USING (hold, version)",
+        "SELECT rule AS key, seeds.* FROM seeds JOIN ruled USING (hold, version)",
     ),
     "people": (
         "SELECT reviewer AS key, taken.* FROM taken",
         "SELECT editor AS key, edits.* FROM edits",
+        "SELECT reviewer AS key, seeds.* FROM seeds",
     ),
     "own": (
         "SELECT reviewer AS key, taken.* FROM taken WHERE reviewer = :whose",
         "SELECT editor AS key, edits.* FROM edits WHERE editor = :whose",
+        "SELECT reviewer AS key, seeds.* FROM seeds WHERE reviewer = :whose",
     ),
 }
-_OF_BEHAVIOUR = ("under_5_s", "median_us", "together", "agreed", "edits", "hours")
+_OF_BEHAVIOUR = (
+    *("under_5_s", "median_us", "together", "agreed", "edits", "hours", "caught", "missed"),
+)
 _NOTHING: Figures = {
     "decisions": 0,
     "approved": 0,
@@ -75,6 +86,8 @@ _NOTHING: Figures = {
     "agreed": 0,
     "edits": 0,
     "hours": 0,
+    "caught": 0,
+    "missed": 0,
 }
 
 
@@ -107,9 +120,10 @@ def _told(figures: Figures, people_min: int) -> Figures:
 
 
 def _groups(db: sqlite3.Connection, by: str, asked: Mapping[str, Any]) -> dict[str, Figures]:
-    answers, edits = _KEYS[by]
+    answers, edits, seeds = _KEYS[by]
     # `by` is a word of this module, never one of whoever asks.
-    head = f"WITH {_TAKEN}, {_EDITS}, keyed AS ({answers}), keyed_edits AS ({edits})"
+    keyed = f"keyed AS ({answers}), keyed_edits AS ({edits}), keyed_seeds AS ({seeds})"
+    head = f"WITH {_TAKEN}, {_EDITS}, {keyed}"
     counted = db.execute(f"{head} {_COUNTED}", asked)
     names = [column[0] for column in counted.description[1:]]
     groups = {
@@ -123,4 +137,6 @@ def _groups(db: sqlite3.Connection, by: str, asked: Mapping[str, Any]) -> dict[s
             groups[key].update(together=together, agreed=agreed)
     for key, edited in db.execute(f"{head} {_EDITED}", asked):
         groups.setdefault(key, dict(_NOTHING))["edits"] = edited
+    for key, caught, missed in db.execute(f"{head} {_SEEDS}", asked):
+        groups.setdefault(key, dict(_NOTHING)).update(caught=caught, missed=missed)
     return groups

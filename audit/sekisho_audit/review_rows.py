@@ -25,7 +25,8 @@ CREATE TABLE shown (hold TEXT, version INTEGER, reader TEXT, at_us INTEGER NOT N
                     PRIMARY KEY (hold, version, reader)) WITHOUT ROWID;
 CREATE TABLE answered (n INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, hold TEXT NOT NULL,
                        version INTEGER NOT NULL, reviewer TEXT NOT NULL, approved INTEGER NOT NULL,
-                       took_us INTEGER NOT NULL);
+                       took_us INTEGER NOT NULL, seeded INTEGER NOT NULL);
+CREATE TABLE seeded (hold TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE INDEX answered_at ON answered (at_us);
 CREATE INDEX edited_at ON filed (at_us) WHERE editor IS NOT NULL;
 """
@@ -39,6 +40,20 @@ class ReviewRows:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self._seeded: set[str] = set()
+
+    def load(self) -> None:
+        """Read what it has to know by heart; the tables are there."""
+        self._seeded = {hold for (hold,) in self._db.execute("SELECT hold FROM seeded")}
+
+    def is_test(self, leaf: Leaf) -> bool:
+        """Whether this leaf is about a test item and no request; asked in the order of the ledger,
+        before the leaf is taken.
+        """
+        hold = leaf["data"].get("hold")
+        if leaf["type"] == "hold.seeded":
+            self._seeded.add(hold)
+        return hold in self._seeded
 
     def take(self, leaf: Leaf) -> None:
         """Add what the next leaf says. The caller has begun a transaction."""
@@ -75,6 +90,15 @@ class ReviewRows:
             (hold, version, leaf["exchange"], data["stage"] == _REQUEST),
         )
 
+    def _put(self, leaf: Leaf) -> None:
+        data, hold, version = leaf["data"], leaf["data"]["hold"], leaf["data"]["version"]
+        row = hold, version, leaf["n"], leaf["ts"], None
+        self._db.execute("INSERT OR IGNORE INTO filed VALUES (?, ?, ?, ?, ?)", row)
+        self._db.execute(
+            "INSERT OR IGNORE INTO ruled VALUES (?, ?, ?)", (hold, version, data["rule"])
+        )
+        self._db.execute("INSERT OR IGNORE INTO seeded VALUES (?)", (hold,))
+
     def _read(self, leaf: Leaf) -> None:
         data = leaf["data"]
         if data["purpose"] != "review" or "hold" not in data:
@@ -99,14 +123,15 @@ class ReviewRows:
             return  # its filing was pruned: neither its rule nor its time is known any more
         row = (
             *(leaf["n"], leaf["ts"], hold, version, reviewer),
-            *(data["decision"] == "approve", max(0, leaf["ts"] - begun[0])),
+            *(data["decision"] == "approve", max(0, leaf["ts"] - begun[0]), hold in self._seeded),
         )
-        self._db.execute("INSERT INTO answered VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        self._db.execute("INSERT INTO answered VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
 _RULES: Mapping[str, Callable[[ReviewRows, Leaf], None]] = {
     "policy.decision": ReviewRows._decided,  # noqa: SLF001
     "hold.filed": ReviewRows._filed,  # noqa: SLF001
+    "hold.seeded": ReviewRows._put,  # noqa: SLF001
     "record.read": ReviewRows._read,  # noqa: SLF001
     "hold.review": ReviewRows._answered,  # noqa: SLF001
 }

@@ -314,6 +314,13 @@ class Book:
         self._put(self.holds, data["hold"], Filed(data["hold"], leaf))
         self._put(held, exchange, data["hold"])
 
+    def _seeded(self, leaf: Leaf) -> None:
+        hold, exchange = leaf["data"]["hold"], leaf["exchange"]
+        asked = self.held.get(exchange) or self.held_answers.get(exchange)
+        hold_rules.check_seeding(leaf, self.holds.get(hold), asked)
+        self._put(self.holds, hold, Filed(hold, leaf))
+        self._put(self.held, exchange, hold)
+
     def _current(self, leaf: Leaf) -> Filed:
         return hold_rules.current(leaf, self.holds.get(leaf["data"]["hold"]))
 
@@ -378,6 +385,7 @@ _RULES = {
     "outcome.late": Book._late,  # noqa: SLF001
     "delivery.cut": Book._cut,  # noqa: SLF001
     "hold.filed": Book._filed,  # noqa: SLF001
+    "hold.seeded": Book._seeded,  # noqa: SLF001
     "hold.review": Book._review,  # noqa: SLF001
     "hold.justified": Book._justified,  # noqa: SLF001
     "hold.settled": Book._settled,  # noqa: SLF001

@@ -187,6 +187,11 @@ class Filed:
         return self.leaf["data"]  # type: ignore[no-any-return]
 
     @property
+    def seeded(self) -> bool:
+        """Whether it is a test item, behind which there is no request."""
+        return self.leaf["type"] == "hold.seeded"  # type: ignore[no-any-return]
+
+    @property
     def of_answer(self) -> bool:
         """Whether an answer is held, or a tool call in it, not a request."""
         return self.data["stage"] != "request"  # type: ignore[no-any-return]

@@ -19,7 +19,7 @@ from sekisho_audit.events import Appended
 from sekisho_audit.ledger import Ledger, Request
 
 # Below this mark nothing new is let in, so that what is under way can still be recorded.
-_NEW_WORK = frozenset({"request.received", "hold.filed", "backend.intent"})
+_NEW_WORK = frozenset({"request.received", "hold.filed", "hold.seeded", "backend.intent"})
 _HOUSEKEEPING_S = 600.0
 
 AppendAnswer = list[Appended] | LedgerError

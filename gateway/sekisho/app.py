@@ -32,6 +32,7 @@ from sekisho.web import (
     pages,
     policies,
     search,
+    seeds,
     static_files,
 )
 from sekisho.web import sign_in as sign_in_routes
@@ -51,6 +52,7 @@ _FORMS = {
 _CONTROL = (
     desk.router,  # before the holds: `events` and `bulk` are no ids
     figures.router,  # likewise
+    seeds.router,
     approvals.router,
     exchanges.router,
     acceptance.router,

@@ -55,6 +55,7 @@ def test_fields_that_name_persons_are_known() -> None:
     named = {kind: fields for kind, fields in PERSONS.items() if fields}
     assert named == {
         "hold.filed": ("person", "editor"),
+        "hold.seeded": ("person",),
         "hold.review": ("person",),
         "policy.drafted": ("signer",),
         "audit.disclosed": ("second",),

@@ -493,3 +493,82 @@ def test_what_policy_wants_seen_later_is_not_sent_without_reviews(scribe: Scribe
     scribe.write("hold.settled", "x", **NAMED, state="approved", reviews=[])
     decide(scribe, "x", "hold", hold={"stage": "request"})
     assert intent(scribe, **NAMED) == "unapproved_intent"
+
+
+SEEDED = {**NAMED, "stage": "request", "expires_us": EXPIRES_US, "person": "p-9", "rule": "r.a"}
+
+
+def seeded(scribe: Scribe, **more: Any) -> dict[str, Any]:
+    """A test item that p-9 made up in the name of p-1, not written yet."""
+    asked = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
+    return scribe.leaf("hold.seeded", "x", **{**SEEDED, "thresholds": asked, **more}) | {
+        "actor": more.get("person", "p-9")
+    }
+
+
+def refused(scribe: Scribe, leaf: dict[str, Any]) -> str:
+    with pytest.raises(RuleBroken) as caught:
+        scribe.book.apply(leaf)
+    return caught.value.code
+
+
+def said(scribe: Scribe, who: str, decision: str = "approve") -> dict[str, Any]:
+    leaf = scribe.leaf("hold.review", "x", **NAMED, decision=decision)
+    return leaf | {"actor": who}
+
+
+def test_a_test_item_is_answered_and_never_approved(scribe: Scribe) -> None:
+    """Denied or taken back, as others are; an approval of it stands in no sound ledger."""
+    scribe.take(seeded(scribe))
+    review = said(scribe, "p-2")
+    scribe.take(review)
+    ended = {**NAMED, "reviews": [review["id"]]}
+    assert broken(scribe, "hold.settled", "x", **ended, state="approved") == "seeded_approval"
+    scribe.write("hold.settled", "x", **ended, state="withdrawn")
+
+
+@pytest.mark.parametrize("who", ["p-9", "p-1"])
+def test_who_made_a_test_item_up_does_not_answer_it(scribe: Scribe, who: str) -> None:
+    """Nor does whom it names."""
+    scribe.take(seeded(scribe))
+    assert refused(scribe, said(scribe, who)) == "self_review"
+
+
+def test_no_intent_uses_a_test_item(scribe: Scribe) -> None:
+    """Not before it is over nor after, not by its hold nor beside it."""
+    scribe.take(seeded(scribe))
+    decide(scribe, "x")
+    sent = {"session": "s-1", "backend": "local", "attempt": 1}
+    assert broken(scribe, "backend.intent", "x", **sent, **NAMED) == "seeded_intent"
+    assert broken(scribe, "backend.intent", "x", **sent) == "unapproved_intent"
+    review = said(scribe, "p-2")
+    scribe.take(review)
+    scribe.write("hold.settled", "x", **NAMED, reviews=[review["id"]], state="withdrawn")
+    assert broken(scribe, "backend.intent", "x", **sent, **NAMED) == "seeded_intent"
+
+
+def test_a_test_item_is_no_version_of_a_request(scribe: Scribe) -> None:
+    """Neither becomes the other, under whatever version; and there is one of an exchange."""
+    Held(scribe, TWO_OF_ONE)
+    assert refused(scribe, seeded(scribe)) == "hold_taken"
+    assert refused(scribe, seeded(scribe, hold="h2")) == "hold_taken"
+    other = opened()
+    other.take(seeded(other))
+    decide(other, "x", "hold", hold={"stage": "request"})
+    filed = {**NAMED, "version": 2, "stage": "request", "expires_us": EXPIRES_US}
+    assert broken(other, "hold.filed", "x", **filed, thresholds=TWO_OF_ONE) == "hold_taken"
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"), [({"version": 2}, "stale_hold"), ({"person": "p-1"}, "self_review")]
+)
+def test_a_test_item_is_new_and_names_who_made_it_up(
+    scribe: Scribe, changed: dict[str, Any], code: str
+) -> None:
+    """One version, and another than whom it names."""
+    assert refused(scribe, seeded(scribe, **changed)) == code
+
+
+def test_somebody_else_is_not_named_for_a_test_item(scribe: Scribe) -> None:
+    """Who acts is who made it up."""
+    assert refused(scribe, seeded(scribe) | {"actor": "p-8"}) == "self_review"

@@ -13,6 +13,7 @@ import pytest
 from sekisho_audit.review_figures import HASTY_US, all_figures, own_figures
 from support.review_leaves import Leaf, Written, kept
 
+FILINGS = ("hold.filed", "hold.seeded")
 HOUR_US = 3_600 * 1_000_000
 
 
@@ -27,8 +28,11 @@ def at_random(seed: int, people: int, holds: int = 40) -> list[Leaf]:
         if len(open_holds) < holds and random.random() < 0.3:
             hold, stage = f"h{step}", random.choice(["request", "response"])
             rules = random.sample(["r.a", "r.b", "r.c"], random.choice([0, 1, 1, 2]))
-            written.decided(f"x-{hold}", *rules, stage=stage)
-            written.filed(hold, stage=stage)
+            if random.random() < 0.2:
+                written.seeded(hold, "r.b")
+            else:
+                written.decided(f"x-{hold}", *rules, stage=stage)
+                written.filed(hold, stage=stage)
             open_holds[hold] = 1
             continue
         if not open_holds:
@@ -37,7 +41,7 @@ def at_random(seed: int, people: int, holds: int = 40) -> list[Leaf]:
         what = random.random()
         if what < 0.4:
             written.shown(hold, person, random.choice(["review", "review", "own"]))
-        elif what < 0.5:
+        elif what < 0.5 and not any(is_seed(one, hold) for one in written.leaves):
             open_holds[hold] += 1
             written.filed(hold, open_holds[hold], editor=person)
         elif (hold, open_holds[hold], person) not in answered:
@@ -62,8 +66,7 @@ def by_hand(leaves: Sequence[Leaf], since_us: int) -> tuple[list[Leaf], list[Lea
         [filing] = [
             one
             for one in before
-            if one["type"] == "hold.filed"
-            and (one["data"]["hold"], one["data"]["version"]) == version
+            if one["type"] in FILINGS and (one["data"]["hold"], one["data"]["version"]) == version
         ]
         looks = [
             one["ts"]
@@ -80,12 +83,19 @@ def by_hand(leaves: Sequence[Leaf], since_us: int) -> tuple[list[Leaf], list[Lea
                 "took_us": leaf["ts"] - min(looks, default=filing["ts"]),
                 "hour": leaf["ts"] // HOUR_US,
                 "rules": rules_of(filing, leaves),
+                "seeded": filing["type"] == "hold.seeded",
             }
         )
     return answers, edits
 
 
+def is_seed(leaf: Leaf, hold: str) -> bool:
+    return leaf["type"] == "hold.seeded" and leaf["data"]["hold"] == hold
+
+
 def rules_of(filing: Leaf, leaves: Sequence[Leaf]) -> set[str]:
+    if filing["type"] == "hold.seeded":
+        return {filing["data"]["rule"]}
     return {
         rule
         for one in leaves[: filing["n"]]
@@ -97,6 +107,8 @@ def rules_of(filing: Leaf, leaves: Sequence[Leaf]) -> set[str]:
 
 def counted(answers: Sequence[Leaf], edits: int, everybody: Sequence[Leaf]) -> dict[str, Any]:
     """The figures of these answers, the slow way."""
+    tests = [one for one in answers if one["seeded"]]
+    answers = [one for one in answers if not one["seeded"]]
     said = defaultdict(list)
     for one in everybody:
         said[one["version"]].append(one["approved"])
@@ -112,6 +124,8 @@ def counted(answers: Sequence[Leaf], edits: int, everybody: Sequence[Leaf]) -> d
         "agreed": sum(len(set(said[version])) == 1 for version in together),
         "edits": edits,
         "hours": len({(one["who"], one["hour"]) for one in answers}),
+        "caught": sum(not one["approved"] for one in tests),
+        "missed": sum(one["approved"] for one in tests),
     }
 
 

@@ -232,7 +232,7 @@ class MemoryLedger:
 
     def _apply(self, event: Event, index: int) -> None:
         name = event.data.get("hold", "")
-        if event.type == "hold.filed":
+        if event.type in {"hold.filed", "hold.seeded"}:
             self.holds[name] = _Filed(event, index)
         elif event.type == "hold.review":
             self.holds[name].reviews.append((event, index, self.now_us()))

@@ -43,6 +43,9 @@ class Written:
     def filed(self, hold: str, version: int = 1, stage: str = "request", **more: Any) -> None:
         self.add("hold.filed", f"x-{hold}", hold=hold, version=version, stage=stage, **more)
 
+    def seeded(self, hold: str, rule: str) -> None:
+        self.add("hold.seeded", f"x-{hold}", hold=hold, version=1, stage="request", rule=rule)
+
     def shown(self, hold: str, reader: str, purpose: str = "review") -> None:
         said = {"purpose": purpose, "part": "outgoing", "hold": hold}
         self.add("record.read", f"x-{hold}", reader, **said)
@@ -58,5 +61,6 @@ def kept(leaves: Sequence[Leaf]) -> sqlite3.Connection:
     db.executescript(SCHEMA)
     rows = ReviewRows(db)
     for leaf in leaves:
+        rows.is_test(leaf)
         rows.take(leaf)
     return db

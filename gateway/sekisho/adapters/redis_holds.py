@@ -225,7 +225,11 @@ class RedisHoldStore:
         last = (origin, index, *times, review.reviewer if review else "", reason, *version)
         reply = _words(await self._run("settle", hold.id, *args, sealed, *last))
         if reply[0] == "ok":
-            if review is not None and state in {HoldState.APPROVED, HoldState.DENIED}:
+            if (
+                not hold.seed
+                and review is not None
+                and state in {HoldState.APPROVED, HoldState.DENIED}
+            ):
                 await self._paces.took(hold, review.at_us)
             return reply[1]
         raise _refusal("missing" if reply[0] == "missing" else "closed")
@@ -240,8 +244,8 @@ class RedisHoldStore:
         """See HoldStore."""
         # Read before the claim: content that cannot be opened must not cost the approval.
         view = await self.get(hold_id)
-        if view is None:
-            return None
+        if view is None or view.hold.seed:
+            return None  # of a test item there is nothing to send
         keys = await self._keys_of(view.hold.principal, view.hold.exchange)
         if not is_bound(view.hold, keys.commit):
             message = "The stored hold is not what was approved. Nothing was sent."
@@ -350,7 +354,7 @@ class RedisHoldStore:
             "version": hold.version,
             "binding": hold.binding,
             "principal": hold.principal,
-            "person": hold.person,
+            "person": hold.behind,
             "exchange": hold.exchange,
             "stage": hold.stage,
             "expires_us": hold.expires_us,

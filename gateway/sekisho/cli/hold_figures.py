@@ -12,7 +12,17 @@ from typing import Any
 from sekisho.cli.gate import Gate
 from sekisho.cli.printing import as_json, table, visible
 
-_COLUMNS = ("answers", "approved", "median s", "under 5 s", "edited", "agree", "an hour", "people")
+_COLUMNS = (
+    "answers",
+    "approved",
+    "median s",
+    "under 5 s",
+    "edited",
+    "agree",
+    "an hour",
+    "people",
+    "caught",
+)
 _RATES = (
     ("approved", "approval_rate"),
     ("under 5 s", "under_5_s_rate"),
@@ -73,5 +83,13 @@ def _cells(one: dict[str, Any]) -> dict[str, Any]:
         "median s": None if median_s is None else f"{median_s:.1f}",
         "an hour": None if hourly is None else f"{hourly:.1f}",
         "people": one["people"],
+        "caught": _caught(one),
         **{name: None if one[member] is None else f"{one[member]:.0%}" for name, member in _RATES},
     }
+
+
+def _caught(one: dict[str, Any]) -> str | None:
+    """Test items that were denied, of all that were answered."""
+    if one["caught"] is None or not one["caught"] + one["missed"]:
+        return None
+    return f"{one['caught']}/{one['caught'] + one['missed']}"

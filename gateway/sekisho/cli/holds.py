@@ -1,4 +1,4 @@
-"""`sekisho hold list | watch | show | justify | approve | edit | deny | withdraw | figures`.
+"""`sekisho hold list | watch | show | justify | approve | edit | deny | withdraw` and more.
 
 Approving shows first exactly what is bound, hidden characters spelled out, and asks; what is then
 sent back is the binding of what was shown, so a hold that changed meanwhile is not approved.
@@ -11,7 +11,7 @@ import sys
 from typing import Any
 from urllib.parse import quote
 
-from sekisho.cli import hold_figures
+from sekisho.cli import hold_figures, hold_seed
 from sekisho.cli.gate import Gate, GateFailed, add_gate, connect
 from sekisho.cli.hold_text import bound_text, expires
 from sekisho.cli.live_hints import LiveHints
@@ -20,6 +20,8 @@ from sekisho.cli.terminal import Terminal
 from sekisho.cli.watch import Watch
 
 _COLUMNS = ("id", "status", "stage", "principal", "model", "backend", "rules", "risk", "expires")
+
+_BESIDE = {"figures": hold_figures.show, "seed": hold_seed.plant}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     edit = verbs.add_parser("edit", help="change tool calls; somebody else then approves")
     figures = verbs.add_parser("figures", help="how people review; your own, or everybody's")
     hold_figures.add_options(figures)
+    seed = verbs.add_parser("seed", help="make a hold up, to see whether reviewers read")
+    hold_seed.add_options(seed)
     for verb in (shown, justify, approve, edit, deny, withdraw):
         verb.add_argument("hold", metavar="ID")
     edit.add_argument(
@@ -56,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     approve.add_argument("--reason", default="", help="kept as evidence")
     deny.add_argument("--reason", required=True, help="kept as evidence; the requester reads it")
     approve.add_argument("--yes", action="store_true", help="do not ask before approving")
-    for verb in (listed, shown, justify, approve, edit, deny, withdraw, figures):
+    for verb in (listed, shown, justify, approve, edit, deny, withdraw, figures, seed):
         add_gate(verb)
         add_json(verb)
     add_gate(watched)
@@ -65,13 +69,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry the verb out and print the hold or holds as they are then."""
     gate = connect(options)
+    if (beside := _BESIDE.get(options.verb)) is not None:
+        beside(gate, options)
+        return 0
     match options.verb:
         case "list":
             _print_list(gate.get("/v1/approvals", status="open"), options.json)
         case "watch":
             _watch(gate)
-        case "figures":
-            hold_figures.show(gate, options)
         case "show":
             _print_hold(gate.get(_path(options.hold)), options.json)
         case "approve":
@@ -159,4 +164,9 @@ def _print_hold(hold: dict[str, Any], as_document: bool) -> None:
 
 
 def _print_end(hold: dict[str, Any], as_document: bool) -> None:
-    print(as_json(hold) if as_document else f"Hold {hold['id']} is now {hold['status']}.")
+    if as_document:
+        print(as_json(hold))
+        return
+    print(f"Hold {hold['id']} is now {hold['status']}.")
+    if was := hold_seed.told(hold):
+        print(was)

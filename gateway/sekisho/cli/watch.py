@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from sekisho.cli.gate import Gate, GateFailed
 from sekisho.cli.hold_edit import edited
+from sekisho.cli.hold_seed import told
 from sekisho.cli.hold_text import bound_text
 from sekisho.cli.printing import visible
 from sekisho.cli.terminal import (
@@ -170,7 +171,8 @@ class Watch:
         except GateFailed as error:
             self._said = error.message
             return False
-        self._said = f"Hold {after['id']} is now {after['status']}. {after.get('warning') or ''}"
+        more = told(after) or after.get("warning") or ""
+        self._said = f"Hold {after['id']} is now {after['status']}. {more}"
         return True
 
     def _edit(self, path: str, hold: dict[str, Any]) -> dict[str, Any]:

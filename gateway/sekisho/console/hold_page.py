@@ -23,6 +23,7 @@ from sekisho.holding.review import (
     is_withheld,
     may_review,
 )
+from sekisho.holding.seed import Found, found
 from sekisho.holding.tally import APPROVE
 from sekisho.model.hold import Hold, HoldState, HoldView
 from sekisho.model.principal import Principal, Scope
@@ -73,6 +74,7 @@ class HoldPage:
     answered: str
     unjustified: bool
     waits: bool
+    was: Found | None
     now: int
     left_s: int
 
@@ -141,6 +143,7 @@ def hold_page(view: HoldView, reader: Principal, now_us: int) -> HoldPage:
         answered=answered,
         unjustified=view.unjustified,
         waits=view.state in AGAIN,
+        was=found(view),
         now=now_us // _MICROS,
         left_s=max(0, (hold.expires_us - now_us) // _MICROS),
     )

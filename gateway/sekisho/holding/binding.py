@@ -61,6 +61,8 @@ def _binding(hold: Hold, commit_key: bytes) -> str:
         bound |= {"editor": hold.editor, "narrowed": hold.narrowed}
     if hold.notify:
         bound["notify"] = list(hold.notify)
+    if hold.seed or hold.seeded_by:
+        bound |= {"seed": hold.seed, "seeded_by": hold.seeded_by}
     if hold.before:
         bound["before"] = commit(commit_key, hold.before)
     canonical = orjson.dumps(bound, option=orjson.OPT_SORT_KEYS)

@@ -15,22 +15,11 @@ from sekisho_audit.events import Event, Payload
 
 def filed(hold: Hold) -> Event:
     """The hold, with everything needed to build it again; `outgoing` is what may leave."""
-    data: dict[str, Any] = {
-        "hold": hold.id,
-        "version": hold.version,
-        "stage": hold.stage,
-        "binding": hold.binding,
-        "expires_us": hold.expires_us,
+    data = _terms(hold) | {
         "backend": hold.backend,
         "model": hold.model,
         "revision": hold.revision,
-        "risk": hold.risk,
     }
-    if hold.thresholds:
-        data["thresholds"] = [
-            {"reviewers": t.reviewers, "approve": t.approve, "deny": t.deny}
-            for t in hold.thresholds
-        ]
     if hold.justify:
         data["justify"] = True
     if hold.background:
@@ -39,15 +28,48 @@ def filed(hold: Hold) -> Event:
         data["person"] = hold.person
     if hold.editor:
         data |= {"editor": hold.editor, "narrowed": hold.narrowed}
-    whole = record.encode(hold)
     return Event(
         id=names.filed_event(hold.id, hold.version),
         type="hold.filed",
         exchange=hold.exchange,
         principal=hold.principal,
         data=data,
-        payloads=(Payload("hold", whole, whole), Payload("outgoing", hold.outgoing)),
+        payloads=_whole(hold),
     )
+
+
+def seeded(hold: Hold) -> Event:
+    """A test item, which is no request: another event, so that nothing takes it for one."""
+    return Event(
+        id=names.filed_event(hold.id),
+        type="hold.seeded",
+        exchange=hold.exchange,
+        principal=hold.principal,
+        actor=hold.seeded_by,
+        data=_terms(hold) | {"person": hold.seeded_by, "rule": hold.seed},
+        payloads=_whole(hold),
+    )
+
+
+def _terms(hold: Hold) -> dict[str, Any]:
+    """What reviewers are asked, and until when."""
+    asked = [
+        {"reviewers": t.reviewers, "approve": t.approve, "deny": t.deny} for t in hold.thresholds
+    ]
+    return {
+        "hold": hold.id,
+        "version": hold.version,
+        "stage": hold.stage,
+        "binding": hold.binding,
+        "expires_us": hold.expires_us,
+        "risk": hold.risk,
+        **({"thresholds": asked} if asked else {}),
+    }
+
+
+def _whole(hold: Hold) -> tuple[Payload, Payload]:
+    whole = record.encode(hold)
+    return Payload("hold", whole, whole), Payload("outgoing", hold.outgoing)
 
 
 def reviewed(hold: Hold, review: Review) -> Event:

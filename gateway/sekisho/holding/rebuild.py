@@ -112,7 +112,7 @@ def _settled_by(known: LedgerHold, decided: list[tuple[str, Review]]) -> str:
         version = known.settled["version"]
         by = ProposalKind.JUSTIFY if known.justified else ProposalKind.START
         return names.decision_id(known.hold, version, by, "", "")
-    person = "" if kind is ProposalKind.EXPIRE else record.decode(known.record).person
+    person = "" if kind is ProposalKind.EXPIRE else record.decode(known.record).behind
     return names.decision_id(known.hold, known.settled["version"], kind.value, person, "")
 
 

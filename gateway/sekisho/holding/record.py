@@ -36,6 +36,8 @@ _NOT_BEFORE: dict[str, Any] = {
     "narrowed": False,
     "background": False,
     "notify": [],
+    "seed": "",
+    "seeded_by": "",
 }
 _TUPLES = frozenset({"groups", "roles", "rules", "reasons", "notify"})
 

@@ -65,7 +65,7 @@ def is_own(principal: Principal, hold: Hold | HoldCard) -> bool:
 
     Not the other way round: a service account's key is in more hands than its owner's.
     """
-    return principal.id in (hold.principal, hold.person)
+    return principal.id in (hold.principal, hold.behind)
 
 
 def is_withheld(view: HoldView, principal: Principal) -> bool:
@@ -88,7 +88,7 @@ def may_see(principal: Principal, hold: Hold | HoldCard) -> bool:
 
 def may_review(principal: Principal, hold: Hold | HoldCard) -> bool:
     """Whether this person may answer this hold."""
-    apart = principal.persons.isdisjoint({hold.principal, hold.person})
+    apart = principal.persons.isdisjoint({hold.principal, hold.person, hold.behind})
     return apart and seat_of(principal, hold.thresholds) is not None
 
 
@@ -192,7 +192,7 @@ def check_duties(reviewer: Principal, hold: Hold, taken: frozenset[str] = frozen
     """The seat in which this person may answer or change it. Raises Forbidden (`self_approval`,
     `not_eligible`).
     """
-    duties.may_review(reviewer, {hold.principal, hold.person})
+    duties.may_review(reviewer, {hold.principal, hold.person, hold.behind})
     seat = seat_of(reviewer, hold.thresholds, taken)
     if seat is None:
         raise Forbidden("You are not among the reviewers of this hold.", code="not_eligible")

@@ -145,7 +145,7 @@ def expiry(hold: Hold, origin: str) -> Proposal:
 
 def withdrawal(hold: Hold, origin: str) -> Proposal:
     """The requester takes the request back."""
-    return _without_review(hold, origin, ProposalKind.WITHDRAW, hold.person)
+    return _without_review(hold, origin, ProposalKind.WITHDRAW, hold.behind)
 
 
 def start(hold: Hold, origin: str) -> Proposal:

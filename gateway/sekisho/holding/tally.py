@@ -33,11 +33,14 @@ def tally(thresholds: Sequence[Threshold], version: int, reviews: Sequence[Revie
 
 def standing(hold: Hold, reviews: Sequence[Review], *, justified: bool) -> HoldState:
     """As `tally`, for a hold: none that waits for a reason is approved without it, and the reason
-    alone approves one that asks for nothing else. What nobody has to answer starts by itself.
+    alone approves one that asks for nothing else. What nobody has to answer starts by itself. A
+    test item is never approved: enough approvals take it back, and nothing goes on.
     """
     if hold.starts_alone:
         return HoldState.APPROVED
     by_reviews = tally(hold.thresholds, hold.version, reviews)
+    if hold.seed:
+        return HoldState.WITHDRAWN if by_reviews is HoldState.APPROVED else by_reviews
     if not hold.justify:
         return by_reviews
     if by_reviews is HoldState.APPROVED and not justified:

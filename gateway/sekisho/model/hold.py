@@ -55,6 +55,8 @@ class Hold:
     version; `narrowed`: they only took something out. `before` is what the version before it held,
     for reviewers to compare; nothing is decided by it. Empty if it was large.
     `background`: whoever asked does not wait. `notify` are channels that rules named.
+    `seed`: it is a test item, made up by `seeded_by`, to be denied for this rule; nothing of it is
+    ever sent, and what reviewers see of it does not say so before it is over.
     """
 
     id: str
@@ -89,6 +91,13 @@ class Hold:
     background: bool = False
     notify: tuple[str, ...] = ()
     before: bytes = b""
+    seed: str = ""
+    seeded_by: str = ""
+
+    @property
+    def behind(self) -> str:
+        """Who stands behind it, does not review it, and may take it back."""
+        return self.seeded_by or self.person
 
     @property
     def starts_alone(self) -> bool:
@@ -221,6 +230,12 @@ class HoldCard:
     justified: bool = False
     groups: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
+    seeded_by: str = ""
+
+    @property
+    def behind(self) -> str:
+        """As of `Hold`."""
+        return self.seeded_by or self.person
 
 
 @dataclass(frozen=True, slots=True)

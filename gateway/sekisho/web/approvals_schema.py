@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sekisho.holding.bulk import AT_ONCE_MAX, Done
 from sekisho.holding.review import REASON_CHARS_MAX, is_withheld, may_review
+from sekisho.holding.seed import found
 from sekisho.model.care import Claim
 from sekisho.model.hold import Hold, HoldCard, HoldView, Justification, Review
 from sekisho.model.principal import Principal
@@ -138,9 +139,17 @@ class OutgoingOut(BaseModel):
     withheld: bool = False
 
 
+class TestItemOut(BaseModel):
+    """It was no request but made up, to be denied for `rule`; `caught` if it was."""
+
+    rule: str
+    caught: bool
+
+
 class HoldDetail(HoldSummary):
     """Everything a reviewer decides on. `approve_from`: no approval is taken before then, because
-    reading it takes as long; `warning`: this reviewer decides very fast.
+    reading it takes as long; `warning`: this reviewer decides very fast; `test_item`: told when a
+    test item is over, and of no other hold.
     """
 
     binding: str
@@ -155,6 +164,7 @@ class HoldDetail(HoldSummary):
     outcome_reason: str
     approve_from: int | None = None
     warning: str | None = None
+    test_item: TestItemOut | None = None
 
 
 class HoldList(BaseModel):
@@ -262,7 +272,7 @@ def detail(
     warning: str | None = None,
 ) -> HoldDetail:
     """A hold in full as seen by `principal`, who may see it."""
-    hold = view.hold
+    hold, was = view.hold, found(view)
     return HoldDetail(
         **_shared(hold),
         status=view.state.value,
@@ -281,6 +291,7 @@ def detail(
         outcome_reason=view.outcome_reason,
         approve_from=None if approve_from_us is None else -(-approve_from_us // 1_000_000),
         warning=warning,
+        test_item=None if was is None else TestItemOut(rule=was.rule, caught=was.caught),
     )
 
 

@@ -48,6 +48,8 @@ class FiguresOut(BaseModel):
         description="In the hours in which a person decided anything."
     )
     people: int | None = Field(description="Who answered.")
+    caught: int | None = Field(description="Test items that were denied.")
+    missed: int | None = Field(description="Test items that were approved.")
 
 
 class RuleFigures(FiguresOut):
@@ -93,7 +95,7 @@ async def show_figures(
 ) -> ReviewFigures:
     """How people reviewed in the last days: operators and auditors everybody, others themselves."""
     needs(principal, Scope.REVIEW, Scope.AUDIT, Scope.ADMIN)
-    everybody = _may_see_all(principal)
+    everybody = oversees(principal)
     if mine is False and not everybody:
         message = "Figures of others are for operators and auditors. Leave out mine=false."
         raise Forbidden(message, code="role_missing")
@@ -115,7 +117,8 @@ async def show_figures(
     )
 
 
-def _may_see_all(principal: Principal) -> bool:
+def oversees(principal: Principal) -> bool:
+    """Whether this is an operator or auditor, with a credential made for what they do."""
     return (Role.AUDITOR in principal.roles and Scope.AUDIT in principal.scopes) or (
         Role.OPERATOR in principal.roles and Scope.ADMIN in principal.scopes
     )
@@ -148,6 +151,8 @@ def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
         "agreement": _share(found["agreed"], found["together"]),
         "decisions_per_hour": _share(decisions, found["hours"]),
         "people": found["people"],
+        "caught": found["caught"],
+        "missed": found["missed"],
     }
 
 

@@ -36,3 +36,4 @@ class Services:
     switchboard: Switchboard | None = None
     halts: Halts | None = None
     live: LiveQueue = field(default_factory=LiveQueue)
+    revision: Callable[[], str] = str  # of the rules in force; "" where there are none

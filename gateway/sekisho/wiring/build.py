@@ -69,9 +69,8 @@ class SystemClock:
 
 
 def build(settings: Settings) -> Worker:
-    """Put one worker together, in its own loop.
-
-    Raises SekishoError for settings that name what does not exist.
+    """Put one worker together, in its own loop. Raises SekishoError for settings that name what
+    does not exist.
     """
     clock, metrics, limits = SystemClock(), Metrics(), hold_limits(settings)
     auditd = _auditd(settings)
@@ -113,12 +112,13 @@ def build(settings: Settings) -> Worker:
             channels=frozenset(one.name for one in settings.notify.channels),
         )
     )
-    sweep, live = Sweep(holds, ledger, pipeline.resume), LiveQueue(settings.reviews.listeners_max)
+    sweep = Sweep(holds, ledger, pipeline.resume)
     checks = every_check(auditd, holds, people.keys, engine.check, unsettled)
     services = Services(
         *(holds, ledger, auditd, auditd, people.directory, people.entrance, limits),
         *(lambda: engine.usage.prices.currency, _policies(settings, ledger), pipeline.revise),
-        *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts, live),
+        *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts),
+        *(LiveQueue(settings.reviews.listeners_max), lambda: engine.revision),
     )
     rest = create_app(services, people.sign_in, people.scim, checks, metrics)
     app = DataPath(

@@ -22,6 +22,8 @@ ONE: dict[str, Any] = {
     "agreement": None,
     "decisions_per_hour": 31.5,
     "people": 3,
+    "caught": 2,
+    "missed": 1,
 }
 ALL: dict[str, Any] = {
     "days": 30,
@@ -40,7 +42,7 @@ def test_all_figures_are_tables_that_tell_what_to_do() -> None:
     said = text(ALL)
     lines = said.splitlines()
     assert lines[0] == "Answers of the last 30 days; 10 events of the ledger are not counted yet"
-    assert lines[2].split() == ["120", "99%", "4.2", "50%", "0%", "-", "31.5", "3"]
+    assert lines[2].split() == ["120", "99%", "4.2", "50%", "0%", "-", "31.5", "3", "2/3"]
     assert lines[5].split()[:4] == ["dlp.<U+202E>mail", "120", "99%", "-"]
     assert "People are named where at least 5 of them answered." in lines
     assert lines[-1].startswith("dlp.<U+202E>mail: nearly all it asks about is approved.")

@@ -82,13 +82,23 @@ async def appeal_exchange(
         bytes_max=BODY_BYTES_MAX,
         depth_max=BODY_DEPTH_MAX,
     )
-    ledger = parts.ledger
+    line = await appeal_against(parts.ledger, principal, exchange_id, said.reason)
+    return appeal(exchange_id, line)
+
+
+async def appeal_against(
+    ledger: Ledger, principal: Principal, exchange_id: str, reason: str
+) -> Mapping[str, Any]:
+    """Record that `principal` disagrees with how their exchange ended; the appeal as the history
+    tells it. Pages call it too. Raises NotFound, Conflict (`too_many_appeals`), LedgerUnavailable.
+    """
     found = await find_exchange(ledger, principal, exchange_id)
     keys = await ledger.exchange_keys(principal.id, exchange_id)
-    event = evidence.appealed(exchange_id, principal.id, principal.id, said.reason, keys.commit)
+    event = evidence.appealed(exchange_id, principal.id, principal.id, reason, keys.commit)
     for line in found["appeals"]:
         if line["id"] == event.id:
-            return appeal(exchange_id, line)
+            known: Mapping[str, Any] = line
+            return known
     if len(found["appeals"]) >= APPEALS_MAX:
         raise _too_many()
     try:
@@ -98,7 +108,7 @@ async def appeal_exchange(
             raise _too_many() from error
         raise
     receipt = {"origin": ledger.origin, "index": place.index, "leaf": place.leaf}
-    return appeal(exchange_id, {"id": event.id, "by": principal.id, "receipt": receipt})
+    return {"id": event.id, "by": principal.id, "receipt": receipt}
 
 
 async def find_exchange(

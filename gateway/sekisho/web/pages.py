@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -27,21 +28,26 @@ from sekisho.errors import (
     Forbidden,
     Halted,
     HaltUnknown,
+    LedgerRefused,
     NotAuthenticated,
     NotFound,
     Refused,
     TooHasty,
+    Unavailable,
 )
 from sekisho.holding import names, review
 from sekisho.holding.deliver import deliver, json_of
 from sekisho.holding.justification import justify
+from sekisho.holding.refused import refusals_noted
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.model.principal import Principal, Scope
 from sekisho.revise import Edit
 from sekisho.web.approvals import EDIT_BYTES_MAX, change, look_at, open_cards
 from sekisho.web.approvals_schema import ARGUMENTS_CHARS_MAX, CALLS_MAX
-from sekisho.web.callers import Now, Parts, needs_at, now_us
+from sekisho.web.callers import Now, Parts, needs, needs_at, now_us
 from sekisho.web.dialects import dialect_of
+from sekisho.web.exchanges import appeal_against
+from sekisho.web.exchanges_schema import REASON_CHARS_MAX
 from sekisho.web.forms import read_form
 from sekisho.web.page_routes import PageRoute, base_path, html, said_by
 from sekisho.web.services import Services
@@ -101,7 +107,7 @@ async def look(hold_id: str, request: Request, parts: Parts) -> Response:
 async def act(
     hold_id: str, request: Request, parts: Parts, reader: Annotated[Principal, Depends(visitor)]
 ) -> Response:
-    """Decide, change, justify or withdraw. What cannot be done is told above the hold."""
+    """Decide, change, justify, withdraw or appeal. What cannot be done is told above the hold."""
     form = await read_form(request, bytes_max=3 * EDIT_BYTES_MAX, fields_max=FIELDS_MAX)
     try:
         does = _ACTS.get(form.get("act", ""))
@@ -166,12 +172,25 @@ async def _withdraw(parts: Services, reader: Principal, hold_id: str, _: Form) -
     await review.withdraw(parts.holds, parts.ledger, reader, hold_id)
 
 
+async def _appeal(parts: Services, reader: Principal, hold_id: str, form: Form) -> None:
+    """The requester disagrees with a denial; it is durable before the page says so."""
+    async with refusals_noted(parts.holds, parts.ledger, reader, hold_id, "read"):
+        needs(reader, Scope.SELF)
+        hold = (await review.find(parts.holds, reader, hold_id)).hold
+    reason = form.get("reason", "").strip()
+    if not 0 < len(reason) <= REASON_CHARS_MAX:
+        message = f"An appeal has a reason of at most {REASON_CHARS_MAX} characters."
+        raise BadRequest(message, param="reason", code="reason_required")
+    await appeal_against(parts.ledger, reader, hold.exchange, reason)
+
+
 _ACTS: Mapping[str, Callable[[Services, Principal, str, Form], Awaitable[None]]] = {
     "approve": _decide,
     "deny": _decide,
     "edit": _edit,
     "justify": _justify,
     "withdraw": _withdraw,
+    "appeal": _appeal,
 }
 
 
@@ -186,6 +205,7 @@ async def _shown(
     now = now_us()
     view, _ = await look_at(parts, reader, hold_id, now)
     answer, next_hold = await _result(parts, reader, view)
+    appeals = await _appeals(parts, reader, view)
     fault = told.fault if told else None
     stale = fault is not None and fault.code == "binding_mismatch"
 
@@ -201,6 +221,7 @@ async def _shown(
             typed=told.form if told else {},
             answer=answer,
             next_hold=next_hold,
+            appeals=appeals,
             retrieve=_retrieve(view),
         )
 
@@ -232,6 +253,20 @@ async def _result(
     except (NotFound, Halted, HaltUnknown):  # not there, or stopped for now
         return None, None
     return bound_of(json_of(stored), "response"), None
+
+
+async def _appeals(
+    parts: Services, reader: Principal, view: HoldView
+) -> list[Mapping[str, Any]] | None:
+    """What the requester has said against a denial; None where there is nothing to appeal against,
+    or the history cannot tell just now.
+    """
+    if view.state is not HoldState.DENIED or reader.id != view.hold.principal:
+        return None
+    with suppress(LedgerRefused, Unavailable):
+        found = await parts.ledger.exchange(reader.id, view.hold.exchange)
+        return None if found is None else list(found["appeals"])
+    return None
 
 
 def _version(form: Form) -> int | None:

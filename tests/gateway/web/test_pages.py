@@ -14,7 +14,7 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from sekisho.errors import DeniedByPolicy, NotAuthenticated
+from sekisho.errors import DeniedByPolicy, LedgerUnavailable, NotAuthenticated
 from sekisho.holding import binding, names
 from sekisho.model.decision import Threshold
 from sekisho.model.hold import ANSWER_HELD, Hold, HoldState, HoldView, StoredAnswer
@@ -845,3 +845,62 @@ async def test_a_group_reviews_without_the_role(browser: Browser, desk: Desk) ->
     page = await browser.get("stranger", "/approvals")
     assert view.hold.id in page.text
     assert (await browser.post("stranger", view, "approve")).status_code == 303
+
+
+async def test_who_was_denied_appeals_on_the_page(
+    browser: Browser, desk: Desk, ledger: MemoryLedger
+) -> None:
+    """There is a form with the reason of the denial; afterwards the page says when they did."""
+    view = await desk.file()
+    assert 'value="appeal"' not in (await browser.get("staff", path_of(view))).text
+    await desk.review(view, REVIEWER, "deny", "not this")
+    page = await browser.get("staff", path_of(view))
+    assert 'value="appeal"' in page.text
+    assert "You appealed" not in page.text
+    done = await browser.post("staff", view, "appeal", reason="  the client needs it  ")
+    assert done.status_code == 303
+    event = ledger.events[-1]
+    assert (event.type, event.exchange) == ("exchange.appealed", view.hold.exchange)
+    assert event.payloads[0].stored == b"the client needs it"
+    assert "You appealed" in text_of(await browser.get("staff", path_of(view)))
+
+
+@pytest.mark.parametrize("reason", ["", " \n ", "x" * 2001])
+async def test_an_appeal_needs_a_reason(
+    browser: Browser, desk: Desk, ledger: MemoryLedger, reason: str
+) -> None:
+    """A paragraph; what was written stays in its field."""
+    view = await desk.file()
+    await desk.review(view, REVIEWER, "deny", "not this")
+    page = await browser.post("staff", view, "appeal", reason=reason)
+    assert (page.status_code, "reason_required" in page.text) == (400, True)
+    assert "exchange.appealed" not in ledger.types()
+
+
+@pytest.mark.parametrize(("who", "status"), [("reviewer", 404), ("stranger", 404)])
+async def test_nobody_appeals_for_somebody_else(
+    browser: Browser, desk: Desk, ledger: MemoryLedger, who: str, status: int
+) -> None:
+    """No form, and the form without it finds no exchange of theirs."""
+    view = await desk.file()
+    await desk.review(view, REVIEWER, "deny", "not this")
+    assert 'value="appeal"' not in (await browser.get(who, path_of(view))).text
+    assert (await browser.post(who, view, "appeal", reason="let it go")).status_code == status
+    assert "exchange.appealed" not in ledger.types()
+
+
+async def test_a_history_that_cannot_be_read_hides_only_the_appeal(
+    browser: Browser, desk: Desk, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page itself is there."""
+    view = await desk.file()
+    await desk.review(view, REVIEWER, "deny", "not this")
+
+    async def away(*_: object) -> None:
+        raise LedgerUnavailable("away")
+
+    monkeypatch.setattr(ledger, "exchange", away)
+    page = await browser.get("staff", path_of(view))
+    assert page.status_code == 200
+    assert "not this" in page.text
+    assert 'value="appeal"' not in page.text

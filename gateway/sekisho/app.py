@@ -25,6 +25,7 @@ from sekisho.web import (
     audit,
     desk,
     exchanges,
+    figure_pages,
     figures,
     halts,
     health,
@@ -63,7 +64,7 @@ _CONTROL = (
     halts.router,
     sign_in_routes.me_router,
 )
-_PAGES = (pages.router, home.router, sign_in_routes.router)
+_PAGES = (figure_pages.router, pages.router, home.router, sign_in_routes.router)
 _log = structlog.get_logger("sekisho.app")
 
 

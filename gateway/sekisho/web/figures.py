@@ -17,6 +17,7 @@ from sekisho.errors import Forbidden
 from sekisho.model.principal import Principal, Role, Scope
 from sekisho.web.callers import Caller, Now, Parts, ProblemRoute, needs
 from sekisho.web.exchanges_schema import ReceiptOut
+from sekisho.web.services import Services
 
 DAYS_MAX = 366
 NARROW_DECISIONS = 100
@@ -94,6 +95,16 @@ async def show_figures(
     ] = None,
 ) -> ReviewFigures:
     """How people reviewed in the last days: operators and auditors everybody, others themselves."""
+    return await figures_for(parts, principal, now, days, mine=mine)
+
+
+# The page (web/figure_pages.py) calls it too: there is one way to ask.
+
+
+async def figures_for(
+    parts: Services, principal: Principal, now: int, days: int, *, mine: bool | None
+) -> ReviewFigures:
+    """The figures of the last `days` that `principal` may see; see `show_figures`."""
     needs(principal, Scope.REVIEW, Scope.AUDIT, Scope.ADMIN)
     everybody = oversees(principal)
     if mine is False and not everybody:

@@ -86,7 +86,7 @@ async def queue(request: Request, parts: Parts, now: Now) -> Response:
     try:
         reader = await visitor(request, parts)
     except NotAuthenticated as error:
-        return _to_sign_in(request, error)
+        return to_sign_in(request, error)
     shown = queue_page(await open_cards(parts, reader), reader, now)
     return HTMLResponse(html(request, "queue.html", page=shown, reader=reader))
 
@@ -99,7 +99,7 @@ async def look(hold_id: str, request: Request, parts: Parts) -> Response:
     try:
         reader = await visitor(request, parts)
     except NotAuthenticated as error:
-        return _to_sign_in(request, error)
+        return to_sign_in(request, error)
     return await _shown(request, parts, reader, hold_id)
 
 
@@ -275,7 +275,7 @@ def _version(form: Form) -> int | None:
     return int(said) if known else -1 if said else None
 
 
-def _to_sign_in(request: Request, error: NotAuthenticated) -> Response:
+def to_sign_in(request: Request, error: NotAuthenticated) -> Response:
     """Sign in and come back; what was shown and is wrong is told instead."""
     if error.cause not in _NOT_SIGNED_IN:
         raise error

@@ -16,6 +16,9 @@ STAGES = ("request", "response", "tool_call")
 # What templates put together: a stage, a state or a decision after these.
 COMPOSED = {
     *("told_unjustified", "told_alone"),
+    *(f"figures_{kind}" for kind in ("own", "total", "rules", "people")),
+    *("figure_rules", "figure_people"),
+    *(f"figure_{name}" for name in ("answers", "median", "hourly", "caught")),
     *(f"{kind}_{state}" for kind in ("state", "told") for state in HoldState),
     *(f"{kind}_{stage}" for kind in ("stage", "title", "title_own", "line") for stage in STAGES),
     *(f"{kind}_{said}" for kind in ("said", "you_answered") for said in ("approve", "deny")),

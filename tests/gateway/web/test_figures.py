@@ -2,85 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
 
-from sekisho.adapters.auditd_ledger import AuditdLedger
-from sekisho.model.principal import Principal, Role, Scope
-from sekisho.web import approvals, figures
 from sekisho.web.figures import NARROW_DECISIONS
-from sekisho.web.services import Services
-from support.entrances import StaticDirectory, entrance
-from support.holds import REVIEWER, STAFF, Desk
-from support.ledgers import Auditd, HeldExchange
-
-AUDITOR = Principal("auditor-1", frozenset({Role.AUDITOR}), frozenset(), credential="k-a")
-OPERATOR = Principal("operator-1", frozenset({Role.OPERATOR}), frozenset(), credential="k-o")
-PEOPLE = {
-    "key-staff": replace(STAFF, scopes=frozenset({Scope.ASK, Scope.SELF})),
-    "key-reviewer": REVIEWER,
-    "key-auditor": AUDITOR,
-    "key-operator": OPERATOR,
-    "key-auditor-asks": replace(AUDITOR, scopes=frozenset({Scope.ASK})),
-    "key-auditor-reviews": replace(AUDITOR, scopes=frozenset({Scope.REVIEW})),
-}
-
-
-@dataclass
-class Site:
-    """The routers over a running auditd."""
-
-    ledger: AuditdLedger
-    http: httpx.AsyncClient
-
-    async def get(self, key: str, **asked: Any) -> httpx.Response:
-        headers = {"authorization": f"Bearer {key}"}
-        return await self.http.get("/v1/approvals/figures", params=asked, headers=headers)
-
-    async def told(self, key: str, **asked: Any) -> dict[str, Any]:
-        """The answer when everything was counted."""
-        async with asyncio.timeout(20):
-            while True:
-                answer = await self.get(key, **asked)
-                if answer.status_code == 200:
-                    found: dict[str, Any] = answer.json()
-                    if found["indexed"] == found["size"]:
-                        return found
-                await asyncio.sleep(0.02)
-
-    async def answered(self, reviewer: str, answer: str = "approve", times: int = 1) -> None:
-        """Somebody answers that many holds."""
-        for _ in range(times):
-            held = HeldExchange()
-            review = held.review(reviewer, answer)
-            await self.ledger.append(held.filing())
-            await self.ledger.append([review])
+from support.figure_site import Site, figure_site
+from support.holds import REVIEWER, Desk
 
 
 @pytest.fixture
 async def site(desk: Desk, tmp_path: Path) -> AsyncIterator[Site]:
-    auditd = Auditd(tmp_path)
-    await auditd.start()
-    ledger = AuditdLedger(auditd.socket)
-    await ledger.start()
-    app = FastAPI(redirect_slashes=False)
-    for router in (figures.router, approvals.router):
-        app.include_router(router)
-    doors = entrance(ledger)
-    directory = StaticDirectory(PEOPLE)
-    app.state.services = Services(desk.store, ledger, ledger, ledger, directory, doors, desk.limits)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-        yield Site(ledger, http)
-    await ledger.close()
-    await auditd.end()
+    async with figure_site(desk, tmp_path) as one:
+        yield one
 
 
 async def test_a_group_that_is_too_small_is_told_as_one(site: Site) -> None:

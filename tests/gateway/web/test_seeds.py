@@ -13,13 +13,14 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from sekisho.model.principal import Principal, Role, Scope, Shown
+from sekisho.model.principal import Principal, Role, Scope
 from sekisho.ports import Log, Searches
 from sekisho.web import approvals, pages, seeds
 from sekisho.web import desk as desk_routes
 from sekisho.web.live_queue import LiveQueue, events
 from sekisho.web.services import Services
-from support.entrances import StaticDirectory, entrance
+from support.entrances import entrance
+from support.figure_site import Everywhere
 from support.holds import REVIEWER, REVIEWER_2, STAFF, Desk, person
 
 AUDITOR = Principal("auditor-1", frozenset({Role.AUDITOR}), frozenset(), credential="k-a")
@@ -44,13 +45,6 @@ MADE_UP: dict[str, Any] = {
     "risk": 10,
 }
 TELLING = ("seed", "test_", "test item", "made up", AUDITOR.id)
-
-
-class Everywhere(StaticDirectory):
-    """People by key, and by the cookie of their browser."""
-
-    async def find(self, shown: Shown) -> Principal:
-        return await super().find(replace(shown, secret=shown.secret or shown.session))
 
 
 @dataclass

@@ -1,0 +1,36 @@
+"""`/approvals/figures`: how people review, as a page with what `/v1/approvals/figures` says."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse
+
+from sekisho.console.figures_page import DAYS, figures_page
+from sekisho.errors import NotAuthenticated
+from sekisho.web.callers import Now, Parts
+from sekisho.web.figures import DAYS_MAX, figures_for, oversees
+from sekisho.web.page_routes import PageRoute, html
+from sekisho.web.pages import to_sign_in, visitor
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@router.get("/approvals/figures")
+async def figures(
+    request: Request,
+    parts: Parts,
+    now: Now,
+    days: Annotated[int, Query(ge=1, le=DAYS_MAX)] = DAYS[1],
+    *,
+    mine: bool = False,
+) -> Response:
+    """Everybody's figures for operators and auditors, one's own for reviewers."""
+    try:
+        reader = await visitor(request, parts)
+    except NotAuthenticated as error:
+        return to_sign_in(request, error)
+    found = await figures_for(parts, reader, now, days, mine=mine or None)
+    shown = figures_page(found.model_dump(), oversees=oversees(reader))
+    return HTMLResponse(html(request, "figures.html", page=shown, reader=reader))

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from sekisho_audit.custody import Custody, Office, Pruning
 from sekisho_audit.form import check_leaf
+from sekisho_audit.grant_rules import Grant, GrantRules, Use
 from sekisho_audit.halt_rules import Standing
 from sekisho_audit.officer_rules import OfficerRules
 from sekisho_audit.rules import MEMORY_EVENTS, Book
@@ -35,6 +36,7 @@ def book_json(book: Book) -> Json:
     halts = [_halt_json(one) for one in book.halts.standing.values()]
     return {
         **({"halts": halts} if halts else {}),
+        **_grants_json(book.grants),
         "writer": book.writer,
         "pruned": _pairs(book.pruned, int),
         "boots": _pairs(book.boots, int),
@@ -53,6 +55,29 @@ def book_json(book: Book) -> Json:
 
 def _halt_json(one: Standing) -> Json:
     return {"set": one.leaf, "proposed": one.proposed}
+
+
+def _grants_json(rules: GrantRules) -> Json:
+    """As switches: told only where there are some."""
+    if not (rules.standing or rules.named or rules.cleared):
+        return {}
+    told = {
+        "standing": [_grant_json(one) for one in rules.standing.values()],
+        "named": [
+            {"use": one.leaf, "grant": _grant_json(one.grant)} for one in rules.named.values()
+        ],
+        "cleared": _pairs(rules.cleared, _same),
+    }
+    return {"grants": told}
+
+
+def _grant_json(one: Grant) -> Json:
+    return {
+        "leaf": one.leaf,
+        "confirmed": one.confirmed,
+        "used": one.used,
+        "halted": one.halted,
+    }
 
 
 def _officers_json(rules: OfficerRules) -> Json:
@@ -86,7 +111,10 @@ def _decided_json(decided: Decided) -> list[Any]:
 
 
 def _answer_json(answer: Answer) -> Json:
+    ruled = {} if answer.ruled is None else {"ruled": list(answer.ruled)}
     return {
+        **ruled,
+        **({"granted": True} if answer.granted else {}),
         "foreseen": _pairs(answer.foreseen, _asked_json),
         "asked": _pairs(answer.asked, _asked_json),
         "calls": answer.calls,
@@ -220,7 +248,8 @@ def _read_answer(value: Any) -> Answer:
         old = _read_decided(value)
         foreseen = {"response": old.thresholds} if old.must_hold else {}
         return Answer(foreseen, denied=old.effect == "deny")
-    said = _members(value, _ANSWER)
+    more = tuple(one for one in ("ruled", "granted") if type(value) is dict and one in value)
+    said = _members(value, (*_ANSWER, *more))
     return Answer(
         _dict(said["foreseen"], _read_asked),
         _dict(said["asked"], _read_asked),
@@ -228,6 +257,8 @@ def _read_answer(value: Any) -> Answer:
         _of(said["denied"], bool),
         _maybe(said["held"]),
         _maybe(said["principal"]),
+        _texts(said["ruled"]) if "ruled" in said else None,
+        _of(said.get("granted", False), bool),
     )
 
 
@@ -250,6 +281,28 @@ def _read_halt(value: Any, origin: str) -> Standing:
         _read_leaf(said["set"], "halt.set", origin),
         None if proposed is None else _read_leaf(proposed, "halt.lift_proposed", origin),
     )
+
+
+def _read_grant(value: Any, origin: str) -> Grant:
+    said = _members(value, ("leaf", "confirmed", "used", "halted"))
+    confirmed = said["confirmed"]
+    return Grant(
+        _read_leaf(said["leaf"], "grant.proposed", origin),
+        None if confirmed is None else _read_leaf(confirmed, "grant.confirmed", origin),
+        _whole(said["used"]),
+        _of(said["halted"], bool),
+    )
+
+
+def _read_grants(rules: GrantRules, value: Any, origin: str) -> None:
+    said = _members(value, ("standing", "named", "cleared"))
+    standing = [_read_grant(one, origin) for one in _of(said["standing"], list)]
+    rules.standing = {one.leaf["id"]: one for one in standing}
+    for one in _of(said["named"], list):
+        pair = _members(one, ("use", "grant"))
+        use = _read_leaf(pair["use"], "grant.used", origin)
+        rules.named[use["data"]["decision"]] = Use(use, _read_grant(pair["grant"], origin))
+    rules.cleared = _dict(said["cleared"], _maybe)
 
 
 def _read_filed(value: Any, origin: str) -> Filed:
@@ -281,8 +334,8 @@ _OFFICERS = ("duties", "pairs", "holds", "begun", "open", "erased", "runs")
 
 def read_book(value: Any, origin: str, memory: int | None) -> Book:
     """The book as it was. Raises BadCarried, BadEvent, KeyError, TypeError."""
-    halts = ("halts",) if type(value) is dict and "halts" in value else ()
-    said, book = _members(value, (*_BOOK, *halts)), Book(memory)
+    more = tuple(one for one in ("halts", "grants") if type(value) is dict and one in value)
+    said, book = _members(value, (*_BOOK, *more)), Book(memory)
     writer = _members(said["writer"], ("boot", "down", "cut"))
     cut = writer["cut"]
     book.writer = {
@@ -304,6 +357,8 @@ def read_book(value: Any, origin: str, memory: int | None) -> Book:
     book.appeals = _dict(said["appeals"], _whole)
     standing = [_read_halt(one, origin) for one in _of(said.get("halts", []), list)]
     book.halts.standing = {one.leaf["id"]: one for one in standing}
+    if "grants" in said:
+        _read_grants(book.grants, said["grants"], origin)
     officers = _members(said["officers"], _OFFICERS)
     book.officers.duties = _dict(officers["duties"], _texts)
     book.officers.pairs = _dict(officers["pairs"], _texts)

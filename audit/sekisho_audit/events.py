@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from sekisho_audit.exchange_events import EXCHANGE_EVENTS
+from sekisho_audit.grant_events import GRANT_TYPES
 from sekisho_audit.installation_events import INSTALLATION_EVENTS
 from sekisho_audit.kinds import PAYLOAD_NAME, PERSON, EventType
 
@@ -67,7 +68,7 @@ LEAF_VERSION = 1
 PAYLOADS_MAX = 8
 _PAYLOAD_NAME = re.compile(PAYLOAD_NAME)
 
-TYPES: Mapping[str, EventType] = {**EXCHANGE_EVENTS, **INSTALLATION_EVENTS}
+TYPES: Mapping[str, EventType] = {**EXCHANGE_EVENTS, **GRANT_TYPES, **INSTALLATION_EVENTS}
 
 # The fields that hold a principal id, for each type.
 PERSONS: Mapping[str, tuple[str, ...]] = {

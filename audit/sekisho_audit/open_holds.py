@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sekisho_audit.grant_rules import Grant
 from sekisho_audit.halt_rules import Standing
 from sekisho_audit.keyring import Keyring
 from sekisho_audit.rules import Book
@@ -73,6 +74,7 @@ class OpenHolds:
         said = [
             *(leaf for one in holds for leaf in (one.leaf, *one.reviews, one.justified) if leaf),
             *(one.leaf for one in halts),
+            *(one.leaf for one in self._book.grants.standing.values()),
         ]
         kept = {entry["ct"] for leaf in said for entry in leaf["pl"] if "ct" in entry}
         for name in [name for name in self._places if name not in kept]:
@@ -103,6 +105,31 @@ class OpenHolds:
                 "by": who(proposed["actor"]) or "",
                 "at_us": proposed["ts"],
             },
+        }
+
+    def grants(self) -> list[dict[str, Any]]:
+        """The grants that stand; without the terms of one that nobody can read any more."""
+        return [self._grant(one) for one in self._book.grants.standing.values()]
+
+    def _grant(self, one: Grant) -> dict[str, Any]:
+        leaf, confirmed, who = one.leaf, one.confirmed, self._keyring.principal_of
+        try:
+            terms = self._content(leaf, "terms") or b""
+        except OSError:  # then it answers nothing, and can still be revoked
+            terms = b""
+        meant = leaf["principal"]
+        return {
+            **leaf["data"],
+            "id": leaf["id"],
+            "principal": None if meant is None else who(meant) or "",
+            "terms": terms.decode("utf-8", "replace"),
+            "proposed_by": who(leaf["actor"]) or "",
+            "confirmed_by": None if confirmed is None else who(confirmed["actor"]) or "",
+            "confirmed_counts_for": [] if confirmed is None else confirmed["data"]["counts_for"],
+            "proposed_us": leaf["ts"],
+            "until_us": one.until_us,
+            "used": one.used,
+            "halted": one.halted,
         }
 
     def _record(self, filed: Filed, record: bytes) -> HoldRecord:

@@ -45,6 +45,7 @@ HOLD_PAYLOADS = {
     "hold.review": "reason",
     "hold.justified": "reason",
     "halt.set": "reason",
+    "grant.proposed": "terms",
 }
 _MEND = "nothing was changed; run `sekisho-audit verify` and see the operators' guide"
 

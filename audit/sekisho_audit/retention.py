@@ -33,6 +33,8 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     "exchange.appealed": {"reason": REASON},
     "halt.set": {"reason": REASON},
     "halt.lift_proposed": {"reason": REASON},
+    "grant.proposed": {"terms": REASON},
+    "grant.revoked": {"reason": REASON},
     "legal_hold.set": {"authority": REASON},
     "legal_hold.released": {"authority": REASON},
     "erasure.begun": {"purpose": REASON, "ticket": REASON},

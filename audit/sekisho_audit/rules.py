@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from sekisho_audit import answer_rules, hold_rules
+from sekisho_audit.grant_rules import GRANT_EVENTS, GrantRules
 from sekisho_audit.halt_rules import HALT_EVENTS, HaltRules
 from sekisho_audit.officer_rules import OFFICER_EVENTS, OfficerRules
 from sekisho_audit.retention import LEAVES_DAYS_MIN
@@ -27,6 +28,7 @@ from sekisho_audit.standing import (
     Leaf,
     RuleBroken,
     holds_asked,
+    ruled_later,
     stage_of,
 )
 
@@ -36,8 +38,8 @@ MEMORY_EVENTS = 200_000
 APPEALS_MAX = 5
 DAY_US = 86_400 * 1_000_000
 _ABSENT = object()
-# Nothing stands about such an answer any more once it was given out.
-_ONLY_CALLS = Answer(calls=True)
+# Nothing stands about such answers any more once they were given out.
+_ONLY_CALLS = (Answer(calls=True), Answer(calls=True, granted=True))
 
 
 def forget_oldest(
@@ -75,6 +77,7 @@ class Book:
         self.appeals: dict[str, int] = {}
         self.officers = OfficerRules(self._put, self._drop)
         self.halts = HaltRules(self._put, self._drop)
+        self.grants = GrantRules(self._put, self._drop)
         self.pruned: dict[str, int] = {"size": 0}
 
     # -- changing, with a way back
@@ -94,7 +97,8 @@ class Book:
         """Keep what was applied since `begin`, and forget the oldest beyond the memory."""
         self._undo.clear()
         if self._memory is not None:
-            for where in (self.closed, self.decided, self.appeals):
+            grants = self.grants
+            for where in (self.closed, self.decided, self.appeals, grants.cleared, grants.named):
                 forget_oldest(where, self._memory)
             forget_oldest(self.answers, self._memory, self._under_way)
 
@@ -210,13 +214,16 @@ class Book:
         stage, answer = stage_of(data), self.answers.get(exchange)
         if "tool" in data and data["stage"] != "tool_call":
             raise RuleBroken("bad_decision", "a function is named where no tool call is decided")
+        granted = bool(self.grants.named) and self.grants.answers(leaf, answer)
         if stage != "request":
-            self._put(self.answers, exchange, (answer or Answer()).judge(data))
+            self._put(self.answers, exchange, (answer or Answer()).judge(data, granted=granted))
             return
         asked, before = holds_asked(data), self.decided.get(exchange)
-        self._put(self.decided, exchange, Decided.after(before, data, held=stage in asked))
+        held = stage in asked and not granted
+        self._put(self.decided, exchange, Decided.after(before, data, held=held))
         if not asked.keys().isdisjoint(LATER_STAGES):
-            self._put(self.answers, exchange, (answer or Answer()).foresee(asked))
+            foreseen = (answer or Answer()).foresee(asked, ruled_later(data))
+            self._put(self.answers, exchange, foreseen)
 
     def _intent(self, leaf: Leaf) -> None:
         data = leaf["data"]
@@ -232,7 +239,9 @@ class Book:
             filed = hold_rules.check_use(leaf, self.holds.get(data["hold"]), decided)
         self._check_decided(leaf, decided, filed)
         hold_rules.check_justified(decided, filed)
-        if filed is not None:
+        if filed is None:
+            self.grants.check_intent(leaf)
+        else:
             self._put(self.holds, filed.hold, replace(filed, intent=leaf["id"]))
         intent = Intent(
             data["session"], leaf["exchange"], data.get("hold"), leaf["principal"], leaf["n"]
@@ -284,7 +293,7 @@ class Book:
         if leaf["data"]["status"] == "held":
             now = replace(answer or Answer(), held=leaf["data"]["intent"], principal=principal)
             self._put(self.answers, exchange, now)
-        elif answer == _ONLY_CALLS:
+        elif answer in _ONLY_CALLS:
             self._drop(self.answers, exchange)
 
     def _late(self, leaf: Leaf) -> None:
@@ -359,6 +368,11 @@ class Book:
 
     def _halt(self, leaf: Leaf) -> None:
         self.halts.take(leaf)
+        if leaf["type"] == "halt.set":
+            self.grants.stop(leaf)
+
+    def _grant(self, leaf: Leaf) -> None:
+        self.grants.take(leaf)
 
     def _pruned(self, leaf: Leaf) -> None:
         self.officers.take(leaf)
@@ -394,4 +408,5 @@ _RULES = {
     "exchange.appealed": Book._appealed,  # noqa: SLF001
     **dict.fromkeys(OFFICER_EVENTS, Book._officer),  # noqa: SLF001
     **dict.fromkeys(HALT_EVENTS, Book._halt),  # noqa: SLF001
+    **dict.fromkeys(GRANT_EVENTS, Book._grant),  # noqa: SLF001
 }

@@ -94,6 +94,21 @@ def holds_asked(data: Leaf) -> Asked:
     return found
 
 
+def ruled_later(data: Leaf) -> tuple[str, ...] | None:
+    """The rules that hold tool calls later, None if they are not told or say `no_grant`."""
+    later = data["obligations"].get("hold_later", ())
+    found: list[str] = []
+    for terms in later if isinstance(later, (list, tuple)) else ():
+        if not isinstance(terms, dict) or terms.get("stage") != "tool_call":
+            continue
+        rules = terms.get("rules")
+        told = isinstance(rules, (list, tuple)) and all(isinstance(one, str) for one in rules)
+        if not told or not rules or terms.get("no_grant", False) is not False:
+            return None
+        found += rules
+    return tuple(found) or None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What stands about the answer of an exchange, beyond its request.
@@ -101,7 +116,8 @@ class Answer:
     `foreseen` are the holds that decisions about the request asked for; a later word of policy does
     not take them back. The rest is of the latest intent: `asked` by decisions about the answer,
     whether any was about a tool call (`calls`) or a denial, and `held`, the intent of `principal`
-    whose outcome says that the answer waits for people.
+    whose outcome says that the answer waits for people. `ruled` are the rules that foresaw a hold
+    of tool calls, None if they are not told or allow no grant; `granted`: a grant answered each.
     """
 
     foreseen: Asked = field(default_factory=lambda: _NOTHING)
@@ -110,24 +126,35 @@ class Answer:
     denied: bool = False
     held: str | None = None
     principal: str | None = None
+    ruled: tuple[str, ...] | None = None
+    granted: bool = False
 
-    def foresee(self, asked: Asked) -> Answer:
+    def foresee(self, asked: Asked, ruled: tuple[str, ...] | None) -> Answer:
         """After a decision about the request: what it tells counts, else what was told before."""
         told = {stage: terms for stage, terms in asked.items() if stage in LATER_STAGES}
         kept = {
             stage: self.foreseen.get(stage) if terms is None else terms
             for stage, terms in told.items()
         }
-        return replace(self, foreseen={**self.foreseen, **kept})
+        if "tool_call" not in told:
+            ruled = self.ruled
+        elif "tool_call" in self.foreseen:
+            ruled = None if None in (ruled, self.ruled) else (*(ruled or ()), *(self.ruled or ()))
+        return replace(self, foreseen={**self.foreseen, **kept}, ruled=ruled)
 
-    def judge(self, data: Leaf) -> Answer:
-        """After a decision about the answer."""
-        told = holds_asked(data)
+    def judge(self, data: Leaf, *, granted: bool = False) -> Answer:
+        """After a decision about the answer; `granted`: a grant answers it."""
+        told = {**holds_asked(data)}
+        if granted:
+            told.pop("tool_call", None)
         asked = {stage: merged(self.asked.get(stage), terms) for stage, terms in told.items()}
         return replace(
             self,
             asked={**self.asked, **asked},
             calls=self.calls or stage_of(data) == "tool_call",
+            granted=granted and (self.granted or not self.calls)
+            if stage_of(data) == "tool_call"
+            else self.granted,
             denied=self.denied or data["effect"] == "deny",
         )
 
@@ -138,7 +165,7 @@ class Answer:
 
     def begin(self) -> Answer:
         """Another answer is asked for: only what was foreseen stands about it."""
-        return Answer(self.foreseen)
+        return Answer(self.foreseen, ruled=self.ruled)
 
     def wanted(self, *, error: bool = False) -> tuple[str | None, Sequence[Leaf] | None]:
         """The stage at which the answer must be held, and the reviews it needs there; None for
@@ -147,7 +174,8 @@ class Answer:
         stage, needed = None, None
         for name in LATER_STAGES:
             told = [self.asked[name]] if name in self.asked else []
-            if name in self.foreseen and not error and (self.calls or name == "response"):
+            waits = name == "response" or (self.calls and not self.granted)
+            if name in self.foreseen and not error and waits:
                 told.append(self.foreseen[name])
             for terms in told:
                 stage, needed = name, merged(needed, terms)

@@ -84,6 +84,10 @@ def _halts(errand: Errand) -> None:
     errand.call(run)
 
 
+def _grants(errand: Errand) -> None:
+    errand.call(lambda ledger: errand.answer({"grants": ledger.holds.grants()}))
+
+
 def _used(errand: Errand) -> None:
     asked = errand.message.get("asked")
     if type(asked) is not list or not all(map(_is_question, asked)):
@@ -132,6 +136,7 @@ WORKER_OPERATIONS: dict[str, Operation] = {
     "exchange_keys": _exchange_keys,
     "open_holds": _open_holds,
     "halts": _halts,
+    "grants": _grants,
     "used": _used,
     "status": _status,
     "checkpoint": _checkpoint,

@@ -27,6 +27,7 @@ from sekisho.web import (
     exchanges,
     figure_pages,
     figures,
+    grants,
     halts,
     health,
     home,
@@ -62,6 +63,7 @@ _CONTROL = (
     search.router,
     policies.router,
     halts.router,
+    grants.router,
     sign_in_routes.me_router,
 )
 _PAGES = (figure_pages.router, pages.router, home.router, sign_in_routes.router)

@@ -14,10 +14,13 @@ from sekisho.model.outgoing import Approval, Outgoing
 
 @dataclass(frozen=True, slots=True)
 class Clearance:
-    """These bytes may leave: policy allowed them, or people approved them (`approval`)."""
+    """These bytes may leave: policy allowed them, people approved them (`approval`), or people
+    agreed before and the ledger has the use of their grant (`granted`). That is for one sending.
+    """
 
     outgoing: Outgoing
     approval: Approval | None
+    granted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from sekisho.holding.moments import decided
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.facts import Facts
+from sekisho.model.grants import Asking
 from sekisho.model.halts import Reach
 from sekisho.model.hold import Hold, HoldView, Place
 from sekisho.model.outgoing import Outgoing
@@ -75,8 +76,10 @@ class Dispatch:
             stage = facts.document["stage"]
             self._parts.metrics.decision_took(stage, perf_counter() - began_s)
 
-    def guard(self, outgoing: Outgoing) -> Guard:
-        """What judges the answer to `outgoing`."""
+    def guard(self, outgoing: Outgoing, asker: Asker | None = None) -> Guard:
+        """What judges the answer to `outgoing`. Grants answer what is held of it for `asker`; for
+        nobody where people are at it already.
+        """
 
         async def ask(facts: Facts) -> Decision:
             decision = await self.decide(facts)
@@ -84,7 +87,11 @@ class Dispatch:
             await self.tell(outgoing.exchange, stage, decision, known)
             return decision
 
-        return Guard(outgoing, self._parts.scanner, ask, self._parts.halts)
+        granting, answer = self._parts.granting, None
+        if granting is not None and asker is not None:
+            asking = Asking(asker.principal, asker.person, asker.groups)
+            answer = partial(granting.answer, asking)
+        return Guard(outgoing, self._parts.scanner, ask, self._parts.halts, answer)
 
     async def tell(
         self, exchange: str, stage: str, decision: Decision, known: Sequence[str] = ()
@@ -121,7 +128,7 @@ class Dispatch:
             answer,
             outcome,
             self.kept.answer,
-            judge=self.guard(cleared.outgoing),
+            judge=self.guard(cleared.outgoing, asker),
             hold=partial(self._hold, cleared.outgoing, asker, place),
             answer_bytes_max=self._parts.limits.answer_bytes_max,
         )
@@ -131,13 +138,13 @@ class Dispatch:
     ) -> Whole | HoldView:
         """Send what people approved; the answer whole, since nobody may be waiting for it."""
         answer, outcome = await self._dispatch(cleared, charge)
-        place = self._parts.filing.place_after(hold)
+        place, asker = self._parts.filing.place_after(hold), asker_again(hold)
         return await gather(
             answer,
             outcome,
             self.kept.answer,
-            judge=self.guard(cleared.outgoing),
-            hold=partial(self._hold, cleared.outgoing, asker_again(hold), place),
+            judge=self.guard(cleared.outgoing, asker),
+            hold=partial(self._hold, cleared.outgoing, asker, place),
             answer_bytes_max=self._parts.limits.answer_bytes_max,
         )
 
@@ -189,12 +196,13 @@ class Dispatch:
     async def _dispatch(self, cleared: Clearance, charge: Charge) -> tuple[Answer, Outcome]:
         """Record and forward; once more, as another intent, if a kept-alive connection was dead.
 
-        An approval is good for one sending, so a held exchange gets no second attempt.
+        An approval is good for one sending, and so is a grant: a second attempt is not for these.
         """
         try:
             return await self._attempt(cleared, charge, 1)
         except BackendFailed as error:
-            if error.code != "backend_disconnected" or cleared.approval is not None:
+            answered = cleared.approval is not None or cleared.granted
+            if error.code != "backend_disconnected" or answered:
                 raise
         return await self._attempt(cleared, await self.charge(cleared, forced=True), 2)
 

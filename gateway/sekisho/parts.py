@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sekisho.content.scan import Scanner
 from sekisho.holding.file import Filing
+from sekisho.holding.granting import Granting
 from sekisho.holding.outbox import Outbox
 from sekisho.model.assistant import Assistants
 from sekisho.model.catalog import Catalog
@@ -67,4 +68,5 @@ class Parts:
     limits: Limits
     metrics: Metrics
     outbox: Outbox | None = None
+    granting: Granting | None = None
     channels: frozenset[str] = frozenset()

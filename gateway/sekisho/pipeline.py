@@ -32,6 +32,7 @@ from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
+from sekisho.model.grants import Asking, Wanted, rules_of
 from sekisho.model.halts import Reach
 from sekisho.model.hold import HoldView, Pace, Place
 from sekisho.model.ids import uuid7
@@ -45,7 +46,7 @@ from sekisho.releasing.relay import Stream
 from sekisho.releasing.replies import Whole
 from sekisho.resume import Resume
 from sekisho.revise import Revise
-from sekisho.stages.clear import Held, clear
+from sekisho.stages.clear import Held, clear, clear_granted
 from sekisho.stages.describe import describe, spender_of
 from sekisho.stages.foretell import foretell
 from sekisho.stages.guard import reads_whole
@@ -268,10 +269,26 @@ class Pipeline:
             raise
         if exchange.background and not isinstance(cleared, Held):
             cleared = Held(outgoing, BACKGROUND)
+        elif isinstance(cleared, Held) and not exchange.background:
+            cleared = await self._granted(cleared, principal)
         if isinstance(cleared, Held):
             await self._count(outgoing)
             await self._dispatch.tell(exchange.id, "request", decision)
         return cleared
+
+    async def _granted(self, held: Held, principal: Principal) -> Clearance | Held:
+        """What is held, or a clearance where people agreed to it in advance. Raises
+        LedgerUnavailable.
+        """
+        granting, outgoing, asked = self._parts.granting, held.outgoing, held.outgoing.decision
+        rules = rules_of(asked, evidence.REASONS_MAX)
+        unasked = asked.effect is not Effect.HOLD or asked.obligations.justify
+        if granting is None or rules is None or unasked:
+            return held
+        *before, decided = outgoing.before
+        wanted = Wanted(decided, "request", outgoing.backend, held.terms, rules)
+        asking = Asking(principal.id, principal.person, principal.groups)
+        return clear_granted(held) if await granting.answer(asking, [wanted], before) else held
 
     async def _admit(self, exchange: Exchange, principal: Principal) -> None:
         """Raises Halted before anything is looked at that an operator stopped, or HaltUnknown."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from sekisho.model.decision import Decision
 from sekisho.model.desk import ReviewDesk
+from sekisho.model.grants import Grant
 from sekisho.model.halts import Halt
 from sekisho.model.hold import (
     Hold,
@@ -195,6 +196,13 @@ class Ledger(Protocol):
 
     async def halts(self) -> tuple[Sequence[Halt], int]:
         """Every switch that stands in this ledger, and how many events it had then.
+
+        Raises LedgerUnavailable.
+        """
+        ...
+
+    async def grants(self) -> Sequence[Grant]:
+        """Every standing grant of this ledger, proposed ones too; some may be over by the clock.
 
         Raises LedgerUnavailable.
         """

@@ -329,18 +329,28 @@ hold_obligations := {} if {
 	hold_said == set()
 } else := object.union(
 	{"hold": hold_of(input.stage) | held_now != set()},
-	{"hold_later": [hold_of(stage) | some stage in held_later] | held_later != []},
+	{"hold_later": [object.union(hold_of(stage), {"rules": rules_of(stage)}) |
+		some stage in held_later
+	] | held_later != []},
 )
+
+# METADATA
+# title: Rules of
+# description: Who holds a later stage; who holds this one, the reasons say.
+rules_of(stage) := [rule | some rule in {held.reason.rule | some held in holds; held.terms.stage == stage}]
 
 # METADATA
 # title: Hold of
 # description: The terms of all holds of a stage in one.
-hold_of(stage) := {
-	"stage": stage,
-	"thresholds": [threshold | some threshold in thresholds(asking)],
-	"ttl_s": min({terms.ttl_s | some terms in asking}),
-	"risk": max({terms.risk | some terms in asking}),
-} if {
+hold_of(stage) := object.union(
+	{
+		"stage": stage,
+		"thresholds": [threshold | some threshold in thresholds(asking)],
+		"ttl_s": min({terms.ttl_s | some terms in asking}),
+		"risk": max({terms.risk | some terms in asking}),
+	},
+	{"no_grant": true | some terms in asking; terms.no_grant},
+) if {
 	asking := {held.terms | some held in holds; held.terms.stage == stage}
 }
 
@@ -436,13 +446,14 @@ readable_in(language, words) if {
 hold_terms(entry) := terms if {
 	well_formed(entry)
 	terms := object.union(hold_settings, object.remove(entry, ["code", "msg", "texts"]))
-	object.keys(terms) == {"stage", "reviewers", "approve", "deny", "ttl_s", "risk"}
+	object.keys(terms) == {"stage", "reviewers", "approve", "deny", "ttl_s", "risk", "no_grant"}
 	stages[terms.stage]
 	named(terms.reviewers)
 	whole(terms.approve, 1, 20)
 	whole(terms.deny, 1, 20)
 	whole(terms.ttl_s, 1, 604800)
 	whole(terms.risk, 0, 100)
+	is_boolean(terms.no_grant)
 }
 
 named(value) if {
@@ -462,7 +473,7 @@ whole(value, least, most) if {
 # title: Hold settings
 # description: Who answers and how long they have, as data.yaml says.
 hold_settings := object.union(
-	{"stage": "request", "reviewers": "reviewer", "approve": 1, "deny": 1, "ttl_s": 86400, "risk": 50},
+	{"stage": "request", "reviewers": "reviewer", "approve": 1, "deny": 1, "ttl_s": 86400, "risk": 50, "no_grant": false},
 	object.remove(data.hold, ["models", "budget_percent"]),
 )
 

@@ -230,13 +230,16 @@ terms(stage, reviewers, ttl_s, risk) := {
 	"risk": risk,
 }
 
+# A hold of a later stage says which rules want it: the reasons are of this stage.
+foreseen(stage, reviewers, ttl_s, risk) := object.union(terms(stage, reviewers, ttl_s, risk), {"rules": ["team.area"]})
+
 test_a_request_names_the_holds_of_later_stages if {
 	decision := at(support.request, {"hold": {of_answers, of_calls}})
 	decision.effect == "allow"
 	decision.reasons == []
 	decision.obligations == {"hold_later": [
-		terms("tool_call", "reviewer", 60, 50),
-		terms("response", "legal", 3600, 90),
+		foreseen("tool_call", "reviewer", 60, 50),
+		foreseen("response", "legal", 3600, 90),
 	]}
 }
 
@@ -246,7 +249,7 @@ test_the_hold_of_a_stage_stands_beside_those_of_later_ones if {
 	{reason.code | some reason in decision.reasons} == {"look"}
 	decision.obligations == {
 		"hold": terms("request", "reviewer", 3600, 50),
-		"hold_later": [terms("tool_call", "reviewer", 60, 50), terms("response", "legal", 3600, 90)],
+		"hold_later": [foreseen("tool_call", "reviewer", 60, 50), foreseen("response", "legal", 3600, 90)],
 	}
 }
 
@@ -256,7 +259,7 @@ test_a_tool_call_is_held_on_its_own_terms if {
 	{reason.code | some reason in decision.reasons} == {"call"}
 	decision.obligations == {
 		"hold": terms("tool_call", "reviewer", 60, 50),
-		"hold_later": [terms("response", "legal", 3600, 90)],
+		"hold_later": [foreseen("response", "legal", 3600, 90)],
 	}
 }
 
@@ -289,7 +292,32 @@ test_holds_of_a_later_stage_add_up if {
 		],
 		"ttl_s": 30,
 		"risk": 90,
+		"rules": ["team.area"],
 	}]
+}
+
+test_a_rule_that_allows_no_grant_is_heard_among_others if {
+	strict := object.union(of_calls, {"code": "strict", "no_grant": true})
+	now := at(support.call("crm.read", {}), {"hold": {of_calls, strict}})
+	now.obligations.hold.no_grant == true
+	soon := at(support.request, {"hold": {of_calls, strict, of_answers}})
+	{terms.stage: object.get(terms, "no_grant", false) | some terms in soon.obligations.hold_later} == {
+		"tool_call": true,
+		"response": false,
+	}
+}
+
+test_a_no_grant_that_is_none_is_malformed if {
+	odd := object.union(of_calls, {"no_grant": "yes"})
+	at(support.call("crm.read", {}), {"hold": {odd}}).effect == "deny"
+}
+
+test_settings_can_allow_no_grant_at_all if {
+	decision := sekisho.decision with input as support.call("crm.read", {})
+		with data.packs as said({"allow": yes, "hold": {of_calls}})
+		with data.modes as modes
+		with data.hold as object.union(support.settings, {"no_grant": true})
+	decision.obligations.hold.no_grant == true
 }
 
 test_a_deny_beats_a_hold_at_each_stage if {

@@ -57,6 +57,7 @@ def test_fields_that_name_persons_are_known() -> None:
         "hold.filed": ("person", "editor"),
         "hold.seeded": ("person",),
         "hold.review": ("person",),
+        "grant.used": ("person",),
         "policy.drafted": ("signer",),
         "audit.disclosed": ("second",),
         "audit.export": ("second",),

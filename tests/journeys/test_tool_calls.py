@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -212,6 +213,33 @@ def _retrieved(house: House, result: str) -> Any:
                 raise
             time.sleep(0.05)
     raise AssertionError("the approved answer was not given out")
+
+
+def test_what_two_people_agreed_to_before_waits_for_nobody(house: House) -> None:
+    """Each call has a grant of its own, proposed and confirmed at a terminal; used up, the next
+    answer waits. Every use is on record before the answer it lets go.
+    """
+    for tool in ("crm.write", "kb.find"):
+        words = [
+            *("grant", "propose", "--principal", "staff-7", "--rule", "default.ladder"),
+            *("--backend", "backend-0", "--tool", tool, "--other-arguments", "any"),
+            *("--count", "1", "--hours", "1", "--reason", "Customer 7.", "--json"),
+        ]
+        grant = json.loads(house.made.run(*words, key=house.reviewer))["id"]
+        house.made.run("grant", "confirm", grant, key=house.editor)
+    time.sleep(2.5)  # each worker has asked the ledger once more
+
+    calls = _ask(house).choices[0].message.tool_calls or []
+
+    assert [call.function.arguments for call in calls] == [ARGUMENTS, ARGUMENTS]
+    answer, _ = house.while_deciding("deny", lambda: _ask(house))
+    assert answer.choices[0].message.tool_calls is None
+    leaves = house.made.leaves()
+    exchange = events_of(leaves, "grant.used")[-1]["exchange"]
+    assert [leaf["type"] for leaf in leaves if leaf["exchange"] == exchange] == [
+        "request.received", "policy.decision", "backend.intent", "grant.used", "policy.decision",
+        "grant.used", "policy.decision", "policy.decision", "backend.outcome",
+    ]  # fmt: skip
 
 
 def test_without_tools_nobody_waits(house: House) -> None:

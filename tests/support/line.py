@@ -12,6 +12,7 @@ import orjson
 from sekisho.content.scan import Scanner
 from sekisho.errors import NotAuthenticated, SekishoError
 from sekisho.holding.file import Filing
+from sekisho.holding.granting import Granting
 from sekisho.holding.outbox import Outbox
 from sekisho.model.assistant import NO_ASSISTANTS, Assistants
 from sekisho.model.catalog import Backend, Catalog
@@ -172,6 +173,7 @@ class Line:
     outbox: Outbox | None = None
     channels: frozenset[str] = frozenset()
     switch: Switch = field(default_factory=Switch)
+    granting: Granting | None = None
 
     def __post_init__(self) -> None:
         self.unsettled = Unsettled(self.ledger)
@@ -199,6 +201,7 @@ class Line:
                 limits=Limits(json_depth_max=64, answer_bytes_max=100_000),
                 metrics=self.metrics,
                 outbox=self.outbox,
+                granting=self.granting,
                 channels=self.channels,
             )
         )

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sekisho.errors import LedgerRefused, LedgerUnavailable
+from sekisho.model.grants import Grant
 from sekisho.model.halts import Halt
 from sekisho.ports import ExchangeKeys, ExchangePage, LedgerHold, Used
 from sekisho_audit import exchanges
@@ -48,6 +49,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.holds: dict[str, _Filed] = {}
+        self.granted: list[Grant] = []
         self.down = False
         self.lose_before = 0  # so many appends fail before taking effect
         self.lose_after = 0  # so many appends take effect and their reply is lost
@@ -106,6 +108,11 @@ class MemoryLedger:
         if self.down:
             raise LedgerUnavailable("the ledger is away")
         return [], len(self.events)
+
+    async def grants(self) -> Sequence[Grant]:
+        if self.down:
+            raise LedgerUnavailable("the ledger is away")
+        return list(self.granted)
 
     async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
         if self.down:

@@ -71,8 +71,9 @@ def state(book: Book) -> Any:
     more = (book.answers, book.held, book.held_answers, book.appeals, book.boots)
     officers = book.officers
     custody = (officers.duties, officers.pairs, officers.holds, officers.begun)
-    halts = book.halts.standing
-    return copy.deepcopy((*known, *more, *custody, officers.open, officers.erased, halts))
+    halts, grants = book.halts.standing, book.grants
+    granted = (grants.standing, grants.named, grants.cleared)
+    return copy.deepcopy((*known, *more, *custody, officers.open, officers.erased, halts, *granted))
 
 
 def broken(scribe: Scribe, kind: str, exchange: str | None = None, **data: Any) -> str:

@@ -9,8 +9,12 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from sekisho.adapters.auditd_socket import AuditdSocket, LedgerLimits
 from sekisho.errors import BadRequest, LedgerRefused, NotFound
+from sekisho.model import argument_pattern
+from sekisho.model.grants import Grant
 from sekisho.model.halts import Halt, Lift
 from sekisho.ports import ExchangeKeys, ExchangePage, LedgerHold, Used
 from sekisho_audit.events import Appended, Event
@@ -82,6 +86,11 @@ class AuditdLedger(AuditdSocket):
             for one in reply["halts"]
         ]
         return found, reply["size"]
+
+    async def grants(self) -> Sequence[Grant]:
+        """See the port."""
+        reply, _ = await self._ask({"op": "grants"})
+        return [_grant(one) for one in reply["grants"]]
 
     async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
         """See the port."""
@@ -191,6 +200,24 @@ class AuditdLedger(AuditdSocket):
 
 def _lift(told: Mapping[str, Any] | None) -> Lift | None:
     return None if told is None else Lift(**told)
+
+
+def _grant(told: Mapping[str, Any]) -> Grant:
+    """A grant; one whose terms cannot be read answers nothing, and can be revoked all the same."""
+    fields = dict(told)
+    try:
+        terms = orjson.loads(fields.pop("terms"))
+        pattern = terms["arguments"]
+        fields["pattern"] = None if pattern is None else argument_pattern.read(pattern)
+        fields["reviewers"] = tuple(map(str, terms["reviewers"]))
+        fields |= {"reason": str(terms["reason"]), "readable": True}
+    except (ValueError, KeyError, TypeError):
+        fields |= {"pattern": None, "reviewers": tuple(fields["counts_for"])}
+        fields |= {"reason": "", "readable": False}
+    for name in ("rules", "counts_for", "confirmed_counts_for"):
+        fields[name] = tuple(fields[name])
+    fields["group"], fields["tool"] = fields.get("group"), fields.get("tool")
+    return Grant(**fields)
 
 
 def _not_there(error: LedgerRefused) -> Exception:

@@ -86,8 +86,8 @@ class Module:
 class Bundle:
     """Rules and data as they would run. `tests` are read but never loaded by the gateway; `reads`
     are the input paths that a decision can depend on (see policy_memo), None if they are all.
-    `usage` has the limits and prices of the data, `assistants` who may be asked by name. `files`
-    are the bytes of all of it, tests too.
+    `usage` has the limits and prices of the data, `assistants` who may be asked by name,
+    `rules` the rule packages as decisions name them. `files` are the bytes of all of it, tests too.
     """
 
     modules: tuple[Module, ...]
@@ -97,6 +97,7 @@ class Bundle:
     reads: tuple[tuple[str, ...], ...] | None = None
     usage: UsageRules = field(default=UNLIMITED, compare=False)
     assistants: Assistants = field(default=NO_ASSISTANTS, compare=False)
+    rules: frozenset[str] = field(default=frozenset(), compare=False)
     files: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -127,7 +128,13 @@ def read_bundle(directory: Path) -> Bundle:
     if faults:
         raise PolicyRejected([str(fault) for fault in sorted(faults, key=lambda f: f.order)])
     named = assistants(bundle.data, bundle.revision)
-    return replace(bundle, reads=all_reads(look.reads for look in looks), assistants=named)
+    packages = [look.package[1:] for look in looks if look.package[0] == "packs"]
+    return replace(
+        bundle,
+        reads=all_reads(look.reads for look in looks),
+        assistants=named,
+        rules=frozenset(map(".".join, packages)),
+    )
 
 
 def _without_mode(bundle: Bundle, looks: list[_Look]) -> Iterator[Fault]:

@@ -86,6 +86,12 @@ class HoldWire(Wire):
         ge=1, le=HOLD_TTL_S_MAX, description="How long people have. Silence never approves."
     )
     risk: int = Field(ge=0, le=100, description="For the order in which reviewers see holds.")
+    rules: list[Name] = Field(
+        default=[],
+        max_length=REASONS_MAX,
+        description="Rule packages behind a hold of a later stage, set by the fold.",
+    )
+    no_grant: bool = Field(default=False, description="No standing grant answers this hold.")
 
 
 class ObligationsWire(Wire):
@@ -218,4 +224,6 @@ def _terms(hold: HoldWire) -> HoldTerms:
         thresholds=tuple(Threshold(t.reviewers, t.approve, t.deny) for t in hold.thresholds),
         ttl_s=hold.ttl_s,
         risk=hold.risk,
+        rules=tuple(hold.rules),
+        no_grant=hold.no_grant,
     )

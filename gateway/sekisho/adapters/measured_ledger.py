@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from sekisho.errors import LedgerRefused, LedgerUnavailable
+from sekisho.model.grants import Grant
 from sekisho.model.halts import Halt
 from sekisho.ports import ExchangeKeys, ExchangePage, Ledger, LedgerHold, Used
 from sekisho.telemetry import Metrics
@@ -51,6 +52,10 @@ class MeasuredLedger:
     async def halts(self) -> tuple[Sequence[Halt], int]:
         """See the port."""
         return await self._ledger.halts()
+
+    async def grants(self) -> Sequence[Grant]:
+        """See the port."""
+        return await self._ledger.grants()
 
     async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
         """See the port."""

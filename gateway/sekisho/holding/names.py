@@ -69,6 +69,11 @@ def released_event(hold_id: str, version: int) -> str:
     return _derive("released", hold_id, str(version))
 
 
+def grant_ended(grant_id: str) -> str:
+    """One end of a grant, whichever worker tells of it."""
+    return _derive("grant-ended", grant_id)
+
+
 def delivered_event(hold_id: str) -> str:
     """One first delivery a hold."""
     return _derive("delivered", hold_id)

@@ -31,6 +31,8 @@ def together(terms: Sequence[HoldTerms]) -> HoldTerms | None:
         thresholds=tuple(asked[name] for name in sorted(asked)),
         ttl_s=min(one.ttl_s for one in terms),
         risk=max(one.risk for one in terms),
+        rules=tuple(sorted({rule for one in terms for rule in one.rules})),
+        no_grant=any(one.no_grant for one in terms),
     )
 
 

@@ -62,12 +62,15 @@ class HoldTerms:
     """What a hold asks for. `ttl_s` is the time people have; silence never approves.
 
     `stage` is what is held: the request, a tool call that the model proposes, or the answer.
+    `rules` are those behind a hold of a later stage; `no_grant`: no standing grant answers it.
     """
 
     stage: str
     thresholds: tuple[Threshold, ...]
     ttl_s: int
     risk: int
+    rules: tuple[str, ...] = ()
+    no_grant: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,11 @@ def obligations_asked(obligations: Obligations) -> dict[str, Any]:
 
 
 def _terms(terms: HoldTerms) -> dict[str, Any]:
+    more: dict[str, Any] = {"rules": list(terms.rules)} if terms.rules else {}
+    if terms.no_grant:
+        more["no_grant"] = True
     return {
+        **more,
         "stage": terms.stage,
         "ttl_s": terms.ttl_s,
         "risk": terms.risk,

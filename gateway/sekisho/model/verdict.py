@@ -25,7 +25,8 @@ class Verdict:
 
     `terms` are there where people have to answer. `cause` and `notice` say why something is not
     given on: a notice without `refused` takes the place of tool calls, `refused` ends the whole
-    answer. `rewritten` is the answer as obligations changed it, None where they did not.
+    answer. `rewritten` is the answer as obligations changed it, None where they did not. Of `asked`
+    so many of the first are in the ledger already: a grant answered them.
     """
 
     effect: Effect
@@ -35,6 +36,7 @@ class Verdict:
     notice: str = ""
     refused: Decision | None = None
     rewritten: dict[str, Any] | None = None
+    recorded: int = 0
 
 
 UNTOUCHED = Verdict(Effect.ALLOW)

@@ -3,6 +3,7 @@
     tool call   each one the answer proposes is asked about, at stage `tool_call`
     answer      asked about at stage `response` where the request's decision wants it read whole
     people      the terms that the request's decision set for later stages hold in any case
+    grants      what people agreed to in advance answers calls in their place
 
 Only an answer that was read whole can be held or masked. In a stream under way a call that needs a
 person is withheld like one that is denied: who asked is told how to get it reviewed.
@@ -26,6 +27,7 @@ from sekisho.holding.terms import together
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.facts import Facts
+from sekisho.model.grants import Wanted, rules_of
 from sekisho.model.halts import Halt, Halts, Reach, halted
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.verdict import UNTOUCHED, Asked, Verdict
@@ -42,6 +44,9 @@ ANSWER_DENIED = "answer_denied"
 
 _log = logging.getLogger(__name__)
 
+Granted = Callable[[Sequence[Wanted]], Awaitable[bool]]
+"""Whether standing grants answer all of these, recorded; raises LedgerUnavailable."""
+
 Ask = Callable[[Facts], Awaitable[Decision]]
 """From the facts of a later stage to the decision; raises PolicyUnavailable."""
 
@@ -55,11 +60,19 @@ def reads_whole(decision: Decision) -> bool:
 class Guard:
     """Judges the one answer to `outgoing`."""
 
-    def __init__(self, outgoing: Outgoing, scanner: Scanner, ask: Ask, halts: Halts) -> None:
+    def __init__(
+        self,
+        outgoing: Outgoing,
+        scanner: Scanner,
+        ask: Ask,
+        halts: Halts,
+        granted: Granted | None = None,
+    ) -> None:
         self._outgoing = outgoing
         self._scanner = scanner
         self._ask = ask
         self._halts = halts
+        self._granted = granted
         self._reach = Reach.of(outgoing)
 
     async def go_on(self) -> None:
@@ -86,7 +99,8 @@ class Guard:
     def events(self, verdict: Verdict) -> list[Event]:
         """What was decided, for the record."""
         outgoing = self._outgoing
-        return [evidence.asked(outgoing.exchange, outgoing.principal, one) for one in verdict.asked]
+        fresh = verdict.asked[verdict.recorded :]
+        return [evidence.asked(outgoing.exchange, outgoing.principal, one) for one in fresh]
 
     async def _judge(self, completion: Any, *, seen: bool) -> Verdict:
         calls = proposed(completion)
@@ -113,9 +127,45 @@ class Guard:
         terms = together(self._terms(asked, called=bool(calls)))
         if terms is None:
             return Verdict(Effect.ALLOW, tuple(asked), rewritten=rewritten)
+        if terms.stage == "tool_call" and await self._is_granted(calls, asked):
+            told = len(calls)
+            return Verdict(Effect.ALLOW, tuple(asked), rewritten=rewritten, recorded=told)
         if seen:
             return Verdict(Effect.DENY, tuple(asked), cause=UNREVIEWED, notice=_unreviewed(calls))
         return Verdict(Effect.HOLD, tuple(asked), terms=terms, rewritten=rewritten)
+
+    async def _is_granted(self, calls: Sequence[ToolCall], asked: Sequence[Asked]) -> bool:
+        """Whether people agreed before to each of these calls, and the ledger has that by now."""
+        if self._granted is None:
+            return False
+        wanted = [self._wanted(call, one) for call, one in zip(calls, asked, strict=False)]
+        each = [one for one in wanted if one is not None]
+        return len(each) == len(wanted) and await self._granted(each)
+
+    def _wanted(self, call: ToolCall, asked: Asked) -> Wanted | None:
+        """What a grant would have to answer about one call; None if none can."""
+        outgoing, decision = self._outgoing, asked.decision
+        foreseen = [
+            one for one in outgoing.decision.obligations.hold_later if one.stage == "tool_call"
+        ]
+        rules = rules_of(decision, evidence.REASONS_MAX)
+        terms, now = list(foreseen), decision.obligations.hold
+        if decision.effect is Effect.HOLD and now is not None:
+            terms.append(now)
+        else:
+            rules = frozenset()
+        whole, told = together(terms), all(one.rules for one in foreseen)
+        if whole is None or rules is None or not told or not asked.document["tool"]["whole"]:
+            return None
+        return Wanted(
+            event=evidence.asked(outgoing.exchange, outgoing.principal, asked),
+            stage=asked.stage,
+            backend=outgoing.backend,
+            terms=whole,
+            rules=rules | frozenset(rule for one in foreseen for rule in one.rules),
+            tool=call.name,
+            arguments=call.arguments,
+        )
 
     def _terms(self, asked: Sequence[Asked], *, called: bool) -> list[HoldTerms]:
         """Every term on which this answer is held, whoever set it and when."""

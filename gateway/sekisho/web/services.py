@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from sekisho.holding.grant_desk import GrantDesk
 from sekisho.model.halts import Halts
 from sekisho.model.hold import HoldLimits, HoldView
 from sekisho.model.principal import Principal
@@ -37,3 +38,4 @@ class Services:
     halts: Halts | None = None
     live: LiveQueue = field(default_factory=LiveQueue)
     revision: Callable[[], str] = str  # of the rules in force; "" where there are none
+    grants: GrantDesk | None = None

@@ -13,6 +13,7 @@ from functools import partial
 from sekisho.adapters.aiohttp_backend import AiohttpBackend
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.auditd_socket import LedgerLimits
+from sekisho.adapters.bundle import Bundle
 from sekisho.adapters.couriers import channels, couriers
 from sekisho.adapters.halt_desk import HaltDesk
 from sekisho.adapters.halt_watch import HaltWatch
@@ -33,8 +34,11 @@ from sekisho.adapters.sql_registry import Registry
 from sekisho.adapters.switched_holds import SwitchedHoldStore
 from sekisho.app import create_app
 from sekisho.config import Settings
+from sekisho.errors import PolicyUnavailable
 from sekisho.holding import rebuild
 from sekisho.holding.file import Filing
+from sekisho.holding.grant_desk import GrantDesk, GrantLimits
+from sekisho.holding.granting import Granting
 from sekisho.holding.moments import Schedule
 from sekisho.holding.notifying import Notifier
 from sekisho.holding.sweep import Sweep
@@ -43,7 +47,7 @@ from sekisho.model.prices import UsageRules
 from sekisho.parts import Limits as LineLimits
 from sekisho.parts import Parts
 from sekisho.pipeline import Pipeline
-from sekisho.ports import Clock, HoldStore, Ledger
+from sekisho.ports import Clock, Directory, HoldStore, Ledger
 from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 from sekisho.web.background import Background
@@ -85,6 +89,7 @@ def build(settings: Settings) -> Worker:
     people = build_people(settings, pepper, ledger, clock, metrics=metrics, unsettled=unsettled)
     memoized = MemoizedEngine(engine, settings.policy.memo_max)
     shadowed = ShadowedEngine(memoized, unsettled.add, metrics.shadow_decided)
+    granting = _granting(settings, ledger, halts, lambda: engine.bundle)
     filing = Filing(holds, ledger, clock, limits, hmac.digest(pepper, _JOIN_KEY, hashlib.sha256))
     pipeline = Pipeline(
         Parts(
@@ -109,6 +114,7 @@ def build(settings: Settings) -> Worker:
             limits=LineLimits(settings.server.json_depth_max, settings.holds.answer_bytes_max),
             metrics=metrics,
             outbox=outbox,
+            granting=granting,
             channels=frozenset(one.name for one in settings.notify.channels),
         )
     )
@@ -117,26 +123,23 @@ def build(settings: Settings) -> Worker:
     services = Services(
         *(holds, ledger, auditd, auditd, people.directory, people.entrance, limits),
         *(lambda: engine.usage.prices.currency, _policies(settings, ledger), pipeline.revise),
-        *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts),
-        *(LiveQueue(settings.reviews.listeners_max), lambda: engine.revision),
+        *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts, live),
+        *(lambda: engine.revision, _grants(settings, granting, ledger, people.directory, clock)),
     )
-    rest = create_app(services, people.sign_in, people.scim, checks, metrics)
+    rest = Sealed(create_app(services, people.sign_in, people.scim, checks, metrics))
     app = DataPath(
         pipeline,
         *_rooms(settings, holds, ledger, clock, sweep.start, halts=halts),
-        web_limits(settings),
-        Sealed(rest),
+        *(web_limits(settings), rest),
         entrance=people.entrance,
         metrics=metrics,
         can_promise=lambda: not unsettled.full,
     )
+    follower = PolicyFollower(engine, settings, auditd.session, unsettled.add, shadowed)
     return Worker(
-        app,
-        auditd,
-        holds,
-        PolicyFollower(engine, settings, auditd.session, unsettled.add, shadowed),
-        *(backend, sweep, filing, unsettled, people.refusals, limiter, people, halts),
-        _notifier(settings, outbox, ledger, clock, metrics),
+        *(app, auditd, holds, follower, backend, sweep, filing, unsettled),
+        *(people.refusals, limiter, people, halts),
+        *(_notifier(settings, outbox, ledger, clock, metrics), granting),
     )
 
 
@@ -159,6 +162,28 @@ def _holds(settings: Settings, ledger: Ledger, halts: Halts) -> RedisHoldStore:
 def _halts(settings: Settings, ledger: Ledger, clock: Clock, metrics: Metrics) -> HaltWatch:
     store, silence_s = HaltStore(connect(settings.redis_url)), settings.halt.silence_s
     return HaltWatch(store, ledger, clock, silence_s=silence_s, told=metrics.halts_standing)
+
+
+def _grants(
+    settings: Settings, granting: Granting, ledger: Ledger, directory: Directory, clock: Clock
+) -> GrantDesk:
+    limits = GrantLimits(**settings.grants.model_dump())
+    backends = [one.id for one in settings.backends]
+    return GrantDesk(granting, ledger, directory, clock, limits=limits, backends=backends)
+
+
+def _granting(
+    settings: Settings, ledger: Ledger, halts: Halts, bundle: Callable[[], Bundle]
+) -> Granting:
+    """Grants at work; a grant ends with its rules, which are known once some are loaded."""
+
+    def rules() -> frozenset[str] | None:
+        try:
+            return bundle().rules
+        except PolicyUnavailable:
+            return None
+
+    return Granting(ledger, halts, rules, risk_below=settings.grants.risk_below)
 
 
 def _rooms(

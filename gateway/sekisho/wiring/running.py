@@ -17,6 +17,7 @@ from sekisho.adapters.redis_holds import RedisHoldStore
 from sekisho.adapters.redis_limits import RedisLimiter
 from sekisho.errors import LedgerUnavailable, PolicyRejected
 from sekisho.holding.file import Filing
+from sekisho.holding.granting import Granting
 from sekisho.holding.notifying import Notifier
 from sekisho.holding.sweep import Sweep
 from sekisho.unsettled import Unsettled
@@ -58,6 +59,7 @@ class Worker:
     people: People
     halts: HaltWatch
     notifier: Notifier | None = None
+    granting: Granting | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def stop_admitting(self) -> None:
@@ -85,6 +87,8 @@ class Worker:
             asyncio.create_task(self.app.drop_stalled()),
             asyncio.create_task(self.refusals.run()),
         ]
+        if self.granting is not None:
+            self._tasks.append(asyncio.create_task(self.granting.run()))
         if self.notifier is not None:
             self._tasks.append(asyncio.create_task(self.notifier.run()))
         if not loaded:

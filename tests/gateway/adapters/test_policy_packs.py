@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,14 @@ async def test_off_says_nothing(tmp_path: Path) -> None:
     assert (Effect.ALLOW, ()) == (decision.effect, decision.observed)
 
 
+def test_a_bundle_knows_its_rules_as_decisions_name_them() -> None:
+    """Standing grants end with them. Neither the fold nor functions nor tests are rules."""
+    rules = read_bundle(SHIPPED).rules
+
+    assert {"default.ladder", "default.holds", "default.tools"} <= rules
+    assert not [one for one in rules if one.endswith("_test") or one.startswith(("lib", "sekisho"))]
+
+
 @pytest.mark.parametrize("step", [1, 2])
 async def test_a_step_on_which_people_approve_each_call(tmp_path: Path, step: int) -> None:
     """The request may go, and says on which terms its calls are held; each call then is."""
@@ -167,7 +176,9 @@ async def test_a_step_on_which_people_approve_each_call(tmp_path: Path, step: in
     assert (Effect.ALLOW, None) == (request.effect, request.obligations.hold)
     assert [("tool_call", 86_400)] == [(t.stage, t.ttl_s) for t in request.obligations.hold_later]
     assert Effect.HOLD is called.effect
-    assert request.obligations.hold_later == (called.obligations.hold,)
+    [later] = request.obligations.hold_later
+    assert later.rules == ("default.ladder",)
+    assert replace(later, rules=()) == called.obligations.hold
     assert ["tool_call_held"] == [reason.code for reason in called.reasons]
     assert {step == 1} == {one.obligations.label_output for one in (plain, request, called)}
 

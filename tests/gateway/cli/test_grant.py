@@ -1,0 +1,153 @@
+"""`sekisho grant`: sends what was typed, and prints what others wrote without letting it act."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from sekisho.cli import main
+
+GRANT: dict[str, Any] = {
+    "id": "g-1",
+    "status": "proposed",
+    "rules": ["default.ladder"],
+    "principal": None,
+    "group": "agents",
+    "backend": "demo",
+    "tool": "kb\u202e.read",
+    "arguments": {"path": {"prefix": "/reports/\u202e"}},
+    "other_arguments": "absent",
+    "count": 5,
+    "remaining": 4,
+    "hours": 1,
+    "risk_below": 60,
+    "reviewers": ["reviewer"],
+    "reason": "r",
+    "proposed_by": "reviewer-1",
+    "confirmed_by": None,
+    "until_us": 1_700_000_000_000_000,
+}
+PROPOSE = [
+    *("grant", "propose", "--rule", "default.ladder", "--backend", "demo", "--count", "5"),
+    *("--hours", "1", "--reason", "r"),
+]
+
+
+class Gateway:
+    """Answers like `/v1/grants` and keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.grants = [GRANT]
+        self.sent: list[tuple[str, Any]] = []
+        gateway = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                """Stay quiet."""
+
+            def do_GET(self) -> None:
+                self._answer({"data": gateway.grants})
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", "0")))
+                gateway.sent.append((self.path, json.loads(body) if body else None))
+                self._answer(GRANT)
+
+            def _answer(self, value: object) -> None:
+                body = json.dumps(value).encode()
+                self.send_response(200)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    one = Gateway()
+    thread = Thread(target=one.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv("SEKISHO_URL", one.url)
+    monkeypatch.setenv("SEKISHO_KEY", "sk-sekisho-x")
+    monkeypatch.setenv("NO_PROXY", "*")
+    yield one
+    one.server.shutdown()
+    one.server.server_close()
+    thread.join()
+
+
+def test_a_proposal_is_sent_as_it_was_typed(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each argument by its sign; nothing that was not said."""
+    words = [
+        *(*PROPOSE, "--group", "agents", "--tool", "kb.read", "--reviewers", "legal"),
+        *("--argument", "path^/reports/", "--argument", "mode=read=only"),
+        *("--argument", "to~*@corp.example", "--other-arguments", "any"),
+    ]
+    assert main(words) == 0
+
+    [(path, said)] = gateway.sent
+    assert path == "/v1/grants"
+    assert said == {
+        "rules": ["default.ladder"],
+        "group": "agents",
+        "backend": "demo",
+        "tool": "kb.read",
+        "arguments": {
+            "path": {"prefix": "/reports/"},
+            "mode": {"equals": "read=only"},
+            "to": {"glob": "*@corp.example"},
+        },
+        "other_arguments": "any",
+        "count": 5,
+        "hours": 1,
+        "reviewers": ["legal"],
+        "reason": "r",
+    }
+    assert "sekisho grant confirm g-1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argument", ["path", "=x", ""])
+def test_an_argument_that_is_none_is_not_sent(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str], argument: str
+) -> None:
+    """It could be taken for less than was meant."""
+    assert main([*PROPOSE, "--principal", "a", "--tool", "t", "--argument", argument]) == 1
+
+    assert "NAME=TEXT" in capsys.readouterr().err
+    assert not gateway.sent
+
+
+def test_the_list_drives_no_terminal(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a grant, with what it is for and how often; JSON stays JSON."""
+    assert main(["grant", "list"]) == 0
+    out = capsys.readouterr().out
+    assert "kb<U+202E>.read" in out
+    assert "group agents" in out
+    assert "4 of 5" in out
+    assert "\u202e" not in out
+    assert main(["grant", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [GRANT]
+    gateway.grants = []
+    assert main(["grant", "list"]) == 0
+    assert capsys.readouterr().out == "Nothing is granted.\n"
+
+
+def test_one_confirms_and_one_ends_it(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """An id cannot lead to another path."""
+    assert main(["grant", "confirm", "../g"]) == 0
+    assert capsys.readouterr().out == "Stands until 2023-11-14T22:13:20Z: g-1\n"
+    assert main(["grant", "revoke", "g-1", "--reason", "x"]) == 0
+    assert capsys.readouterr().out == "Ended: g-1\n"
+    assert gateway.sent == [
+        ("/v1/grants/..%2Fg/confirm", None),
+        ("/v1/grants/g-1/revoke", {"reason": "x"}),
+    ]

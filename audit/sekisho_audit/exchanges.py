@@ -20,6 +20,7 @@ HOLDS_BEFORE_MAX = 3  # an exchange has one of its request and one of its answer
 REASONS_MAX = 32
 WORD_CHARS_MAX = 512
 SENDS_MAX = 16  # attempts of one exchange are few; the first ones are kept
+GRANTS_MAX = 64  # calls that one answer can have
 REVIEWS_MAX = 64  # what a settlement can cite
 READS_MAX = 128  # different readers and purposes; each line counts how often
 ERASED = "erased"
@@ -242,6 +243,20 @@ def _draft(document: Document, leaf: Leaf, digest: str) -> None:
     }
 
 
+def _granted(document: Document, leaf: Leaf, digest: str) -> None:
+    # As `draft`: told only where there are some, so that documents of before stay what they are.
+    uses = document.setdefault("grants", [])
+    if len(uses) < GRANTS_MAX:
+        uses.append(
+            {
+                "grant": _short(leaf["data"]["grant"]),
+                "remaining": leaf["data"]["remaining"],
+                "at_us": leaf["ts"],
+                "receipt": _receipt(leaf, digest),
+            }
+        )
+
+
 def _read(document: Document, leaf: Leaf, _digest: str) -> None:
     _note_read(document, leaf, leaf["data"]["purpose"], _short(leaf["data"]["part"]))
 
@@ -280,6 +295,7 @@ _RULES: Mapping[str, Callable[[Document, Leaf, str], None]] = {
     "exchange.checked": _checked,
     "exchange.appealed": _appealed,
     "draft.answered": _draft,
+    "grant.used": _granted,
     "record.read": _read,
 }
 
@@ -306,7 +322,7 @@ def named(document: Document, origin: str, name_of: Callable[[str], str | None])
     bearers = [document["received"], *document["appeals"], *document["sends"]]
     bearers += [send["outcome"] for send in document["sends"]]
     bearers += [hold.get("released") for hold in holds]
-    bearers.append(document.get("draft"))
+    bearers += [document.get("draft"), *document.get("grants", ())]
     for bearer in bearers:
         if bearer is not None:
             bearer["receipt"] = {"origin": origin, **bearer["receipt"]}

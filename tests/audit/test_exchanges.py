@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from sekisho_audit import exchanges
-from sekisho_audit.exchanges import READS_MAX, begin, grow, named
+from sekisho_audit.exchanges import GRANTS_MAX, READS_MAX, begin, grow, named
 
 
 class Story:
@@ -139,6 +139,23 @@ def test_what_became_of_an_answer_is_what_was_said_last() -> None:
         "staff-7",
         12,
     )
+
+
+def test_what_a_grant_answered_is_told() -> None:
+    """Of which grant, and what was left then; at most as often as one answer has calls. Where none
+    was used, the document is what it was before there were grants.
+    """
+    story = Story()
+    story.tell("exchange.cancelled", stage="decide")
+    assert "grants" not in story.found(**{"p-1": "staff-7"})
+    for number in range(GRANTS_MAX + 1):
+        story.tell("grant.used", grant="g-1", decision="d", remaining=99 - number)
+
+    found = story.found(**{"p-1": "staff-7"})["grants"]
+
+    assert len(found) == GRANTS_MAX
+    assert (found[0]["grant"], found[0]["remaining"]) == ("g-1", 99)
+    assert found[0]["receipt"]["origin"]
 
 
 def test_outcome_that_says_nothing_costs_what_was_set_aside() -> None:

@@ -139,6 +139,15 @@ class DraftOut(BaseModel):
     receipt: ReceiptOut
 
 
+class GrantUsedOut(BaseModel):
+    """A standing grant answered a hold of this exchange in place of people."""
+
+    grant: str
+    remaining: int
+    at: int
+    receipt: ReceiptOut
+
+
 class ReadOut(BaseModel):
     """Somebody was shown content of this exchange, so often, and why."""
 
@@ -169,6 +178,7 @@ class ExchangeOut(BaseModel):
     charged: ChargedOut
     appeals: list[AppealOut]
     draft: DraftOut | None
+    grants: list[GrantUsedOut]
     reads: list[ReadOut]
 
 
@@ -293,6 +303,7 @@ def _fields(document: Document) -> dict[str, Any]:
         "charged": _total(document["sends"]),
         "appeals": [appeal(document["id"], line) for line in document["appeals"]],
         "draft": _draft(document.get("draft")),
+        "grants": [{**line, "at": _seconds(line["at_us"])} for line in document.get("grants", ())],
         "reads": [
             {**line, "first_at": _seconds(line["first_us"]), "last_at": _seconds(line["last_us"])}
             for line in document["reads"]

@@ -113,6 +113,16 @@ def test_sums_stand_where_they_were_asked() -> None:
     assert (made.month.since, made.month.spend_micros) == ("2026-11", 6)
 
 
+def test_what_a_grant_answered_is_shown() -> None:
+    """To whoever asked: nobody looked, because two people had agreed before."""
+    receipt = {"origin": "ledger.example", "index": 3, "leaf": "00"}
+    use = {"grant": "g-1", "remaining": 4, "at_us": 2_000_000, "receipt": receipt}
+
+    made = shown(document(grants=[use]) | {"indexed": 3, "size": 4})
+
+    assert [(one.grant, one.remaining, one.at) for one in made.grants] == [("g-1", 4, 2)]
+
+
 def test_exchange_of_which_little_is_known_is_shown() -> None:
     """Refused before it was read: no model, no receipt; times are whole seconds."""
     made = shown(document(refused=REFUSED) | {"indexed": 3, "size": 4})

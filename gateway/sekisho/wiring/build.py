@@ -123,8 +123,9 @@ def build(settings: Settings) -> Worker:
     services = Services(
         *(holds, ledger, auditd, auditd, people.directory, people.entrance, limits),
         *(lambda: engine.usage.prices.currency, _policies(settings, ledger), pipeline.revise),
-        *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts, live),
-        *(lambda: engine.revision, _grants(settings, granting, ledger, people.directory, clock)),
+        *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts),
+        *(LiveQueue(settings.reviews.listeners_max), lambda: engine.revision),
+        _grants(settings, granting, ledger, people.directory, clock),
     )
     rest = Sealed(create_app(services, people.sign_in, people.scim, checks, metrics))
     app = DataPath(

@@ -118,11 +118,11 @@ class HistoryFile:
         for read in taken:
             leaf = read.leaf
             owner = leaf["principal"]
+            if self._reviews.is_test(leaf):
+                continue  # nobody asked it, so it is in nobody's history
             # Of whom nobody knows any more who it was, nothing is kept here.
             if leaf["exchange"] is None or owner is None or not self._knows(owner):
                 continue
-            if self._reviews.is_test(leaf):
-                continue  # nobody asked it, so it is in nobody's history
             key = (leaf["exchange"], owner)
             exchanges.grow(self._document(key, leaf), leaf, read.digest.hex())
             touched[key] = None

@@ -98,6 +98,7 @@ class ReviewRows:
             "INSERT OR IGNORE INTO ruled VALUES (?, ?, ?)", (hold, version, data["rule"])
         )
         self._db.execute("INSERT OR IGNORE INTO seeded VALUES (?)", (hold,))
+        self._seeded.add(hold)
 
     def _read(self, leaf: Leaf) -> None:
         data = leaf["data"]

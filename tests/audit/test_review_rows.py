@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sekisho_audit.history_file import HistoryFile
 from sekisho_audit.review_figures import Figures
+from sekisho_audit.review_rows import ReviewRows
 from support.ledgers import ORIGIN, REVIEWER, HeldExchange, open_ledger, run_held_exchange
 from support.review_leaves import Written, kept
 
@@ -56,3 +57,19 @@ def test_rules_of_a_request_are_not_those_of_its_answer() -> None:
     written.add("hold.filed", "x-h", hold="a", version=1, stage="tool_call")
     found = set(kept(written.leaves).execute("SELECT hold, rule FROM ruled"))
     assert found == {("h", "r.ask"), ("a", "r.ask"), ("a", "r.call")}
+
+
+def test_a_test_item_is_told_from_a_request_by_its_leaves_alone() -> None:
+    """From the one that puts it there on, in memory and after a restart; others are none."""
+    written = Written()
+    written.decided("x-h", "r.a")
+    written.filed("h")
+    written.seeded("t", "r.a")
+    written.answered("t", "p-1", "deny")
+    written.answered("h", "p-1", "deny")
+    db = kept(written.leaves)
+    rows = ReviewRows(db)
+    rows.load()
+    about = [rows.is_test(leaf) for leaf in written.leaves]
+    assert about == [False, False, True, True, False]
+    assert [n for (n,) in db.execute("SELECT n FROM answered WHERE seeded")] == [3]

@@ -61,6 +61,5 @@ def kept(leaves: Sequence[Leaf]) -> sqlite3.Connection:
     db.executescript(SCHEMA)
     rows = ReviewRows(db)
     for leaf in leaves:
-        rows.is_test(leaf)
         rows.take(leaf)
     return db

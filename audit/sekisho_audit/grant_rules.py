@@ -19,7 +19,15 @@ from typing import Any
 from sekisho_audit import thresholds
 from sekisho_audit.halt_rules import named
 from sekisho_audit.officer_rules import Put
-from sekisho_audit.standing import Answer, Leaf, RuleBroken, hold_asked, requesters, stage_of
+from sekisho_audit.standing import (
+    Answer,
+    Leaf,
+    RuleBroken,
+    hold_asked,
+    holds_asked,
+    requesters,
+    stage_of,
+)
 
 STANDING_MAX = 256  # as switches: more is not an exception but a policy
 COUNT_MAX = 10_000
@@ -236,10 +244,13 @@ def _check_decision(leaf: Leaf, use: Use, answer: Answer | None) -> None:
 
 def _held_now(data: Leaf, risk_below: int) -> tuple[set[str], Sequence[Leaf] | None]:
     """The rules that hold what this decision is about, and the reviews that they ask for."""
+    stage = stage_of(data)
+    if stage in holds_asked({**data, "effect": "allow"}):
+        raise RuleBroken("ungranted", "what is to hold it later is not of a later stage")
     if data["effect"] != "hold":
         return set(), None
     terms = hold_asked(data)
-    if terms.get("stage") != stage_of(data) or terms.get("no_grant", False) is not False:
+    if terms.get("stage") != stage or terms.get("no_grant", False) is not False:
         raise RuleBroken("ungranted", "the rules say that no grant answers this")
     if not _below(terms.get("risk"), risk_below):
         raise RuleBroken("ungranted", "the risk is higher than the grant is for")

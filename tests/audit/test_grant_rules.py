@@ -222,6 +222,10 @@ def test_what_does_not_say_who_foresaw_it_is_not_granted(case: Case, later: Any)
         ({"rules": ["default.ladder", "default.content"]}, "ungranted"),
         ({"rules": []}, "ungranted"),
         ({"asked": {"justify": True}}, "ungranted"),
+        (
+            {"asked": {"hold_later": [{"stage": "tool_call", "thresholds": REVIEW}]}},
+            "ungranted",
+        ),
         ({"tool": "crm.write"}, "foreign_grant"),
         ({"stage": "response"}, "foreign_grant"),
         ({"stage": "request"}, "foreign_grant"),

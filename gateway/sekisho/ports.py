@@ -195,17 +195,11 @@ class Ledger(Protocol):
         ...
 
     async def halts(self) -> tuple[Sequence[Halt], int]:
-        """Every switch that stands in this ledger, and how many events it had then.
-
-        Raises LedgerUnavailable.
-        """
+        """The switches that stand in this ledger, and its size then. Raises LedgerUnavailable."""
         ...
 
     async def grants(self) -> Sequence[Grant]:
-        """Every standing grant of this ledger, proposed ones too; some may be over by the clock.
-
-        Raises LedgerUnavailable.
-        """
+        """Every grant of this ledger, proposed and over ones too. Raises LedgerUnavailable."""
         ...
 
     async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:

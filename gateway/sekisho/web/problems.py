@@ -104,7 +104,7 @@ def _again(error: SekishoError, *, retry: bool | None) -> Headers:
 def backend_after_approval(error: BackendFailed) -> BackendFailed:
     """The same failure, told to someone whose approved request was already used up by it."""
     message = (
-        f"{error.message} Your approved request was sent once and is never sent again by the "
-        "gateway; send it anew to have it reviewed again."
+        f"{error.message} Your request was sent once and is never sent again by the gateway; send "
+        "it anew if it is still needed: it is judged anew."
     )
     return type(error)(message, code=error.code)

@@ -22,7 +22,6 @@ from typing import Any
 
 import orjson
 
-from sekisho.content import assemble
 from sekisho.content.answer_stream import as_stream
 from sekisho.content.tool_calls import without_calls
 from sekisho.errors import (
@@ -40,7 +39,7 @@ from sekisho.errors import (
     SekishoError,
 )
 from sekisho.holding import names
-from sekisho.holding.deliver import deliver
+from sekisho.holding.deliver import deliver, json_of
 from sekisho.holding.refused import refusals_noted
 from sekisho.holding.wait import wait
 from sekisho.model.halts import Halts, Reach
@@ -58,9 +57,12 @@ _SENT = frozenset({HoldState.READY, HoldState.DELIVERED, HoldState.UNKNOWN, Hold
 _GIVEN = frozenset({HoldState.READY, HoldState.DELIVERED})
 _NOT_APPROVED = frozenset({HoldState.DENIED, HoldState.EXPIRED})
 _WORDS = {
-    "request": ("this request", "is", "it was not sent"),
-    "tool_call": ("the tool calls in the answer to this request", "are", "they are not given out"),
-    "response": ("the answer to this request", "is", "it is not given out"),
+    "request": ("this request", "is", "has", "sent", "it was not sent"),
+    "tool_call": (
+        *("the tool calls in the answer to this request", "are", "have", "given out"),
+        "they are not given out",
+    ),
+    "response": ("the answer to this request", "is", "has", "given out", "it is not given out"),
 }
 _LIMIT_CODES = frozenset({LimitReached.code, BudgetExhausted.code, "too_many_requests_at_once"})
 
@@ -214,13 +216,14 @@ class Waiting:
     def error(self, view: HoldView) -> SekishoError:
         """How a hold stands that has no answer."""
         why = f" Reason: {view.outcome_reason}" if view.outcome_reason else ""
-        page, (what, _, kept_back) = self._page(view), _WORDS[view.hold.stage]
+        page, (what, *_, kept_back) = self._page(view), _WORDS[view.hold.stage]
         match view.state:
             case HoldState.DENIED:
                 return HoldDenied(f"A reviewer denied {what}.{why} Details: {page}")
             case HoldState.EXPIRED:
+                missed = "There was no room for" if view.hold.starts_alone else "Nobody reviewed"
                 return HoldDenied(
-                    f"Nobody reviewed {what} in time, so {kept_back}. Send the request "
+                    f"{missed} {what} in time, so {kept_back}. Send the request "
                     f"again if it is still needed. Details: {page}",
                     code="approval_expired",
                 )
@@ -231,9 +234,9 @@ class Waiting:
                 )
             case HoldState.UNKNOWN:
                 return DispatchUnknown(
-                    "This request was approved and may have been sent, but its outcome was lost. "
-                    "The gateway never sends it again by itself; check for effects before you "
-                    f"send it anew. Details: {page}"
+                    f"This request was {_let_go(view)} and may have been sent, but its outcome was "
+                    "lost. The gateway never sends it again by itself; check for effects before "
+                    f"you send it anew. Details: {page}"
                 )
             case HoldState.FAILED:
                 return self._failed(view)
@@ -242,7 +245,7 @@ class Waiting:
 
     def _failed(self, view: HoldView) -> SekishoError:
         """It was approved and yet came to nothing."""
-        page, (what, _, kept_back) = self._page(view), _WORDS[view.hold.stage]
+        page, (what, *_, kept_back) = self._page(view), _WORDS[view.hold.stage]
         if view.outcome_reason.startswith(_POLICY_CODES):
             return DeniedByPolicy(
                 f"The rules changed while {what} waited, so {kept_back}. Send the request "
@@ -251,8 +254,8 @@ class Waiting:
             )
         if view.outcome_reason in _WITHHELD:
             return DeniedByPolicy(
-                "It was approved and sent, but the rules do not let its answer be given out. "
-                f"Details: {page}",
+                f"It was {_let_go(view)} and sent, but the rules do not let its answer be given "
+                f"out. Details: {page}",
                 code=view.outcome_reason,
             )
         if view.outcome_reason == Halted.code:
@@ -261,22 +264,21 @@ class Waiting:
         if view.outcome_reason in _LIMIT_CODES:
             # Never 429 here: SDKs would send the same request again by themselves.
             return DeniedByPolicy(
-                "It was approved, but a limit on use was reached before it could be sent, so "
-                f"it was not. Send it again when there is room. Details: {page}",
+                f"It was {_let_go(view)}, but a limit on use was reached before it could be sent, "
+                f"so it was not. Send it again when there is room. Details: {page}",
                 code=view.outcome_reason,
             )
-        failed = BackendFailed(f"It was approved, then failed ({view.outcome_reason}).")
+        failed = BackendFailed(f"It was {_let_go(view)}, then failed ({view.outcome_reason}).")
         return backend_after_approval(failed)
 
     def _pending(self, view: HoldView) -> ApprovalPending:
         if view.unjustified and view.state is HoldState.PENDING:
             return self._wants_reason(view)
-        what, verb, _ = _WORDS[view.hold.stage]
+        what = _WORDS[view.hold.stage][0]
         return ApprovalPending(
-            f"{what[0].upper()}{what[1:]} {verb} waiting for a human reviewer; it is kept as "
-            f"{view.hold.id}. Status: {self._page(view)} . Get the answer later with "
-            f"{_retrieving(view)}, or by sending exactly the same request again: it joins this "
-            "one, and nothing is sent twice."
+            f"{what[0].upper()}{what[1:]} {_stands(view)}; it is kept as {view.hold.id}. "
+            f"Status: {self._page(view)} . Get the answer later with {_retrieving(view)}, or by "
+            "sending exactly the same request again: it joins this one, and nothing is sent twice."
         )
 
     def _wants_reason(self, view: HoldView) -> JustificationRequired:
@@ -320,6 +322,20 @@ def _may_read(principal: Principal, view: HoldView) -> bool:
     return principal.id in (view.hold.principal, view.hold.person)
 
 
+def _let_go(view: HoldView) -> str:
+    """What became of it before it went on: nobody approves what waits for nobody."""
+    return "queued" if view.hold.starts_alone else "approved"
+
+
+def _stands(view: HoldView) -> str:
+    """How something waits that has no end yet."""
+    _, verb, has, goes_on, _ = _WORDS[view.hold.stage]
+    if view.state in {HoldState.APPROVED, HoldState.DISPATCHING}:
+        then = f"{has} been {_let_go(view)} and {verb} being {goes_on}"
+        return f"{verb} being {goes_on}" if view.hold.starts_alone else then
+    return f"{verb} queued" if view.hold.starts_alone else f"{verb} waiting for a human reviewer"
+
+
 def _without_calls(view: HoldView) -> StoredAnswer:
     """The answer whose tool calls nobody approved: an agent reads why, and its run ends there."""
     how = "were denied" if view.state is HoldState.DENIED else "were not approved in time"
@@ -337,10 +353,10 @@ def _retrieving(view: HoldView) -> str:
 
 def _replay(stored: StoredAnswer, view: HoldView, asked: str, *, as_json: bool) -> Reply:
     """The answer in the form and API it was asked for in; `asked` is the hold that leads to it."""
-    streamed = stored.content_type.startswith("text/event-stream")
+    streamed = stored.content_type.startswith(EVENTS)
     body, content_type = stored.body, stored.content_type
     if streamed and (as_json or not view.hold.stream):
-        streamed, body = False, orjson.dumps(assemble.completion(stored.body))
+        streamed, body = False, json_of(stored)
     elif not streamed and view.hold.stream and view.hold.stage != "request" and not as_json:
         streamed, body = True, as_stream(orjson.loads(stored.body))
     if stored.status == HTTPStatus.OK:

@@ -69,7 +69,6 @@ def test_a_grant_is_not_for_anything_else(other: dict[str, Any]) -> None:
             )
         },
     ],
-    ids=repr,
 )
 def test_what_differs_in_anything_waits(other: dict[str, Any]) -> None:
     """Other arguments, rules that say no grant, more risk, more or other people."""

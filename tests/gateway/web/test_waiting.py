@@ -347,6 +347,47 @@ async def test_when_it_was_said_reviewers_are_waited_for() -> None:
     assert "justification_url" not in _error(reply)["approval"]
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (HoldState.PENDING, "is queued"),
+        (HoldState.DISPATCHING, "is being sent"),
+        (HoldState.EXPIRED, "There was no room for"),
+        (HoldState.UNKNOWN, "was queued and may have been sent"),
+        (HoldState.FAILED, "It was queued, then failed"),
+    ],
+)
+async def test_nobody_is_said_to_have_approved_what_nobody_was_asked(
+    state: HoldState, said: str
+) -> None:
+    """What goes on by itself was queued."""
+    room = Room(state, reason="backend_cut" if state is HoldState.FAILED else "", wait_s=0)
+    hold = replace(room.store.view.hold, background=True, thresholds=(), justify=False)
+    room.store.view = replace(room.store.view, hold=hold)
+    message = _error(await room.hop())["message"]
+    assert said in message
+    assert "review" not in message
+    assert "approved" not in message
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("request", "This request has been approved and is being sent"),
+        (
+            "tool_call",
+            "The tool calls in the answer to this request have been approved and are being given",
+        ),
+    ],
+)
+async def test_what_was_approved_is_not_said_to_wait_for_a_reviewer(stage: str, said: str) -> None:
+    """Between the approval and the answer."""
+    room = Room(HoldState.DISPATCHING, wait_s=0)
+    room.store.view = replace(room.store.view, hold=replace(room.store.view.hold, stage=stage))
+    message = _error(await room.hop())["message"]
+    assert message.startswith(said)
+
+
 async def test_nobody_else_is_asked_why() -> None:
     room = Room(HoldState.PENDING, justify=True)
     with pytest.raises(NotFound):

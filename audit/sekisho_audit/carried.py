@@ -129,7 +129,7 @@ def _asked_json(asked: Sequence[Any] | None) -> list[Any] | None:
 
 
 def _filed_json(filed: Filed) -> Json:
-    said = {
+    said: Json = {
         "hold": filed.hold,
         "leaf": filed.leaf,
         "reviews": list(filed.reviews),
@@ -137,7 +137,12 @@ def _filed_json(filed: Filed) -> Json:
         "intent": filed.intent,
         "outcome": filed.outcome,
     }
-    return said if filed.justified is None else {**said, "justified": filed.justified}
+    # Told only where there are any: a ledger that knows none keeps the state it had.
+    if filed.justified is not None:
+        said["justified"] = filed.justified
+    if filed.writers:
+        said["writers"] = sorted(filed.writers)
+    return said
 
 
 def custody_json(custody: Custody) -> Json:
@@ -307,8 +312,8 @@ def _read_grants(rules: GrantRules, value: Any, origin: str) -> None:
 
 def _read_filed(value: Any, origin: str) -> Filed:
     """A hold; its leaves have the form that they had when they were read."""
-    justified = ("justified",) if type(value) is dict and "justified" in value else ()
-    said = _members(value, (*_FILED, *justified))
+    told = [name for name in ("justified", "writers") if type(value) is dict and name in value]
+    said = _members(value, (*_FILED, *told))
 
     def leaf(found: Any, kind: str) -> Json:
         return _read_leaf(found, kind, origin)
@@ -321,7 +326,8 @@ def _read_filed(value: Any, origin: str) -> Filed:
         None if settled is None else leaf(settled, "hold.settled"),
         _maybe(said["intent"]),
         _maybe(said["outcome"]),
-        leaf(said["justified"], "hold.justified") if justified else None,
+        leaf(said["justified"], "hold.justified") if "justified" in told else None,
+        frozenset(_texts(said["writers"])) if "writers" in told else frozenset(),
     )
 
 

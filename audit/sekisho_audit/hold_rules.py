@@ -25,7 +25,9 @@ def check_filing(leaf: Leaf, before: Filed | None, decided: Decided | None) -> N
     check_again(leaf, before)
     asked = decided.thresholds if decided else None
     given = data.get("thresholds", ())
-    if asked is not None and list(asked) != list(given):
+    if before is not None and not thresholds.strict(asked or (), given):
+        raise RuleBroken("undecided_hold", "a new version asks for fewer reviews than policy did")
+    if before is None and asked is not None and list(asked) != list(given):
         raise RuleBroken("undecided_hold", "the hold asks for other reviews than policy did")
     if decided is not None and decided.must_justify and not data.get("justify", False):
         raise RuleBroken("undecided_hold", "policy wanted a reason that the hold does not ask for")
@@ -90,7 +92,7 @@ def check_review(leaf: Leaf, filed: Filed) -> None:
     if any(people & thresholds.people(other) for other in filed.reviews):
         raise RuleBroken("second_review", "this person has reviewed this version already")
     approves = leaf["data"]["decision"] == "approve"
-    if approves and filed.data.get("editor") in people and not filed.data.get("narrowed", False):
+    if approves and people & filed.writers:
         raise RuleBroken("self_review", "nobody approves what they wrote into it themselves")
     if filed.must_justify and filed.justified is None and approves:
         raise RuleBroken("unjustified_review", "an approval before the reason it has to weigh")

@@ -320,7 +320,7 @@ class Book:
         else:
             held, answer = self.held_answers, self.answers.get(exchange)
             answer_rules.check_filing(leaf, before, answer, held.get(exchange))
-        self._put(self.holds, data["hold"], Filed(data["hold"], leaf))
+        self._put(self.holds, data["hold"], Filed.again(leaf, before))
         self._put(held, exchange, data["hold"])
 
     def _seeded(self, leaf: Leaf) -> None:

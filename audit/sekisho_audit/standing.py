@@ -198,7 +198,7 @@ class Filed:
     """A hold in its latest version, with everything that happened to it.
 
     `intent` is the event that used it, its intent or, for an answer, its release; `outcome` what
-    became of that.
+    became of that. `writers` wrote into what is held, in this version or one before.
     """
 
     hold: str
@@ -208,6 +208,21 @@ class Filed:
     intent: str | None = None
     outcome: str | None = None
     justified: Leaf | None = None
+    writers: frozenset[str] = frozenset()
+
+    @classmethod
+    def again(cls, leaf: Leaf, before: Filed | None) -> Filed:
+        """A hold as it is filed. Nothing said of the version before counts for it, but what was
+        written into it stays written, and a reason is one for the same bytes.
+        """
+        data = leaf["data"]
+        wrote = "editor" in data and not data.get("narrowed", False)
+        writers = frozenset({data["editor"]}) if wrote else frozenset()
+        if before is None:
+            return cls(data["hold"], leaf, writers=writers)
+        now, then = commit_of(leaf, "outgoing"), commit_of(before.leaf, "outgoing")
+        why = before.justified if now is not None and now == then else None
+        return cls(data["hold"], leaf, justified=why, writers=before.writers | writers)
 
     @property
     def data(self) -> Leaf:

@@ -4,7 +4,8 @@
     answer    asked again with the approval, recorded as released, kept for who asked
 
 Whichever worker wins the claim does it, whether or not a client still waits. The rules are asked
-again: a newer deny wins. Whatever ends it is kept with the hold, and recorded.
+again: a newer deny wins, and if they want more reviews than there are, people are asked anew, about
+another version of the hold. Whatever ends it is kept with the hold, and recorded.
 """
 
 from __future__ import annotations
@@ -19,14 +20,19 @@ from typing import Any
 import orjson
 
 from sekisho.dispatch import Dispatch, Progress
-from sekisho.errors import DeniedByPolicy, HoldStoreUnavailable, SekishoError, Unavailable
+from sekisho.errors import (
+    DeniedByPolicy,
+    HoldStoreUnavailable,
+    LedgerRefused,
+    SekishoError,
+    Unavailable,
+)
+from sekisho.holding import anew
 from sekisho.holding import evidence as hold_evidence
-from sekisho.holding.denial import denied
 from sekisho.holding.keep import keep
 from sekisho.holding.tally import approvers
-from sekisho.holding.terms import satisfied, together
 from sekisho.model import evidence
-from sekisho.model.decision import Decision, Effect
+from sekisho.model.decision import Decision, HoldTerms
 from sekisho.model.facts import Facts
 from sekisho.model.halts import Reach
 from sekisho.model.hold import ANSWER_HELD, Hold, HoldView, StoredAnswer
@@ -35,8 +41,7 @@ from sekisho.model.office import training
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.verdict import Asked
 from sekisho.parts import Parts
-from sekisho.releasing.replies import Whole
-from sekisho.stages.clear import clear_approved
+from sekisho.stages.clear import Held, clear_approved
 from sekisho.stages.describe import spender_of, standing_facts
 from sekisho.stages.prepare import unchanged
 from sekisho_audit.events import Event
@@ -63,9 +68,9 @@ class Resume:
         lease = asyncio.create_task(self._renew(hold_id, claim))
         try:
             if hold.stage == "request":
-                answer = _stored(await self._send_approved(hold))
+                answer = await self._send_approved(hold, claim)
             else:
-                answer = await self._release_approved(hold)
+                answer = await self._release_approved(hold, claim)
         except Unavailable as error:
             if hold.stage == "request":
                 await holds.fail(hold_id, claim, error.code)
@@ -73,7 +78,8 @@ class Resume:
         except SekishoError as error:
             await holds.fail(hold_id, claim, error.code)
         else:
-            await keep(holds, hold_id, claim, answer, within_s=self._parts.lease_s)
+            if answer is not None:
+                await keep(holds, hold_id, claim, answer, within_s=self._parts.lease_s)
         finally:
             lease.cancel()
 
@@ -85,7 +91,8 @@ class Resume:
             with suppress(HoldStoreUnavailable):  # it may be back before the lease is over
                 alive = await self._parts.holds.renew(hold_id, claim)
 
-    async def _send_approved(self, hold: Hold) -> Whole | HoldView:
+    async def _send_approved(self, hold: Hold, claim: str) -> StoredAnswer | None:
+        """What came of sending it; None if people are asked anew instead."""
         parts = self._parts
         progress = Progress("decide", ())
         try:
@@ -116,14 +123,23 @@ class Resume:
             why = view is not None and view.justification is not None
             ready = unchanged(outgoing, parts.catalog)
             cleared = clear_approved(ready, hold, len(approved_by), justified=why)
+        except SekishoError as error:
+            await self._dispatch.refuse(hold.exchange, hold.principal, progress, error)
+            raise
+        if isinstance(cleared, Held):
+            await self._ask_anew(hold, claim, cleared.terms, [decision], progress)
+            return None
+        try:
             charge = await self._dispatch.charge_patiently(cleared)
         except SekishoError as error:
             await self._dispatch.refuse(hold.exchange, hold.principal, progress, error)
             raise
-        return await self._dispatch.send_approved(cleared, charge, hold)
+        return _stored(await self._dispatch.send_approved(cleared, charge, hold))
 
-    async def _release_approved(self, hold: Hold) -> StoredAnswer:
-        """The answer that people approved, once the ledger has that it is released."""
+    async def _release_approved(self, hold: Hold, claim: str) -> StoredAnswer | None:
+        """The answer that people approved, once the ledger has that it is released; None if people
+        are asked anew instead.
+        """
         parts = self._parts
         progress = Progress("release", ())
         try:
@@ -132,6 +148,7 @@ class Resume:
             view = await parts.holds.get(hold.id)
             approved_by = approvers(view.reviews) if view else []
             decided: list[Event] = []
+            said: list[Decision] = []
             for document in orjson.loads(hold.facts):
                 facts = await self._now(hold, document, approved_by)
                 decision = await self._dispatch.decide(facts)
@@ -139,13 +156,36 @@ class Resume:
                 question = Asked(document["stage"], tool, facts.document, decision)
                 decided.append(evidence.asked(hold.exchange, hold.principal, question))
                 progress.before = tuple(decided)
-                _still_approved(decision, hold, len(approved_by))
+                said.append(decision)
+            more = anew.more_asked(said, hold, len(approved_by))
             await parts.halts.check(Reach.of_hold(hold))
         except SekishoError as error:
             await self._dispatch.refuse(hold.exchange, hold.principal, progress, error)
             raise
+        if more is not None:
+            await self._ask_anew(hold, claim, more, said, progress)
+            return None
         await parts.ledger.append([*decided, hold_evidence.released(hold)])
         return StoredAnswer(HTTPStatus.OK, "application/json", hold.outgoing)
+
+    async def _ask_anew(
+        self,
+        hold: Hold,
+        claim: str,
+        terms: HoldTerms,
+        decisions: Sequence[Decision],
+        progress: Progress,
+    ) -> None:
+        """What people approved is not enough by now: they are asked about another version."""
+        parts = self._parts
+        version = anew.next_version(hold, terms, decisions, parts.clock.now_us())
+        await parts.ledger.append(progress.before)
+        try:
+            await anew.ask(parts.holds, parts.ledger, hold, claim, version)
+        except LedgerRefused as error:
+            await self._dispatch.refuse(hold.exchange, hold.principal, progress, error)
+            raise
+        parts.metrics.hold_entered("pending")
 
     async def _found_again(self, facts: Facts, decision: Decision, body: bytes) -> Facts:
         """The facts with what stands in the approved bytes, if policy wants something masked."""
@@ -173,25 +213,6 @@ class Resume:
         standing = await self._parts.limiter.standing(spender_of(facts))
         context["spend"], context["limits"] = standing_facts(standing)
         return facts
-
-
-def _still_approved(decision: Decision, hold: Hold, approvals: int) -> None:
-    """Raises DeniedByPolicy if the rules, asked again, deny what people approved, or want it seen
-    by more people, or more of it seen.
-    """
-    if decision.effect is Effect.DENY:
-        raise denied(decision)
-    asked = decision.obligations
-    terms = together([*filter(None, [asked.hold]), *asked.hold_later])
-    if terms is None:
-        return
-    seen = hold.stage in {terms.stage, "response"}
-    if not seen or not satisfied(terms, hold.thresholds, approvals):
-        message = (
-            "The rules changed while this answer waited and now ask for more reviews than it has, "
-            "so it is not given out."
-        )
-        raise DeniedByPolicy(message, code="policy_changed")
 
 
 def _stored(answer: Any) -> StoredAnswer:

@@ -21,8 +21,8 @@ from sekisho.errors import BadRequest, Conflict, DeniedByPolicy, Halted
 from sekisho.holding import binding, names, settle
 from sekisho.holding.denial import said
 from sekisho.holding.review import check_duties, find
-from sekisho.holding.terms import together
-from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations
+from sekisho.holding.terms import asked_anew
+from sekisho.model.decision import Decision, Effect, Obligations
 from sekisho.model.facts import Facts
 from sekisho.model.hold import Hold, HoldView, Proposal, ProposalKind
 from sekisho.model.outgoing import Outgoing
@@ -146,9 +146,8 @@ def _version_of(
     """The next version, not yet bound. It asks for all that this one asked for, and more if the
     rules want more.
     """
-    left_s = max(1, (hold.expires_us - hold.created_us) // 1_000_000)
-    asked = HoldTerms(hold.stage, hold.thresholds, left_s, hold.risk)
-    terms = (together([asked, verdict.terms]) if verdict.terms else None) or asked
+    terms = asked_anew(hold, [verdict.terms] if verdict.terms else [])
+    narrowed = _only_takes_out(edit)
     return replace(
         hold,
         version=hold.version + 1,
@@ -158,7 +157,8 @@ def _version_of(
         outgoing=orjson.dumps(verdict.rewritten or after),
         facts=orjson.dumps([one.document for one in verdict.asked]),
         editor=editor.id,
-        narrowed=_only_takes_out(edit),
+        narrowed=narrowed,
+        writers=hold.writers if narrowed else tuple(sorted({*hold.writers, editor.id})),
         before=hold.outgoing if len(hold.outgoing) <= BEFORE_BYTES_MAX else b"",
         binding="",
     )

@@ -362,6 +362,13 @@ def approved_by_its_editor(ledger: Ledger) -> list[Event]:
     return [held.review(REVIEWER)]
 
 
+def approved_by_who_wrote_into_a_version_before(ledger: Ledger) -> list[Event]:
+    held = waiting(ledger)
+    ledger.append_batch([edited(held, REVIEWER)])
+    ledger.append_batch([edited(held, REVIEWER, narrowed=True)])
+    return [held.review(REVIEWER)]
+
+
 def edited_by_who_asked(ledger: Ledger) -> list[Event]:
     return [edited(waiting(ledger), STAFF)]
 
@@ -442,6 +449,7 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
         (version_of_before, "unapproved_release"),
         (version_that_nobody_reviewed, "unapproved_release"),
         (approved_by_its_editor, "self_review"),
+        (approved_by_who_wrote_into_a_version_before, "self_review"),
         (edited_by_who_asked, "self_review"),
         (opened_again_after_it_was_denied, "hold_settled"),
         (other_binding, "unapproved_release"),

@@ -443,19 +443,36 @@ async def test_a_hold_that_wants_a_reason_needs_both(line: Line, desk: Desk) -> 
     assert "approved" == line.rules.asked[-1]["approval"]["state"]
 
 
-@pytest.mark.parametrize(
-    ("says", "code"), [(DENY, "policy_denied"), (HOLD, "policy_changed")], ids=["deny", "hold"]
-)
-async def test_a_reason_is_no_way_around_todays_rules(
-    line: Line, desk: Desk, says: Decision, code: str
-) -> None:
-    """A deny wins, and reviewers are not replaced by it."""
+async def test_a_reason_is_no_way_around_a_newer_deny(line: Line, desk: Desk) -> None:
     view = await _unjustified(line)
     await desk.justify(view)
-    line.rules.says = says
+    line.rules.says = DENY
 
-    assert code == await _failed(line, desk, view.hold.id)
+    assert "policy_denied" == await _failed(line, desk, view.hold.id)
     assert not line.backend.sent
+
+
+async def _asked_anew(line: Line, desk: Desk, hold_id: str) -> HoldView:
+    await line.pipeline.resume(hold_id)
+    after = await desk.store.get(hold_id)
+    assert after is not None
+    assert (HoldState.PENDING, 2) == (after.state, after.hold.version)
+    assert not line.backend.sent
+    return after
+
+
+async def test_a_reason_does_not_stand_for_reviewers(line: Line, desk: Desk) -> None:
+    """Rules that want people by now get them; the reason for the same bytes stands."""
+    view = await _unjustified(line)
+    await desk.justify(view)
+    line.rules.says = HOLD
+
+    after = await _asked_anew(line, desk, view.hold.id)
+    assert after.justification is not None
+    assert not after.unjustified
+    await desk.approve(after)
+    await line.pipeline.resume(view.hold.id)
+    assert [CHAT_BODY] == line.backend.sent
 
 
 async def test_rules_that_want_a_reason_later_are_not_satisfied(line: Line, desk: Desk) -> None:
@@ -464,8 +481,12 @@ async def test_rules_that_want_a_reason_later_are_not_satisfied(line: Line, desk
     await desk.approve(view)
     line.rules.says = REASONED
 
-    assert "policy_changed" == await _failed(line, desk, view.hold.id)
-    assert not line.backend.sent
+    after = await _asked_anew(line, desk, view.hold.id)
+    assert after.unjustified
+    await desk.justify(after)
+    await desk.approve(after)
+    await line.pipeline.resume(view.hold.id)
+    assert [CHAT_BODY] == line.backend.sent
 
 
 async def test_a_hold_that_names_nobody_is_not_freed_by_a_reason(line: Line) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
@@ -10,10 +11,12 @@ import pytest
 import redis
 
 from sekisho.adapters.redis_holds import HOLDS
-from sekisho.errors import PolicyUnavailable
+from sekisho.errors import Conflict, PolicyUnavailable
 from sekisho.holding import names, rebuild
+from sekisho.holding.sweep import Sweep
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.hold import ANSWER_HELD, HoldState, HoldView
+from sekisho_audit.events import Event
 from support.holds import ONE_REVIEW, REVIEWER_2, STAFF, TWO_REVIEWS, Desk
 from support.line import ANSWER, CHAT_BODY, HOLD, Line, chat, decision
 from support.memory_ledger import MemoryLedger
@@ -77,31 +80,109 @@ async def test_nothing_is_released_before_people_approved(line: Line, desk: Desk
     assert not line.data("hold.released")
 
 
-@pytest.mark.parametrize(
-    ("says", "cause"),
-    [
-        (decision(Effect.DENY), "policy_denied"),
-        (
-            decision(Effect.HOLD, hold=HoldTerms("response", TWO_REVIEWS, 600, 10)),
-            "policy_changed",
-        ),
-    ],
-)
-async def test_newer_rules_win(line: Line, desk: Desk, says: Decision, cause: str) -> None:
-    """A deny, or more reviews than were given, ends it; the answer is given to nobody."""
+async def test_a_newer_deny_wins(line: Line, desk: Desk) -> None:
+    """It ends the hold; the answer is given to nobody."""
     view = await held(line)
     await desk.approve(view)
-    line.rules.later["response"] = says
+    line.rules.later["response"] = decision(Effect.DENY)
 
     await line.pipeline.resume(view.hold.id)
 
     after = await now(desk, view.hold.id)
-    assert (HoldState.FAILED, cause) == (after.state, after.outcome_reason)
+    assert (HoldState.FAILED, "policy_denied") == (after.state, after.outcome_reason)
     assert not line.data("hold.released")
-    assert [cause] == [one["code"] for one in line.data("exchange.refused")]
+    assert ["policy_denied"] == [one["code"] for one in line.data("exchange.refused")]
 
 
-async def test_rules_that_now_want_the_whole_answer_seen_are_not_met_by_its_calls(
+async def test_more_reviews_make_a_new_version(line: Line, desk: Desk) -> None:
+    """The answer is given to nobody until it has them, and reviews of before count for nothing."""
+    view = await held(line)
+    await desk.approve(view)
+    more = HoldTerms("response", TWO_REVIEWS, 600, 10)
+    line.rules.later["response"] = decision(Effect.HOLD, hold=more)
+
+    await line.pipeline.resume(view.hold.id)
+
+    after = await now(desk, view.hold.id)
+    assert (HoldState.PENDING, 2, ()) == (after.state, after.hold.version, after.reviews)
+    assert (TWO_REVIEWS, True) == (after.hold.thresholds, after.hold.asked_anew)
+    assert view.hold.outgoing == after.hold.outgoing
+    assert [view.hold.id] == [card.id for card in await desk.store.list_open(10)]
+    assert not line.data("hold.released")
+    await line.pipeline.resume(view.hold.id)
+    with pytest.raises(Conflict):
+        await desk.approve(view)  # bound to the version before
+    await desk.approve(after)
+    await line.pipeline.resume(view.hold.id)
+    assert await desk.store.answer(view.hold.id) is None
+
+    await desk.approve(after, REVIEWER_2)
+    await line.pipeline.resume(view.hold.id)
+
+    assert HoldState.READY is (await now(desk, view.hold.id)).state
+    assert 1 == len(line.data("hold.released"))
+
+
+@pytest.mark.parametrize("lost", ["lose_before", "lose_after"])
+async def test_a_version_whose_writing_was_lost_is_finished(
+    line: Line, desk: Desk, lost: str
+) -> None:
+    """Before it took effect or after: the sweep brings it through, and nothing was sent."""
+    view = await held(line, HOLD)
+    await desk.approve(view)
+    line.rules.says = decision(Effect.HOLD, hold=HoldTerms("request", TWO_REVIEWS, 600, 10))
+    append = line.ledger.append
+
+    async def failing(events: Sequence[Event]) -> object:
+        if any(event.type == "hold.filed" for event in events):
+            setattr(line.ledger, lost, 1)
+        return await append(events)
+
+    line.ledger.append = failing  # type: ignore[method-assign,assignment]
+    await line.pipeline.resume(view.hold.id)
+    assert HoldState.DECIDING is (await now(desk, view.hold.id)).state
+    del line.ledger.append
+    line.ledger.lose_before = line.ledger.lose_after = 0
+    assert await rebuild.restore_one(desk.store, line.ledger, view.hold.id)
+
+    async def taken(_: str) -> None:
+        raise AssertionError("nothing may be sent")
+
+    sweep = Sweep(desk.store, line.ledger, taken)
+    async with asyncio.timeout(10):
+        while (await now(desk, view.hold.id)).state is HoldState.DECIDING:
+            await sweep.once()
+            await asyncio.sleep(0.05)
+
+    after = await now(desk, view.hold.id)
+    assert (HoldState.PENDING, 2) == (after.state, after.hold.version)
+    assert not line.backend.sent
+    assert [1, 2] == [one["version"] for one in line.data("hold.filed")]
+
+
+async def test_a_store_that_lost_it_has_the_version_that_is_asked_about(
+    line: Line, desk: Desk, valkey: Valkey
+) -> None:
+    """Also where an older copy of the store came back, in which the first was approved."""
+    view = await held(line, HOLD)
+    await desk.approve(view)
+    with redis.Redis.from_url(valkey.url) as client:
+        older = client.hgetall(HOLDS + view.hold.id)
+        line.rules.says = decision(Effect.HOLD, hold=HoldTerms("request", TWO_REVIEWS, 600, 10))
+        await line.pipeline.resume(view.hold.id)
+        client.delete(HOLDS + view.hold.id)
+        client.hset(HOLDS + view.hold.id, mapping=older)  # type: ignore[arg-type]
+    assert HoldState.APPROVED is (await now(desk, view.hold.id)).state
+
+    assert await rebuild.restore_one(desk.store, line.ledger, view.hold.id)
+
+    after = await now(desk, view.hold.id)
+    assert (HoldState.PENDING, 2, ()) == (after.state, after.hold.version, after.reviews)
+    await line.pipeline.resume(view.hold.id)
+    assert not line.backend.sent
+
+
+async def test_rules_that_now_want_the_whole_answer_seen_have_it_seen(
     line: Line, desk: Desk
 ) -> None:
     """What was approved were the calls."""
@@ -116,7 +197,8 @@ async def test_rules_that_now_want_the_whole_answer_seen_are_not_met_by_its_call
 
     await line.pipeline.resume(view.hold.id)
 
-    assert "policy_changed" == (await now(desk, view.hold.id)).outcome_reason
+    after = await now(desk, view.hold.id)
+    assert (HoldState.PENDING, "response") == (after.state, after.hold.stage)
     assert not line.data("hold.released")
 
 

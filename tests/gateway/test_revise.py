@@ -128,6 +128,22 @@ async def test_a_version_has_what_the_one_before_held(
     assert (await edit(line, second, {1: None}, REVIEWER_2)).hold.before == b""
 
 
+@pytest.mark.parametrize("narrower", [REVIEWER, REVIEWER_2])
+async def test_own_words_stay_own_words_in_a_later_version(
+    line: Line, desk: Desk, narrower: Any
+) -> None:
+    """Who wrote into it cannot approve that after they, or somebody else, took something out."""
+    third = await edit(line, await edit(line, await held(line)), {1: None}, narrower)
+    assert third.hold.narrowed
+
+    with pytest.raises(Forbidden) as caught:
+        await desk.approve(third)
+    assert "self_approval" == caught.value.code
+    await desk.approve(third, REVIEWER_2)
+    await line.pipeline.resume(third.hold.id)
+    assert await desk.store.answer(third.hold.id) is not None
+
+
 async def test_who_only_takes_calls_out_may_approve_the_rest(line: Line, desk: Desk) -> None:
     """Partial approval: they wrote nothing."""
     second = await edit(line, await held(line), {0: None})

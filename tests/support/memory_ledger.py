@@ -38,6 +38,10 @@ class _Filed:
     justified: tuple[Event, int] | None = None
 
 
+def _outgoing(event: Event) -> bytes | None:
+    return next((one.exact for one in event.payloads if one.name == "outgoing"), None)
+
+
 _ABOUT_HOLDS = {"hold.review", "hold.justified", "hold.settled", "backend.intent"}
 
 
@@ -240,7 +244,10 @@ class MemoryLedger:
     def _apply(self, event: Event, index: int) -> None:
         name = event.data.get("hold", "")
         if event.type in {"hold.filed", "hold.seeded"}:
-            self.holds[name] = _Filed(event, index)
+            before = self.holds.get(name)
+            same = before is not None and _outgoing(before.event) == _outgoing(event)
+            why = before.justified if before is not None and same else None
+            self.holds[name] = _Filed(event, index, justified=why)
         elif event.type == "hold.review":
             self.holds[name].reviews.append((event, index, self.now_us()))
         elif event.type == "hold.justified":

@@ -19,6 +19,7 @@ from sekisho.model.hold import (
     StoredAnswer,
 )
 
+_OF_ALL_VERSIONS = 1  # a reason is for the bytes, which asking anew leaves as they are
 _ANSWER_HEAD = struct.Struct(">HH")  # status, length of the content type
 
 
@@ -34,15 +35,15 @@ def seal_review(key: bytes, review: Review) -> bytes:
 
 def seal_justification(key: bytes, said: Justification) -> bytes:
     """Why it was asked, in the words of who asked."""
-    return seal(key, said.hold, "justification", said.version, record.encode_justification(said))
+    content = record.encode_justification(said)
+    return seal(key, said.hold, "justification", _OF_ALL_VERSIONS, content)
 
 
-def _open_justification(
-    key: bytes, hold_id: str, version: int, sealed: bytes | None
-) -> Justification | None:
+def _open_justification(key: bytes, hold_id: str, sealed: bytes | None) -> Justification | None:
     if not sealed:
         return None
-    return record.decode_justification(unseal(key, hold_id, "justification", version, sealed))
+    content = unseal(key, hold_id, "justification", _OF_ALL_VERSIONS, sealed)
+    return record.decode_justification(content)
 
 
 def seal_proposal(key: bytes, proposal: Proposal) -> bytes:
@@ -91,7 +92,7 @@ def open_view(
             proposal=open_proposal(key, hold_id, version, sealed, int(row["deciding_us"] or 0))
             if sealed
             else None,
-            justification=_open_justification(key, hold_id, version, row["justification"]),
+            justification=_open_justification(key, hold_id, row["justification"]),
         )
     except ValueError as error:
         message = "The stored hold cannot be read. Nothing was sent; send the request again."

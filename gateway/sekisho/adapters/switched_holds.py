@@ -16,7 +16,8 @@ from sekisho.model.halts import Halts, Reach
 from sekisho.model.hold import Hold, HoldLimits, Proposal, ProposalKind, StoredAnswer
 from sekisho.ports import Taken
 
-_ENDING = frozenset({ProposalKind.EXPIRE, ProposalKind.WITHDRAW})
+# What lets nothing go: it ends the hold, or takes an approval back to ask more people.
+_ENDING = frozenset({ProposalKind.EXPIRE, ProposalKind.WITHDRAW, ProposalKind.ASK_ANEW})
 
 
 class SwitchedHoldStore(RedisHoldStore):

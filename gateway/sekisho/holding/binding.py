@@ -59,6 +59,10 @@ def _binding(hold: Hold, commit_key: bytes) -> str:
         bound["background"] = True
     if hold.editor or hold.narrowed:
         bound |= {"editor": hold.editor, "narrowed": hold.narrowed}
+    if hold.writers:
+        bound["writers"] = list(hold.writers)
+    if hold.asked_anew:
+        bound["asked_anew"] = True
     if hold.notify:
         bound["notify"] = list(hold.notify)
     if hold.seed or hold.seeded_by:

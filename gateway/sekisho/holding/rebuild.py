@@ -72,6 +72,7 @@ def _restoration(known: LedgerHold, origin: str, snapshot_us: int) -> Restoratio
     ]
     state, outcome = _stands(hold, known)
     why = _justification(hold, known)
+    said_for = why.version if why else hold.version
     answered_us = [one.at_us for one in reviews] + ([why.at_us] if why else [])
     return Restoration(
         hold=hold,
@@ -79,7 +80,7 @@ def _restoration(known: LedgerHold, origin: str, snapshot_us: int) -> Restoratio
         reviews=decided,
         settled_by=_settled_by(known, decided),
         justification=why,
-        justified_by=names.decision_id(hold.id, hold.version, ProposalKind.JUSTIFY, "", ""),
+        justified_by=names.decision_id(hold.id, said_for, ProposalKind.JUSTIFY, "", ""),
         settled_index=known.settled_index,
         origin=origin,
         outcome=outcome,
@@ -118,8 +119,8 @@ def _settled_by(known: LedgerHold, decided: list[tuple[str, Review]]) -> str:
 
 def _justification(hold: Hold, known: LedgerHold) -> Justification | None:
     said = known.justified
-    if said is None or said["version"] != hold.version:
-        return None
+    if said is None or said["version"] > hold.version:
+        return None  # one of a version before is there only where its bytes are the same
     return Justification(
         id=said["id"],
         hold=hold.id,

@@ -38,8 +38,10 @@ _NOT_BEFORE: dict[str, Any] = {
     "notify": [],
     "seed": "",
     "seeded_by": "",
+    "writers": [],
+    "asked_anew": False,
 }
-_TUPLES = frozenset({"groups", "roles", "rules", "reasons", "notify"})
+_TUPLES = frozenset({"groups", "roles", "rules", "reasons", "notify", "writers"})
 
 
 def encode(hold: Hold) -> bytes:

@@ -77,8 +77,11 @@ def is_withheld(view: HoldView, principal: Principal) -> bool:
 
 
 def is_own_words(principal: Principal, hold: Hold) -> bool:
-    """Whether this principal wrote into what is held. To take something out writes nothing."""
-    return not hold.narrowed and hold.editor in principal.persons
+    """Whether this principal wrote into what is held, in this version or one before. To take
+    something out writes nothing.
+    """
+    wrote = () if hold.narrowed else (hold.editor,)
+    return not principal.persons.isdisjoint({*wrote, *hold.writers})
 
 
 def may_see(principal: Principal, hold: Hold | HoldCard) -> bool:

@@ -1,6 +1,7 @@
 """Brings a decision through: the store takes it, the ledger records it, the store publishes it.
 
     propose   pending -> deciding: no other decision can be taken meanwhile
+              dispatching -> deciding: a new version is asked for instead of sending
     append    the review or justification, and the outcome if it is reached, are durable
     settle    the outcome is published; only now may anything be released
 
@@ -84,7 +85,7 @@ def _outcome(
 ) -> HoldState:
     if proposal.kind in _OUTCOMES:
         return _OUTCOMES[proposal.kind]
-    if proposal.kind is ProposalKind.EDIT:
+    if proposal.revised is not None:
         return HoldState.PENDING
     return standing(hold, reviews, justified=justified)
 
@@ -99,9 +100,13 @@ async def _yield(store: HoldStore, ledger: Ledger, hold: Hold, proposal: Proposa
 
 
 async def _give_up(store: HoldStore, ledger: Ledger, hold: Hold, proposal: Proposal) -> None:
-    """The ledger will never take this proposal: pending again, and what was said counts nothing."""
+    """The ledger will never take this proposal: pending again, and what was said counts nothing.
+    An approval that does not do any more, and of which no more can be asked, has failed.
+    """
+    anew = proposal.kind is ProposalKind.ASK_ANEW
+    state = HoldState.FAILED if anew else HoldState.PENDING
     void = replace(proposal, review=None, justification=None, revised=None)
-    await store.settle(void, hold, HoldState.PENDING, ledger.origin, 0)
+    await store.settle(void, hold, state, ledger.origin, 0)
 
 
 async def _agrees(ledger: Ledger, hold: Hold, state: HoldState, proposal: Proposal) -> bool:

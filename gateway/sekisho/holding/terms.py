@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sekisho.model.decision import HoldTerms, Threshold
+from sekisho.model.hold import Hold
 
 
 def together(terms: Sequence[HoldTerms]) -> HoldTerms | None:
@@ -34,6 +35,15 @@ def together(terms: Sequence[HoldTerms]) -> HoldTerms | None:
         rules=tuple(sorted({rule for one in terms for rule in one.rules})),
         no_grant=any(one.no_grant for one in terms),
     )
+
+
+def asked_anew(hold: Hold, more: Sequence[HoldTerms]) -> HoldTerms:
+    """The terms of the next version of `hold`: all that it asked for, and `more`. People have as
+    long as they would for a new one.
+    """
+    ttl_s = max(1, (hold.expires_us - hold.created_us) // 1_000_000)
+    then = HoldTerms(hold.stage, hold.thresholds, ttl_s, hold.risk)
+    return together([then, *more]) or then
 
 
 def satisfied(now: HoldTerms, then: Sequence[Threshold], approvals: int) -> bool:

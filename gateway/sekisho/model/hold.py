@@ -4,6 +4,7 @@
     (one that nobody has to answer, asked for in the background, is approved by itself)
     approved --> dispatching (claimed, with a lease) --> ready | failed | unknown
     approved --> expired (nobody could send it in the time an approval is good for)
+    dispatching --> deciding --> pending (the rules want more reviews by now: a new version)
     ready --> delivered
     (with a threshold above one, `deciding` returns to `pending` until the last review)
 
@@ -52,8 +53,10 @@ class Hold:
     stage, backend, model, policy revision, expiry and version. `facts` is the policy input that
     led here: the decision is asked again with it before anything leaves. `justify`: whoever asked
     must say why; without `thresholds` that is all. `editor` changed what is held and made this
-    version; `narrowed`: they only took something out. `before` is what the version before it held,
-    for reviewers to compare; nothing is decided by it. Empty if it was large.
+    version; `narrowed`: they only took something out. `writers` are all whose words are in it, of
+    whatever version. `before` is what the version before it held, for reviewers to compare;
+    nothing is decided by it. Empty if it was large. `asked_anew`: it was approved, and the rules
+    wanted more reviews by then, which made this version.
     `background`: whoever asked does not wait. `notify` are channels that rules named.
     `seed`: it is a test item, made up by `seeded_by`, to be denied for this rule; nothing of it is
     ever sent, and what reviewers see of it does not say so before it is over.
@@ -93,6 +96,8 @@ class Hold:
     before: bytes = b""
     seed: str = ""
     seeded_by: str = ""
+    writers: tuple[str, ...] = ()
+    asked_anew: bool = False
 
     @property
     def behind(self) -> str:
@@ -180,6 +185,7 @@ class ProposalKind(StrEnum):
     JUSTIFY = "justify"
     EDIT = "edit"
     START = "start"
+    ASK_ANEW = "ask_anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +194,7 @@ class Proposal:
 
     `id` is derived from what is proposed, so that the same proposal made twice is one. Whoever
     finds a proposal whose worker died can finish it: it holds all that goes into the ledger.
+    `actor` of ASK_ANEW is the claim under which it was to be sent.
     `origin` is the ledger it belongs to; `at_us` is the store's time when it was accepted.
     """
 
@@ -231,6 +238,7 @@ class HoldCard:
     groups: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
     seeded_by: str = ""
+    asked_anew: bool = False
 
     @property
     def behind(self) -> str:

@@ -7,7 +7,7 @@
 
 This is the only module that creates a Clearance. An approval clears only if policy, asked again
 with today's rules, allows the exchange or asks for no more than the reviews already given; a newer
-deny wins.
+deny wins, and more reviews are asked for as another version of the hold.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from sekisho.clearance import Clearance
-from sekisho.errors import DeniedByPolicy
 from sekisho.holding.denial import denied
-from sekisho.holding.terms import satisfied
+from sekisho.holding.terms import asked_anew, satisfied
 from sekisho.model.decision import Effect, HoldTerms
 from sekisho.model.hold import Hold
 from sekisho.model.outgoing import Approval, Outgoing
@@ -60,34 +59,27 @@ def clear_granted(held: Held) -> Clearance:
 
 def clear_approved(
     outgoing: Outgoing, hold: Hold, approvals: int, *, justified: bool = False
-) -> Clearance:
+) -> Clearance | Held:
     """Clear an approved hold whose decision was asked again; `approvals` counts persons,
     `justified` says whether whoever asked gave a reason.
 
-    Raises DeniedByPolicy if the rules deny it now (code as policy gave it) or want more reviews
-    than were given, or a reason that was not (`policy_changed`): it has to be asked anew.
+    Held, on the terms that people have to be asked anew, if the rules want more reviews than were
+    given, or a reason that was not. Raises DeniedByPolicy if they deny it now, or name nobody.
     """
     decision = outgoing.decision
-    wants_reason = decision.obligations.justify or hold.justify
-    if decision.effect is not Effect.DENY and wants_reason and not justified:
-        message = (
-            "The rules changed while this request waited and now ask for a reason that was not "
-            "given. Send it again to give it."
-        )
-        raise DeniedByPolicy(message, code="policy_changed")
     match decision.effect:
         case Effect.ALLOW:
-            pass
+            asked = None
         case Effect.HOLD:
-            terms = decision.obligations.hold
-            if terms is None or not satisfied(terms, hold.thresholds, approvals):
-                message = (
-                    "The rules changed while this request waited and now ask for more reviews "
-                    "than it has. Send it again to have it reviewed under the new rules."
-                )
-                raise DeniedByPolicy(message, code="policy_changed")
+            asked = justify.terms(decision)
+            if asked is None or not asked.thresholds:
+                raise denied(decision, code="policy_malformed")
         case Effect.DENY:
             raise denied(decision)
         case _:
             assert_never(decision.effect)
-    return Clearance(outgoing, Approval(hold.id, hold.version, hold.binding))
+    wants_reason = decision.obligations.justify or hold.justify
+    reviewed = asked is None or satisfied(asked, hold.thresholds, approvals)
+    if reviewed and (justified or not wants_reason):
+        return Clearance(outgoing, Approval(hold.id, hold.version, hold.binding))
+    return Held(outgoing, asked_anew(hold, [] if asked is None else [asked]))

@@ -429,7 +429,7 @@ _finish = settle.finish
 
 FAULTS: dict[str, Patch] = {
     "decide without compare-and-set": script(
-        "propose", b"if state ~= 'pending' then", b"if false then"
+        "propose", b"if not anew and state ~= 'pending' then", b"if false then"
     ),
     "dispatch without claim": script("claim", b"state ~= 'approved'", b"false"),
     "anybody finishes": script("finish", b"claimant ~= ARGV[3]", b"false"),

@@ -4,7 +4,10 @@
 -- proposed first is what counts. Reviews are checked here against what cannot change under them:
 -- version, binding, expiry, the requester's person, one review per person: neither the reviewer nor
 -- whoever's seat a delegate takes may have answered before, or have asked. A justification is taken
--- from whoever asked only, a new version from anybody else. Nothing is decided yet: the ledger comes next, then `settle`.
+-- from whoever asked only, a new version from anybody else. Nothing is decided yet: the ledger comes
+-- next, then `settle`.
+-- dispatching -> deciding: whoever has the claim finds that more people have to be asked before it
+-- may be sent. With that the claim is given up: nothing can be sent or finished under it any more.
 --
 -- ARGV: 3 decision id  4 kind  5 version  6 binding  7 person  8 proposal (sealed)  9 origin
 --       10 finish_us: how long the proposer has before others finish it  11 reviewer
@@ -22,7 +25,11 @@ end
 if state == 'deciding' then
   return { 'busy' }
 end
-if state ~= 'pending' then
+local anew = ARGV[4] == 'ask_anew'
+if anew and (state ~= 'dispatching' or field('claimant') ~= ARGV[7]) then
+  return { 'closed', state }
+end
+if not anew and state ~= 'pending' then
   return { 'closed', state }
 end
 if field('version') ~= ARGV[5] or field('binding') ~= ARGV[6] then
@@ -51,10 +58,15 @@ end
 if ARGV[4] == 'withdraw' and ARGV[7] ~= field('person') then
   return { 'stranger' }
 end
-if over ~= (ARGV[4] == 'expire') then
+if not anew and over ~= (ARGV[4] == 'expire') then
   return { over and 'late' or 'early' }
 end
+if anew then
+  give_back(0)
+  redis.call('HDEL', HOLD, 'claimant', 'lease_us')
+  redis.call('ZADD', OPEN, field('expires_us'), ID)
+end
 redis.call('HSET', HOLD, 'deciding', ARGV[3], 'deciding_us', text(NOW), 'proposal', ARGV[8],
-  'deciding_origin', ARGV[9])
+  'deciding_kind', ARGV[4], 'deciding_origin', ARGV[9])
 move('deciding', NOW + tonumber(ARGV[10]))
 return { 'mine', text(NOW), ARGV[8] }

@@ -5,7 +5,8 @@
 --   nothing          the hold is built as the ledger has it
 --   before the end   reviews, the reason and the outcome that the ledger has are added
 --   deciding         a proposal the ledger does not have yet stays: its finisher appends it again
---                    under the same event ids
+--                    under the same event ids; also a version that is asked for instead of an
+--                    approval that the ledger has
 --   approved         before `snapshot_us`, but not in the ledger: pending again
 --   sent or ended    nothing changes; a live lease is for `lose` to judge
 --
@@ -38,13 +39,21 @@ if not state then
   end
 end
 
--- The ledger has a later version of what is held: nothing said of the one before counts.
+-- The ledger has a later version of what is held: nothing said of the one before counts, and nothing
+-- can be sent under it.
 local version = redis.call('HGET', HOLD, 'version')
-if state and tonumber(version) < tonumber(ARGV[13]) and (state == 'pending' or state == 'deciding') then
+local behind = { pending = true, deciding = true, approved = true, dispatching = true }
+if state and tonumber(version) < tonumber(ARGV[13]) and behind[state] then
+  redis.call('DECRBY', BYTES, redis.call('HGET', HOLD, 'aside') or '0')
+  redis.call('HDEL', HOLD, 'aside', 'claimant', 'lease_us', 'settled_by', 'settled_us',
+    'settled_origin', 'settled_index', 'execute_until_us')
   redis.call('INCRBY', BYTES, text(tonumber(ARGV[5]) - tonumber(redis.call('HGET', HOLD, 'bytes'))))
-  redis.call('HDEL', HOLD, 'deciding', 'deciding_us', 'deciding_origin', 'proposal')
+  redis.call('HDEL', HOLD, 'deciding', 'deciding_us', 'deciding_origin', 'deciding_kind',
+    'proposal')
   redis.call('HSET', HOLD, 'reviews', 0, 'bytes', ARGV[5], unpack(ARGV, reviews_end + 1))
   redis.call('HSET', HOLD, 'state', 'pending')
+  redis.call('ZADD', OPEN, ARGV[6], ID)
+  redis.call('ZADD', DUE, ARGV[6], ID)
   state, version = 'pending', ARGV[13]
 end
 for at = 17, reviews_end, 4 do
@@ -65,7 +74,8 @@ end
 
 local settled_us = tonumber(redis.call('HGET', HOLD, 'settled_us') or '0')
 local goal = SAID
-if state == 'deciding' and SAID == 'pending' then
+local anew = redis.call('HGET', HOLD, 'deciding_kind') == 'ask_anew' and version == ARGV[13]
+if state == 'deciding' and (SAID == 'pending' or (anew and SAID == 'approved')) then
   goal = 'deciding'
 elseif state == 'approved' and SAID == 'pending' and settled_us >= tonumber(ARGV[3]) then
   goal = 'approved'
@@ -89,7 +99,8 @@ if goal == 'pending' then
   redis.call('ZADD', OPEN, ARGV[6], ID)
   redis.call('ZADD', DUE, redis.call('HGET', HOLD, 'starts_us') or ARGV[6], ID)
 else
-  redis.call('HDEL', HOLD, 'deciding', 'deciding_us', 'deciding_origin', 'proposal')
+  redis.call('HDEL', HOLD, 'deciding', 'deciding_us', 'deciding_origin', 'deciding_kind',
+    'proposal')
   redis.call('HSET', HOLD, 'settled_by', ARGV[9], 'settled_us', text(NOW), 'settled_origin', ARGV[10],
     'settled_index', ARGV[11])
   if goal == 'approved' then

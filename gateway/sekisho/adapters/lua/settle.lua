@@ -1,6 +1,7 @@
 -- Publish a decision that the ledger has: deciding -> approved | denied | expired | withdrawn, or
 -- back to pending while reviews, or the reason of whoever asked, are still missing. A new version of
--- what is held is pending, too, and no review of the one before counts for it.
+-- what is held is pending, too, and no review of the one before counts for it, nor its approval. One
+-- that the ledger does not take where the approval does not do any more ends it: failed.
 --
 -- Promises: only the proposal being decided settles; the same settlement twice is one; the outcome
 -- carries the ledger's origin and index. An approval is good until `execute_until_us`.
@@ -20,7 +21,7 @@ end
 if state ~= 'deciding' or deciding ~= ARGV[3] then
   return { 'stale', state }
 end
-redis.call('HDEL', HOLD, 'deciding', 'deciding_us', 'deciding_origin', 'proposal')
+redis.call('HDEL', HOLD, 'deciding', 'deciding_us', 'deciding_origin', 'deciding_kind', 'proposal')
 if ARGV[6] ~= '' then
   local place = redis.call('HINCRBY', HOLD, 'reviews', 1)
   redis.call('HSET', HOLD, 'review:' .. place, ARGV[7], seat, ARGV[3],
@@ -32,6 +33,9 @@ end
 if ARGV[14] ~= '' then
   redis.call('INCRBY', BYTES, text(tonumber(ARGV[14]) - number('bytes')))
   redis.call('HSET', HOLD, 'edited_by', ARGV[3], 'bytes', ARGV[14], 'reviews', 0, unpack(ARGV, 15))
+  redis.call('HDEL', HOLD, 'settled_by', 'settled_us', 'settled_origin', 'settled_index',
+    'execute_until_us')
+  redis.call('ZADD', OPEN, field('expires_us'), ID)
 end
 if ARGV[4] == 'pending' then
   move('pending', pending_due())
@@ -43,6 +47,9 @@ if ARGV[4] == 'approved' then
   redis.call('HSET', HOLD, 'execute_until_us', text(NOW + tonumber(ARGV[10])))
   move('approved', NOW)
 else
+  if ARGV[4] == 'failed' then
+    redis.call('HSET', HOLD, 'outcome', 'policy_changed')
+  end
   close(ARGV[4], ARGV[11])
 end
 return { 'ok', ARGV[4] }

@@ -13,7 +13,7 @@
  *   OLDER       1 it may also come back with an older copy of them (a replica that took over)
  *   FAILS       appends that fail: auditd never had them, or their reply is lost
  *   LATE_LEASES that end although their worker lives          TRIES  answers of reviewers
- *   EDITS  WITHDRAWALS  REFUSALS (by the rules, asked again)
+ *   EDITS  WITHDRAWALS  REFUSALS (by the rules, asked again)  MORES (they want more reviews)
  *   FAULT       which planted fault there is, by its number below; 0 none
  */
 
@@ -33,6 +33,9 @@
 #define NOBODY_FINISHES (fault == 14)            /* what a dead worker had begun */
 #define NEVER_GIVEN_UP (fault == 15)             /* a proposal that the ledger refuses */
 #define SECOND_OUTCOME (fault == 16)             /* auditd takes two for one version */
+#define SENT_ALL_THE_SAME (fault == 17)          /* people are asked anew, and it is sent */
+#define CLAIMED_UNREAD (fault == 19)             /* another version than was read */
+#define LEFT_BEHIND (fault == 18)                /* what is older than the ledger, and approved */
 
 bool answer, lax, older;
 byte need, deny, fault;
@@ -45,7 +48,7 @@ c_decl {
 mtype = {
   pending, deciding, approved, denied, expired, withdrawn,
   dispatching, ready, failed, unknown, delivered,
-  review, expire, withdraw, edit
+  review, expire, withdraw, edit, anew
 };
 #define YES 1
 #define NO 2
@@ -72,7 +75,7 @@ bool late, lapsed;                /* the time to decide is over; the approval's 
 byte holder[2];                   /* the claim at which each worker is, 0 for none */
 bool fresh[2];                    /* an outcome was published since it read the ledger */
 
-byte crashes, restarts, fails, late_leases, tries, edits, withdrawals, refusals;
+byte crashes, restarts, fails, late_leases, tries, edits, withdrawals, refusals, mores;
 
 /* What must never become true, or more than one. Nothing in the model reads these. */
 bool two_decisions, unreviewed, changed;
@@ -138,6 +141,16 @@ inline write_outcome(s) {
   settled = s
 }
 
+#define NEW_VERSION (kind == edit || kind == anew)
+
+/* What people are asked anew has the time of a new hold; an edit has what is left. */
+inline in_time() {
+  if
+  :: kind == anew -> late = false; lapsed = false
+  :: else
+  fi
+}
+
 /* One batch at auditd: the review, or the new version, with the outcome it leads to.
  * `refused`: it has another, and the hold is restored from it. */
 inline append_decision() {
@@ -148,12 +161,13 @@ inline append_decision() {
      count(seats[0], seats[1])
   :: kind == expire -> out = (SILENCE_APPROVES -> approved : expired)
   :: kind == withdraw -> out = withdrawn
-  :: kind == edit -> out = pending
+  :: kind == edit || kind == anew -> out = pending
   fi;
   if
   :: lax && filed != version            /* of a version before, or the same once more */
-  :: lax && filed == version && kind == edit -> filed = version + 1; said[0] = 0; said[1] = 0
-  :: lax && filed == version && kind != edit ->
+  :: lax && filed == version && NEW_VERSION ->
+     filed = version + 1; said[0] = 0; said[1] = 0; settled = 0; published = 0; in_time()
+  :: lax && filed == version && !NEW_VERSION ->
      if
      :: kind == review -> said[who] = says
      :: else
@@ -162,14 +176,14 @@ inline append_decision() {
      :: out != pending -> write_outcome(out)
      :: else
      fi
-  :: !lax && kind == edit ->
+  :: !lax && NEW_VERSION ->
      if
      :: filed == version + 1
      :: filed == version && (settled == 0 || settled == approved) && !intent && !released ->
-        filed = version + 1; said[0] = 0; said[1] = 0; settled = 0; published = 0
+        filed = version + 1; said[0] = 0; said[1] = 0; settled = 0; published = 0; in_time()
      :: else -> refused = true
      fi
-  :: !lax && kind != edit ->
+  :: !lax && !NEW_VERSION ->
      if
      :: filed != version -> refused = true
      :: filed == version && settled != 0 && SECOND_OUTCOME && out != pending ->
@@ -210,7 +224,7 @@ inline settle_it() {
      no_proposal();
      if
      :: kind == review -> store.seat[who] = says
-     :: kind == edit ->
+     :: NEW_VERSION ->
         store.version = version + 1;
         store.seat[0] = (OLD_REVIEWS_COUNT -> store.seat[0] : 0);
         store.seat[1] = (OLD_REVIEWS_COUNT -> store.seat[1] : 0);
@@ -231,7 +245,10 @@ inline give_up() {
   :: open && store.state == deciding && store.kind == kind && store.who == who &&
      store.says == says && store.from == version ->
      no_proposal();
-     become(pending)
+     if
+     :: kind == anew -> become(failed)
+     :: else -> become(pending)
+     fi
   :: else
   fi
 }
@@ -256,6 +273,10 @@ inline add_review(n, what) {
   fi
 }
 
+#define BEFORE_SENT (store.state == pending || store.state == deciding || \
+                     ((store.state == approved || store.state == dispatching) && !LEFT_BEHIND))
+#define ASKED_ANEW (store.kind == anew && version == store.version && out == approved)
+
 /* ... and applied: restore.lua. It may run while the gate is open. */
 inline restore() {
   if
@@ -263,8 +284,9 @@ inline restore() {
      store.state = pending; store.version = version;
      store.seat[0] = 0; store.seat[1] = 0;
      fresh[me] = false
-  :: (store.state == pending || store.state == deciding) && store.version < version ->
+  :: BEFORE_SENT && store.version < version ->
      no_proposal();
+     store.claim = 0; store.leased = false;
      store.seat[0] = 0; store.seat[1] = 0;
      store.version = version;
      store.state = pending;
@@ -274,14 +296,14 @@ inline restore() {
   add_review(0, seat0);
   add_review(1, seat1);
   if
-  :: store.state == deciding && out == pending
+  :: store.state == deciding && (out == pending || ASKED_ANEW)
   :: store.state == approved && out == pending && fresh[me]
   :: store.state != pending && store.state != deciding && store.state != approved
   :: store.state == out && out != pending
   :: store.state == pending && out == pending -> become(pending)
   :: store.state == approved && out == pending && !fresh[me] -> become(pending)
   :: (store.state == pending || store.state == deciding || store.state == approved) &&
-     out != pending && out != store.state ->
+     out != pending && out != store.state && !(store.state == deciding && ASKED_ANEW) ->
      no_proposal();
      if
      :: out == failed || out == unknown -> become(out)
@@ -289,6 +311,8 @@ inline restore() {
      fi
   fi
 }
+
+#define READ (store.version == saw || CLAIMED_UNREAD)
 
 /* What auditd must have before a request or an answer leaves, and whether it takes it. */
 #define may_append (lax || (settled == approved && filed == saw && \
@@ -419,7 +443,7 @@ finish:
        :: kind == review -> seats[who] = says; count(seats[0], seats[1])
        :: kind == expire -> out = expired
        :: kind == withdraw -> out = withdrawn
-       :: kind == edit
+       :: NEW_VERSION
        fi;
        settle_it()
      }
@@ -467,8 +491,8 @@ claim:
   atomic {
     mortal();
     if
-    :: open && store.state == approved && lapsed -> become(expired); goto idle
-    :: open && ((store.state == approved && !lapsed) || NO_CLAIM) ->
+    :: open && READ && store.state == approved && lapsed -> become(expired); goto idle
+    :: open && ((READ && store.state == approved && !lapsed) || NO_CLAIM) ->
        mine = 1;
        do                               /* a name that no claim has */
        :: mine == store.claim || mine == copy.claim || mine == holder[1 - me] -> mine++
@@ -484,6 +508,16 @@ claim:
   atomic {
     mortal();
     if
+    :: mores > 0 && open && store.state == dispatching && store.claim == mine ->
+       mores--; kind = anew; who = 0; says = 0; version = saw;
+       no_proposal();
+       store.kind = anew; store.from = saw;
+       store.claim = 0; store.leased = false;
+       become(deciding);
+       if
+       :: SENT_ALL_THE_SAME && may_append -> record_leaving()
+       :: else -> goto finish
+       fi
     :: refusals > 0 -> refusals--; goto fail
     :: fails > 0 && FAIL_OPEN -> fails--
     :: fails > 0 && !FAIL_OPEN ->
@@ -602,6 +636,7 @@ init {
       now.crashes = told("CRASHES"); now.restarts = told("RESTARTS"); now.fails = told("FAILS");
       now.late_leases = told("LATE_LEASES"); now.tries = told("TRIES"); now.edits = told("EDITS");
       now.withdrawals = told("WITHDRAWALS"); now.refusals = told("REFUSALS");
+      now.mores = told("MORES");
     };
     store.state = pending; store.version = 1;
     run Worker(0); run Worker(1); run Clock(); run Valkey()

@@ -38,7 +38,12 @@ WORLDS: list[tuple[str, World]] = [
     (SAFE, EDITED | {"RESTARTS": 1}),
     (SAFE, TROUBLE | {"LAX": 1, "REFUSALS": 1, "WITHDRAWALS": 1}),
     (SAFE, EDITED | {"LAX": 1, "CRASHES": 1, "LATE_LEASES": 1}),
+    (SAFE, TROUBLE | {"MORES": 1}),
+    (SAFE, {"MORES": 1, "RESTARTS": 1, "FAILS": 1}),
+    (SAFE, {"MORES": 1, "RESTARTS": 1, "OLDER": 1}),
+    (SAFE, {"MORES": 1, "ANSWER": 1, "CRASHES": 1, "FAILS": 1, "LATE_LEASES": 1}),
     (LIVE, TROUBLE),
+    (LIVE, {"MORES": 1, "CRASHES": 1, "FAILS": 1}),
     (LIVE, {"RESTARTS": 1}),
     (LIVE, EDITED | {"CRASHES": 1}),
 ]
@@ -75,6 +80,9 @@ FAULTS: list[tuple[str, World, str]] = [
     ("SILENCE_APPROVES", {"LAX": 1}, "nothing_without_its_reviews"),
     ("NOBODY_FINISHES", {"CRASHES": 1}, LIVE),
     ("NEVER_GIVEN_UP", {"RESTARTS": 1, "FAILS": 1, "NEED": 2, "DENY": 2}, LIVE),
+    ("SENT_ALL_THE_SAME", {"LAX": 1, "MORES": 1}, "at_most_one_dispatch"),
+    ("CLAIMED_UNREAD", {"LAX": 1, "MORES": 1}, "nothing_without_its_reviews"),
+    ("LEFT_BEHIND", {"MORES": 1, "RESTARTS": 1, "OLDER": 1}, SAFE),
     ("SECOND_OUTCOME", {"RESTARTS": 1}, "exactly_one_decision"),
 ]
 

@@ -255,7 +255,7 @@ class RedisHoldStore:
             "claim",
             hold_id,
             *(worker, _us(limits.lease_s), limits.answer_bytes_max),
-            *(limits.total_bytes_max, _us(limits.keep_answer_s)),
+            *(limits.total_bytes_max, _us(limits.keep_answer_s), view.hold.version),
         )
         standing = _text(reply[0])
         if standing == "full":

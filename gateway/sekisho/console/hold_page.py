@@ -105,6 +105,8 @@ class HoldPage:
             return self.state
         if self.unjustified:
             return "unjustified"
+        if self.hold.asked_anew:
+            return "anew"
         return "alone" if self.hold.starts_alone else self.state
 
 

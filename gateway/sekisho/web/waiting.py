@@ -64,6 +64,7 @@ _WORDS = {
     ),
     "response": ("the answer to this request", "is", "has", "given out", "it is not given out"),
 }
+ANEW = " The rules have changed since it was approved, so it is reviewed once more."
 _LIMIT_CODES = frozenset({LimitReached.code, BudgetExhausted.code, "too_many_requests_at_once"})
 
 
@@ -275,10 +276,12 @@ class Waiting:
         if view.unjustified and view.state is HoldState.PENDING:
             return self._wants_reason(view)
         what = _WORDS[view.hold.stage][0]
+        anew = ANEW if _is_anew(view) else ""
         return ApprovalPending(
-            f"{what[0].upper()}{what[1:]} {_stands(view)}; it is kept as {view.hold.id}. "
-            f"Status: {self._page(view)} . Get the answer later with {_retrieving(view)}, or by "
-            "sending exactly the same request again: it joins this one, and nothing is sent twice."
+            f"{what[0].upper()}{what[1:]} {_stands(view)}.{anew} It is kept as "
+            f"{view.hold.id}. Status: {self._page(view)} . Get the answer later with "
+            f"{_retrieving(view)}, or by sending exactly the same request again: it joins this "
+            "one, and nothing is sent twice."
         )
 
     def _wants_reason(self, view: HoldView) -> JustificationRequired:
@@ -334,6 +337,11 @@ def _stands(view: HoldView) -> str:
         then = f"{has} been {_let_go(view)} and {verb} being {goes_on}"
         return f"{verb} being {goes_on}" if view.hold.starts_alone else then
     return f"{verb} queued" if view.hold.starts_alone else f"{verb} waiting for a human reviewer"
+
+
+def _is_anew(view: HoldView) -> bool:
+    """Whether people are asked once more, because the rules want more than was approved."""
+    return view.hold.asked_anew and view.state in {HoldState.PENDING, HoldState.DECIDING}
 
 
 def _without_calls(view: HoldView) -> StoredAnswer:

@@ -196,6 +196,7 @@ def test_a_high_risk_wants_a_reason() -> None:
         ({"justify": True}, "unjustified"),
         ({"background": True}, "pending"),
         ({"background": True, "thresholds": ()}, "alone"),
+        ({"version": 2, "asked_anew": True}, "anew"),
         ({"state": HoldState.DENIED, "justify": True}, "denied"),
     ],
 )

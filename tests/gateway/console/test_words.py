@@ -15,7 +15,7 @@ PACKAGE = Path(words.__file__).parent
 STAGES = ("request", "response", "tool_call")
 # What templates put together: a stage, a state or a decision after these.
 COMPOSED = {
-    *("told_unjustified", "told_alone"),
+    *("told_unjustified", "told_alone", "told_anew"),
     *(f"figures_{kind}" for kind in ("own", "total", "rules", "people")),
     *("figure_rules", "figure_people"),
     *(f"figure_{name}" for name in ("answers", "median", "hourly", "caught")),

@@ -388,6 +388,14 @@ async def test_what_was_approved_is_not_said_to_wait_for_a_reviewer(stage: str, 
     assert message.startswith(said)
 
 
+async def test_who_waits_once_more_is_told_why() -> None:
+    """The rules wanted more reviews than there were."""
+    room = Room(HoldState.PENDING, wait_s=0)
+    hold = replace(room.store.view.hold, version=2, asked_anew=True)
+    room.store.view = replace(room.store.view, hold=hold)
+    assert "so it is reviewed once more" in _error(await room.hop())["message"]
+
+
 async def test_nobody_else_is_asked_why() -> None:
     room = Room(HoldState.PENDING, justify=True)
     with pytest.raises(NotFound):

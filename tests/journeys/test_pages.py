@@ -188,8 +188,18 @@ def test_a_denial_by_keyboard_needs_a_reason_which_the_asker_reads(house: House)
     )
 
     assert house.stands(hold, "denied")
-    [said] = house.visit("staff-7", hold, ("text", ".standing"))
-    assert "Ask the owner of the list first." in said
+    said = house.visit(
+        "staff-7",
+        hold,
+        ("text", ".standing"),
+        ("fill", "#appeal", "The owner has agreed."),
+        ("click", "button[value=appeal]"),
+        ("wait", ".note"),
+        ("text", "main"),
+    )
+    assert "Ask the owner of the list first." in said[0]
+    appeals = events_of(house.made.leaves(), "exchange.appealed")
+    assert [one["exchange"] for one in appeals] == [hold["exchange"]]
 
 
 def test_a_letter_alone_decides_nothing(house: House) -> None:
@@ -282,7 +292,12 @@ def test_every_page_is_accessible_and_fits(house: House, who: str, language: str
     request = house.ask(f"Our customer list. {EVIL} {'long' * 60}")
     calls = house.ask("Write down what customer 7 wants.", tools=TOOLS)
     shots: list[tuple[Any, ...]] = []
-    for address in (house.page(request), house.page(calls), f"{house.made.url}/approvals"):
+    fourth = f"{house.made.url}/approvals/figures"
+    if who == "staff-7":
+        denied = house.ask("Our customer list, to be denied.")
+        house.reviewer.answer(denied, "deny")
+        fourth = house.page(denied)
+    for address in (house.page(request), house.page(calls), f"{house.made.url}/approvals", fourth):
         shots.append(("goto", address))
         if language == "en":  # colours are the same in every language
             shots += [("dark",), ("axe",), ("light",)]
@@ -290,7 +305,7 @@ def test_every_page_is_accessible_and_fits(house: House, who: str, language: str
     everywhere: Any = {"locale": LOCALES[language]}
     said = house.visit(who, request, *shots, ("ask", _LANGUAGE), **everywhere)
     found = [one for step, one in zip(shots, said, strict=False) if step[0] in {"axe", "ask"}]
-    assert found == ([[], [], 0] if language == "en" else [[], 0]) * 3
+    assert found == ([[], [], 0] if language == "en" else [[], 0]) * 4
     assert said[-1].startswith(language)
 
     pages = [f"{house.made.url}{path}" for path in ("/login", "/approvals/none")]

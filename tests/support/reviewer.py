@@ -43,7 +43,10 @@ class Reviewer:
 
     def decide(self, decision: str, mark: str = "") -> dict[str, Any]:
         """Wait for a hold and answer it; the hold as it was shown."""
-        shown = self.find(mark)
+        return self.answer(self.find(mark), decision)
+
+    def answer(self, shown: dict[str, Any], decision: str) -> dict[str, Any]:
+        """Answer a hold as it was shown."""
         said = {"decision": decision, "binding": shown["binding"], "reason": REASON}
         answer = httpx.post(
             f"{self._url}/v1/approvals/{shown['id']}/reviews",

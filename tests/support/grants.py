@@ -17,7 +17,6 @@ from sekisho.model.grants import Asking, Grant, Wanted
 from sekisho.model.ids import uuid7
 from sekisho.model.principal import Role
 from support.holds import ONE_REVIEW, SystemClock, person
-from support.line import People
 from support.switch import Switch
 
 ONE = person("reviewer-1", Role.REVIEWER, groups=("risk",))
@@ -121,5 +120,5 @@ async def open_office(
     await ledger.start()
     switch, limits, known = Switch(), limits or GrantLimits(), set(RULES)
     granting = Granting(ledger, switch, lambda: known, risk_below=limits.risk_below)
-    desk = GrantDesk(granting, ledger, People(), SystemClock(), limits=limits, backends=backends)
+    desk = GrantDesk(granting, ledger, SystemClock(), limits=limits, backends=backends)
     return Office(ledger, granting, desk, switch, known)

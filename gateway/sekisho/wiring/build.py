@@ -47,7 +47,7 @@ from sekisho.model.prices import UsageRules
 from sekisho.parts import Limits as LineLimits
 from sekisho.parts import Parts
 from sekisho.pipeline import Pipeline
-from sekisho.ports import Clock, Directory, HoldStore, Ledger
+from sekisho.ports import Clock, HoldStore, Ledger
 from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 from sekisho.web.background import Background
@@ -125,7 +125,7 @@ def build(settings: Settings) -> Worker:
         *(lambda: engine.usage.prices.currency, _policies(settings, ledger), pipeline.revise),
         *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts),
         *(LiveQueue(settings.reviews.listeners_max), lambda: engine.revision),
-        _grants(settings, granting, ledger, people.directory, clock),
+        _grants(settings, granting, ledger, clock),
     )
     rest = Sealed(create_app(services, people.sign_in, people.scim, checks, metrics))
     app = DataPath(
@@ -165,12 +165,10 @@ def _halts(settings: Settings, ledger: Ledger, clock: Clock, metrics: Metrics) -
     return HaltWatch(store, ledger, clock, silence_s=silence_s, told=metrics.halts_standing)
 
 
-def _grants(
-    settings: Settings, granting: Granting, ledger: Ledger, directory: Directory, clock: Clock
-) -> GrantDesk:
+def _grants(settings: Settings, granting: Granting, ledger: Ledger, clock: Clock) -> GrantDesk:
     limits = GrantLimits(**settings.grants.model_dump())
     backends = [one.id for one in settings.backends]
-    return GrantDesk(granting, ledger, directory, clock, limits=limits, backends=backends)
+    return GrantDesk(granting, ledger, clock, limits=limits, backends=backends)
 
 
 def _granting(

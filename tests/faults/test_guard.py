@@ -153,7 +153,7 @@ def test_many_addresses_fill_neither_the_ledger_nor_the_log(
     began_s = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         statuses = set(pool.map(fail, range(FLOOD)))
-    minutes = 1 + int((time.monotonic() - began_s) // 60)  # a busy machine floods slowly
+    minutes = 2 + int((time.monotonic() - began_s) // 60)  # it may begin late in its first one
     good = _ask(flooded, _bearer(flooded.employee)).status_code
     log_bytes = installation.log.stat().st_size
     assert installation.stop() == 0

@@ -162,6 +162,9 @@ class Striker:
 
 # -- what must hold afterwards
 
+NOT_MET = "the fault was not met"
+"""The writer made fewer calls of that name than in the run that was counted."""
+
 
 def judge(told: Told, before: Told | None = None) -> list[str]:
     """What is wrong with a ledger whose writer was struck: nothing, if all is well.
@@ -178,7 +181,7 @@ def _wrong_run(told: Told) -> Iterator[str]:
     if told.problem:
         yield f"strace: {told.problem}"
     if told.calls and not killed and not any("(INJECTED)" in line for line in told.calls):
-        yield "the fault was not met"
+        yield NOT_MET
     if told.of("broken"):
         yield f"it broke: {told.of('broken')}"
     if told.of("went_on"):

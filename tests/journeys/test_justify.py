@@ -79,7 +79,7 @@ def test_say_why_then_ask_again(house: Installation) -> None:
     exchange = events_of(leaves, "hold.justified")[0]["exchange"]
     kinds = [leaf["type"] for leaf in leaves if leaf["exchange"] == exchange]
     assert kinds == [
-        "request.received", "policy.decision", "hold.filed", "hold.justified", "hold.settled",
-        "policy.decision", "backend.intent", "backend.outcome", "hold.delivered",
+        "request.received", "policy.decision", "hold.filed", "hold.refused", "hold.justified",
+        "hold.settled", "policy.decision", "backend.intent", "backend.outcome", "hold.delivered",
     ]  # fmt: skip
     assert house.verify().returncode == 0

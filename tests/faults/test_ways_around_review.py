@@ -468,10 +468,7 @@ def test_rules_that_came_later_count(house: House) -> None:
     revision = desk.draft(AUTHOR, closed).revision
     replay(desk, AUTHOR, revision)
     desk.activate(ACTIVATOR, revision)
-    end = time.monotonic() + WAIT_S
-    while house.ask()[0].json()["error"]["code"] != "policy_denied":
-        assert time.monotonic() < end
-        time.sleep(0.2)
+    _until_denied(house, denied=True)
 
     assert house.review(hold, "reviewer").is_success
     house.until(hold, "failed")
@@ -480,8 +477,13 @@ def test_rules_that_came_later_count(house: House) -> None:
     assert not house.sent(hold)
 
     desk.rollback(ACTIVATOR)
+    _until_denied(house, denied=False)
+
+
+def _until_denied(house: House, *, denied: bool) -> None:
+    """Until the worker has the rules that deny everything, or no longer has them."""
     end = time.monotonic() + WAIT_S
-    while house.ask()[0].json()["error"]["code"] == "policy_denied":
+    while (house.ask()[0].json()["error"]["code"] == "policy_denied") is not denied:
         assert time.monotonic() < end
         time.sleep(0.2)
 

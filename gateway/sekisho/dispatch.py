@@ -26,14 +26,14 @@ from sekisho.errors import (
     SekishoError,
     Unavailable,
 )
-from sekisho.holding.file import Asker, HeldAnswer, asker_again
+from sekisho.holding.file import Asker, HeldAnswer
 from sekisho.holding.moments import decided
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect
 from sekisho.model.facts import Facts
 from sekisho.model.grants import Asking
 from sekisho.model.halts import Reach
-from sekisho.model.hold import Hold, HoldView, Place
+from sekisho.model.hold import HoldView, Place
 from sekisho.model.outgoing import Outgoing
 from sekisho.parts import Parts
 from sekisho.ports import BackendReply, Charge
@@ -118,27 +118,26 @@ class Dispatch:
                 raise
 
     async def send(
-        self, cleared: Clearance, charge: Charge, asker: Asker, place: Place | None
+        self, cleared: Clearance, charge: Charge, asker: Asker
     ) -> Whole | Stream | HoldView:
-        """Send once and give back the answer, or the hold that keeps it for people; `place` is
-        where that is filed, if it was expected.
-        """
+        """Send once and give back the answer as it comes, or the hold that keeps it for people."""
         answer, outcome = await self._dispatch(cleared, charge)
         return await release(
             answer,
             outcome,
             self.kept.answer,
             judge=self.guard(cleared.outgoing, asker),
-            hold=partial(self._hold, cleared.outgoing, asker, place),
+            hold=partial(self._hold, cleared.outgoing, asker, None),
             answer_bytes_max=self._parts.limits.answer_bytes_max,
         )
 
-    async def send_approved(
-        self, cleared: Clearance, charge: Charge, hold: Hold
+    async def send_whole(
+        self, cleared: Clearance, charge: Charge, asker: Asker, place: Place
     ) -> Whole | HoldView:
-        """Send what people approved; the answer whole, since nobody may be waiting for it."""
+        """As `send`, of an answer that is read to its end first: nobody may be waiting for it, or
+        nobody may see it before. `place` is where it is held.
+        """
         answer, outcome = await self._dispatch(cleared, charge)
-        place, asker = self._parts.filing.place_after(hold), asker_again(hold)
         return await gather(
             answer,
             outcome,

@@ -33,10 +33,14 @@ from sekisho.unsettled import Unsettled
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds one exchange; see docs/reference/settings.md for the reasons."""
+    """What bounds one exchange; see docs/reference/settings.md for the reasons.
+
+    `silent_s_max` is how long a client that asked for a stream hears nothing.
+    """
 
     json_depth_max: int
     answer_bytes_max: int
+    silent_s_max: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ the request, before its body is read, so that strangers cost nothing (docs/adr/0
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import orjson
@@ -27,7 +27,7 @@ from sekisho.errors import (
     LimitsUnavailable,
     SekishoError,
 )
-from sekisho.holding.file import asker_of
+from sekisho.holding.file import Asker, asker_of
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.exchange import Exchange
@@ -39,9 +39,10 @@ from sekisho.model.ids import uuid7
 from sekisho.model.limits import Estimate
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal, Shown
-from sekisho.obligations import pin_route
+from sekisho.obligations import label_output, pin_route
 from sekisho.parts import Parts
 from sekisho.ports import Charge
+from sekisho.releasing.gathering import Gathering, within
 from sekisho.releasing.relay import Stream
 from sekisho.releasing.replies import Whole
 from sekisho.resume import Resume
@@ -82,7 +83,9 @@ class Pipeline:
         """Who asks, known from the request's head alone: a stranger's body is never read."""
         return await identify(shown, self._parts.directory)
 
-    async def handle(self, principal: Principal, raw: RawRequest) -> Whole | Stream | HoldView:
+    async def handle(
+        self, principal: Principal, raw: RawRequest
+    ) -> Whole | Stream | Gathering | HoldView:
         """Take one request along the line: an answer, one under way, or a hold to wait for.
 
         Raises the SekishoError that ended it, recorded, with its exchange id.
@@ -107,14 +110,26 @@ class Pipeline:
             raise fault from error
         if isinstance(ready, HoldView):
             return ready
-        asker = asker_of(exchange, principal, ready.cleared.outgoing)
-        try:
-            return await self._dispatch.send(ready.cleared, ready.charge, asker, ready.place)
-        except SekishoError as error:
-            error.exchange = exchange.id
-            raise
-        finally:
-            await self._give_up(ready.place)
+        outgoing = ready.cleared.outgoing
+        asker = asker_of(exchange, principal, outgoing)
+        if ready.place is None:
+            with _named(exchange.id):
+                return await self._dispatch.send(ready.cleared, ready.charge, asker)
+        whole = self._whole(ready, asker, ready.place)
+        if not outgoing.stream:
+            return await whole
+        told = {"x-sekisho-exchange": exchange.id}
+        if outgoing.decision.obligations.label_output:
+            told |= label_output.HEADER
+        return await within(whole, self._parts.limits.silent_s_max, told)
+
+    async def _whole(self, ready: _Ready, asker: Asker, place: Place) -> Whole | HoldView:
+        """Sent, and read to its end."""
+        with _named(asker.exchange):
+            try:
+                return await self._dispatch.send_whole(ready.cleared, ready.charge, asker, place)
+            finally:
+                await self._give_up(place)
 
     async def _ready(
         self, exchange: Exchange, principal: Principal, progress: Progress
@@ -342,3 +357,13 @@ class Pipeline:
             return facts
         backend = pin_route.apply(route, model, facts.backend, self._parts.catalog)
         return replace(facts, backend=backend)
+
+
+@contextmanager
+def _named(exchange: str) -> Iterator[None]:
+    """What goes wrong says of which exchange."""
+    try:
+        yield
+    except SekishoError as error:
+        error.exchange = exchange
+        raise

@@ -29,6 +29,7 @@ from sekisho.errors import (
 )
 from sekisho.holding import anew
 from sekisho.holding import evidence as hold_evidence
+from sekisho.holding.file import asker_again
 from sekisho.holding.keep import keep
 from sekisho.holding.tally import approvers
 from sekisho.model import evidence
@@ -134,7 +135,8 @@ class Resume:
         except SekishoError as error:
             await self._dispatch.refuse(hold.exchange, hold.principal, progress, error)
             raise
-        return _stored(await self._dispatch.send_approved(cleared, charge, hold))
+        asker, place = asker_again(hold), parts.filing.place_after(hold)
+        return _stored(await self._dispatch.send_whole(cleared, charge, asker, place))
 
     async def _release_approved(self, hold: Hold, claim: str) -> StoredAnswer | None:
         """The answer that people approved, once the ledger has that it is released; None if people

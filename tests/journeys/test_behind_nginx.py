@@ -18,6 +18,15 @@ from support.reviewer import REASON, Reviewer
 
 HELD = "Summarise our customer list in one line."
 HOP_S = 4.0
+IDLE_S = 13  # of nginx, as 60 s are to the 45 s after which the gateway says that it lives
+READ_WHOLE = """# METADATA
+# title: Look
+package packs.team.look
+
+# METADATA
+# title: Every answer is read to its end first
+obligation contains {"review_response": true}
+"""
 _marks = itertools.count()
 
 
@@ -115,3 +124,44 @@ def test_errors_and_links_are_those_of_the_public_address(site: Site, path: str)
     assert (denied.status_code, error["code"]) == (403, "approval_denied")
     assert REASON in error["message"]
     assert site.sent(mark) == 0
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, Told], int]]:
+    """What each client gets of a streamed answer that takes longer than nginx waits for a byte, and
+    is read whole; and how many requests reached the backend.
+    """
+    put_in_place()
+    front = Nginx(tmp_path_factory.mktemp("z"), IDLE_S)
+    settings = {
+        "server": {"public_url": front.url},
+        "identity": {"trusted_peers": ["127.0.0.1"]},
+        "holds": {"hop_wait_s": HOP_S, "wait_total_s": 120},
+    }
+    with in_thread() as backend, ExitStack() as stack:
+        backend.chunk_pause_s = 5
+        made = Installation(tmp_path_factory.mktemp("w"), {"*": backend.url}, settings=settings)
+        made.write()
+        made.add_team_rules("look", READ_WHOLE)
+        made.start()
+        stack.callback(made.stop)
+        front.write(made.port)
+        stack.enter_context(front)
+        key = made.key("staff-7")
+        asking = {}
+        for name in COMMANDS:
+            client = stack.enter_context(Client(name, f"{front.url}/v1", key))
+            asking[name] = client.start("ask", text=f"hello {name}", tools=[], stream=True)
+        yield {name: told.result(90) for name, told in asking.items()}, len(backend.seen)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_long_answer_that_is_read_whole_reaches_its_client(
+    slow: tuple[dict[str, Told], int], name: str
+) -> None:
+    """The connection is kept alive until it is there, and nobody asks twice."""
+    told, sent = slow
+
+    assert told[name].error == {}
+    assert told[name].text == "first word word word word "
+    assert sent == len(COMMANDS)

@@ -29,11 +29,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with in_thread() as backend:
         made = Installation(tmp_path_factory.mktemp("y"), {"*": backend.url}, workers=2)
         made.write()
-        pack = made.folder / "policies" / "packs" / "team"
-        pack.mkdir(parents=True)
-        (pack / "why.rego").write_text(RULES)
-        data = made.folder / "policies" / "data.yaml"
-        data.write_text(data.read_text().replace("modes:\n", "modes:\n  team: enforce\n"))
+        made.add_team_rules("why", RULES)
         made.start()
         yield made
         made.stop()

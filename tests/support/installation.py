@@ -101,6 +101,15 @@ class Installation:
             ]
         self.config.write_text("\n".join(lines) + "\n")
 
+    def add_team_rules(self, name: str, rules: str) -> None:
+        """A pack `team` of its own with one file, in force; after `write`, before `start`."""
+        policies = self.folder / "policies"
+        pack = policies / "packs" / "team"
+        pack.mkdir(parents=True)
+        (pack / f"{name}.rego").write_text(rules)
+        data = policies / "data.yaml"
+        data.write_text(data.read_text().replace("modes:\n", "modes:\n  team: enforce\n"))
+
     def start(self, *, wait: bool = True) -> None:
         """Run `sekisho serve` and wait until it is ready."""
         if not self.config.exists():

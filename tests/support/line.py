@@ -120,7 +120,9 @@ class Reply:
 
 @dataclass
 class ScriptedBackend:
-    """Satisfies `sekisho.ports.Backend`; `fails` are raised one a call, then it answers."""
+    """Satisfies `sekisho.ports.Backend`; `fails` are raised one a call, then it answers, not
+    before `gate` is open.
+    """
 
     fails: list[SekishoError] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
@@ -128,12 +130,15 @@ class ScriptedBackend:
     parts: Sequence[bytes] = (ANSWER,)
     content_type: str = "application/json"
     on_send: Callable[[], None] | None = None
+    gate: asyncio.Event | None = None
 
     async def send(self, backend: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         self.sent.append(body)
         self.went.append(backend)
         if self.on_send is not None:
             self.on_send()
+        if self.gate is not None:
+            await self.gate.wait()
         if self.fails:
             raise self.fails.pop(0)
         return Reply(self.parts, 200, {"content-type": self.content_type})
@@ -174,6 +179,7 @@ class Line:
     channels: frozenset[str] = frozenset()
     switch: Switch = field(default_factory=Switch)
     granting: Granting | None = None
+    silent_s_max: float = 45
 
     def __post_init__(self) -> None:
         self.unsettled = Unsettled(self.ledger)
@@ -198,7 +204,7 @@ class Line:
                 lease_s=5,
                 unsettled=self.unsettled,
                 session="s1",
-                limits=Limits(json_depth_max=64, answer_bytes_max=100_000),
+                limits=Limits(64, 100_000, self.silent_s_max),
                 metrics=self.metrics,
                 outbox=self.outbox,
                 granting=self.granting,

@@ -19,10 +19,14 @@ _SHIPPED = "http://127.0.0.1:8080/;"
 
 
 class Nginx:
-    """Use as a context manager; `url` is what people would type, with the path prefix."""
+    """Use as a context manager; `url` is what people would type, with the path prefix.
 
-    def __init__(self, folder: Path) -> None:
+    `idle_s` is how long it waits for a byte; absent: its own 60 s.
+    """
+
+    def __init__(self, folder: Path, idle_s: int | None = None) -> None:
         self._folder = folder
+        self._idle = "" if idle_s is None else f"    proxy_read_timeout {idle_s}s;\n"
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._port}/llm"
@@ -41,7 +45,7 @@ class Nginx:
         (self._folder / "nginx.conf").write_text(
             f"daemon off;\nerror_log {self._folder / 'error.log'};\npid {self._folder / 'pid'};\n"
             f"events {{}}\nhttp {{\n    access_log off;\n{temporary}"
-            f"    server {{\n    listen 127.0.0.1:{self._port};\n{location}    }}\n}}\n"
+            f"    server {{\n    listen 127.0.0.1:{self._port};\n{self._idle}{location}    }}\n}}\n"
         )
 
     def __enter__(self) -> Self:

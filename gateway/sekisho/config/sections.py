@@ -230,7 +230,7 @@ class HoldSettings(Section):
         45,
         gt=0,
         le=300,
-        description="One wait before a 303; common proxies cut silent requests at 60 s.",
+        description="One silent wait, before a 303 or a comment; many proxies cut those of 60 s.",
     )
     wait_total_s: float = Field(
         300,

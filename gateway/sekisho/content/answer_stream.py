@@ -13,6 +13,10 @@ from typing import Any
 import orjson
 
 DONE = b"data: [DONE]\n\n"
+ALIVE = b":\n\n"
+"""A comment that says nothing: proxies and clients see that the connection lives."""
+ALIVE_S = 10.0
+"""How long a stream stays silent before it says that; some proxies wait no longer than 15 s."""
 _NOT_OF_CHUNKS = frozenset({"object", "choices", "usage"})
 
 

@@ -21,11 +21,10 @@ import orjson
 
 from sekisho.content import assemble
 from sekisho.content import responses_answer as answer
+from sekisho.content.answer_stream import ALIVE
 from sekisho.content.call_watch import whole_events
 
 _DONE = b"[DONE]"
-ALIVE = b":\n\n"
-"""A comment that says nothing: proxies and clients see that the connection lives."""
 _TEXTS = {
     "thought": ("rs", "response.reasoning_text", "text"),
     "words": ("msg", "response.output_text", "text"),

@@ -1,7 +1,8 @@
 """A stream under way: relayed as it comes, its closing mark kept back until the record is durable.
 
 Text goes on at once. From the first tool call on everything is kept back until all of it is there
-and the rules were asked; calls they do not allow never reach the client.
+and the rules were asked; calls they do not allow never reach the client. While it is kept back the
+client hears comments, so that no proxy takes the connection for a dead one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 import orjson
 
 from sekisho.content import assemble
-from sekisho.content.answer_stream import end_events, notice_events
+from sekisho.content.answer_stream import ALIVE, ALIVE_S, end_events, notice_events
 from sekisho.content.call_watch import CallWatch
 from sekisho.content.tool_calls import proposed
 from sekisho.errors import BackendFailed, Halted, LedgerUnavailable, SekishoError
@@ -96,6 +97,8 @@ class Relay:
         self._bytes = 0
         self._tail = b""
         self._watch = CallWatch()
+        self._clock = asyncio.get_running_loop().time
+        self._silent_since_s: float | None = None
         self._labeller = label_output.Labeller() if answer.text_labelled else None
 
     async def pieces(self, stream: Stream) -> AsyncGenerator[bytes, None]:
@@ -111,6 +114,8 @@ class Relay:
                     return
                 await self._judge.go_on()
                 ready = self._ready(self._watch.feed(chunk))
+                if self._watch.calling:
+                    ready += self._alive(said=bool(ready))
                 if ready:
                     yield ready
             await self._judge.go_on()
@@ -139,6 +144,18 @@ class Relay:
             stream.chunks = len(self._chunks)
             self._outcome.abandon("internal_fault")
             await self._reply.close()
+
+    def _alive(self, *, said: bool) -> bytes:
+        """A comment, if the client has heard nothing for too long. From the first call on all that
+        was given out are whole events, so that it stands between two.
+        """
+        now_s = self._clock()
+        if said or self._silent_since_s is None:
+            self._silent_since_s = now_s
+        if now_s - self._silent_since_s < ALIVE_S:
+            return b""
+        self._silent_since_s = now_s
+        return ALIVE
 
     async def _closing(self, stream: Stream) -> AsyncGenerator[bytes, None]:
         """The tool calls that were kept back, if the rules allow them, and the closing mark; both

@@ -20,9 +20,9 @@ from typing import Any
 
 import orjson
 
-from sekisho.content.answer_stream import as_stream
+from sekisho.content.answer_stream import ALIVE, ALIVE_S, as_stream
 from sekisho.content.responses_answer import failed, response, started
-from sekisho.content.responses_stream import ALIVE, ResponseEvents
+from sekisho.content.responses_stream import ResponseEvents
 from sekisho.errors import BadRequest, Halted, HaltUnknown
 from sekisho.holding.deliver import json_of
 from sekisho.holding.review import withdraw
@@ -36,7 +36,6 @@ from sekisho.web.dialects import RESPONSES
 from sekisho.web.waiting import Reply, Waiting, headers_of
 
 NUMBER_DIGITS_MAX = 9  # more events than any answer has
-COMMENT_S = 10.0  # below every proxy's idle limit
 
 
 class Background:
@@ -153,7 +152,7 @@ class Background:
                     return
                 stopped = partial(self._waiting.is_stopped, now)
                 hold_id, launch = now.hold.id, self._launch
-                await wait(hold_id, self._holds, COMMENT_S, on_approved=launch, stopped=stopped)
+                await wait(hold_id, self._holds, ALIVE_S, on_approved=launch, stopped=stopped)
                 yield ALIVE
                 view = await self._holds.get(view.hold.id) or view
             stored = await self._waiting.answer(now)

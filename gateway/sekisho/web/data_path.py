@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -30,6 +31,7 @@ from sekisho.errors import (
 from sekisho.model.hold import HoldView
 from sekisho.model.principal import Principal
 from sekisho.pipeline import Pipeline
+from sekisho.releasing.gathering import Gathering
 from sekisho.releasing.outcome import CLIENT_GONE
 from sekisho.releasing.relay import Stream
 from sekisho.releasing.replies import Whole
@@ -40,6 +42,7 @@ from sekisho.web.background import Background
 from sekisho.web.dialects import CHAT, RESPONSES, Dialect
 from sekisho.web.entrance import Entrance
 from sekisho.web.language import spoken
+from sekisho.web.meanwhile import Meanwhile
 from sekisho.web.offered import no_such_path
 from sekisho.web.problems import Headers, problem
 from sekisho.web.slots import Slots
@@ -104,6 +107,7 @@ class DataPath:
         self._entrance = entrance
         self._waiting = waiting
         self._background = background
+        self._meanwhile = Meanwhile(waiting)
         self._limits = limits
         self._rest = rest
         self._metrics = metrics
@@ -203,8 +207,12 @@ class DataPath:
 
     async def _post(self, dialect: Dialect, asking: Asking, answer: Answering) -> None:
         who = asking.principal.id
-        with self._asking.taken_by(who):
+        with ExitStack() as place:
+            place.enter_context(self._asking.taken_by(who))
             held = await self._ask(dialect, asking, answer)
+            if isinstance(held, Gathering):
+                await self._keep_company(held, dialect, asking, answer, place)
+                return
         if held is None:
             return
         comes_back = held.hold.background and not held.unjustified
@@ -231,8 +239,32 @@ class DataPath:
             self._metrics.exchange_ended("checked")
             await answer.whole(HTTPStatus.OK, _JSON, told)
 
-    async def _ask(self, dialect: Dialect, asking: Asking, answer: Answering) -> HoldView | None:
-        """Take the request along the line and write what comes back; a hold is returned."""
+    async def _keep_company(
+        self,
+        gathering: Gathering,
+        dialect: Dialect,
+        asking: Asking,
+        answer: Answering,
+        place: ExitStack,
+    ) -> None:
+        """A stream of comments until there is more to say; who waits for people takes a place of
+        that kind.
+        """
+
+        def for_people() -> None:
+            place.close()
+            place.enter_context(self._waiters.taken_by(asking.principal.id))
+
+        language = self._language(asking.scope)
+        said = self._meanwhile.stream(gathering, dialect, language=language, for_people=for_people)
+        await self._relay(said, answer)
+
+    async def _ask(
+        self, dialect: Dialect, asking: Asking, answer: Answering
+    ) -> HoldView | Gathering | None:
+        """Take the request along the line and write what comes back; what has to be waited for is
+        returned.
+        """
         body = await self._body(asking.headers, answer)
         try:
             raw = RawRequest(
@@ -256,6 +288,8 @@ class DataPath:
         elif isinstance(reply, Stream):
             dialect.telling(reply)
             await self._relay(reply, answer)
+        elif isinstance(reply, Gathering):
+            return reply
         else:
             self._metrics.exchange_ended("held")
             return reply

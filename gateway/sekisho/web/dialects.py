@@ -45,13 +45,13 @@ class Dialect:
         if reply.status != HTTPStatus.OK:
             return reply.body
         tell = self.events if reply.streamed else self.whole
-        return tell(reply.body, self._unheld(reply.headers))
+        return tell(reply.body, self.unheld(reply.headers))
 
     def telling(self, stream: Stream) -> None:
         """Have a stream under way speak this API."""
-        stream.pieces = self.pieces(stream.pieces, self._unheld(stream.headers))
+        stream.pieces = self.pieces(stream.pieces, self.unheld(stream.headers))
 
-    def _unheld(self, headers: Mapping[str, str]) -> str:
+    def unheld(self, headers: Mapping[str, str]) -> str:
         """A name for what is not kept, so not found under it later."""
         return self.prefix + headers["x-sekisho-exchange"].replace("-", "")
 

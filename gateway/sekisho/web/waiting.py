@@ -111,7 +111,7 @@ class Waiting:
 
     async def retrieve(self, result_id: str, principal: Principal, dialect: Dialect) -> Reply:
         """What the SDK's `retrieve(id)` gets: the answer as JSON, or why there is none."""
-        return await self._told(await self.found(result_id, principal, dialect), as_json=True)
+        return await self.told(await self.found(result_id, principal, dialect), as_json=True)
 
     async def found(self, result_id: str, principal: Principal, dialect: Dialect) -> HoldView:
         """The hold that stands behind a result. Raises NotFound, also for what is not theirs."""
@@ -134,18 +134,17 @@ class Waiting:
 
     async def _wait(self, view: HoldView, location: str) -> Reply:
         if view.unjustified and view.state is HoldState.PENDING:
-            return await self._told(view, as_json=False)
+            return await self.told(view, as_json=False)
         await self.check(view)
-        view = await self._waited(view)
+        view = await self.waited(view, self._limits.hop_wait_s)
         await self.check(view)
-        more = self._until_us(view) > self._clock.now_us()
-        if view.state in WAITING and more and await self._holds.hop(view.hold.id):
+        if self.goes_on(view) and await self._holds.hop(view.hold.id):
             pending = self._pending(view)
             _, headers, body = problem(
                 pending, exchange=view.hold.exchange, approval=self.approval(view)
             )
             return Reply(303, [*headers, (b"location", location.encode())], body)
-        return await self._told(view, as_json=False)
+        return await self.told(view, as_json=False)
 
     async def check(self, view: HoldView) -> None:
         """Raises Halted for what an operator stopped, unless it has ended otherwise."""
@@ -156,9 +155,13 @@ class Waiting:
                 error.exchange = view.hold.exchange
                 raise
 
-    async def _waited(self, view: HoldView) -> HoldView:
-        """The hold after one hop's wait, or as soon as nobody needs to be waited for."""
-        hop_until_us = self._clock.now_us() + int(self._limits.hop_wait_s * 1_000_000)
+    def goes_on(self, view: HoldView) -> bool:
+        """Whether its client has something to wait for, and time left for it."""
+        return view.state in WAITING and self._until_us(view) > self._clock.now_us()
+
+    async def waited(self, view: HoldView, wait_s: float) -> HoldView:
+        """The hold after this wait, or as soon as nobody needs to be waited for."""
+        hop_until_us = self._clock.now_us() + int(wait_s * 1_000_000)
         while True:
             view = await self.followed(view)
             until_us = min(hop_until_us, self._until_us(view))
@@ -185,7 +188,7 @@ class Waiting:
         again_us = view.justification.at_us + int(self._limits.wait_total_s * 1_000_000)
         return max(view.hold.wait_until_us, again_us)
 
-    async def _told(self, view: HoldView, *, as_json: bool) -> Reply:
+    async def told(self, view: HoldView, *, as_json: bool) -> Reply:
         """The answer if there is one, else the error that says how the hold stands."""
         asked = view.hold.id
         view = await self.followed(view)

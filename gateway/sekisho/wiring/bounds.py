@@ -14,6 +14,7 @@ from sekisho.model.catalog import Backend as CatalogBackend
 from sekisho.model.catalog import Catalog
 from sekisho.model.hold import HoldLimits
 from sekisho.model.office import Office
+from sekisho.parts import Limits as LineLimits
 from sekisho.web.data_path import Limits as WebLimits
 
 FORGET_MARGIN_S = 50.0  # beyond the grace of a session: auditd closes what a dead worker left first
@@ -36,6 +37,15 @@ def hold_limits(settings: Settings) -> HoldLimits:
         keep_answer_s=holds.keep_answer_s,
         retry_join_s=holds.retry_join_s,
         care=Care(**settings.reviews.model_dump(exclude={"listeners_max"})),
+    )
+
+
+def line_limits(settings: Settings) -> LineLimits:
+    """The settings that bound one exchange."""
+    return LineLimits(
+        json_depth_max=settings.server.json_depth_max,
+        answer_bytes_max=settings.holds.answer_bytes_max,
+        silent_s_max=settings.holds.hop_wait_s,
     )
 
 

@@ -44,7 +44,6 @@ from sekisho.holding.notifying import Notifier
 from sekisho.holding.sweep import Sweep
 from sekisho.model.halts import Halts
 from sekisho.model.prices import UsageRules
-from sekisho.parts import Limits as LineLimits
 from sekisho.parts import Parts
 from sekisho.pipeline import Pipeline
 from sekisho.ports import Clock, HoldStore, Ledger
@@ -56,7 +55,15 @@ from sekisho.web.live_queue import LiveQueue
 from sekisho.web.security_headers import Sealed
 from sekisho.web.services import Services
 from sekisho.web.waiting import Waiting
-from sekisho.wiring.bounds import catalog, endpoints, hold_limits, lease_terms, office, web_limits
+from sekisho.wiring.bounds import (
+    catalog,
+    endpoints,
+    hold_limits,
+    lease_terms,
+    line_limits,
+    office,
+    web_limits,
+)
 from sekisho.wiring.people import build_people
 from sekisho.wiring.ready import every_check
 from sekisho.wiring.running import Worker
@@ -111,7 +118,7 @@ def build(settings: Settings) -> Worker:
             lease_s=settings.holds.lease_s,
             unsettled=unsettled,
             session=auditd.session,
-            limits=LineLimits(settings.server.json_depth_max, settings.holds.answer_bytes_max),
+            limits=line_limits(settings),
             metrics=metrics,
             outbox=outbox,
             granting=granting,

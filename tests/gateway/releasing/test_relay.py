@@ -6,12 +6,15 @@ import asyncio
 import json
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sekisho.content.answer_stream import ALIVE
 from sekisho.content.assemble import completion
 from sekisho.errors import BackendFailed
 from sekisho.obligations.label_output import LABEL
+from sekisho.releasing import relay
 from sekisho.releasing.relay import Stream
 from support.release_case import (
     CHUNK,
@@ -20,6 +23,12 @@ from support.release_case import (
     Case,
     FakeReply,
 )
+
+CALL = (
+    b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t1","type":"function",'
+    b'"function":{"name":"f","arguments":"{}"}}]}}]}\n\n'
+)
+END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}\n\n'
 
 
 async def test_a_stream_is_relayed_byte_for_byte_and_recorded_once() -> None:
@@ -207,3 +216,19 @@ async def test_a_call_that_two_parsers_read_differently_is_withheld() -> None:
     assert b"crm.write" not in sent.removeprefix(CHUNK)
     assert b'"rm"' not in sent
     assert ["stopped"] == case.ledger.statuses
+
+
+async def test_while_calls_are_kept_back_the_client_hears_that_it_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Comments between whole events, none of what is kept back, and the calls in the end."""
+    monkeypatch.setattr(relay, "ALIVE_S", 0)
+    case = Case(FakeReply([CHUNK + CALL[:-4], CALL[-4:], END, DONE]))
+    stream = await case.run()
+    assert isinstance(stream, Stream)
+
+    pieces = [piece async for piece in stream.pieces]
+
+    assert ALIVE in pieces
+    assert all(b"tool_calls" not in piece for piece in pieces[:-1])
+    assert CHUNK + CALL + END + DONE == b"".join(pieces).replace(ALIVE, b"")

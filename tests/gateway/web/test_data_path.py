@@ -14,6 +14,7 @@ from sekisho.errors import BackendFailed, DeniedByPolicy, NotAuthenticated
 from sekisho.model.hold import HoldView
 from sekisho.model.principal import Principal, Shown
 from sekisho.pipeline import Pipeline
+from sekisho.releasing.gathering import Ended, Gathering
 from sekisho.releasing.relay import Stream
 from sekisho.releasing.replies import Whole
 from sekisho.stages.receive import RawRequest
@@ -31,8 +32,8 @@ NAMED = {"x-sekisho-exchange": "01a2-2366"}
 BODY = b'{"model":"m"}'
 KEY = (b"authorization", b"Bearer k1")
 OTHER_KEY = (b"authorization", b"Bearer k2")
-WAITED_FOR = cast("HoldView", SimpleNamespace(hold=SimpleNamespace(background=False)))
-Handler = Callable[[RawRequest], Awaitable[Whole | Stream | HoldView]]
+WAITED_FOR = cast("HoldView", SimpleNamespace(hold=SimpleNamespace(background=False, id="h")))
+Handler = Callable[[RawRequest], Awaitable[Whole | Stream | Gathering | HoldView]]
 
 
 async def _answered(_: RawRequest) -> Whole:
@@ -51,7 +52,7 @@ class FakePipeline:
             raise NotAuthenticated("No key.")
         return Principal(shown.secret, frozenset(), frozenset())
 
-    async def handle(self, _: Principal, raw: RawRequest) -> Whole | Stream | HoldView:
+    async def handle(self, _: Principal, raw: RawRequest) -> Whole | Stream | Gathering | HoldView:
         self.asked.append(raw)
         return await self.handler(raw)
 
@@ -64,7 +65,22 @@ class FakePipeline:
 
 
 class FakeWaiting:
-    """Says which way a request took."""
+    """Says which way a request took; keeps company until `until`."""
+
+    def __init__(self) -> None:
+        self.until = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    def goes_on(self, _: HoldView) -> bool:
+        return not self.until.is_set()
+
+    async def waited(self, view: HoldView, _: float) -> HoldView:
+        self.asked.set()
+        await self.until.wait()
+        return view
+
+    async def told(self, _: HoldView, *, as_json: bool) -> Reply:
+        return Reply(200, [], b"data: 2")
 
     async def first(self, view: HoldView, post_path: str) -> Reply:
         return Reply(303, [(b"location", post_path.encode())], b"")
@@ -96,6 +112,7 @@ class Gate:
 
     def __init__(self, **limits: Any) -> None:
         self.pipeline = FakePipeline()
+        self.waiting = FakeWaiting()
         self.metrics = Metrics()
         self.rest_asked: list[str] = []
         self.refused = Notebook()
@@ -111,7 +128,7 @@ class Gate:
         self.can_promise = True
         self.app = DataPath(
             cast("Pipeline", self.pipeline),
-            cast("Waiting", FakeWaiting()),
+            cast("Waiting", self.waiting),
             cast("Background", FakeBackground()),
             Limits(**{**bounds, **limits}),
             self._rest,
@@ -725,3 +742,68 @@ async def test_who_comes_back_takes_no_place_of_those_who_wait() -> None:
     client = await _asked(gate, "POST", "/v1/responses", headers=[KEY])
 
     assert (client.status, client.body) == (200, b"queued")
+
+
+class Slow:
+    """A pipeline's answer that is read whole and takes its time; what it ends as is said later."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+
+    async def answer(self, _: RawRequest) -> Gathering:
+        return Gathering(NAMED, asyncio.create_task(self._read()))
+
+    async def _read(self) -> Ended:
+        return await self.ended
+
+
+async def test_a_client_is_kept_company_until_its_answer_is_there() -> None:
+    """Counted once, in a place of those who ask."""
+    gate, slow = Gate(inflight_max=1), Slow()
+    gate.pipeline.handler = slow.answer
+    client = Client(gate)
+    asking = asyncio.create_task(client.ask())
+    await client.first_chunk.wait()
+    assert (200, b":\n\n") == (client.status, client.body)
+    assert 503 == (await _asked(gate, "POST", CHAT)).status
+
+    slow.ended.set_result(Whole(200, {"content-type": "text/event-stream", **NAMED}, b"data: 1"))
+    await asking
+
+    assert client.body.endswith(b"data: 1")
+    assert gate.counted('exchanges_total{code="ok"} 1.0')
+
+
+async def test_who_waits_for_people_frees_the_place_of_those_who_ask() -> None:
+    """And takes one of the others, if there is one."""
+    gate, slow, waits = Gate(inflight_max=1, waiting_max=1), Slow(), asyncio.Event()
+    gate.pipeline.handler = slow.answer
+    gate.waiting.until = waits
+    client = Client(gate)
+    asking = asyncio.create_task(client.ask())
+    await client.first_chunk.wait()
+    slow.ended.set_result(WAITED_FOR)
+    await gate.waiting.asked.wait()
+
+    gate.pipeline.handler = _answered
+    assert 200 == (await _asked(gate, "POST", CHAT)).status
+    assert 503 == (await _asked(gate, "GET", "/v1/approvals/hold_1/result")).status
+    waits.set()
+    await asking
+    assert gate.counted('exchanges_total{code="held"} 1.0')
+    assert 200 == (await _asked(gate, "GET", "/v1/approvals/hold_1/result")).status
+
+
+async def test_a_client_that_hangs_up_meanwhile_ends_it() -> None:
+    """What was read for it is cancelled, with its cause."""
+    gate, slow = Gate(), Slow()
+    gate.pipeline.handler = slow.answer
+    client = Client(gate)
+    asking = asyncio.create_task(client.ask())
+    await client.first_chunk.wait()
+
+    client.hang_up()
+    await asking
+
+    assert slow.ended.cancelled()
+    assert gate.counted('exchanges_total{code="cancelled"} 1.0')

@@ -180,7 +180,8 @@ class Resume:
     ) -> None:
         """What people approved is not enough by now: they are asked about another version."""
         parts = self._parts
-        version = anew.next_version(hold, terms, decisions, parts.clock.now_us())
+        now_us, office = parts.clock.now_us(), parts.office
+        version = anew.next_version(hold, terms, decisions, now_us, office)
         await parts.ledger.append(progress.before)
         try:
             await anew.ask(parts.holds, parts.ledger, hold, claim, version)

@@ -349,7 +349,10 @@ hold_of(stage) := object.union(
 		"ttl_s": min({terms.ttl_s | some terms in asking}),
 		"risk": max({terms.risk | some terms in asking}),
 	},
-	{"no_grant": true | some terms in asking; terms.no_grant},
+	object.union(
+		{"no_grant": true | some terms in asking; terms.no_grant},
+		{"office_time": true | every terms in asking { terms.office_time }},
+	),
 ) if {
 	asking := {held.terms | some held in holds; held.terms.stage == stage}
 }
@@ -446,7 +449,7 @@ readable_in(language, words) if {
 hold_terms(entry) := terms if {
 	well_formed(entry)
 	terms := object.union(hold_settings, object.remove(entry, ["code", "msg", "texts"]))
-	object.keys(terms) == {"stage", "reviewers", "approve", "deny", "ttl_s", "risk", "no_grant"}
+	object.keys(terms) == {"stage", "reviewers", "approve", "deny", "ttl_s", "risk", "no_grant", "office_time"}
 	stages[terms.stage]
 	named(terms.reviewers)
 	whole(terms.approve, 1, 20)
@@ -454,6 +457,7 @@ hold_terms(entry) := terms if {
 	whole(terms.ttl_s, 1, 604800)
 	whole(terms.risk, 0, 100)
 	is_boolean(terms.no_grant)
+	is_boolean(terms.office_time)
 }
 
 named(value) if {
@@ -473,7 +477,7 @@ whole(value, least, most) if {
 # title: Hold settings
 # description: Who answers and how long they have, as data.yaml says.
 hold_settings := object.union(
-	{"stage": "request", "reviewers": "reviewer", "approve": 1, "deny": 1, "ttl_s": 86400, "risk": 50, "no_grant": false},
+	{"stage": "request", "reviewers": "reviewer", "approve": 1, "deny": 1, "ttl_s": 86400, "risk": 50, "no_grant": false, "office_time": false},
 	object.remove(data.hold, ["models", "budget_percent"]),
 )
 

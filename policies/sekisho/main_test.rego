@@ -320,6 +320,16 @@ test_settings_can_allow_no_grant_at_all if {
 	decision.obligations.hold.no_grant == true
 }
 
+test_time_is_office_time_only_if_all_say_so if {
+	slow := object.union(of_calls, {"office_time": true})
+	alone := at(support.call("crm.read", {}), {"hold": {slow}})
+	alone.obligations.hold.office_time == true
+	both := at(support.call("crm.read", {}), {"hold": {slow, object.union(of_calls, {"code": "fast"})}})
+	not "office_time" in object.keys(both.obligations.hold)
+	odd := object.union(of_calls, {"office_time": "yes"})
+	at(support.call("crm.read", {}), {"hold": {odd}}).effect == "deny"
+}
+
 test_a_deny_beats_a_hold_at_each_stage if {
 	every asked in [support.request, support.call("crm.read", {}), support.answer({})] {
 		at(asked, {"hold": all_stages, "deny": no}).effect == "deny"

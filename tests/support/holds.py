@@ -22,11 +22,13 @@ from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
 from sekisho.model.hold import HoldLimits, HoldView
 from sekisho.model.ids import uuid7
+from sekisho.model.office import Office
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal, Role
 from sekisho.ports import Ledger
 
 WHY = "The client asked for it by Friday."
+JOIN_KEY = b"join" * 8
 CANARY = "canary-7f3a-the-salary-list"
 ONE_REVIEW = (Threshold("reviewer", approve=1, deny=1),)
 TWO_REVIEWS = (Threshold("reviewer", approve=2, deny=1),)
@@ -173,7 +175,7 @@ def open_desk(
 
     store = RedisHoldStore(client or connect(url), ledger.exchange_keys, limits, reapply)
     store.open()
-    filing = Filing(store, ledger, SystemClock(), limits, b"join" * 8)
+    filing = Filing(store, ledger, SystemClock(), limits, office=Office(), join_key=JOIN_KEY)
     return Desk(store, ledger, filing, limits)
 
 

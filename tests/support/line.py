@@ -26,7 +26,7 @@ from sekisho.ports import HoldStore
 from sekisho.stages.receive import RawRequest
 from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
-from support.holds import LIMITS, ONE_REVIEW, STAFF, SystemClock
+from support.holds import JOIN_KEY, LIMITS, ONE_REVIEW, STAFF, SystemClock
 from support.memory_ledger import MemoryLedger
 from support.switch import Switch
 from support.unlimited import Unlimited
@@ -200,7 +200,9 @@ class Line:
                 lists=self.lists,
                 holds=store,
                 halts=self.switch,
-                filing=Filing(store, self.ledger, SystemClock(), LIMITS, b"join" * 8),
+                filing=Filing(
+                    store, self.ledger, SystemClock(), LIMITS, office=Office(), join_key=JOIN_KEY
+                ),
                 lease_s=5,
                 unsettled=self.unsettled,
                 session="s1",

@@ -92,6 +92,9 @@ class HoldWire(Wire):
         description="Rule packages behind a hold of a later stage, set by the fold.",
     )
     no_grant: bool = Field(default=False, description="No standing grant answers this hold.")
+    office_time: bool = Field(
+        default=False, description="The time is counted only while the office is open."
+    )
 
 
 class ObligationsWire(Wire):
@@ -226,4 +229,5 @@ def _terms(hold: HoldWire) -> HoldTerms:
         risk=hold.risk,
         rules=tuple(hold.rules),
         no_grant=hold.no_grant,
+        office_time=hold.office_time,
     )

@@ -156,6 +156,7 @@ class HoldData(Wire):
     ttl_s: Annotated[int, Field(ge=1, le=HOLD_TTL_S_MAX)] = 86_400
     risk: Annotated[int, Field(ge=0, le=100)] = 50
     no_grant: bool = False
+    office_time: bool = False
 
 
 class RecordsData(Wire):

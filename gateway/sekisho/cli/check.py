@@ -75,7 +75,7 @@ def told_text(told: dict[str, Any]) -> str:
         lines.append("  You would be asked for a reason first; it is kept as evidence.")
     if told["hold"]:
         lines += [_asked(one) for one in told["hold"]["asked"]]
-        lines.append(f"  They have {_span(told['hold']['ttl_s'])}; after that it expires.")
+        lines.append(f"  They have {_time(told['hold'])}; after that it expires.")
     if told["masked"]:
         kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(told["masked"].items()))
         lines.append(f"  Masked before it leaves: {kinds}.")
@@ -105,9 +105,11 @@ def _effect(told: dict[str, Any]) -> str:
     return "justify" if effect == "allow" and told.get("justify") else effect
 
 
-def _span(seconds: int) -> str:
-    hours = seconds // 3600
-    return f"{hours} hours" if hours > 1 else f"{seconds // 60} minutes"
+def _time(hold: dict[str, Any]) -> str:
+    """How long people have."""
+    hours, minutes = hold["ttl_s"] // 3600, hold["ttl_s"] // 60
+    span = f"{hours} hours" if hours > 1 else f"{minutes} minutes"
+    return f"{span} of office time" if hold["office_time"] else span
 
 
 def _about_the_answer(answer: dict[str, Any]) -> list[str]:
@@ -116,7 +118,7 @@ def _about_the_answer(answer: dict[str, Any]) -> list[str]:
     lines = ["  Its answer would be looked at before you see any of it, so it comes all at once."]
     for hold in answer["holds"]:
         what = "Tool calls in it" if hold["stage"] == "tool_call" else "It"
-        lines.append(f"  {what} would wait for people, who have {_span(hold['ttl_s'])}:")
+        lines.append(f"  {what} would wait for people, who have {_time(hold)}:")
         lines += [_asked(one) for one in hold["asked"]]
     return lines
 

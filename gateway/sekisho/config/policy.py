@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, tzinfo
+from datetime import UTC, date, tzinfo
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ def _shipped_pack() -> Path:
     return next((path for path in _SHIPPED_PACKS if path.is_dir()), _SHIPPED_PACKS[-1])
 
 
+DATES_MAX = 400  # some years of holidays
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Language = Literal["en", "zh", "ja"]
 
@@ -107,6 +108,21 @@ class PolicySettings(Section):
     )
     office_opens_h: int = Field(8, ge=0, le=23, description="The full hour at which it opens.")
     office_closes_h: int = Field(19, ge=1, le=24, description="The full hour at which it closes.")
+    office_closed_on: list[date] = Field(
+        [], max_length=DATES_MAX, description="Holidays: `[2026-12-25]`. The office is closed then."
+    )
+    office_open_on: list[date] = Field(
+        [],
+        max_length=DATES_MAX,
+        description="Days on which it is open although it is closed on that day of the week.",
+    )
+    office_wait_days_max: int = Field(
+        31,
+        ge=1,
+        le=92,
+        description="What has to be answered in office time ends after so many days whatever the "
+        "calendar says; longer than the longest holidays.",
+    )
     language: Language = Field(
         "en",
         description="Of refusals, for clients that send no accept-language: most SDKs send none. "

@@ -16,9 +16,10 @@ from dataclasses import replace
 
 from sekisho.holding import binding, names, settle
 from sekisho.holding.denial import denied
-from sekisho.holding.terms import asked_anew, satisfied, together
+from sekisho.holding.terms import asked_anew, ends_us, satisfied, together
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.hold import Hold, HoldView, Proposal, ProposalKind
+from sekisho.model.office import Office
 from sekisho.ports import HoldStore, Ledger
 
 
@@ -39,7 +40,13 @@ def more_asked(decisions: Sequence[Decision], hold: Hold, approvals: int) -> Hol
     return None if met else asked_anew(hold, asked)
 
 
-def next_version(hold: Hold, terms: HoldTerms, decisions: Sequence[Decision], now_us: int) -> Hold:
+def next_version(
+    hold: Hold,
+    terms: HoldTerms,
+    decisions: Sequence[Decision],
+    now_us: int,
+    office: Office,
+) -> Hold:
     """The version that is asked about, not yet bound."""
     reasons = [reason for decision in decisions for reason in decision.reasons]
     return replace(
@@ -53,7 +60,8 @@ def next_version(hold: Hold, terms: HoldTerms, decisions: Sequence[Decision], no
         reasons=tuple(dict.fromkeys([*hold.reasons, *(one.msg for one in reasons)])),
         justify=hold.justify or any(one.obligations.justify for one in decisions),
         created_us=now_us,
-        expires_us=now_us + int(terms.ttl_s * 1_000_000),
+        expires_us=ends_us(terms, now_us, office),
+        office_s=terms.ttl_s if terms.office_time else 0,
         asked_anew=True,
         binding="",
     )

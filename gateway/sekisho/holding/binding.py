@@ -63,6 +63,8 @@ def _binding(hold: Hold, commit_key: bytes) -> str:
         bound["writers"] = list(hold.writers)
     if hold.asked_anew:
         bound["asked_anew"] = True
+    if hold.office_s:
+        bound["office_s"] = hold.office_s
     if hold.notify:
         bound["notify"] = list(hold.notify)
     if hold.seed or hold.seeded_by:

@@ -32,9 +32,11 @@ from sekisho.errors import (
     Unavailable,
 )
 from sekisho.holding import binding, evidence, names, settle
+from sekisho.holding.terms import ends_us
 from sekisho.model.decision import Effect, HoldTerms
 from sekisho.model.exchange import Exchange
 from sekisho.model.hold import Hold, HoldLimits, HoldState, HoldView, Place
+from sekisho.model.office import Office
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal
 from sekisho.model.verdict import Asked, Verdict
@@ -80,12 +82,20 @@ class Filing:
     """What filing needs; one a worker. `join_key` is the same on all workers and never stored."""
 
     def __init__(
-        self, store: HoldStore, ledger: Ledger, clock: Clock, limits: HoldLimits, join_key: bytes
+        self,
+        store: HoldStore,
+        ledger: Ledger,
+        clock: Clock,
+        limits: HoldLimits,
+        *,
+        office: Office,
+        join_key: bytes,
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._clock = clock
         self._limits = limits
+        self._office = office
         self._join_key = join_key
         self._under_way: set[asyncio.Task[None]] = set()
         self._claiming: dict[str, asyncio.Task[None]] = {}
@@ -273,6 +283,7 @@ class Filing:
         """A hold on these terms, without what is held."""
         if terms.ttl_s <= 0:
             raise _nobody_asked()
+        terms = replace(terms, ttl_s=min(terms.ttl_s, self._limits.ttl_s_max))
         now_us = self._clock.now_us()
         wait_until_us = now_us + int(self._limits.wait_total_s * 1_000_000)
         return Hold(
@@ -295,7 +306,8 @@ class Filing:
             thresholds=terms.thresholds,
             risk=terms.risk,
             created_us=now_us,
-            expires_us=now_us + int(min(terms.ttl_s, self._limits.ttl_s_max) * 1_000_000),
+            expires_us=ends_us(terms, now_us, self._office),
+            office_s=terms.ttl_s if terms.office_time else 0,
             wait_until_us=asker.wait_until_us or wait_until_us,
             binding="",
             outgoing=b"",

@@ -10,7 +10,7 @@ What was told before is in marks, so looking again tells nobody twice. Where sev
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sekisho.holding.outbox import Changed
 from sekisho.model.decision import Decision
@@ -22,6 +22,7 @@ from sekisho.model.notification import (
     notification_id,
     told_rules,
 )
+from sekisho.model.office import Office
 
 OPEN = frozenset({HoldState.PENDING, HoldState.DECIDING})
 _APPROVED = frozenset(
@@ -31,10 +32,20 @@ _APPROVED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """At which part of a hold's time people are told again, in percent."""
+    """At which part of a hold's time people are told again, in percent; of office time where that
+    is what they have.
+    """
 
     reminder_percent: int = 50
     escalation_percent: int = 75
+    office: Office = field(default_factory=Office)
+
+    def at_us(self, card: HoldCard, percent: int) -> int:
+        """When this part of a hold's time is over."""
+        if card.office_s:
+            part_s = card.office_s * percent / 100
+            return min(card.expires_us, self.office.after(card.created_us, part_s))
+        return card.created_us + (card.expires_us - card.created_us) * percent // 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +74,8 @@ def outstanding(
     waits: list[tuple[Moment, Channel]] = []
     marks = changed.told
     filed = f"{Moment.FILED.value}-{card.version}"
-    reminder_us = _at(card, schedule.reminder_percent)
-    escalation_us = _at(card, schedule.escalation_percent)
+    reminder_us = schedule.at_us(card, schedule.reminder_percent)
+    escalation_us = schedule.at_us(card, schedule.escalation_percent)
     if filed not in marks:
         waits += [(Moment.FILED, one) for one in _reviewers(card, channels)]
         marks |= {filed}
@@ -99,10 +110,6 @@ def decided(
         )
         for name in channels
     )
-
-
-def _at(card: HoldCard, percent: int) -> int:
-    return card.created_us + (card.expires_us - card.created_us) * percent // 100
 
 
 def _asked(card: HoldCard) -> frozenset[str]:

@@ -40,6 +40,7 @@ _NOT_BEFORE: dict[str, Any] = {
     "seeded_by": "",
     "writers": [],
     "asked_anew": False,
+    "office_s": 0,
 }
 _TUPLES = frozenset({"groups", "roles", "rules", "reasons", "notify", "writers"})
 

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 from sekisho.model.decision import HoldTerms, Threshold
 from sekisho.model.hold import Hold
+from sekisho.model.office import Office
 
 
 def together(terms: Sequence[HoldTerms]) -> HoldTerms | None:
     """The terms that meet all of `terms`; None if there are none.
 
-    For each group the most approvals and the fewest denials, the shortest time, the highest risk.
+    For each group the most approvals and the fewest denials, the shortest time (of office time
+    only if all are), the highest risk.
     The stage is `response` if any is of it, since the answer holds its tool calls.
     """
     if not terms:
@@ -34,15 +36,23 @@ def together(terms: Sequence[HoldTerms]) -> HoldTerms | None:
         risk=max(one.risk for one in terms),
         rules=tuple(sorted({rule for one in terms for rule in one.rules})),
         no_grant=any(one.no_grant for one in terms),
+        office_time=all(one.office_time for one in terms),
     )
+
+
+def ends_us(terms: HoldTerms, now_us: int, office: Office) -> int:
+    """When the time is over that people have from now on."""
+    if terms.office_time:
+        return office.after(now_us, terms.ttl_s)
+    return now_us + int(terms.ttl_s * 1_000_000)
 
 
 def asked_anew(hold: Hold, more: Sequence[HoldTerms]) -> HoldTerms:
     """The terms of the next version of `hold`: all that it asked for, and `more`. People have as
     long as they would for a new one.
     """
-    ttl_s = max(1, (hold.expires_us - hold.created_us) // 1_000_000)
-    then = HoldTerms(hold.stage, hold.thresholds, ttl_s, hold.risk)
+    ttl_s = hold.office_s or max(1, (hold.expires_us - hold.created_us) // 1_000_000)
+    then = HoldTerms(hold.stage, hold.thresholds, ttl_s, hold.risk, office_time=bool(hold.office_s))
     return together([then, *more]) or then
 
 

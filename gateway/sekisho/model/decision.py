@@ -59,7 +59,8 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class HoldTerms:
-    """What a hold asks for. `ttl_s` is the time people have; silence never approves.
+    """What a hold asks for. `ttl_s` is the time people have, `office_time`: counted only while the
+    office is open; silence never approves.
 
     `stage` is what is held: the request, a tool call that the model proposes, or the answer.
     `rules` are those behind a hold of a later stage; `no_grant`: no standing grant answers it.
@@ -71,6 +72,7 @@ class HoldTerms:
     risk: int
     rules: tuple[str, ...] = ()
     no_grant: bool = False
+    office_time: bool = False
 
 
 @dataclass(frozen=True, slots=True)

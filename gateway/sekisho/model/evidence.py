@@ -129,6 +129,8 @@ def _terms(terms: HoldTerms) -> dict[str, Any]:
     more: dict[str, Any] = {"rules": list(terms.rules)} if terms.rules else {}
     if terms.no_grant:
         more["no_grant"] = True
+    if terms.office_time:
+        more["office_time"] = True
     return {
         **more,
         "stage": terms.stage,

@@ -58,6 +58,8 @@ class Hold:
     nothing is decided by it. Empty if it was large. `asked_anew`: it was approved, and the rules
     wanted more reviews by then, which made this version.
     `background`: whoever asked does not wait. `notify` are channels that rules named.
+    `office_s`: people have so many seconds in which the office is open; 0: until `expires_us`,
+    office or not.
     `seed`: it is a test item, made up by `seeded_by`, to be denied for this rule; nothing of it is
     ever sent, and what reviewers see of it does not say so before it is over.
     """
@@ -98,6 +100,7 @@ class Hold:
     seeded_by: str = ""
     writers: tuple[str, ...] = ()
     asked_anew: bool = False
+    office_s: int = 0
 
     @property
     def behind(self) -> str:
@@ -239,6 +242,7 @@ class HoldCard:
     notify: tuple[str, ...] = ()
     seeded_by: str = ""
     asked_anew: bool = False
+    office_s: int = 0
 
     @property
     def behind(self) -> str:

@@ -92,6 +92,7 @@ def _hold(terms: HoldTerms, lately: Mapping[str, Pace]) -> dict[str, Any]:
             for one in terms.thresholds
         ],
         "ttl_s": terms.ttl_s,
+        "office_time": terms.office_time,
         "risk": terms.risk,
     }
 

@@ -170,6 +170,7 @@ _HOLD_TERMS: Document = {
         "items": _closed(reviewers=_TEXT, approve=_COUNT, deny=_COUNT, lately=_LATELY),
     },
     "ttl_s": _COUNT,
+    "office_time": {"type": "boolean"},
     "risk": _COUNT,
 }
 _CHECK = _closed(

@@ -73,6 +73,9 @@ def office(settings: Settings) -> Office:
         days=frozenset(policy.office_days),
         zone=zone_of(policy.time_zone),
         content_days=None if days == "keep" else days,
+        closed_on=frozenset(policy.office_closed_on),
+        open_on=frozenset(policy.office_open_on),
+        wait_days_max=policy.office_wait_days_max,
     )
 
 

@@ -97,7 +97,7 @@ def build(settings: Settings) -> Worker:
     memoized = MemoizedEngine(engine, settings.policy.memo_max)
     shadowed = ShadowedEngine(memoized, unsettled.add, metrics.shadow_decided)
     granting = _granting(settings, ledger, halts, lambda: engine.bundle)
-    filing = Filing(holds, ledger, clock, limits, hmac.digest(pepper, _JOIN_KEY, hashlib.sha256))
+    filing = _filing(settings, holds, ledger, clock, pepper)
     pipeline = Pipeline(
         Parts(
             clock=clock,
@@ -149,6 +149,14 @@ def build(settings: Settings) -> Worker:
         *(people.refusals, limiter, people, halts),
         *(_notifier(settings, outbox, ledger, clock, metrics), granting),
     )
+
+
+def _filing(
+    settings: Settings, holds: HoldStore, ledger: Ledger, clock: Clock, pepper: bytes
+) -> Filing:
+    """Who files holds; the key of what joins what is the same on all workers."""
+    join_key, limits = hmac.digest(pepper, _JOIN_KEY, hashlib.sha256), hold_limits(settings)
+    return Filing(holds, ledger, clock, limits, office=office(settings), join_key=join_key)
 
 
 def _auditd(settings: Settings) -> AuditdLedger:
@@ -222,7 +230,7 @@ def _notifier(
         couriers(notify, os.environ, clock, settings.public_url),
         channels(notify),
         ledger,
-        schedule=Schedule(notify.reminder_percent, notify.escalation_percent),
+        schedule=Schedule(notify.reminder_percent, notify.escalation_percent, office(settings)),
         give_up_s=notify.give_up_s,
         counted=metrics.notification,
     )

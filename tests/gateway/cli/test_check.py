@@ -31,9 +31,9 @@ ALLOW: dict[str, Any] = {
 }
 ASKED = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
 HOLD = {**ALLOW, "effect": "hold", "reasons": [REASON]}
-HOLD["hold"] = {"asked": ASKED, "ttl_s": 3_600, "risk": 50}
+HOLD["hold"] = {"asked": ASKED, "ttl_s": 3_600, "office_time": False, "risk": 50}
 KNOWN = [{**one, "lately": {"count": 8, "median_s": 700}} for one in ASKED]
-PACED = {**HOLD, "hold": {"asked": KNOWN, "ttl_s": 3_600, "risk": 50}}
+PACED = {**HOLD, "hold": {"asked": KNOWN, "ttl_s": 3_600, "office_time": False, "risk": 50}}
 HELD_LATER = [{"stage": "tool_call", **PACED["hold"]}]
 LATER = {**ALLOW, "answer": {"read_whole": True, "holds": HELD_LATER}}
 DENY = {**ALLOW, "effect": "deny", "reasons": [REASON], "backend": None, "masked": {}}

@@ -10,6 +10,7 @@ from sekisho.errors import Conflict
 from sekisho.holding import anew
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Threshold
 from sekisho.model.hold import HoldState
+from sekisho.model.office import Office
 from support.holds import ONE_REVIEW, TWO_REVIEWS, Desk
 
 LAWYERS = HoldTerms("request", (Threshold("lawyers", 1, 1),), 60, 70)
@@ -22,7 +23,7 @@ async def test_a_version_asks_for_all_of_before_and_more(desk: Desk) -> None:
     more = anew.more_asked([SAYS], view.hold, 1)
     assert more is not None
 
-    after = anew.next_version(view.hold, more, [SAYS], view.hold.expires_us)
+    after = anew.next_version(view.hold, more, [SAYS], view.hold.expires_us, Office())
 
     assert {"lawyers", "reviewer"} == {one.reviewers for one in after.thresholds}
     assert (2, 70, "sha256:0101") == (after.version, after.risk, after.revision)
@@ -42,7 +43,7 @@ async def test_what_has_its_reviews_is_not_asked_anew(desk: Desk) -> None:
 async def test_only_the_claimant_asks_anew(desk: Desk) -> None:
     """Not about what is pending, nor under another claim; and what it gave up sends nothing."""
     view = await desk.file()
-    version = anew.next_version(view.hold, LAWYERS, [SAYS], await desk.store.now_us())
+    version = anew.next_version(view.hold, LAWYERS, [SAYS], await desk.store.now_us(), Office())
     with pytest.raises(Conflict):
         await anew.ask(desk.store, desk.ledger, view.hold, "w-1", version)
     await desk.approve(view)

@@ -148,3 +148,19 @@ def test_the_parts_of_its_time_can_be_set() -> None:
     """In percent."""
     found = outstanding(Changed(CARD), EVERY, Schedule(10, 20), BEGAN_US)
     assert found.again_us == BEGAN_US + 100 * S
+
+
+def test_in_office_time_people_are_reminded_in_office_hours() -> None:
+    """Eight hours from a Friday at 17:00: half of them is over on Monday at 10."""
+    friday_us = 1_764_349_200_000_000  # 2025-11-28 17:00 UTC; the office is open from 8 to 19
+    hour_us = 3600 * S
+    ends_us = friday_us + (61 + 2 + 6) * hour_us
+    card = replace(CARD, created_us=friday_us, expires_us=ends_us, office_s=8 * 3600)
+    schedule = Schedule()
+
+    assert friday_us + (63 + 2) * hour_us == schedule.at_us(card, 50)
+    assert friday_us + (63 + 4) * hour_us == schedule.at_us(card, 75)
+    assert ends_us == schedule.at_us(card, 100)
+    found = outstanding(Changed(card), EVERY, schedule, friday_us + 40 * hour_us)
+    assert [("filed", "desk"), ("filed", "legal")] == said(found)
+    assert friday_us + (63 + 2) * hour_us == found.again_us

@@ -88,6 +88,7 @@ def test_who_would_be_asked_and_how_long_they_have() -> None:
             },
         ],
         "ttl_s": 600,
+        "office_time": False,
         "risk": 70,
     }
 

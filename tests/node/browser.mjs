@@ -4,7 +4,8 @@
 //   {"id": 1, "who": "reviewer", "options": {"locale": "ja"}, "steps": [["goto", "http://…"], …]}
 //   {"id": 1, "said": [null, …], "problems": []}   or   {"id": 1, "failed": "…", "problems": […]}
 //
-// `problems` is what a page did that none of ours may: errors, dialogs, loading from elsewhere.
+// `problems` is what a page did that none of ours may: errors, dialogs, loading from elsewhere. The
+// option `elsewhere` names hosts of others, whose pages are theirs: to go there is no problem.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -18,15 +19,16 @@ const STEP_MS = 20_000;
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const people = new Map();
 
-async function person(who, options) {
+async function person(who, { elsewhere = [], ...options }) {
   if (!people.has(who)) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     const page = await context.newPage();
     const problems = [];
+    const isOurs = (at) => !elsewhere.includes(new URL(at.url()).host);
     page.setDefaultTimeout(STEP_MS);
     // The browser's own word for every answer that is an error says nothing of the page.
     page.on("console", (said) => {
-      const ours = !said.text().startsWith("Failed to load resource");
+      const ours = !said.text().startsWith("Failed to load resource") && isOurs(page);
       if (["error", "warning"].includes(said.type()) && ours) problems.push(said.text());
     });
     page.on("pageerror", (error) => problems.push(String(error)));
@@ -34,7 +36,8 @@ async function person(who, options) {
     page.on("request", (request) => {
       const from = new URL(page.url() === "about:blank" ? request.url() : page.url());
       const to = new URL(request.url());
-      if (to.host !== from.host && from.host) problems.push(`loads ${request.url()}`);
+      const leads = request.isNavigationRequest() && [to.host, from.host].some((one) => elsewhere.includes(one));
+      if (to.host !== from.host && from.host && isOurs(page) && !leads) problems.push(`loads ${request.url()}`);
     });
     people.set(who, { context, page, problems });
   }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sekisho_audit.custody import Custody, Office, Pruning
+from sekisho_audit.draft_rules import DraftRules
 from sekisho_audit.form import check_leaf
 from sekisho_audit.grant_rules import Grant, GrantRules, Use
 from sekisho_audit.halt_rules import Standing
@@ -37,6 +38,7 @@ def book_json(book: Book) -> Json:
     return {
         **({"halts": halts} if halts else {}),
         **_grants_json(book.grants),
+        **_drafts_json(book.drafts),
         "writer": book.writer,
         "pruned": _pairs(book.pruned, int),
         "boots": _pairs(book.boots, int),
@@ -69,6 +71,14 @@ def _grants_json(rules: GrantRules) -> Json:
         "cleared": _pairs(rules.cleared, _same),
     }
     return {"grants": told}
+
+
+def _drafts_json(rules: DraftRules) -> Json:
+    """As switches: told only where there are some."""
+    if not (rules.wanted or rules.open):
+        return {}
+    told = {"wanted": _pairs(rules.wanted, int), "open": _pairs(rules.open, list)}
+    return {"drafts": told}
 
 
 def _grant_json(one: Grant) -> Json:
@@ -335,12 +345,13 @@ _BOOK = (
     *("writer", "pruned", "boots", "sessions", "intents", "closed", "decided", "answers"),
     *("holds", "held", "held_answers", "appeals", "officers"),
 )
+_MORE = ("halts", "grants", "drafts")
 _OFFICERS = ("duties", "pairs", "holds", "begun", "open", "erased", "runs")
 
 
 def read_book(value: Any, origin: str, memory: int | None) -> Book:
     """The book as it was. Raises BadCarried, BadEvent, KeyError, TypeError."""
-    more = tuple(one for one in ("halts", "grants") if type(value) is dict and one in value)
+    more = tuple(one for one in _MORE if type(value) is dict and one in value)
     said, book = _members(value, (*_BOOK, *more)), Book(memory)
     writer = _members(said["writer"], ("boot", "down", "cut"))
     cut = writer["cut"]
@@ -365,6 +376,10 @@ def read_book(value: Any, origin: str, memory: int | None) -> Book:
     book.halts.standing = {one.leaf["id"]: one for one in standing}
     if "grants" in said:
         _read_grants(book.grants, said["grants"], origin)
+    if "drafts" in said:
+        drafts = _members(said["drafts"], ("wanted", "open"))
+        book.drafts.wanted = _dict(drafts["wanted"], _whole)
+        book.drafts.open = _dict(drafts["open"], _texts)
     officers = _members(said["officers"], _OFFICERS)
     book.officers.duties = _dict(officers["duties"], _texts)
     book.officers.pairs = _dict(officers["pairs"], _texts)

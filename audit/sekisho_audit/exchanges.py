@@ -82,6 +82,9 @@ def _decided(document: Document, leaf: Leaf, _digest: str) -> None:
         }
     )
     del document["decisions"][:-DECISIONS_MAX]
+    # As `draft`: told only where it is so, so that documents of before stay what they are.
+    if "drafts_max" in data.get("obligations", ()):
+        document["draft_wanted"] = True
 
 
 def _filed(document: Document, leaf: Leaf, _digest: str) -> None:

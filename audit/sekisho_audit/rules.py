@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from sekisho_audit import answer_rules, hold_rules
+from sekisho_audit.draft_rules import DraftRules
 from sekisho_audit.grant_rules import GRANT_EVENTS, GrantRules
 from sekisho_audit.halt_rules import HALT_EVENTS, HaltRules
 from sekisho_audit.officer_rules import OFFICER_EVENTS, OfficerRules
@@ -78,6 +79,7 @@ class Book:
         self.officers = OfficerRules(self._put, self._drop)
         self.halts = HaltRules(self._put, self._drop)
         self.grants = GrantRules(self._put, self._drop)
+        self.drafts = DraftRules(self._put, self._drop)
         self.pruned: dict[str, int] = {"size": 0}
 
     # -- changing, with a way back
@@ -100,6 +102,7 @@ class Book:
             grants = self.grants
             for where in (self.closed, self.decided, self.appeals, grants.cleared, grants.named):
                 forget_oldest(where, self._memory)
+            forget_oldest(self.drafts.wanted, self._memory)
             forget_oldest(self.answers, self._memory, self._under_way)
 
     def _under_way(self) -> set[str]:
@@ -218,6 +221,7 @@ class Book:
         if stage != "request":
             self._put(self.answers, exchange, (answer or Answer()).judge(data, granted=granted))
             return
+        self.drafts.decide(leaf)
         asked, before = holds_asked(data), self.decided.get(exchange)
         held = stage in asked and not granted
         self._put(self.decided, exchange, Decided.after(before, data, held=held))
@@ -239,6 +243,7 @@ class Book:
             filed = hold_rules.check_use(leaf, self.holds.get(data["hold"]), decided)
         self._check_decided(leaf, decided, filed)
         hold_rules.check_justified(decided, filed)
+        self.drafts.check_intent(leaf)
         if filed is None:
             self.grants.check_intent(leaf)
         else:
@@ -279,6 +284,7 @@ class Book:
         if intent.exchange != leaf["exchange"]:
             raise RuleBroken("unknown_intent", "intent and outcome are of different exchanges")
         self._answered(leaf, intent.principal)
+        self.drafts.end(intent.exchange, intent.principal, leaf["data"]["status"])
         self._drop(self.intents, key)
         self._put(self.closed, key, intent.exchange)
         filed = self.holds.get(intent.hold) if intent.hold else None
@@ -352,6 +358,7 @@ class Book:
         known, answer = self.holds.get(leaf["data"]["hold"]), self.answers.get(leaf["exchange"])
         filed = answer_rules.check_released(leaf, known, answer)
         self._put(self.holds, filed.hold, replace(filed, intent=leaf["id"], outcome="released"))
+        self.drafts.release(leaf)
 
     def _delivered(self, leaf: Leaf) -> None:
         later = self.holds.get(self.held_answers.get(leaf["exchange"], ""))
@@ -362,6 +369,9 @@ class Book:
         if count >= APPEALS_MAX:
             raise RuleBroken("too_many_appeals", f"an exchange has at most {APPEALS_MAX} appeals")
         self._put(self.appeals, leaf["exchange"], count + 1)
+
+    def _draft(self, leaf: Leaf) -> None:
+        self.drafts.answer(leaf)
 
     def _officer(self, leaf: Leaf) -> None:
         self.officers.take(leaf)
@@ -406,6 +416,7 @@ _RULES = {
     "hold.released": Book._released,  # noqa: SLF001
     "hold.delivered": Book._delivered,  # noqa: SLF001
     "exchange.appealed": Book._appealed,  # noqa: SLF001
+    "draft.answered": Book._draft,  # noqa: SLF001
     **dict.fromkeys(OFFICER_EVENTS, Book._officer),  # noqa: SLF001
     **dict.fromkeys(HALT_EVENTS, Book._halt),  # noqa: SLF001
     **dict.fromkeys(GRANT_EVENTS, Book._grant),  # noqa: SLF001

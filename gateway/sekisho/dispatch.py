@@ -42,6 +42,7 @@ from sekisho.releasing.relay import Stream
 from sekisho.releasing.replies import Answer, Whole
 from sekisho.stages.decide import decide
 from sekisho.stages.describe import spender_of
+from sekisho.stages.drafts import outstanding
 from sekisho.stages.forward import forward
 from sekisho.stages.guard import Guard
 from sekisho.stages.record import record
@@ -49,6 +50,7 @@ from sekisho.stages.release import gather, release
 from sekisho_audit.events import Event
 
 HALTED_INTENT = "halted_intent"  # auditd's word for what a switch stops
+OPEN_DRAFTS = "drafts_outstanding"  # and for who has to say first what became of earlier answers
 APPROVED_WAIT_S = 90  # for room under a limit: a minute that is full, and some
 
 
@@ -251,6 +253,8 @@ class Dispatch:
 
 def _said(error: LedgerRefused | Halted | HaltUnknown) -> SekishoError:
     """The refusal as it is told: a switch that the ledger knew first is a switch."""
+    if error.code == OPEN_DRAFTS:
+        return outstanding()
     if error.code != HALTED_INTENT:
         return error
     return Halted("An operator has just stopped this. Nothing was sent; ask an operator why.")

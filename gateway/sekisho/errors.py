@@ -16,6 +16,7 @@
     |   +-- Mismatch            422  same Idempotency-Key, other body
     |   +-- ApprovalPending     428  still waiting for people
     |   |   +-- JustificationRequired  for whoever asked, to say why
+    |   +-- DraftsOutstanding   428  for whoever asked, to say what became of earlier answers
     |   +-- DispatchUnknown     424  sent, and nobody knows what became of it
     |   +-- LimitReached        429  a limit on use; says when to come back
     |   |   +-- BudgetExhausted 429  the money of a day or month
@@ -197,6 +198,13 @@ class JustificationRequired(ApprovalPending):
     """Kept, and waiting for whoever asked to say why."""
 
     code = "justification_required"
+
+
+class DraftsOutstanding(Refused):
+    """Whoever asks has left open what became of too many answers; nothing was sent."""
+
+    status = 428
+    code = "drafts_outstanding"
 
 
 class DispatchUnknown(Refused):

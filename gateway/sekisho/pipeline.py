@@ -39,16 +39,17 @@ from sekisho.model.ids import uuid7
 from sekisho.model.limits import Estimate
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal, Shown
-from sekisho.obligations import label_output, pin_route
+from sekisho.obligations import pin_route
 from sekisho.parts import Parts
 from sekisho.ports import Charge
 from sekisho.releasing.gathering import Gathering, within
 from sekisho.releasing.relay import Stream
-from sekisho.releasing.replies import Whole
+from sekisho.releasing.replies import Whole, told_before
 from sekisho.resume import Resume
 from sekisho.revise import Revise
 from sekisho.stages.clear import Held, clear, clear_granted
 from sekisho.stages.describe import describe, spender_of
+from sekisho.stages.drafts import check_drafts
 from sekisho.stages.foretell import foretell
 from sekisho.stages.guard import reads_whole
 from sekisho.stages.identify import identify, may_ask, within_credential
@@ -118,9 +119,7 @@ class Pipeline:
         whole = self._whole(ready, asker, ready.place)
         if not outgoing.stream:
             return await whole
-        told = {"x-sekisho-exchange": exchange.id}
-        if outgoing.decision.obligations.label_output:
-            told |= label_output.HEADER
+        told = {"x-sekisho-exchange": exchange.id, **told_before(outgoing.decision)}
         return await within(whole, self._parts.limits.silent_s_max, told)
 
     async def _whole(self, ready: _Ready, asker: Asker, place: Place) -> Whole | HoldView:
@@ -275,6 +274,8 @@ class Pipeline:
         )
         outgoing = self._prepare(exchange, principal, facts, decision, progress.before)
         progress.stage = "clear"
+        if decision.effect is not Effect.DENY:
+            await check_drafts(decision, principal, self._parts.ledger)
         try:
             cleared = clear(outgoing)
         except DeniedByPolicy:

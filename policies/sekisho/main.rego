@@ -372,7 +372,7 @@ thresholds(asking) := {threshold |
 # METADATA
 # title: Narrowest
 # description: Of several values for one obligation, the one that restricts most.
-narrowest(name, values) := min(values) if name in {"max_tokens", "retain_days"}
+narrowest(name, values) := min(values) if name in {"max_tokens", "retain_days", "drafts_max"}
 
 narrowest("allow_tools", values) := [tool | some tool in intersection(values)]
 
@@ -493,6 +493,8 @@ obligation_known(entry) if {
 }
 
 obligation_fits("max_tokens", value) if whole(value, 1, 10000000)
+
+obligation_fits("drafts_max", value) if whole(value, 1, 100)
 
 obligation_fits("retain_days", value) if whole(value, 0, 3650)
 

@@ -136,6 +136,7 @@ test_malformed_entries_deny if {
 	malformed({"obligation": {{"max_tokens": 0}}})
 	malformed({"obligation": {{"max_tokens": 1.5}}})
 	malformed({"obligation": {{"retain_days": -1}}})
+	malformed({"obligation": {{"drafts_max": 0}}})
 	malformed({"obligation": {{"redact": [1]}}})
 	malformed({"obligation": {{"route": ""}}})
 	malformed({"obligation": {{"log_level": "everything"}}})
@@ -162,6 +163,7 @@ obligations(entries) := answer if {
 
 test_narrowest_wins if {
 	obligations({{"max_tokens": 50}, {"max_tokens": 9}}).max_tokens == 9
+	obligations({{"drafts_max": 50}, {"drafts_max": 9}}).drafts_max == 9
 	obligations({{"retain_days": 50}, {"retain_days": 9}}).retain_days == 9
 	obligations({{"allow_tools": ["a", "b"]}, {"allow_tools": ["b"]}}).allow_tools == ["b"]
 	obligations({{"allow_tools": []}}).allow_tools == []

@@ -74,6 +74,7 @@ WHAT_TO_DO = {
     "invalid_request": "Correct what the message names.",
     "invalid_token": "Get a new access token from your issuer; an ID token is none.",
     "justification_outstanding": "Wait until whoever asked has said why; or deny it.",
+    "drafts_outstanding": "Say what became of the answers it names, then send it again.",
     "justification_required": "Say why you ask, as the message says; then send it again.",
     "justification_unasked": "Nothing is to be done: nobody wants to know why.",
     "limit_reached": "Wait as long as `retry-after` says, or ask for less at once.",

@@ -72,7 +72,7 @@ def state(book: Book) -> Any:
     officers = book.officers
     custody = (officers.duties, officers.pairs, officers.holds, officers.begun)
     halts, grants = book.halts.standing, book.grants
-    granted = (grants.standing, grants.named, grants.cleared)
+    granted = (grants.standing, grants.named, grants.cleared, book.drafts.wanted, book.drafts.open)
     return copy.deepcopy((*known, *more, *custody, officers.open, officers.erased, halts, *granted))
 
 

@@ -33,6 +33,7 @@ THRESHOLDS_MAX = 8  # groups of people that one hold may ask
 LATER_MAX = 2  # tool calls and the answer
 REVIEWS_MAX = 20  # reviews that one group may be asked for
 HOLD_TTL_S_MAX = 7 * 86_400  # after a week nobody remembers what was asked
+DRAFTS_MAX = 100  # more open answers than that nobody keeps in mind
 RETAIN_DAYS_MAX = 3650  # ten years, the longest duty to keep records that we know of
 NAMES_MAX = 256  # tools, entity kinds or addresses in one list
 TOKENS_MAX = 10_000_000  # above any context window there is
@@ -123,6 +124,13 @@ class ObligationsWire(Wire):
     retain_days: int | None = Field(
         default=None, ge=0, le=RETAIN_DAYS_MAX, description="Days that content is kept."
     )
+    drafts_max: int | None = Field(
+        default=None,
+        ge=1,
+        le=DRAFTS_MAX,
+        description="So many answers may be left open of which whoever asked has not said what "
+        "became of them.",
+    )
     log_level: Literal["metadata", "redacted", "full"] = Field(
         default="redacted", description="What of the content the ledger keeps."
     )
@@ -198,6 +206,7 @@ def to_decision(wire: DecisionWire, *, revision: str, engine: str, took_us: int)
             label_output=asked.label_output,
             justify=asked.justify,
             retain_days=asked.retain_days,
+            drafts_max=asked.drafts_max,
             log_level=asked.log_level,
             review_response=asked.review_response,
             notify=tuple(asked.notify),

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sekisho.adapters.decision_wire import NAMES_MAX, RETAIN_DAYS_MAX, Name, Wire
+from sekisho.adapters.decision_wire import DRAFTS_MAX, NAMES_MAX, RETAIN_DAYS_MAX, Name, Wire
 from sekisho.adapters.policy_names import Entity, Id, idle_labels, meant, no_such_id
 from sekisho.model.assistant import Assistant, Assistants
 from sekisho.model.ids import is_id_pattern
@@ -19,6 +19,7 @@ from sekisho.model.ids import is_id_pattern
 INSTRUCTIONS_CHARS_MAX = 20_000  # they go with every request, and two people have read them
 LADDER_ROWS_MAX = 1_000  # teams of a large house; all are looked at for each decision
 MODES = ("enforce", "warn", "observe", "off")
+DRAFT_STEP = 1
 LAST_STEP = 3
 
 _OF_IDS = ("group", "principal")
@@ -52,6 +53,7 @@ class LadderData(Wire):
     for_: Annotated[str, Field(alias="for", max_length=300, pattern=_LADDER_FOR)]
     step: int = Field(ge=0, le=LAST_STEP)
     tools: list[Name] = Field(default=[], max_length=NAMES_MAX)
+    drafts_max: Annotated[int, Field(ge=1, le=DRAFTS_MAX)] | None = None
 
     @field_validator("for_")
     @classmethod
@@ -65,6 +67,8 @@ class LadderData(Wire):
     def _tools_belong_to_the_last(self) -> Self:
         if self.tools and self.step != LAST_STEP:
             raise ValueError(f"tools are listed on step {LAST_STEP} only")
+        if self.drafts_max is not None and self.step != DRAFT_STEP:
+            raise ValueError(f"answers are drafts on step {DRAFT_STEP} only: drafts_max is for it")
         return self
 
 

@@ -33,6 +33,7 @@ COMMANDS = {
     "notify": ("notify", "the channels over which people are told, and a test of each"),
     "halt": ("halt", "stop everything, a team, backend, model or tool; lifting takes two"),
     "grant": ("grant", "let a few holds be answered in advance; it takes two, and one revokes"),
+    "draft": ("draft", "say what became of an answer: accepted, edited, rejected"),
     "check": ("check", "what would happen to a text, before it is sent"),
     "policy": ("policy", "check, test and try the rules, and put them in force"),
     "doctor": ("doctor", "what is wrong with an installation, and how to mend it"),

@@ -93,6 +93,7 @@ class Obligations:
     label_output: bool = False
     justify: bool = False
     retain_days: int | None = None
+    drafts_max: int | None = None
     log_level: str = "redacted"
     review_response: bool = False
     notify: tuple[str, ...] = ()

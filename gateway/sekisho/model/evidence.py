@@ -111,7 +111,7 @@ def obligations_asked(obligations: Obligations) -> dict[str, Any]:
         value = getattr(obligations, name)
         if value:
             asked[name] = list(value)
-    for name in ("route", "max_tokens", "retain_days"):
+    for name in ("route", "max_tokens", "retain_days", "drafts_max"):
         value = getattr(obligations, name)
         if value is not None:
             asked[name] = value

@@ -91,6 +91,12 @@ CARRIED: Mapping[str, Carried] = {
         "waits and how it ended. They are told at least once: where that cannot be promised, "
         "nothing is let through. What the request was told for is not told again at a later stage.",
     ),
+    "drafts_max": Carried(
+        "stages.drafts",
+        ("request",),
+        "Answers are drafts: of so many at most whoever asked may have left open what became of "
+        "them. With more the request is refused (`drafts_outstanding`) until they have said it.",
+    ),
     "log_level": Carried(
         "pipeline, stages.release",
         ("request", "stream", "response"),

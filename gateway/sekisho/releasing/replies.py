@@ -19,6 +19,7 @@ from sekisho.content.call_watch import is_clear
 from sekisho.content.strict_json import is_plain
 from sekisho.content.tool_calls import DEPTH_MAX, has_stray
 from sekisho.errors import BackendFailed
+from sekisho.model.decision import Decision
 from sekisho.obligations import label_output
 from sekisho.ports import BackendReply
 from sekisho.releasing.outcome import REQUEST_HEADER, REQUEST_NAME, Outcome
@@ -26,6 +27,9 @@ from sekisho.releasing.outcome import REQUEST_HEADER, REQUEST_NAME, Outcome
 EVENTS = "text/event-stream"
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "retry-after-ms", "openai-processing-ms"})
 _RELAYED_ERRORS = frozenset({400, 404, 413, 415, 422, 429})
+
+DRAFT_HEADER = {"x-sekisho-draft": "open"}
+"""With answers of which whoever asked has to say what became of them."""
 
 TOO_LARGE = "answer_too_large"
 """The code of an answer that we stopped reading: the backend has made it, so it is not free."""
@@ -70,7 +74,13 @@ class Answer:
 
     def ours(self, outcome: Outcome) -> Mapping[str, str]:
         """Headers of our own."""
-        return {**outcome.headers, **(label_output.HEADER if self.labelled else {})}
+        return {**outcome.headers, **told_before(self.recorded.clearance.outgoing.decision)}
+
+
+def told_before(decision: Decision) -> dict[str, str]:
+    """Headers that an answer has for its decision alone, before there is any of it."""
+    label = label_output.HEADER if decision.obligations.label_output else {}
+    return {**label, **({} if decision.obligations.drafts_max is None else DRAFT_HEADER)}
 
 
 async def read_whole(reply: BackendReply, bytes_max: int) -> bytes:

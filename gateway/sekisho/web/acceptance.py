@@ -7,6 +7,8 @@ that others have, and are kept as commitments only, since a text could be guesse
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Request
@@ -15,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sekisho.errors import Conflict
 from sekisho.model import evidence
 from sekisho.model.draft import DraftSaid
-from sekisho.model.principal import Scope
+from sekisho.model.principal import Principal, Scope
+from sekisho.ports import Ledger
 from sekisho.web.bodies import read_model
 from sekisho.web.callers import Caller, Parts, ProblemRoute, needs
 from sekisho.web.exchanges import find_exchange
@@ -24,6 +27,7 @@ from sekisho.web.openapi import body_of
 
 BODY_BYTES_MAX = 1024  # two hashes and a word
 BODY_DEPTH_MAX = 1
+CATCH_UP_S = 2.0  # the history is a moment behind; under heavy load nobody waits longer for it
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -69,6 +73,7 @@ async def accept_exchange(
         depth_max=BODY_DEPTH_MAX,
     )
     ledger = parts.ledger
+    await _caught_up(ledger, principal)
     found = await find_exchange(ledger, principal, exchange_id)
     if status_of(found) not in {"released", "cancelled"} or not found["sends"]:
         message = "This exchange gave no answer, so there is nothing to accept. See its status."
@@ -77,5 +82,21 @@ async def accept_exchange(
     answer = DraftSaid(said.decision, said.output_sha256 or "", said.final_sha256 or "")
     event = evidence.draft_answered(exchange_id, principal.id, principal.id, answer, keys.commit)
     [place] = await ledger.append([event])
+    await _caught_up(ledger, principal)
     receipt = ReceiptOut(origin=ledger.origin, index=place.index, leaf=place.leaf)
     return AcceptanceOut(exchange=exchange_id, decision=said.decision, receipt=receipt)
+
+
+async def _caught_up(ledger: Ledger, principal: Principal) -> None:
+    """Wait a moment until the history has all that is in the ledger by now: an answer is accepted
+    the moment it is there, and whoever goes on at once is not told that their word is missing.
+    """
+    size = None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CATCH_UP_S):
+            while True:
+                page = await ledger.exchanges(principal.id, "", 1)
+                size = page.size if size is None else size
+                if page.indexed >= size:
+                    return
+                await asyncio.sleep(CATCH_UP_S / 100)

@@ -178,6 +178,7 @@ class ExchangeOut(BaseModel):
     charged: ChargedOut
     appeals: list[AppealOut]
     draft: DraftOut | None
+    draft_wanted: bool
     grants: list[GrantUsedOut]
     reads: list[ReadOut]
 
@@ -303,6 +304,7 @@ def _fields(document: Document) -> dict[str, Any]:
         "charged": _total(document["sends"]),
         "appeals": [appeal(document["id"], line) for line in document["appeals"]],
         "draft": _draft(document.get("draft")),
+        "draft_wanted": bool(document.get("draft_wanted")),
         "grants": [{**line, "at": _seconds(line["at_us"])} for line in document.get("grants", ())],
         "reads": [
             {**line, "first_at": _seconds(line["first_us"]), "last_at": _seconds(line["last_us"])}

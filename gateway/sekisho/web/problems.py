@@ -18,6 +18,7 @@ from sekisho.errors import (
     BudgetExhausted,
     DeniedByPolicy,
     DispatchUnknown,
+    DraftsOutstanding,
     Halted,
     HoldDenied,
     InternalFault,
@@ -34,7 +35,10 @@ from sekisho.errors import (
 RETRY_AFTER_S = 2  # long enough for a restart of a part, short enough for a person to wait
 RETRY_S_MAX = 60  # SDKs sleep no longer than that, or try again at once: better to be told
 _BODY_LEFT = (TooLarge, TooSlow, NotAuthenticated, TooManyFailures)
-_NEVER_RETRY = (ApprovalPending, Halted, HoldDenied, DispatchUnknown, BadRequest, InternalFault)
+_NEVER_RETRY = (
+    *(ApprovalPending, DraftsOutstanding, Halted, HoldDenied, DispatchUnknown),
+    *(BadRequest, InternalFault),
+)
 
 _QUOTA = "insufficient_quota"  # what OpenAI's clients know for money that is used up
 

@@ -30,6 +30,7 @@ from sekisho.errors import (
     BudgetExhausted,
     DeniedByPolicy,
     DispatchUnknown,
+    DraftsOutstanding,
     Halted,
     HaltUnknown,
     HoldDenied,
@@ -271,6 +272,12 @@ class Waiting:
                 f"It was {_let_go(view)}, but a limit on use was reached before it could be sent, "
                 f"so it was not. Send it again when there is room. Details: {page}",
                 code=view.outcome_reason,
+            )
+        if view.outcome_reason == DraftsOutstanding.code:
+            return DraftsOutstanding(
+                f"It was {_let_go(view)}, but you have not said what became of earlier answers, so "
+                f"{kept_back}. Say it (sekisho draft EXCHANGE accepted), then send the request "
+                f"again. Details: {page}"
             )
         failed = BackendFailed(f"It was {_let_go(view)}, then failed ({view.outcome_reason}).")
         return backend_after_approval(failed)

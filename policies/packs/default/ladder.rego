@@ -23,6 +23,14 @@ obligation contains {"allow_tools": []} if {
 obligation contains {"label_output": true} if step == 1
 
 # METADATA
+# title: Drafts want a word
+# description: On step 1 whoever asked says what became of answers, as many as the row lets open.
+obligation contains {"drafts_max": row.drafts_max} if {
+	step == 1
+	some row in rows
+}
+
+# METADATA
 # title: Tool calls wait for a person
 # description: |
 #   On step 2 people approve each tool call. On step 1 it is a draft, which nobody takes over before a

@@ -52,6 +52,13 @@ test_step_1_labels_answers if {
 		with data.ladder as [row(1)]
 }
 
+test_step_1_can_want_a_word_about_drafts if {
+	rows := [object.union(row(1), {"drafts_max": 5}), object.union(row(2), {"drafts_max": 3})]
+	ladder.obligation == {{"label_output": true}, {"drafts_max": 5}, {"drafts_max": 3}} with input as support.request
+		with data.ladder as rows
+	ladder.obligation == set() with input as support.request with data.ladder as [object.union(row(2), {"drafts_max": 3})]
+}
+
 test_step_3_has_a_list if {
 	listed := object.union(row(3), {"tools": ["crm.read", "kb.*"]})
 	ladder.obligation == {{"allow_tools": ["crm.read", "kb.find"]}} with input as with_tools

@@ -22,6 +22,7 @@ ASKED: dict[str, Any] = {
     "label_output": True,
     "justify": True,
     "retain_days": 5,
+    "drafts_max": 5,
     "log_level": "full",
     "review_response": True,
     "notify": ("reviewer-1",),
@@ -37,6 +38,7 @@ CARRIED_OUT = {
     "max_tokens",
     "allow_tools",
     "retain_days",
+    "drafts_max",
     "log_level",
     "notify",
 }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sekisho.model.ids import uuid7
+from sekisho.web import acceptance
 from support.exchange_site import NOW_US, Client, ran, served
 from support.holds import CANARY, Desk
 from support.memory_ledger import MemoryLedger
@@ -57,6 +58,30 @@ async def test_what_became_of_an_answer_is_recorded_and_shown(
     shown = (await client.get("key-staff", f"/{exchange}")).json()["draft"]
     assert (shown["decision"], shown["by"]) == (said["decision"], "staff-7")
     assert shown["receipt"]["index"] == told["receipt"]["index"]
+
+
+async def test_it_waits_for_the_history(
+    client: Client, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer is accepted the moment it is there, and the word about it is there when it is
+    acknowledged; a history that stays behind is not waited for.
+    """
+    exchange = await ran(ledger)
+    exchanges = ledger.exchanges
+
+    async def catches_up(principal: str, before: str, limit: int) -> Any:
+        ledger.behind = max(0, ledger.behind - 1)
+        return await exchanges(principal, before, limit)
+
+    ledger.behind = 5
+    monkeypatch.setattr(ledger, "exchanges", catches_up)
+    assert (await say(client, exchange, decision="accepted")).status_code == 201
+    assert ledger.behind == 0
+
+    monkeypatch.setattr(ledger, "exchanges", exchanges)
+    monkeypatch.setattr(acceptance, "CATCH_UP_S", 0.05)
+    ledger.behind = 1
+    assert (await say(client, exchange, decision="rejected")).status_code == 201
 
 
 async def test_the_same_again_is_one_record_and_a_new_mind_another(

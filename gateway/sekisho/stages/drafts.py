@@ -1,0 +1,50 @@
+"""drafts: whoever asks first says what became of earlier answers, where the rules want that.
+
+The rules' `drafts_max` is how many answers a person may have left open. They are counted here from
+the person's history, to refuse early and to name them; auditd counts once more when the request is
+about to leave, and its count is the one that holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sekisho.errors import DraftsOutstanding
+from sekisho.model.decision import Decision
+from sekisho.model.principal import Principal
+from sekisho.ports import Ledger
+
+HISTORY = 100  # newest exchanges that are looked at; the ledger knows them all
+NAMED_MAX = 5
+
+
+async def check_drafts(decision: Decision, principal: Principal, ledger: Ledger) -> None:
+    """Raises DraftsOutstanding if too many answers of this principal are open, or
+    LedgerUnavailable.
+    """
+    most = decision.obligations.drafts_max
+    if most is None:
+        return
+    page = await ledger.exchanges(principal.id, "", HISTORY)
+    waiting = [str(one["id"]) for one in page.data if _is_open(one)]
+    if len(waiting) >= most:
+        raise outstanding(waiting)
+
+
+def outstanding(exchanges: Sequence[str] = ()) -> DraftsOutstanding:
+    """The refusal; it names some of the exchanges, the newest first, where they are known."""
+    named = f": {', '.join(exchanges[:NAMED_MAX])}" if exchanges else ""
+    return DraftsOutstanding(
+        "Say first what became of answers that you have had" + named + ". For each run "
+        "sekisho draft EXCHANGE accepted (or edited, or rejected), or POST it to "
+        "/v1/exchanges/EXCHANGE/acceptance. Nothing was sent; then send this again."
+    )
+
+
+def _is_open(exchange: Mapping[str, Any]) -> bool:
+    if not exchange.get("draft_wanted") or exchange.get("draft") is not None:
+        return False
+    outcomes = [send["outcome"] for send in exchange["sends"] if send["outcome"] is not None]
+    released = any(outcome["status"] == "released" for outcome in outcomes)
+    return released or (exchange["hold"] or {}).get("released") is not None

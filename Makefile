@@ -61,6 +61,7 @@ bench: env
 	$(bin)/python tests/bench/bench_verify.py
 	$(bin)/python tests/bench/bench_policy.py
 	$(bin)/python tests/bench/bench_runaway.py
+	$(bin)/python tests/bench/bench_holds.py
 
 soak: env strace postgres spin
 	SEKISHO_CRASH_CYCLES=10000 SEKISHO_KILL_ROUNDS=100 SEKISHO_STRIKES=all \

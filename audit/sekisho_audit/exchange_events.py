@@ -189,6 +189,9 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "counts_for": Field(
                 TEXTS, "`reviewers` of the thresholds that it counts for; without it, any."
             ),
+            "step": Field(
+                NUMBER, "The step that was open; without it, the first.", "ordinal from 1"
+            ),
         },
         optional_payloads={"reason": "why, in the reviewer's words"},
         actor=True,

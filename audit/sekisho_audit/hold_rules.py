@@ -85,7 +85,9 @@ def of_exchange(leaf: Leaf, filed: Filed | None) -> Filed:
 
 
 def check_review(leaf: Leaf, filed: Filed) -> None:
-    """Nobody reviews their own request, and nobody is heard twice, under whatever name."""
+    """Nobody reviews their own request, nobody is heard twice, under whatever name, and nobody
+    before those are content whom policy asks first.
+    """
     people = thresholds.people(leaf)
     if people & requesters(filed.leaf):
         raise RuleBroken("self_review", "nobody reviews their own request")
@@ -94,6 +96,9 @@ def check_review(leaf: Leaf, filed: Filed) -> None:
     approves = leaf["data"]["decision"] == "approve"
     if approves and people & filed.writers:
         raise RuleBroken("self_review", "nobody approves what they wrote into it themselves")
+    turn = thresholds.out_of_turn(filed.thresholds, filed.reviews, leaf)
+    if turn:
+        raise RuleBroken("review_out_of_turn", turn)
     if filed.must_justify and filed.justified is None and approves:
         raise RuleBroken("unjustified_review", "an approval before the reason it has to weigh")
 

@@ -99,6 +99,7 @@ def _are_texts(value: object) -> bool:
 _REASON = frozenset({"code", "rule", "msg"})
 _OBSERVED = frozenset({"mode", "effect", "code", "rule"})
 _THRESHOLD = frozenset({"reviewers", "approve", "deny"})
+STEP_MIN = 2  # the first step is not written: one thing is written in one way
 
 
 def _are_objects_of_texts(value: object, members: frozenset[str]) -> bool:
@@ -122,17 +123,22 @@ def _are_observed(value: object) -> bool:
     return _are_objects_of_texts(value, _OBSERVED)
 
 
+def _is_step(value: object) -> bool:
+    return _is_number(value) and isinstance(value, int) and value >= STEP_MIN
+
+
 def _are_thresholds(value: object) -> bool:
     return (
         isinstance(value, (list, tuple))
         and 0 < len(value) <= LIST_ITEMS_MAX
         and all(
             isinstance(item, dict)
-            and item.keys() == _THRESHOLD
+            and item.keys() - {"step"} == _THRESHOLD
             and _is_text(item["reviewers"])
             and _is_number(item["approve"])
             and _is_number(item["deny"])
             and item["approve"] > 0
+            and _is_step(item.get("step", STEP_MIN))
             for item in value
         )
     )
@@ -222,9 +228,16 @@ OBSERVED = Kind(
 THRESHOLDS = Kind(
     "thresholds",
     "A list of 1 to 64 objects: `reviewers` who are asked (text), `approve` how many of them must "
-    "(at least 1), `deny` how many of them end it.",
+    "(at least 1), `deny` how many of them end it, and `step` at which of several steps they are "
+    "asked, from 2 on (absent: at the first).",
     _are_thresholds,
-    listed(closed({"reviewers": _TEXT, "approve": _whole(1), "deny": _whole()}), least=1),
+    listed(
+        closed(
+            {"reviewers": _TEXT, "approve": _whole(1), "deny": _whole()},
+            {"step": _whole(STEP_MIN)},
+        ),
+        least=1,
+    ),
 )
 CHARGED = Kind(
     "charged",

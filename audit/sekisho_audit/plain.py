@@ -63,9 +63,15 @@ def _object(members: Iterable[tuple[str, str, bool]]) -> str:
 _TEXTS = _listed(f'"{_TEXT}"')
 _REASON = _object((name, f'"{_TEXT}"', True) for name in ("code", "rule", "msg"))
 _APPROVALS = "(?:[1-8][0-9]{0,15}|9[0-9]{0,14})"
+_STEPS = "(?:[2-9]|[1-8][0-9]{1,15}|9[0-9]{1,14})"
 _OBSERVED = _object([(name, f'"{_TEXT}"', True) for name in ("mode", "effect", "code", "rule")])
 _THRESHOLD = _object(
-    [("reviewers", f'"{_TEXT}"', True), ("approve", _APPROVALS, True), ("deny", _NUMBER, True)]
+    [
+        ("reviewers", f'"{_TEXT}"', True),
+        ("approve", _APPROVALS, True),
+        ("deny", _NUMBER, True),
+        ("step", _STEPS, False),
+    ]
 )
 _CHARGED = _object(
     [

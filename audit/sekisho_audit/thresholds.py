@@ -4,6 +4,10 @@ Any threshold whose denials are reached stands against an approval, whoever cite
 thresholds must have their approvals, and one person counts for one of them only: two people asked
 for are two people. `sekisho.holding.tally` decides by the same rules before anything is written.
 
+A threshold may stand at a step. The reviewers of a step are asked when all steps before it have
+their approvals, and a review counts at the step that was open when it was given, which it names.
+Whatever names no step is of the first.
+
 The book lets no two reviews share a person, neither as reviewer nor as whose seat it was, so here
 each review is one human being.
 """
@@ -17,6 +21,7 @@ Leaf = Mapping[str, Any]
 # Obligations are any document. Reviews that do not read were asked for all the same: as no hold
 # can have these, none will do.
 UNREADABLE: Sequence[Leaf] = ({},)
+FIRST_STEP = 1
 
 
 def people(review: Leaf) -> frozenset[str]:
@@ -24,98 +29,168 @@ def people(review: Leaf) -> frozenset[str]:
     return frozenset(filter(None, (review["actor"], review["data"].get("person"))))
 
 
+def step_of(item: Leaf) -> int:
+    """The step of a threshold, or of the data of a review."""
+    step: int = item.get("step", FIRST_STEP)
+    return step
+
+
+def steps_of(thresholds: Sequence[Leaf]) -> list[int]:
+    """The steps that are there, in order."""
+    return sorted({step_of(threshold) for threshold in thresholds})
+
+
+def open_step(thresholds: Sequence[Leaf], reviews: Sequence[Leaf]) -> int:
+    """The step whose reviewers are asked after `reviews`: the first that lacks approvals, the last
+    if none does.
+    """
+    steps = steps_of(thresholds)
+    for step in steps:
+        if _missing_at(step, thresholds, reviews) is not None:
+            return step
+    return steps[-1] if steps else FIRST_STEP
+
+
+def out_of_turn(thresholds: Sequence[Leaf], before: Sequence[Leaf], review: Leaf) -> str | None:
+    """Why a review cannot stand after those of `before`, as a sentence, or None: it is of another
+    step than the open one, or counts for nobody who is asked there.
+    """
+    now, named = open_step(thresholds, before), step_of(review["data"])
+    if named != now:
+        return f"a review at step {named} while step {now} is open"
+    groups = {one["reviewers"] for one in thresholds if step_of(one) == now}
+    # Where there is one step only, one that counts for nobody changes nothing and always might be.
+    ordered = len(steps_of(thresholds)) > 1
+    if ordered and not any(_counts_for(review, group) for group in groups):
+        return f"a review that counts for nobody who is asked at step {now}"
+    return None
+
+
 def objection(thresholds: Sequence[Leaf], reviews: Sequence[Leaf]) -> str | None:
     """The threshold whose denials are reached by any of `reviews`, as a sentence, or None."""
     denying = [review for review in reviews if review["data"]["decision"] == "deny"]
     for threshold in thresholds:
         group, need = threshold["reviewers"], max(threshold["deny"], 1)
-        have = sum(_counts_for(review, group) for review in denying)
+        at = _given_at(step_of(threshold), denying)
+        have = sum(_counts_for(review, group) for review in at)
         if have >= need:
             return f"{have} reviews by {group} deny it, {need} are enough"
     return None
 
 
 def missing(thresholds: Sequence[Leaf], cited: Sequence[Leaf]) -> str | None:
-    """What the cited reviews lack for an approval, or None."""
-    approving = [review for review in cited if review["data"]["decision"] == "approve"]
-    for threshold in thresholds:
+    """What the cited reviews, in their order, lack for an approval, or None."""
+    for step in steps_of(thresholds):
+        lacking = _missing_at(step, thresholds, cited)
+        if lacking is not None:
+            return lacking
+    given = [step_of(review["data"]) for review in cited]
+    if given != sorted(given):
+        return "a review at a later step stands before one at an earlier"
+    return None
+
+
+def _missing_at(step: int, thresholds: Sequence[Leaf], reviews: Sequence[Leaf]) -> str | None:
+    """What the reviews that were given at `step` lack for its thresholds."""
+    asked = [threshold for threshold in thresholds if step_of(threshold) == step]
+    approving = [
+        review for review in _given_at(step, reviews) if review["data"]["decision"] == "approve"
+    ]
+    for threshold in asked:
         group, need = threshold["reviewers"], threshold["approve"]
         have = sum(_counts_for(review, group) for review in approving)
         if have < need:
             return f"{need} approving reviews by {group} are required, {have} are there"
-    need = sum(threshold["approve"] for threshold in thresholds)
+    need = sum(threshold["approve"] for threshold in asked)
     # Only now is the number of seats known to be at most that of reviews, for each threshold.
-    seats = [t["reviewers"] for t in thresholds for _ in range(t["approve"])]
+    seats = [t["reviewers"] for t in asked for _ in range(t["approve"])]
     have = _seated(seats, approving)
     if have < need:
         return f"{need} people are required, each for one threshold; {have} can be counted"
     return None
 
 
+def _given_at(step: int, reviews: Sequence[Leaf]) -> list[Leaf]:
+    return [review for review in reviews if step_of(review["data"]) == step]
+
+
 def covered(asked: object, given: Sequence[Leaf]) -> bool:
-    """Whether reviews collected for `given` are enough for what is asked now: the same groups with
-    as many approvals or fewer. What does not read as thresholds is never covered.
+    """Whether reviews collected for `given` are enough for what is asked now: the same groups at
+    the same steps with as many approvals or fewer. What does not read is never covered.
     """
     if not isinstance(asked, (list, tuple)):
         return False
-    had = {threshold["reviewers"]: threshold["approve"] for threshold in given}
+    had = {(step_of(one), one["reviewers"]): one["approve"] for one in given}
     for threshold in asked:
         if not isinstance(threshold, dict):
             return False
         group, need = threshold.get("reviewers"), threshold.get("approve")
-        if not isinstance(group, str) or type(need) is not int or need > had.get(group, 0):
+        place = step_of(threshold), group
+        if not isinstance(group, str) or type(need) is not int or type(place[0]) is not int:
+            return False
+        if need > had.get(place, 0):
             return False
     return True
 
 
 def merged(one: Sequence[Leaf] | None, other: Sequence[Leaf] | None) -> Sequence[Leaf] | None:
-    """The reviews that satisfy both: of the same reviewers the most approvals, the fewest denials.
+    """The reviews that satisfy both: of the same reviewers at the same step the most approvals, the
+    fewest denials.
 
     None where nothing was told, `UNREADABLE` where either does not read.
     """
     if one is None or other is None:
         return other if one is None else one
-    told = _by_group(one), _by_group(other)
+    told = _by_place(one), _by_place(other)
     if told[0] is None or told[1] is None:
         return UNREADABLE
     found = dict(told[0])
-    for group, (approve, deny) in told[1].items():
-        had = found.get(group, (approve, deny))
-        found[group] = max(had[0], approve), min(had[1], deny)
+    for place, (approve, deny) in told[1].items():
+        had = found.get(place, (approve, deny))
+        found[place] = max(had[0], approve), min(had[1], deny)
     return [
-        {"reviewers": group, "approve": approve, "deny": deny}
-        for group, (approve, deny) in found.items()
+        {
+            "reviewers": group,
+            "approve": approve,
+            "deny": deny,
+            **({"step": step} if step > FIRST_STEP else {}),
+        }
+        for (step, group), (approve, deny) in found.items()
     ]
 
 
 def strict(asked: Sequence[Leaf], given: Sequence[Leaf]) -> bool:
-    """Whether `given` asks of everybody in `asked` for as many approvals or more, and ends with as
-    few denials or fewer. What does not read as thresholds is never met.
+    """Whether `given` asks of everybody in `asked`, at the same step, for as many approvals or
+    more, and ends with as few denials or fewer. What does not read as thresholds is never met.
     """
-    wanted, had = _by_group(asked), _by_group(given)
+    wanted, had = _by_place(asked), _by_place(given)
     if wanted is None or had is None:
         return False
     return all(
-        group in had and had[group][0] >= approve and had[group][1] <= deny
-        for group, (approve, deny) in wanted.items()
+        place in had and had[place][0] >= approve and had[place][1] <= deny
+        for place, (approve, deny) in wanted.items()
     )
 
 
-def _by_group(thresholds: Sequence[Leaf]) -> dict[str, tuple[int, int]] | None:
-    """Approvals and denials by group, None if it does not read. Who is named twice is asked twice:
-    each review fills one place only.
+_Places = dict[tuple[int, str], tuple[int, int]]
+
+
+def _by_place(thresholds: Sequence[Leaf]) -> _Places | None:
+    """Approvals and denials by step and group, None if it does not read. Who is named twice is
+    asked twice: each review fills one place only.
     """
-    found: dict[str, tuple[int, int]] = {}
+    found: _Places = {}
     for threshold in thresholds:
         if not isinstance(threshold, dict):
             return None
         group, approve, deny = (threshold.get(name) for name in ("reviewers", "approve", "deny"))
         if not isinstance(group, str) or type(approve) is not int or type(deny) is not int:
             return None
-        if approve < 1:
+        step = step_of(threshold)
+        if approve < 1 or type(step) is not int or step < FIRST_STEP:
             return None
-        had = found.get(group, (0, deny))
-        found[group] = had[0] + approve, max(min(had[1], deny), 1)
+        had = found.get((step, group), (0, deny))
+        found[step, group] = had[0] + approve, max(min(had[1], deny), 1)
     return found
 
 

@@ -26,7 +26,10 @@ GOOD: dict[str, object] = {
     "texts": ["", "x" * 2_048] * 32,
     "reasons": ({"code": "c", "rule": "r", "msg": "m"},) * 64,
     "observed": [{"mode": "observe", "effect": "deny", "code": "c", "rule": "r"}] * 64,
-    "thresholds": [{"reviewers": "a", "approve": 1, "deny": 0}],
+    "thresholds": [
+        {"reviewers": "a", "approve": 1, "deny": 0},
+        {"reviewers": "a", "approve": 1, "deny": 0, "step": 2},
+    ],
     "charged": {"tokens": 0, "spend_micros": 2**53 - 1, "groups": ["a"]},
     "retained": [{"class": "input", "days": "keep", "keys": 0, "held": 0, "up_to": "2026-11-03"}],
     "document": {"a": [None, True, 1, {"b": "é"}]},
@@ -115,6 +118,14 @@ def test_odd_charges_are_refused(value: object) -> None:
 def test_odd_ceilings_are_refused(value: object) -> None:
     """No number of days means that it is kept for ever."""
     assert not RETAINED.fits(value)
+
+
+@pytest.mark.parametrize("step", [1, 0, -2, True, "2", None, 2.0, 2**53])
+def test_odd_steps_are_refused(step: object) -> None:
+    """The first step is not written, so that one thing is written in one way."""
+    asked = {"reviewers": "a", "approve": 1, "deny": 1}
+    assert THRESHOLDS.fits([asked, {**asked, "step": 3}])
+    assert not THRESHOLDS.fits([{**asked, "step": step}])
 
 
 def test_one_of_takes_its_words_only() -> None:

@@ -23,6 +23,11 @@ from support.insider_officers import (
     release_a_hold_alone,
     rotate_with_one_key,
 )
+from support.insider_steps import (
+    answer_at_another_step,
+    answer_before_their_turn,
+    ask_all_at_once,
+)
 
 Change = Callable[[Tape], Hint | None]
 
@@ -641,7 +646,8 @@ BREAKING: tuple[Change, ...] = (
     release_a_hold_alone, disclose_without_the_duty, appoint_nobody, rotate_with_one_key,
     forge_a_retention_done, give_out_other_bytes, give_out_twice, give_out_what_was_denied,
     give_out_before_it_is_approved, deliver_what_was_not_given_out, call_it_released,
-    foresee_more_than_was_asked, release_what_was_denied,
+    foresee_more_than_was_asked, release_what_was_denied, answer_before_their_turn,
+    answer_at_another_step, ask_all_at_once,
 )  # fmt: skip
 FITTING: tuple[Change, ...] = (
     edit_a_reason, edit_a_model, back_date, edit_an_outcome, delete_a_reading, delete_an_appeal,

@@ -43,7 +43,8 @@ BY_KIND: dict[str, st.SearchStrategy[Any]] = {
     ),
     "thresholds": st.lists(
         st.fixed_dictionaries(
-            {"reviewers": TEXTS, "approve": st.integers(1, INT_MAX), "deny": NUMBERS}
+            {"reviewers": TEXTS, "approve": st.integers(1, INT_MAX), "deny": NUMBERS},
+            optional={"step": st.integers(2, INT_MAX)},
         ),
         min_size=1,
         max_size=3,

@@ -124,7 +124,7 @@ class Story:
 
     def go_on(self) -> None:
         """One thing happens."""
-        held = (*[self.hold] * 3, self.hold_answer)
+        held = (*[self.hold] * 3, self.hold_answer, self.hold_in_order)
         often = (*[self.ask] * 6, *[self.refuse] * 2, *held)
         rare = (self.fail, self.retry, self.lose, self.look, self.administer, self.swap_worker)
         officers = (self.keep_for_a_court, self.disclose, self.erase)
@@ -139,6 +139,7 @@ class Story:
             self.hold(end, need)
         for end, need in (("approved", 2), ("denied", 1)):
             self.hold_answer(end, need)
+        self.hold_in_order()
         for _ in range(3):  # half of them appeal
             self.refuse()
         for happens in (self.keep_for_a_court, self.release, self.keep_for_a_court, self.disclose):
@@ -322,6 +323,28 @@ class Story:
         sent = replace(held.intent(self.session), principal=who)
         self.write(decided, sent)
         self.write(self._answer(sent), replace(held.delivered(), principal=who))
+
+    def hold_in_order(self) -> None:
+        """People are asked one after the other, and approve."""
+        who, held = self.random.choice(STAFF), HeldExchange(body=self.body())
+        groups = ["team-lead", "compliance", "legal"][: self.random.randrange(2, 4)]
+        steps: list[dict[str, Any]] = [{}, *({"step": number} for number in range(2, len(groups) + 1))]
+        thresholds = [
+            {"reviewers": group, "approve": 1, "deny": 1, **step}
+            for group, step in zip(groups, steps, strict=True)
+        ]
+        terms = {"stage": "request", "ttl_s": 60, "risk": 50, "thresholds": thresholds}
+        asked, _, filed = held.filing()
+        filed = replace(filed, data={**filed.data, "thresholds": thresholds})
+        decided = decision(held.exchange, "hold", hold=terms)
+        self.write(*(replace(event, principal=who) for event in (asked, decided, filed)))
+        reviews = []
+        people = self.random.sample(REVIEWERS, len(groups))
+        for reviewer, group, step in zip(people, groups, steps, strict=True):
+            review = replace(held.review(reviewer, counts_for=[group], **step), principal=who)
+            self.write(review)
+            reviews.append(review)
+        self.write(replace(held.settled(reviews), principal=who))
 
     def hold_answer(self, end: str | None = None, need: int | None = None) -> None:
         """An answer waits for people: they let it pass, deny it, or say nothing."""

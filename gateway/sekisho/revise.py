@@ -59,8 +59,9 @@ class Revise:
         then be filed, and asking for the same again is safe.
         """
         store, ledger = self._parts.holds, self._parts.ledger
-        hold = (await find(store, editor, hold_id)).hold
-        check_duties(editor, hold)
+        view = await find(store, editor, hold_id)
+        hold = view.hold
+        check_duties(editor, view)
         if edit.binding != hold.binding or edit.version not in {None, hold.version}:
             message = "The hold is not what you were shown any more. Read it again before you edit."
             raise Conflict(message, code="binding_mismatch")

@@ -359,14 +359,20 @@ hold_of(stage) := object.union(
 
 # METADATA
 # title: Thresholds
-# description: For each group of reviewers the most approvals and the fewest denials asked.
+# description: |
+#   For each group of reviewers at a step the most approvals and the fewest denials asked. A step is
+#   told from the second on.
 thresholds(asking) := {threshold |
-	some reviewers in {terms.reviewers | some terms in asking}
-	threshold := {
-		"reviewers": reviewers,
-		"approve": max({terms.approve | some terms in asking; terms.reviewers == reviewers}),
-		"deny": min({terms.deny | some terms in asking; terms.reviewers == reviewers}),
-	}
+	some [step, reviewers] in {[terms.step, terms.reviewers] | some terms in asking}
+	there := {terms | some terms in asking; [terms.step, terms.reviewers] == [step, reviewers]}
+	threshold := object.union(
+		{
+			"reviewers": reviewers,
+			"approve": max({terms.approve | some terms in there}),
+			"deny": min({terms.deny | some terms in there}),
+		},
+		{"step": step | step > 1},
+	)
 }
 
 # METADATA
@@ -449,13 +455,14 @@ readable_in(language, words) if {
 hold_terms(entry) := terms if {
 	well_formed(entry)
 	terms := object.union(hold_settings, object.remove(entry, ["code", "msg", "texts"]))
-	object.keys(terms) == {"stage", "reviewers", "approve", "deny", "ttl_s", "risk", "no_grant", "office_time"}
+	object.keys(terms) == {"stage", "reviewers", "approve", "deny", "ttl_s", "risk", "no_grant", "office_time", "step"}
 	stages[terms.stage]
 	named(terms.reviewers)
 	whole(terms.approve, 1, 20)
 	whole(terms.deny, 1, 20)
 	whole(terms.ttl_s, 1, 604800)
 	whole(terms.risk, 0, 100)
+	whole(terms.step, 1, 8)
 	is_boolean(terms.no_grant)
 	is_boolean(terms.office_time)
 }
@@ -477,7 +484,7 @@ whole(value, least, most) if {
 # title: Hold settings
 # description: Who answers and how long they have, as data.yaml says.
 hold_settings := object.union(
-	{"stage": "request", "reviewers": "reviewer", "approve": 1, "deny": 1, "ttl_s": 86400, "risk": 50, "no_grant": false, "office_time": false},
+	{"stage": "request", "reviewers": "reviewer", "approve": 1, "deny": 1, "ttl_s": 86400, "risk": 50, "no_grant": false, "office_time": false, "step": 1},
 	object.remove(data.hold, ["models", "budget_percent"]),
 )
 

@@ -99,6 +99,29 @@ test_holds_add_up if {
 	}
 }
 
+# Whoever is asked at two steps is asked twice; at each step the most approvals count.
+test_holds_add_up_step_by_step if {
+	first := {"code": "lead", "msg": "The team lead looks.", "reviewers": "team-lead"}
+	then := {"code": "then", "msg": "Compliance looks.", "reviewers": "compliance", "step": 2}
+	two := object.union(then, {"code": "two", "approve": 2, "deny": 3})
+	again := object.union(first, {"code": "again", "step": 2})
+	decision := sekisho.decision with input as support.request
+		with data.packs as said({"allow": yes, "hold": {first, then, two, again}})
+		with data.modes as modes
+		with data.hold as support.settings
+	{threshold | some threshold in decision.obligations.hold.thresholds} == {
+		{"reviewers": "team-lead", "approve": 1, "deny": 1},
+		{"reviewers": "team-lead", "approve": 1, "deny": 1, "step": 2},
+		{"reviewers": "compliance", "approve": 2, "deny": 1, "step": 2},
+	}
+}
+
+test_a_step_that_cannot_be_read_denies if {
+	every step in [0, -1, 9, 1.5, "2", null, true] {
+		malformed({"hold": {{"code": "bad", "msg": "Look.", "step": step}}})
+	}
+}
+
 malformed(rules) if {
 	decision := sekisho.decision with input as support.request
 		with data.packs as {"team": {"area": rules}, "other": {"area": {"allow": yes}}}

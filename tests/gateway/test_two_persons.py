@@ -55,6 +55,8 @@ THRESHOLDS = [
     (Threshold("reviewer", 1, 1),),
     (Threshold("reviewer", 2, 1),),
     (Threshold("reviewer", 1, 1), Threshold("sales", 1, 1)),
+    (Threshold("reviewer", 1, 1), Threshold("reviewer", 1, 1, 2)),
+    (Threshold("sales", 1, 1), Threshold("reviewer", 1, 1, 2)),
 ]
 ROLES = st.frozensets(st.sampled_from(Role), max_size=4)
 

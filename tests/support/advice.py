@@ -86,6 +86,7 @@ WHAT_TO_DO = {
     "not_found": "Look for a slip in the id; what is not yours looks the same.",
     "not_shown": "Look at the hold (`GET /v1/approvals/{id}`); then approve it.",
     "nothing_before": "There is nothing to go back to: draft the rules that you want.",
+    "not_your_turn": "Wait until the steps before have answered; `open_step` says which is open.",
     "notification_not_sent": "Operators: the message says why; see docs/howto/notify.md.",
     "officer_needed": "Ask an officer with the duty `disclose`; docs/howto/policy.md.",
     "origin_not_allowed": "Operators: add the page's origin to `[server] cors_origins`.",

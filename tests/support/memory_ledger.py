@@ -21,7 +21,7 @@ from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.model.grants import Grant
 from sekisho.model.halts import Halt
 from sekisho.ports import ExchangeKeys, ExchangePage, LedgerHold, Used
-from sekisho_audit import exchanges
+from sekisho_audit import exchanges, thresholds
 from sekisho_audit.events import Appended, Event, check_data, check_payload_names
 from sekisho_audit.rules import APPEALS_MAX
 from sekisho_audit.usage import NotKept, Sums
@@ -225,11 +225,10 @@ class MemoryLedger:
             if unjustified and event.data["decision"] == "approve":
                 raise LedgerRefused("no reason yet", code="unjustified_review")
         elif event.data["state"] == "approved":
-            approving = [e for e in reviews if e.data["decision"] == "approve"]
-            asked = [t["approve"] for t in filed.event.data.get("thresholds", ())]
+            asked = filed.event.data.get("thresholds", ())
             if unjustified:
                 raise LedgerRefused("no reason", code="unjustified_approval")
-            if len(approving) < max(asked, default=0):
+            if thresholds.missing(asked, [{"data": e.data} for e in reviews]) is not None:
                 raise LedgerRefused("reviews are missing", code="unreviewed_approval")
 
     def _judge_appeal(self, event: Event, fresh: Sequence[Event]) -> None:
@@ -287,6 +286,12 @@ def _judge_review(filed: _Filed, event: Event, reviews: Sequence[Event]) -> None
         raise LedgerRefused("reviewed before", code="second_review")
     if _people(event) & {filed.event.principal, filed.event.data.get("person")}:
         raise LedgerRefused("own request", code="self_review")
+    before = [{"data": e.data} for e in reviews]
+    turn = thresholds.out_of_turn(
+        filed.event.data.get("thresholds", ()), before, {"data": event.data}
+    )
+    if turn is not None:
+        raise LedgerRefused(turn, code="review_out_of_turn")
 
 
 def _shown(hold: str, filed: _Filed) -> LedgerHold:

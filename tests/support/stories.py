@@ -328,7 +328,10 @@ class Story:
         """People are asked one after the other, and approve."""
         who, held = self.random.choice(STAFF), HeldExchange(body=self.body())
         groups = ["team-lead", "compliance", "legal"][: self.random.randrange(2, 4)]
-        steps: list[dict[str, Any]] = [{}, *({"step": number} for number in range(2, len(groups) + 1))]
+        steps: list[dict[str, Any]] = [
+            {},
+            *({"step": number} for number in range(2, len(groups) + 1)),
+        ]
         thresholds = [
             {"reviewers": group, "approve": 1, "deny": 1, **step}
             for group, step in zip(groups, steps, strict=True)

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sekisho.model.decision import (
+    FIRST_STEP,
     Decision,
     Effect,
     HoldTerms,
@@ -31,6 +32,7 @@ OBSERVED_MAX = 64  # as many as an event tells; the fold cuts there
 MSG_CHARS_MAX = 1000  # a reason is a sentence or two; the ledger cuts at half of this
 THRESHOLDS_MAX = 8  # groups of people that one hold may ask
 LATER_MAX = 2  # tool calls and the answer
+STEPS_MAX = THRESHOLDS_MAX  # one group after the other
 REVIEWS_MAX = 20  # reviews that one group may be asked for
 HOLD_TTL_S_MAX = 7 * 86_400  # after a week nobody remembers what was asked
 DRAFTS_MAX = 100  # more open answers than that nobody keeps in mind
@@ -74,6 +76,12 @@ class ThresholdWire(Wire):
     reviewers: Name = Field(description="A role or a group.")
     approve: int = Field(ge=1, le=REVIEWS_MAX, description="Reviews that approve.")
     deny: int = Field(ge=1, le=REVIEWS_MAX, description="Reviews that deny.")
+    step: int = Field(
+        default=FIRST_STEP,
+        ge=FIRST_STEP,
+        le=STEPS_MAX,
+        description="They are asked when all steps before have their approvals.",
+    )
 
 
 class HoldWire(Wire):
@@ -233,7 +241,9 @@ def _plain(text: str) -> str:
 def _terms(hold: HoldWire) -> HoldTerms:
     return HoldTerms(
         stage=hold.stage,
-        thresholds=tuple(Threshold(t.reviewers, t.approve, t.deny) for t in hold.thresholds),
+        thresholds=tuple(
+            Threshold(t.reviewers, t.approve, t.deny, t.step) for t in hold.thresholds
+        ),
         ttl_s=hold.ttl_s,
         risk=hold.risk,
         rules=tuple(hold.rules),

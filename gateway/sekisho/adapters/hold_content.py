@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from sekisho.adapters.hold_cipher import seal, unseal
 from sekisho.errors import HoldStoreUnavailable
 from sekisho.holding import record
-from sekisho.holding.tally import DENY
 from sekisho.model.hold import (
     Hold,
     HoldState,
@@ -18,6 +17,7 @@ from sekisho.model.hold import (
     Review,
     StoredAnswer,
 )
+from sekisho.model.steps import DENY
 
 _OF_ALL_VERSIONS = 1  # a reason is for the bytes, which asking anew leaves as they are
 _ANSWER_HEAD = struct.Struct(">HH")  # status, length of the content type

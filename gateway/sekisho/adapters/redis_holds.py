@@ -30,6 +30,7 @@ from sekisho.errors import (
 )
 from sekisho.holding import record
 from sekisho.holding.binding import is_bound
+from sekisho.model import steps
 from sekisho.model.hold import (
     Hold,
     HoldCard,
@@ -40,6 +41,7 @@ from sekisho.model.hold import (
     Place,
     Proposal,
     ProposalKind,
+    Review,
     StoredAnswer,
 )
 from sekisho.ports import Due, ExchangeKeys, Reservation, Restoration, Taken
@@ -171,8 +173,8 @@ class RedisHoldStore:
         """See HoldStore."""
         rows = await self._run("list", "", HOLDS, limit, principal or "")
         return [
-            record.decode_card(card, _text(state), justified=justified == b"1")
-            for state, card, justified in rows
+            record.decode_card(card, _text(state), justified=why == b"1", open_step=int(step))
+            for state, card, why, step in rows
         ]
 
     async def now_us(self) -> int:
@@ -194,8 +196,9 @@ class RedisHoldStore:
         reviewer = proposal.review.reviewer if proposal.review else person
         args = (proposal.id, proposal.kind.value, proposal.version, proposal.binding, person)
         finish_us = _us(self._limits.finish_s)
+        step: Argument = proposal.review.step if proposal.review else ""
         reply = await self._run(
-            "propose", hold.id, *args, sealed, proposal.origin, finish_us, reviewer
+            "propose", hold.id, *args, sealed, proposal.origin, finish_us, reviewer, step
         )
         standing = _text(reply[0])
         if standing == "done":
@@ -222,7 +225,8 @@ class RedisHoldStore:
         version: list[Argument] = (
             [""] if new is None else [new.content_bytes, *await self._fields(new)]
         )
-        last = (origin, index, *times, review.reviewer if review else "", reason, *version)
+        opens = await self._opened_by(review, hold, state)
+        last = (origin, index, *times, review.reviewer if review else "", reason, opens, *version)
         reply = _words(await self._run("settle", hold.id, *args, sealed, *last))
         if reply[0] == "ok":
             if (
@@ -233,6 +237,17 @@ class RedisHoldStore:
                 await self._paces.took(hold, review.at_us)
             return reply[1]
         raise _refusal("missing" if reply[0] == "missing" else "closed")
+
+    async def _opened_by(self, review: Review | None, hold: Hold, state: HoldState) -> Argument:
+        """The step that is open after `review`, which leaves the hold in `state`; '' where it is
+        the same as ever.
+        """
+        if review is None or state is not HoldState.PENDING or not steps.ordered(hold.thresholds):
+            return ""
+        view = await self.get(hold.id)
+        given = () if view is None else steps.of_version(view)
+        before = [one for one in given if one.id != review.id]
+        return steps.open_step(hold.thresholds, [*before, review])
 
     async def lately(self, reviewers: Sequence[str]) -> Mapping[str, Pace]:
         """See HoldStore."""
@@ -340,6 +355,7 @@ class RedisHoldStore:
             ),
             *(restoration.settled_by, restoration.origin, "" if index is None else index),
             *(restoration.outcome, hold.version, restoration.justified_by, reason),
+            steps.open_step(hold.thresholds, [one for _, one in restoration.reviews]),
             *(*reviews, *await self._fields(hold)),
         )
         reply = await self._scripts.run_ungated("restore", _keys(hold.id, ""), args)
@@ -359,6 +375,7 @@ class RedisHoldStore:
             "stage": hold.stage,
             "expires_us": hold.expires_us,
             "wait_until_us": hold.wait_until_us,
+            "open_step": steps.open_step(hold.thresholds, ()),
             "card": record.encode_card(hold),
             "record": hold_content.seal_hold(keys.content, hold),
         }
@@ -433,6 +450,11 @@ _REFUSALS: dict[str, tuple[type[Conflict | Forbidden | NotFound], str, str]] = {
         Conflict,
         "binding_mismatch",
         "The hold is not what you were shown any more. Read it again before you decide.",
+    ),
+    "turn": (
+        Conflict,
+        "not_your_turn",
+        "Another step opened meanwhile. Read the hold again, and what was said, before you decide.",
     ),
     "late": (Conflict, "hold_expired", "The time to decide this hold is over."),
     "early": (Conflict, "not_due", "This hold has not expired yet."),

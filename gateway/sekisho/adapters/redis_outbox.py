@@ -62,14 +62,14 @@ class RedisOutbox:
         return await self._post(
             (
                 *(card.id, card.state.value, card.version, _joined(changed.told), _joined(told)),
-                "" if again_us is None else again_us,
+                *("" if again_us is None else again_us, card.open_step),
             ),
             notifications,
         )
 
     async def post(self, notifications: Sequence[Notification]) -> Sequence[str]:
         """See Outbox."""
-        return await self._post(("",) * 6, notifications)
+        return await self._post(("",) * 7, notifications)
 
     async def due(self, channel: str, limit: int) -> Queue:
         """See Outbox."""
@@ -130,8 +130,8 @@ class RedisOutbox:
 
 
 def _changed(row: Sequence[bytes]) -> Changed:
-    _, state, version, card, justified, told = row
-    known = record.decode_card(card, state.decode(), justified=justified == b"1")
+    _, state, version, card, why, told, step = row
+    known = record.decode_card(card, state.decode(), justified=why == b"1", open_step=int(step))
     if known.version != int(version):
         raise ValueError("a hold is of another version than its card")
     return Changed(known, frozenset(told.decode().split(",")) - {""})

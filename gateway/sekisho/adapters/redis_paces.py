@@ -2,7 +2,8 @@
 
 For each group of reviewers the last hundred answers, in Valkey, so that all workers tell the same.
 It is a hint: it is neither in the ledger nor needed by anything, and what cannot be noted or read
-is left out. Too few answers are not told, because they would tell what one person does.
+is left out. Too few answers are not told, because they would tell what one person does. Where one
+group waits for another nothing is noted: who was slow cannot be told apart.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sekisho.model.hold import Hold, Pace
+from sekisho.model.steps import ordered
 
 KEPT_MAX = 100
 TOLD_MIN = 5
@@ -31,6 +33,8 @@ class Paces:
 
     async def took(self, hold: Hold, settled_us: int) -> None:
         """People settled `hold` then. Noted once, however often it is said; never raises."""
+        if ordered(hold.thresholds):
+            return
         seconds = max(0, settled_us - hold.created_us) // _SECOND_US
         try:
             async with self._client.pipeline(transaction=False) as pipe:

@@ -24,9 +24,9 @@ from sekisho.holding.review import (
     may_review,
 )
 from sekisho.holding.seed import Found, found
-from sekisho.holding.tally import APPROVE
 from sekisho.model.hold import Hold, HoldState, HoldView
 from sekisho.model.principal import Principal, Scope
+from sekisho.model.steps import APPROVE
 
 OPEN = frozenset({HoldState.PENDING, HoldState.DECIDING})
 AGAIN = OPEN | {HoldState.APPROVED, HoldState.DISPATCHING}
@@ -118,7 +118,7 @@ def hold_page(view: HoldView, reader: Principal, now_us: int) -> HoldPage:
     answered = next((r.decision for r in _counting(view) if r.reviewer == reader.id), "")
     may_decide = (
         is_open
-        and may_review(reader, hold)
+        and may_review(reader, view)
         and Scope.REVIEW in reader.scopes
         and reader.owner is None
         and not answered

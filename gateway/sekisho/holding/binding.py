@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import orjson
 
+from sekisho.model.decision import FIRST_STEP, Threshold
 from sekisho.model.hold import Hold
 
 _CONTEXT = b"sekisho-approval-v1\0"
@@ -32,6 +33,11 @@ def is_bound(hold: Hold, commit_key: bytes) -> bool:
     return hmac.compare_digest(hold.binding, _binding(hold, commit_key))
 
 
+def _asked(threshold: Threshold) -> list[str | int]:
+    step = [threshold.step] if threshold.step > FIRST_STEP else []
+    return [threshold.reviewers, threshold.approve, threshold.deny, *step]
+
+
 def _binding(hold: Hold, commit_key: bytes) -> str:
     bound = {
         "hold": hold.id,
@@ -50,7 +56,7 @@ def _binding(hold: Hold, commit_key: bytes) -> str:
         "revision": hold.revision,
         "rules": list(hold.rules),
         "expires_us": hold.expires_us,
-        "thresholds": [[t.reviewers, t.approve, t.deny] for t in hold.thresholds],
+        "thresholds": [_asked(one) for one in hold.thresholds],
         "risk": hold.risk,
     }
     if hold.justify:  # told only then, so that holds of before keep their binding

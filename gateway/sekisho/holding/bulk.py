@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from sekisho.errors import BadRequest, NotFound, SekishoError, Unavailable
 from sekisho.holding.review import find, review
-from sekisho.holding.tally import APPROVE, DENY
 from sekisho.model.care import RISK_OF_CARE
 from sekisho.model.hold import Hold, HoldView
 from sekisho.model.principal import Principal
+from sekisho.model.steps import APPROVE, DENY
 from sekisho.ports import HoldStore, Ledger
 
 AT_ONCE_MAX = 20  # what fits a screen, so that it can have been looked at

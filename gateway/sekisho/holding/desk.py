@@ -7,7 +7,7 @@ asked for by nothing. It is no evidence either, so it is not in the ledger.
 from __future__ import annotations
 
 from sekisho.errors import Conflict
-from sekisho.holding.review import check_duties, find
+from sekisho.holding.review import check_asked, check_duties, find
 from sekisho.model.care import Claim
 from sekisho.model.hold import HoldState
 from sekisho.model.principal import Principal
@@ -19,10 +19,11 @@ _OPEN = frozenset({HoldState.PENDING, HoldState.DECIDING})
 async def claim(store: HoldStore, reviewer: Principal, hold_id: str) -> Claim:
     """Say that one looks at an open hold, for all who may review it to see.
 
-    Raises NotFound, Forbidden, Conflict (`claimed`, `already_decided`), Unavailable.
+    Raises NotFound, Forbidden, Conflict (`claimed`, `already_decided`, `not_your_turn`), or
+    Unavailable.
     """
     view = await find(store, reviewer, hold_id)
-    check_duties(reviewer, view.hold)
+    check_duties(reviewer, view)
     if view.state not in _OPEN:
         raise Conflict("This hold has been decided already.", code="already_decided")
     taken = await store.desk.claim(hold_id, reviewer.id)
@@ -38,5 +39,5 @@ async def claim(store: HoldStore, reviewer: Principal, hold_id: str) -> Claim:
 async def leave(store: HoldStore, reviewer: Principal, hold_id: str) -> None:
     """Give a claim back; without one nothing happens. Raises NotFound, Forbidden, Unavailable."""
     view = await find(store, reviewer, hold_id)
-    check_duties(reviewer, view.hold)
+    check_asked(reviewer, view.hold)
     await store.desk.leave(hold_id, reviewer.id)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sekisho.holding import names, record
+from sekisho.model.decision import FIRST_STEP
 from sekisho.model.hold import Hold, HoldState, Justification, Review
 from sekisho.model.notification import Notification, notification_id
 from sekisho_audit.events import Event, Payload
@@ -53,9 +54,7 @@ def seeded(hold: Hold) -> Event:
 
 def _terms(hold: Hold) -> dict[str, Any]:
     """What reviewers are asked, and until when."""
-    asked = [
-        {"reviewers": t.reviewers, "approve": t.approve, "deny": t.deny} for t in hold.thresholds
-    ]
+    asked = [one.told() for one in hold.thresholds]
     return {
         "hold": hold.id,
         "version": hold.version,
@@ -76,9 +75,12 @@ def reviewed(hold: Hold, review: Review) -> Event:
     """One person's answer; the reason is content, so it is a payload.
 
     `person` is told where it is not the reviewer: then a delegate answered in that person's name.
+    `step` is told where it is not the first.
     """
     reason = review.reason.encode()
-    seat = {} if review.person == review.reviewer else {"person": review.person}
+    more: dict[str, Any] = {} if review.person == review.reviewer else {"person": review.person}
+    if review.step > FIRST_STEP:
+        more["step"] = review.step
     return Event(
         id=review.id,
         type="hold.review",
@@ -91,7 +93,7 @@ def reviewed(hold: Hold, review: Review) -> Event:
             "decision": review.decision,
             "binding": review.binding,
             "counts_for": list(review.counts_for),
-            **seat,
+            **more,
         },
         payloads=(Payload("reason", reason, reason),),
     )

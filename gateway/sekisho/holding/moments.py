@@ -1,6 +1,7 @@
 """Whom a hold has to be told to by now. Pure: from the hold as it stands and the time.
 
-    open      its reviewers, once for each version; again at half of its time; the next group later
+    open      the reviewers of the open step, once for each step of each version; again at half of
+              its time; the next group later
     settled   whoever asked, where a channel is there for them, and the channels that rules named
 
 What was told before is in marks, so looking again tells nobody twice. Where several are due at once
@@ -23,6 +24,7 @@ from sekisho.model.notification import (
     told_rules,
 )
 from sekisho.model.office import Office
+from sekisho.model.steps import at, numbers
 
 OPEN = frozenset({HoldState.PENDING, HoldState.DECIDING})
 _APPROVED = frozenset(
@@ -73,11 +75,11 @@ def outstanding(
         return Outstanding((), changed.told, None)
     waits: list[tuple[Moment, Channel]] = []
     marks = changed.told
-    filed = f"{Moment.FILED.value}-{card.version}"
+    filed = f"{Moment.FILED.value}-{_opening(card)}"
     reminder_us = schedule.at_us(card, schedule.reminder_percent)
     escalation_us = schedule.at_us(card, schedule.escalation_percent)
     if filed not in marks:
-        waits += [(Moment.FILED, one) for one in _reviewers(card, channels)]
+        waits += [(Moment.FILED, one) for one in _to_begin(card, channels)]
         marks |= {filed}
         if now_us >= reminder_us:
             marks |= {Moment.REMINDER.value}
@@ -112,8 +114,22 @@ def decided(
     )
 
 
+def _opening(card: HoldCard) -> str:
+    """What names one opening of a hold to reviewers: its version, and a step but the first."""
+    later = card.open_step != numbers(card.thresholds)[0]
+    return f"{card.version}-{card.open_step}" if later else str(card.version)
+
+
 def _asked(card: HoldCard) -> frozenset[str]:
-    return frozenset(threshold.reviewers for threshold in card.thresholds)
+    """Whose turn it is."""
+    return frozenset(threshold.reviewers for threshold in at(card.thresholds, card.open_step))
+
+
+def _to_begin(card: HoldCard, channels: Sequence[Channel]) -> list[Channel]:
+    """Who is told that a step opened; channels that rules named hear of the hold once."""
+    if card.open_step == numbers(card.thresholds)[0]:
+        return _reviewers(card, channels)
+    return [one for one in channels if _asked(card) & one.groups]
 
 
 def _reviewers(card: HoldCard, channels: Sequence[Channel]) -> list[Channel]:
@@ -141,7 +157,7 @@ def _told(
     if card.state not in OPEN:
         state = HoldState.APPROVED.value if card.state in _APPROVED else card.state.value
     for moment, channel in waits:
-        version = str(card.version) if moment is Moment.FILED else ""
+        version = _opening(card) if moment is Moment.FILED else ""
         yield Notification(
             id=notification_id(card.id, moment.value, version, channel.name),
             channel=channel.name,

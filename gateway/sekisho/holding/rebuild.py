@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from sekisho.holding import names, record
+from sekisho.model.decision import FIRST_STEP
 from sekisho.model.hold import Hold, HoldState, Justification, ProposalKind, Review
 from sekisho.ports import HoldStore, Ledger, LedgerHold, Restoration
 
@@ -144,4 +145,5 @@ def _review(hold_id: str, said: Mapping[str, Any]) -> Review:
         binding=said["binding"],
         at_us=said["at_us"],
         counts_for=tuple(said.get("counts_for") or ()),
+        step=said.get("step", FIRST_STEP),
     )

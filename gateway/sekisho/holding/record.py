@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from sekisho.model.decision import Threshold
+from sekisho.model.decision import FIRST_STEP, Threshold
 from sekisho.model.hold import (
     Hold,
     HoldCard,
@@ -52,6 +52,7 @@ def encode(hold: Hold) -> bytes:
         for field in fields(hold)
         if field.name not in _HOLD_CONTENT
     }
+    header["thresholds"] = [one.told() for one in hold.thresholds]
     for name in _HOLD_CONTENT:
         if name != "before" or hold.before:
             header[f"{name}_bytes"] = len(getattr(hold, name))
@@ -97,31 +98,36 @@ def _build_hold(members: dict[str, Any]) -> Hold:
 
 def encode_card(hold: Hold) -> bytes:
     """What lists may show of a hold; holds no content."""
-    left_out = {"id", "state", "justified"}
+    left_out = {"id", "state", "justified", "open_step"}
     card: dict[str, Any] = {
         field.name: getattr(hold, field.name)
         for field in fields(HoldCard)
         if field.name not in left_out | {"outgoing_bytes"}
     }
+    card["thresholds"] = [one.told() for one in hold.thresholds]
     return orjson.dumps({"id": hold.id, **card, "outgoing_bytes": len(hold.outgoing)})
 
 
-def decode_card(card: bytes, state: str, *, justified: bool = False) -> HoldCard:
-    """The card with the state the hold is in now, and whether a reason was given."""
+def decode_card(
+    card: bytes, state: str, *, justified: bool = False, open_step: int = FIRST_STEP
+) -> HoldCard:
+    """The card with the state the hold is in now, whether a reason was given, and whose turn it
+    is.
+    """
     members = _object(card)
     members["rules"] = _strings(members.get("rules"))
     for name in ("groups", "notify"):  # cards of before lack them
         members[name] = _strings(members.get(name, []))
     members["thresholds"] = _thresholds(members.get("thresholds"))
     try:
-        return HoldCard(state=HoldState(state), justified=justified, **members)
+        return HoldCard(state=HoldState(state), justified=justified, open_step=open_step, **members)
     except TypeError as error:
         raise ValueError("hold card has unknown or missing members") from error
 
 
 def encode_review(review: Review) -> bytes:
     """A review as bytes, reason included."""
-    return orjson.dumps(asdict(review))
+    return orjson.dumps(_said(review))
 
 
 def decode_review(content: bytes) -> Review:
@@ -142,6 +148,8 @@ def decode_justification(content: bytes) -> Justification:
 def encode_proposal(proposal: Proposal) -> bytes:
     """A proposal as bytes, with its review, reason or new version of the hold."""
     said = asdict(replace(proposal, revised=None))
+    if proposal.review is not None:
+        said["review"] = _said(proposal.review)
     if proposal.revised is not None:
         said["revised"] = base64.b64encode(encode(proposal.revised)).decode()
     return orjson.dumps(said)
@@ -163,6 +171,14 @@ def decode_proposal(content: bytes, at_us: int) -> Proposal:
         )
     except TypeError as error:
         raise ValueError("proposal has unknown or missing members") from error
+
+
+def _said(review: Review) -> dict[str, Any]:
+    """A review of the first step says nothing of steps, as reviews were written before."""
+    said = asdict(review)
+    if review.step == FIRST_STEP:
+        del said["step"]
+    return said
 
 
 def _review(members: Any) -> Review:
@@ -198,6 +214,7 @@ def _thresholds(value: Any) -> tuple[Threshold, ...]:
             _typed(item.get("reviewers"), str),
             _typed(item.get("approve"), int),
             _typed(item.get("deny"), int),
+            _typed(item.get("step", FIRST_STEP), int),
         )
         for item in (_typed(item, dict) for item in _typed(value, list))
     )

@@ -2,8 +2,8 @@
 
 Who may: a person (never a service account) with the role or group that a threshold of the hold
 names, or a delegate to whom such a person lent the role, and who is not, nor stands in for, the
-person behind the request. A hold that someone may neither review nor call their own does not exist
-for them.
+person behind the request. Whoever is asked at another step than the open one sees the hold and
+answers nothing. A hold that someone may neither review nor call their own does not exist for them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from sekisho.errors import BadRequest, Conflict, Forbidden, NotFound
 from sekisho.holding import names, settle
 from sekisho.holding.refused import refusals_noted
-from sekisho.holding.tally import APPROVE, DENY
-from sekisho.model import duties
+from sekisho.model import duties, steps
 from sekisho.model.care import RISK_OF_CARE
 from sekisho.model.decision import Threshold
 from sekisho.model.duties import seats
 from sekisho.model.hold import Hold, HoldCard, HoldState, HoldView, Proposal, ProposalKind, Review
 from sekisho.model.principal import Principal
+from sekisho.model.steps import APPROVE, DENY
 from sekisho.ports import HoldStore, Ledger
 
 RISK_NEEDS_REASON = RISK_OF_CARE  # an approval, too, has to say why
@@ -89,10 +89,24 @@ def may_see(principal: Principal, hold: Hold | HoldCard) -> bool:
     return is_own(principal, hold) or seat_of(principal, hold.thresholds) is not None
 
 
-def may_review(principal: Principal, hold: Hold | HoldCard) -> bool:
-    """Whether this person may answer this hold."""
-    apart = principal.persons.isdisjoint({hold.principal, hold.person, hold.behind})
-    return apart and seat_of(principal, hold.thresholds) is not None
+def may_review(principal: Principal, shown: HoldView | HoldCard) -> bool:
+    """Whether this person may answer this hold now: it is their turn."""
+    hold = shown if isinstance(shown, HoldCard) else shown.hold
+    step = shown.open_step if isinstance(shown, HoldCard) else steps.open_step_of(shown)
+    return _is_apart(principal, hold) and _is_asked(principal, steps.at(hold.thresholds, step))
+
+
+def may_review_ever(principal: Principal, hold: Hold | HoldCard) -> bool:
+    """Whether this person is asked about this hold at any step, also one whose turn it is not."""
+    return _is_apart(principal, hold) and _is_asked(principal, hold.thresholds)
+
+
+def _is_apart(principal: Principal, hold: Hold | HoldCard) -> bool:
+    return principal.persons.isdisjoint({hold.principal, hold.person, hold.behind})
+
+
+def _is_asked(principal: Principal, thresholds: tuple[Threshold, ...]) -> bool:
+    return seat_of(principal, thresholds) is not None
 
 
 async def find(store: HoldStore, principal: Principal, hold_id: str) -> HoldView:
@@ -132,12 +146,8 @@ async def _review(
     decision, binding, reason, version = said.decision, said.binding, said.reason, said.version
     view = await find(store, reviewer, hold_id)
     hold = view.hold
-    taken = frozenset(
-        one.person
-        for one in view.reviews
-        if one.version == hold.version and one.reviewer != reviewer.id
-    )
-    seat = check_duties(reviewer, hold, taken)
+    step = _step_for(reviewer, view)
+    seat = _check_seat(reviewer, view, step)
     if decision == APPROVE and is_own_words(reviewer, hold):
         message = "You wrote into this yourself, so somebody else has to approve it."
         raise Forbidden(message, code="self_approval")
@@ -164,6 +174,7 @@ async def _review(
         binding=binding,
         at_us=await store.now_us(),
         counts_for=seat.counts_for,
+        step=step,
     )
     proposal = Proposal(
         id=names.decision_id(hold.id, hold.version, "review", spoken_by, decision),
@@ -191,14 +202,40 @@ async def withdraw(
         )
 
 
-def check_duties(reviewer: Principal, hold: Hold, taken: frozenset[str] = frozenset()) -> Seat:
-    """The seat in which this person may answer or change it. Raises Forbidden (`self_approval`,
-    `not_eligible`).
+def check_duties(reviewer: Principal, view: HoldView) -> Seat:
+    """The seat in which this person may answer or change it now. Raises Forbidden
+    (`self_approval`, `not_eligible`) or Conflict (`not_your_turn`).
     """
+    return _check_seat(reviewer, view, steps.open_step_of(view))
+
+
+def check_asked(reviewer: Principal, hold: Hold) -> None:
+    """Raises Forbidden (`self_approval`, `not_eligible`) for whoever is not asked at any step."""
     duties.may_review(reviewer, {hold.principal, hold.person, hold.behind})
-    seat = seat_of(reviewer, hold.thresholds, taken)
-    if seat is None:
+    if seat_of(reviewer, hold.thresholds) is None:
         raise Forbidden("You are not among the reviewers of this hold.", code="not_eligible")
+
+
+def _step_for(reviewer: Principal, view: HoldView) -> int:
+    """The step at which an answer of this person is meant: the open one, but that at which they
+    have answered already, so that the same answer given again is one.
+    """
+    given = (one.step for one in steps.of_version(view) if one.reviewer == reviewer.id)
+    return next(given, steps.open_step_of(view))
+
+
+def _check_seat(reviewer: Principal, view: HoldView, step: int) -> Seat:
+    hold = view.hold
+    check_asked(reviewer, hold)
+    taken = frozenset(one.person for one in steps.of_version(view) if one.reviewer != reviewer.id)
+    is_open = view.state in {HoldState.PENDING, HoldState.DECIDING}
+    # Of what is over, the store says that it is over.
+    asked = steps.at(hold.thresholds, step) if is_open else hold.thresholds
+    seat = seat_of(reviewer, asked, taken)
+    if seat is None:
+        who = ", ".join(one.reviewers for one in asked)
+        message = f"It is not your turn: step {step} is open, and {who} answer there."
+        raise Conflict(message, code="not_your_turn")
     return seat
 
 

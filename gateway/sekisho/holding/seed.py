@@ -21,11 +21,11 @@ import orjson
 
 from sekisho.errors import BadRequest, Forbidden, HoldStoreUnavailable, SekishoError
 from sekisho.holding import binding, evidence, names
-from sekisho.holding.tally import APPROVE
 from sekisho.model.decision import Threshold
 from sekisho.model.hold import Hold, HoldState, HoldView, Place
 from sekisho.model.ids import uuid7
 from sekisho.model.principal import Principal
+from sekisho.model.steps import APPROVE
 from sekisho.ports import HoldStore, Ledger
 
 ENDPOINT = "chat.completions"

@@ -2,7 +2,8 @@
 live state is rebuilt, so both come to the same answer.
 
 Any threshold whose denials are reached denies. All thresholds must have their approvals to approve,
-and one person counts for one of them only: two people asked for are two people.
+step by step (model/steps.py), and one person counts for one of them only: two people asked for are
+two people.
 """
 
 from __future__ import annotations
@@ -11,24 +12,20 @@ from collections.abc import Sequence
 
 from sekisho.model.decision import Threshold
 from sekisho.model.hold import Hold, HoldState, Review
-
-APPROVE = "approve"
-DENY = "deny"
+from sekisho.model.steps import APPROVE, replay
 
 
 def tally(thresholds: Sequence[Threshold], version: int, reviews: Sequence[Review]) -> HoldState:
-    """APPROVED, DENIED, or PENDING while reviews are missing; never APPROVED without thresholds."""
+    """APPROVED, DENIED, or PENDING while reviews are missing; never APPROVED without thresholds.
+
+    `reviews` are in the order in which they were given.
+    """
     by_person = {review.person: review for review in reviews if review.version == version}
-    counted = list(by_person.values())
-    for threshold in thresholds:
-        denials = sum(r.decision == DENY and threshold.reviewers in r.counts_for for r in counted)
-        if denials >= max(threshold.deny, 1):
-            return HoldState.DENIED
-    if not thresholds:
-        return HoldState.PENDING
-    seats = [t.reviewers for t in thresholds for _ in range(max(t.approve, 1))]
-    approvals = [r.counts_for for r in counted if r.decision == APPROVE]
-    return HoldState.APPROVED if _can_fill(seats, approvals) else HoldState.PENDING
+    steps = replay(thresholds, list(by_person.values()))
+    if any(step.denied for step in steps):
+        return HoldState.DENIED
+    done = bool(steps) and all(step.full for step in steps)
+    return HoldState.APPROVED if done else HoldState.PENDING
 
 
 def standing(hold: Hold, reviews: Sequence[Review], *, justified: bool) -> HoldState:
@@ -51,20 +48,3 @@ def standing(hold: Hold, reviews: Sequence[Review], *, justified: bool) -> HoldS
 def approvers(reviews: Sequence[Review]) -> list[str]:
     """The persons who approved."""
     return sorted({one.person for one in reviews if one.decision == APPROVE})
-
-
-def _can_fill(seats: Sequence[str], approvals: Sequence[Sequence[str]]) -> bool:
-    """Whether every seat can have a person of its own (augmenting paths; both lists are short)."""
-    taken: dict[int, int] = {}
-
-    def seat(person: int, tried: set[int]) -> bool:
-        for number, reviewers in enumerate(seats):
-            if number in tried or reviewers not in approvals[person]:
-                continue
-            tried.add(number)
-            if number not in taken or seat(taken[number], tried):
-                taken[number] = person
-                return True
-        return False
-
-    return sum(seat(person, set()) for person in range(len(approvals))) >= len(seats)

@@ -1,4 +1,5 @@
-"""Several terms on which one thing is held, as one: each group of reviewers is asked for the most.
+"""Several terms on which one thing is held, as one: each group of reviewers is asked for the most,
+at each step at which it is asked.
 
 An answer can be held by what was decided about its request, by the rules about each tool call in it
 and by the rules about the answer. It is shown once and decided once, on terms that meet them all.
@@ -16,22 +17,22 @@ from sekisho.model.office import Office
 def together(terms: Sequence[HoldTerms]) -> HoldTerms | None:
     """The terms that meet all of `terms`; None if there are none.
 
-    For each group the most approvals and the fewest denials, the shortest time (of office time
-    only if all are), the highest risk.
+    For each group at a step the most approvals and the fewest denials, the shortest time (of office
+    time only if all are), the highest risk.
     The stage is `response` if any is of it, since the answer holds its tool calls.
     """
     if not terms:
         return None
-    asked: dict[str, Threshold] = {}
+    asked: dict[tuple[int, str], Threshold] = {}
     for one in (threshold for each in terms for threshold in each.thresholds):
-        known = asked.get(one.reviewers, one)
-        asked[one.reviewers] = Threshold(
-            one.reviewers, max(known.approve, one.approve), min(known.deny, one.deny)
+        known = asked.get(_place(one), one)
+        asked[_place(one)] = Threshold(
+            one.reviewers, max(known.approve, one.approve), min(known.deny, one.deny), one.step
         )
     stages = {one.stage for one in terms}
     return HoldTerms(
         stage="response" if "response" in stages else terms[0].stage,
-        thresholds=tuple(asked[name] for name in sorted(asked)),
+        thresholds=tuple(asked[place] for place in sorted(asked)),
         ttl_s=min(one.ttl_s for one in terms),
         risk=max(one.risk for one in terms),
         rules=tuple(sorted({rule for one in terms for rule in one.rules})),
@@ -59,12 +60,17 @@ def asked_anew(hold: Hold, more: Sequence[HoldTerms]) -> HoldTerms:
 def satisfied(now: HoldTerms, then: Sequence[Threshold], approvals: int) -> bool:
     """Whether reviews collected under `then` meet what is asked now.
 
-    Every threshold asked now must have been asked then from the same reviewers with at least as
-    many approvals; a new group of reviewers was never asked and so cannot be satisfied. A hold that
-    names nobody is no hold that anybody could have satisfied.
+    Every threshold asked now must have been asked then from the same reviewers, at the same step,
+    with at least as many approvals; a new group of reviewers was never asked and so cannot be
+    satisfied, nor can one that should have looked after others. A hold that names nobody is no hold
+    that anybody could have satisfied.
     """
-    asked = {threshold.reviewers: threshold.approve for threshold in then}
+    asked = {_place(threshold): threshold.approve for threshold in then}
     return bool(now.thresholds) and all(
-        threshold.approve <= asked.get(threshold.reviewers, 0) <= approvals
+        threshold.approve <= asked.get(_place(threshold), 0) <= approvals
         for threshold in now.thresholds
     )
+
+
+def _place(threshold: Threshold) -> tuple[int, str]:
+    return threshold.step, threshold.reviewers

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
+
+FIRST_STEP = 1
 
 
 class Effect(StrEnum):
@@ -50,11 +53,19 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """How many reviews of which reviewers (a role or a group) approve, and how many deny."""
+    """How many reviews of which reviewers (a role or a group) approve, and how many deny. They are
+    asked when all steps before `step` have their approvals.
+    """
 
     reviewers: str
     approve: int
     deny: int
+    step: int = FIRST_STEP
+
+    def told(self) -> dict[str, Any]:
+        """As it is written down: without a step it is of the first, as all were once."""
+        step = {"step": self.step} if self.step > FIRST_STEP else {}
+        return {"reviewers": self.reviewers, "approve": self.approve, "deny": self.deny, **step}
 
 
 @dataclass(frozen=True, slots=True)

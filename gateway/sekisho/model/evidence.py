@@ -136,10 +136,7 @@ def _terms(terms: HoldTerms) -> dict[str, Any]:
         "stage": terms.stage,
         "ttl_s": terms.ttl_s,
         "risk": terms.risk,
-        "thresholds": [
-            {"reviewers": t.reviewers, "approve": t.approve, "deny": t.deny}
-            for t in terms.thresholds
-        ],
+        "thresholds": [one.told() for one in terms.thresholds],
     }
 
 

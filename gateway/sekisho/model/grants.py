@@ -123,10 +123,8 @@ def is_for(grant: Grant, asking: Asking, wanted: Wanted) -> bool:
 
 
 def _enough(grant: Grant, terms: HoldTerms) -> bool:
-    asked = [
-        {"reviewers": one.reviewers, "approve": one.approve, "deny": one.deny}
-        for one in terms.thresholds
-    ]
+    # Both agreed at once, so of several steps they fill the first only: then people see it.
+    asked = [one.told() for one in terms.thresholds]
     said = [
         {"data": {"decision": "approve", "counts_for": counted}}
         for counted in (grant.counts_for, grant.confirmed_counts_for)

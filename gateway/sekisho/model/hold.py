@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sekisho.model.care import Care
-from sekisho.model.decision import Threshold
+from sekisho.model.decision import FIRST_STEP, Threshold
 
 
 class HoldState(StrEnum):
@@ -156,7 +156,8 @@ class Review:
     `person` is in whose name it was given: the reviewer's own, or that of somebody whose delegate
     the reviewer was.
     `counts_for` names the reviewers (roles or groups of the hold's thresholds) this person belonged
-    to when the review was made; a later change of roles does not undo it.
+    to when the review was made; a later change of roles does not undo it. `step` was open then, and
+    is the only one at which it counts.
     """
 
     id: str
@@ -169,6 +170,7 @@ class Review:
     binding: str
     at_us: int
     counts_for: tuple[str, ...] = ()
+    step: int = FIRST_STEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,11 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class HoldCard:
-    """What may be seen of a hold without opening its content: for lists and for sweeping."""
+    """What may be seen of a hold without opening its content: for lists and for sweeping.
+
+    `open_step` says whose turn it is, as the store remembers it; who answers is judged by the
+    reviews.
+    """
 
     id: str
     state: HoldState
@@ -243,6 +249,7 @@ class HoldCard:
     seeded_by: str = ""
     asked_anew: bool = False
     office_s: int = 0
+    open_step: int = FIRST_STEP
 
     @property
     def behind(self) -> str:

@@ -87,6 +87,7 @@ def _hold(terms: HoldTerms, lately: Mapping[str, Pace]) -> dict[str, Any]:
                 "reviewers": one.reviewers,
                 "approve": one.approve,
                 "deny": one.deny,
+                "step": one.step,
                 "lately": _pace(lately.get(one.reviewers)),
             }
             for one in terms.thresholds

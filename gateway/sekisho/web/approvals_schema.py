@@ -277,7 +277,7 @@ def detail(
         **_shared(hold),
         status=view.state.value,
         outgoing_bytes=len(hold.outgoing),
-        may_review=may_review(principal, hold),
+        may_review=may_review(principal, view),
         justified=view.justification is not None,
         binding=hold.binding,
         reasons=list(hold.reasons),

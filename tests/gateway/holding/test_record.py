@@ -31,9 +31,9 @@ HOLDS = st.builds(
     version=st.integers(1, 9),
     stream=st.booleans(),
     risk=st.integers(0, 100),
-    thresholds=st.lists(
-        st.builds(Threshold, WORDS, st.integers(1, 9), st.integers(1, 9)), max_size=3
-    ).map(tuple),
+    thresholds=st.lists(st.builds(Threshold, WORDS, *[st.integers(1, 9)] * 3), max_size=3).map(
+        tuple
+    ),
     created_us=TIMES,
     expires_us=TIMES,
     wait_until_us=TIMES,

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekisho.holding.tally import APPROVE, DENY, tally
+from sekisho.holding.tally import tally
 from sekisho.model.decision import Threshold
 from sekisho.model.hold import HoldState, Review
+from sekisho.model.steps import APPROVE, DENY
 
 
 def said(person: str, decision: str, *counts_for: str, version: int = 1) -> Review:

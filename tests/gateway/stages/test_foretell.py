@@ -79,11 +79,12 @@ def test_who_would_be_asked_and_how_long_they_have() -> None:
     assert "hold" == said["effect"]
     assert said["hold"] == {
         "asked": [
-            {"reviewers": "reviewer", "approve": 2, "deny": 1, "lately": None},
+            {"reviewers": "reviewer", "approve": 2, "deny": 1, "step": 1, "lately": None},
             {
                 "reviewers": "legal",
                 "approve": 1,
                 "deny": 1,
+                "step": 1,
                 "lately": {"count": 8, "median_s": 700},
             },
         ],

@@ -1,12 +1,13 @@
--- The open holds that end first, as state, card and whether a reason was given ('1'); of
--- one principal if asked.
+-- The open holds that end first, as state, card, whether a reason was given ('1') and the open step;
+-- of one principal if asked.
 --
 -- ARGV: 3 key of holds  4 limit  5 principal or ''
 local found = {}
 for _, id in ipairs(redis.call('ZRANGE', OPEN, 0, -1)) do
-  local row = redis.call('HMGET', ARGV[3] .. id, 'state', 'principal', 'card', 'justified_by')
+  local row = redis.call('HMGET', ARGV[3] .. id, 'state', 'principal', 'card', 'justified_by',
+    'open_step')
   if row[1] and (ARGV[5] == '' or row[2] == ARGV[5]) then
-    found[#found + 1] = { row[1], row[3], row[4] and '1' or '' }
+    found[#found + 1] = { row[1], row[3], row[4] and '1' or '', row[5] or '1' }
     if #found >= tonumber(ARGV[4]) then
       break
     end

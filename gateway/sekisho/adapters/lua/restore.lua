@@ -15,7 +15,8 @@
 -- ARGV: 1 id  2 channel  3 snapshot_us  4 state by the ledger  5 bytes  6 expires_us  7 keep_us
 --       8 execute_until_us  9 settled_by  10 origin  11 index  12 outcome  13 version
 --       14 decision id of the justification  15 justification (sealed) or ''
---       16 number of reviews, then for each: person, reviewer, decision id, review (sealed);
+--       16 the step that is open by the ledger
+--       17 number of reviews, then for each: person, reviewer, decision id, review (sealed);
 --          then fields
 local DUE, OPEN, BYTES, FILING, HOLD = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ID, CHANNEL, SAID = ARGV[1], ARGV[2], ARGV[4]
@@ -25,7 +26,7 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
-local reviews_end = 16 + 4 * tonumber(ARGV[16])
+local reviews_end = 17 + 4 * tonumber(ARGV[17])
 local state = redis.call('HGET', HOLD, 'state')
 if not state then
   redis.call('INCRBY', BYTES, ARGV[5])
@@ -56,7 +57,7 @@ if state and tonumber(version) < tonumber(ARGV[13]) and behind[state] then
   redis.call('ZADD', DUE, ARGV[6], ID)
   state, version = 'pending', ARGV[13]
 end
-for at = 17, reviews_end, 4 do
+for at = 18, reviews_end, 4 do
   local seat, own = 'by:' .. ARGV[13] .. ':' .. ARGV[at], 'by:' .. ARGV[13] .. ':' .. ARGV[at + 1]
   local under_way = SAID == 'pending' and redis.call('HGET', HOLD, 'deciding') == ARGV[at + 2]
   if not under_way and version == ARGV[13]
@@ -64,6 +65,10 @@ for at = 17, reviews_end, 4 do
     local place = redis.call('HINCRBY', HOLD, 'reviews', 1)
     redis.call('HSET', HOLD, 'review:' .. place, ARGV[at + 3], own, ARGV[at + 2])
   end
+end
+-- As many reviews are the same ones: whatever stood here, the ledger says which step they open.
+if version == ARGV[13] and redis.call('HGET', HOLD, 'reviews') == ARGV[17] or not state then
+  redis.call('HSET', HOLD, 'open_step', ARGV[16])
 end
 
 local saying = SAID == 'pending' and redis.call('HGET', HOLD, 'deciding') == ARGV[14]

@@ -8,7 +8,8 @@
 --
 -- ARGV: 3 decision id  4 new state  5 version  6 person or ''  7 review (sealed) or ''
 --       8 origin  9 index  10 execution_us  11 keep_us  12 reviewer or ''
---       13 justification (sealed) or ''  14 bytes of a new version or '', then its fields
+--       13 justification (sealed) or ''  14 the step that is open now, or ''
+--       15 bytes of a new version or '', then its fields
 local state, deciding = unpack(redis.call('HMGET', HOLD, 'state', 'deciding'))
 if not state then
   return { 'missing' }
@@ -31,8 +32,11 @@ if ARGV[13] ~= '' then
   redis.call('HSET', HOLD, 'justification', ARGV[13], 'justified_by', ARGV[3])
 end
 if ARGV[14] ~= '' then
-  redis.call('INCRBY', BYTES, text(tonumber(ARGV[14]) - number('bytes')))
-  redis.call('HSET', HOLD, 'edited_by', ARGV[3], 'bytes', ARGV[14], 'reviews', 0, unpack(ARGV, 15))
+  redis.call('HSET', HOLD, 'open_step', ARGV[14])
+end
+if ARGV[15] ~= '' then
+  redis.call('INCRBY', BYTES, text(tonumber(ARGV[15]) - number('bytes')))
+  redis.call('HSET', HOLD, 'edited_by', ARGV[3], 'bytes', ARGV[15], 'reviews', 0, unpack(ARGV, 16))
   redis.call('HDEL', HOLD, 'settled_by', 'settled_us', 'settled_origin', 'settled_index',
     'execute_until_us')
   redis.call('ZADD', OPEN, field('expires_us'), ID)

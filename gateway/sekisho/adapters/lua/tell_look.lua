@@ -4,9 +4,11 @@
 -- ARGV: 3 key of holds  4 limit
 local found = {}
 for _, id in ipairs(redis.call('ZRANGE', TELL, '-inf', text(NOW), 'BYSCORE', 'LIMIT', 0, ARGV[4])) do
-  local row = redis.call('HMGET', ARGV[3] .. id, 'state', 'version', 'card', 'justified_by', 'told')
+  local row = redis.call('HMGET', ARGV[3] .. id, 'state', 'version', 'card', 'justified_by', 'told',
+    'open_step')
   if row[1] then
-    found[#found + 1] = { id, row[1], row[2], row[3], row[4] and '1' or '', row[5] or '' }
+    local justified = row[4] and '1' or ''
+    found[#found + 1] = { id, row[1], row[2], row[3], justified, row[5] or '', row[6] or '1' }
   else
     redis.call('ZREM', TELL, id)
   end

@@ -5,12 +5,14 @@
 -- come back, and are kept apart until it is on record that nobody was told.
 --
 -- ARGV: 3 key of holds  4 key of queues  5 hold or ''  6 state  7 version  8 told so far  9 told now
---       10 when to look again (us) or ''  11 waiting_max  12 refused_max
+--       10 when to look again (us) or ''  11 open step  12 waiting_max  13 refused_max
 --       then for each: channel, id, notification
 if ARGV[5] ~= '' then
   local hold = ARGV[3] .. ARGV[5]
-  local state, version, told = unpack(redis.call('HMGET', hold, 'state', 'version', 'told'))
-  if state ~= ARGV[6] or version ~= ARGV[7] or (told or '') ~= ARGV[8] then
+  local state, version, told, step = unpack(redis.call('HMGET', hold, 'state', 'version', 'told',
+    'open_step'))
+  if state ~= ARGV[6] or version ~= ARGV[7] or (told or '') ~= ARGV[8]
+    or (step or '1') ~= ARGV[11] then
     return { 'stale' }
   end
   redis.call('HSET', hold, 'told', ARGV[9])
@@ -22,12 +24,12 @@ if ARGV[5] ~= '' then
 end
 local answer = { 'ok' }
 local bodies = ARGV[4] .. 'bodies'
-for at = 13, #ARGV, 3 do
+for at = 14, #ARGV, 3 do
   local queue = ARGV[4] .. 'queue:' .. ARGV[at]
   if redis.call('HEXISTS', bodies, ARGV[at + 1]) == 0 then
-    if redis.call('ZCARD', queue) >= tonumber(ARGV[11]) then
+    if redis.call('ZCARD', queue) >= tonumber(ARGV[12]) then
       answer[#answer + 1] = ARGV[at + 1]
-      if redis.call('HLEN', ARGV[4] .. 'refused') < tonumber(ARGV[12]) then
+      if redis.call('HLEN', ARGV[4] .. 'refused') < tonumber(ARGV[13]) then
         redis.call('HSET', ARGV[4] .. 'refused', ARGV[at + 1], ARGV[at + 2])
       end
     else

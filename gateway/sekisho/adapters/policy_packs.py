@@ -101,6 +101,7 @@ class FinanceData(Wire):
     masked_entities: list[Entity] = Field(default=[])
     client_labels: Labels = Field(default=[])
     supervisors: Id = "reviewer"
+    compliance: list[Id] = Field(default=[])
     client_groups: list[Id] = Field(default=[])
     answers_reviewed: bool = False
     personal_max: Pieces = 20

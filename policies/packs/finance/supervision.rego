@@ -11,7 +11,7 @@ rules := data.sectors.finance
 # METADATA
 # title: Words to clients
 # description: Advice and offers to clients are looked at by a supervisor before a model works on them.
-hold contains object.union(
+supervised contains object.union(
 	text.reason("client_communication", [label], {
 		"en": "The text is labelled %s, so a supervisor looks at it first.",
 		"zh": "文本带有标签 %s，须先由主管查看。",
@@ -28,7 +28,7 @@ hold contains object.union(
 # description: |
 #   What a model writes for a client is a communication of the firm like any other, so a supervisor
 #   looks at the answer if it or the question has such a label.
-hold contains object.union(
+supervised contains object.union(
 	text.reason("client_answer", [label], {
 		"en": "The question or its answer is labelled %s, so a supervisor looks at the answer first.",
 		"zh": "问题或答复带有标签 %s，答复须先由主管查看。",
@@ -39,6 +39,21 @@ hold contains object.union(
 	rules.answers_reviewed
 	some label in input.content.labels
 	label in rules.client_labels
+}
+
+# METADATA
+# title: Supervised
+# description: What supervisors look at, they look at first.
+hold contains held if some held in supervised
+
+# METADATA
+# title: Compliance
+# description: |
+#   Where compliance is named, it looks second: when the supervisors have approved, and knowing what
+#   they wrote. Both steps are one hold, and a denial at either ends it.
+hold contains object.union(held, {"step": 2, "reviewers": reviewers}) if {
+	some held in supervised
+	some reviewers in rules.compliance
 }
 
 # METADATA

@@ -14,6 +14,35 @@ test_words_to_clients_go_to_a_supervisor if {
 	supervision.hold == set() with input as support.request with data.sectors as rules
 }
 
+steps(entries) := {[entry.stage, entry.step, entry.reviewers] |
+	some said in entries
+	entry := object.union({"stage": "request", "step": 1}, said)
+}
+
+test_compliance_looks_after_the_supervisor if {
+	asked := support.changed({"content": {"labels": ["client_advice"]}})
+	second := {"finance": object.union(reviewed.finance, {"compliance": ["compliance", "legal"]})}
+	steps(supervision.hold) == {
+		["request", 1, "principals"],
+		["request", 2, "compliance"],
+		["request", 2, "legal"],
+		["response", 1, "principals"],
+		["response", 2, "compliance"],
+		["response", 2, "legal"],
+	} with input as asked
+		with data.sectors as second
+	supervision.hold == set() with input as support.request with data.sectors as second
+}
+
+test_without_compliance_supervisors_look_alone if {
+	asked := support.changed({"content": {"labels": ["client_advice"]}})
+	none := {"finance": object.union(rules.finance, {"compliance": []})}
+	steps(supervision.hold) == {["request", 1, "principals"]} with input as asked
+		with data.sectors as none
+	steps(supervision.hold) == {["request", 1, "principals"]} with input as asked
+		with data.sectors as rules
+}
+
 reviewed := {"finance": object.union(rules.finance, {
 	"answers_reviewed": true,
 	"client_groups": ["sales"],

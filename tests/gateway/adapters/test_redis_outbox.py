@@ -12,6 +12,7 @@ from redis import Redis
 from sekisho.adapters.redis_outbox import PREFIX, RedisOutbox
 from sekisho.errors import HoldStoreUnavailable
 from sekisho.holding.outbox import Changed
+from sekisho.model.decision import Threshold
 from sekisho.model.hold import HoldState
 from sekisho.model.notification import Moment, Notification
 from support.holds import REVIEWER, STAFF, Desk, open_desk
@@ -64,6 +65,20 @@ async def test_every_change_brings_it_back(desk: Desk, outbox: RedisOutbox) -> N
     await desk.approve(view)
     changed = await only(outbox)
     assert (changed.card.state, changed.told) == (HoldState.APPROVED, frozenset({"filed-1"}))
+
+
+async def test_a_step_that_opened_meanwhile_is_not_taken_for_told(
+    desk: Desk, outbox: RedisOutbox
+) -> None:
+    """What was looked at before it opened is noted no more, so its reviewers are told after all."""
+    asked = (Threshold("reviewer", 1, 1), Threshold("legal", 1, 1, 2))
+    view = await desk.file(thresholds=asked)
+    old = await only(outbox)
+    await desk.approve(view)
+    await outbox.note(old, frozenset({"filed-1"}), None, [ONE])
+    assert await queued(outbox) == []
+    now = await only(outbox)
+    assert (now.card.open_step, now.told) == (2, frozenset())
 
 
 async def test_it_comes_back_when_its_time_has_come(desk: Desk, outbox: RedisOutbox) -> None:

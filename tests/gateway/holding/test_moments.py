@@ -97,6 +97,59 @@ def test_nobody_is_told_before_whoever_asked_has_said_why() -> None:
     assert said(at(600, card=replace(waits, thresholds=()))) == []
 
 
+IN_ORDER = replace(CARD, thresholds=(Threshold("legal", 1, 1, 2), Threshold("finance", 1, 1)))
+SECOND = replace(IN_ORDER, open_step=2)
+
+
+def test_reviewers_are_told_when_their_step_opens() -> None:
+    """Once, and not before; those of the step before hear nothing of it."""
+    first = at(0, card=IN_ORDER)
+    assert said(first) == [("filed", "other")]
+    assert said(at(1, set(first.told), IN_ORDER)) == []
+    second = at(2, set(first.told), SECOND)
+    assert said(second) == [("filed", "legal")]
+    assert said(at(3, set(second.told), SECOND)) == []
+    ids = [one.id for one in (*first.notifications, *second.notifications)]
+    assert len(set(ids)) == 2
+
+
+def test_a_step_of_a_new_version_opens_again() -> None:
+    """An edit voids all steps, so each is told anew."""
+    told = set(at(0, set(at(0, card=IN_ORDER).told), SECOND).told)
+    again = at(1, told, replace(IN_ORDER, version=2))
+    assert said(again) == [("filed", "other")]
+    assert said(at(2, set(again.told), replace(SECOND, version=2))) == [("filed", "legal")]
+
+
+def test_whose_turn_it_is_is_reminded() -> None:
+    """Also where that step opened before half of the time was over."""
+    told = set(at(1, set(at(0, card=IN_ORDER).told), SECOND).told)
+    assert said(at(500, told, SECOND)) == [("reminder", "legal")]
+
+
+def test_a_step_that_opens_late_is_told_in_one_word() -> None:
+    """It needs no reminder in the same moment."""
+    told = set(at(0, card=IN_ORDER).told)
+    late = at(600, told, SECOND)
+    assert said(late) == [("filed", "legal")]
+    assert said(at(601, set(late.told), SECOND)) == []
+
+
+def test_channels_that_rules_named_hear_of_a_hold_once() -> None:
+    """Not of each of its steps, but of its end."""
+    named = replace(IN_ORDER, notify=("desk",))
+    first = at(0, card=named)
+    assert said(first) == [("filed", "desk"), ("filed", "other")]
+    assert said(at(1, set(first.told), replace(named, open_step=2))) == [("filed", "legal")]
+
+
+def test_an_order_without_a_first_step_is_told_from_its_lowest() -> None:
+    """Rules may leave numbers out."""
+    odd = replace(IN_ORDER, thresholds=(Threshold("legal", 1, 1, 3),), open_step=3)
+    assert said(at(0, card=odd)) == [("filed", "legal")]
+    assert at(0, card=odd).told == {"filed-1"}
+
+
 @pytest.mark.parametrize(
     ("state", "word"),
     [

@@ -40,7 +40,7 @@ COMPLIANCE, COMPLIANCE_2 = of("compliance-1", "compliance"), of("compliance-2", 
 BOTH = of("both-1", "team-lead", "compliance")
 
 
-def standing_in(name: str, role: Role, *lenders: str) -> Principal:
+def delegate_of(name: str, role: Role, *lenders: str) -> Principal:
     """Somebody to whom these lent the role."""
     lent = frozenset((role, lender) for lender in lenders)
     return replace(person(name), roles=frozenset({Role.EMPLOYEE, role}), lent=lent)
@@ -141,13 +141,13 @@ async def test_what_one_said_at_the_first_step_says_nothing_at_the_second(desk: 
 
 
 async def test_a_stand_in_answers_at_one_step(desk: Desk) -> None:
-    """Not for a second lender at the next step; and the lender not beside their stand-in."""
-    stand_in = standing_in("deputy-1", Role.REVIEWER, "reviewer-1", "reviewer-2")
-    other = standing_in("deputy-2", Role.REVIEWER, "reviewer-1", "reviewer-2")
+    """Not for a second lender at the next step; and the lender not beside their delegate."""
+    delegate = delegate_of("deputy-1", Role.REVIEWER, "reviewer-1", "reviewer-2")
+    other = delegate_of("deputy-2", Role.REVIEWER, "reviewer-1", "reviewer-2")
     view = await desk.file(thresholds=TWICE)
-    view = await desk.approve(view, stand_in)
+    view = await desk.approve(view, delegate)
     assert [(one.reviewer, one.person) for one in view.reviews] == [("deputy-1", "reviewer-1")]
-    assert await refused(desk, view, stand_in, "deny") == "already_reviewed"
+    assert await refused(desk, view, delegate, "deny") == "already_reviewed"
     assert await refused(desk, view, person("reviewer-1", Role.REVIEWER)) == "already_reviewed"
     view = await desk.approve(view, other)
     assert [one.person for one in view.reviews] == ["reviewer-1", "reviewer-2"]
@@ -157,9 +157,9 @@ async def test_a_stand_in_answers_at_one_step(desk: Desk) -> None:
 async def test_a_stand_in_takes_one_seat_of_a_step(desk: Desk) -> None:
     """Where a step asks for two, two lenders are not both in one person."""
     view = await desk.file(thresholds=(Threshold("reviewer", 2, 1), Threshold("sales", 1, 1, 2)))
-    stand_in = standing_in("deputy-1", Role.REVIEWER, "reviewer-1", "reviewer-2")
-    await desk.approve(view, stand_in)
-    view = await desk.approve(view, stand_in)
+    delegate = delegate_of("deputy-1", Role.REVIEWER, "reviewer-1", "reviewer-2")
+    await desk.approve(view, delegate)
+    view = await desk.approve(view, delegate)
     assert (view.state, open_step_of(view), len(view.reviews)) == (HoldState.PENDING, 1, 1)
 
 
@@ -167,10 +167,10 @@ async def test_a_stand_in_of_a_later_step_waits(desk: Desk) -> None:
     """As whoever lent the role would."""
     asked = (Threshold("team-lead", 1, 1), Threshold("reviewer", 1, 1, 2))
     view = await desk.file(thresholds=asked)
-    stand_in = standing_in("deputy-1", Role.REVIEWER, "reviewer-1")
-    assert await refused(desk, view, stand_in) == "not_your_turn"
+    delegate = delegate_of("deputy-1", Role.REVIEWER, "reviewer-1")
+    assert await refused(desk, view, delegate) == "not_your_turn"
     await desk.approve(view, LEAD)
-    assert (await desk.approve(view, stand_in)).state is HoldState.APPROVED
+    assert (await desk.approve(view, delegate)).state is HoldState.APPROVED
 
 
 async def test_two_workers_at_the_boundary(
@@ -215,15 +215,24 @@ async def test_what_was_read_before_a_step_opened_answers_nothing_at_it(desk: De
     assert (await desk.approve(view, mine)).state is HoldState.APPROVED
 
 
-@pytest.mark.parametrize("step", ["2", "7", ""])
+@pytest.mark.parametrize("step", ["2", "7"])
 async def test_a_step_written_into_valkey_by_hand_lets_nobody_answer(
     desk: Desk, valkey: Valkey, step: str
 ) -> None:
     """Who may answer follows from the sealed reviews; the number beside only keeps others out."""
     view = await desk.file(thresholds=IN_ORDER)
     by_hand(valkey, view, open_step=step)
+    assert await card_step(desk, view) == int(step or 1)
     assert await refused(desk, view, COMPLIANCE) == "not_your_turn"
     assert await refused(desk, view, LEAD) == "not_your_turn"
+
+
+async def test_a_step_that_is_no_number_hides_no_queue(desk: Desk, valkey: Valkey) -> None:
+    """What somebody wrote there reads as the first; the queue of all others goes on."""
+    view = await desk.file(thresholds=IN_ORDER)
+    for odd in ("", "x", "-1", "1e9", "2.5"):
+        by_hand(valkey, view, open_step=odd)
+        assert await card_step(desk, view) == 1
 
 
 async def test_reviews_taken_out_of_valkey_by_hand_do_not_repeat_a_step(

@@ -7,7 +7,8 @@ for _, id in ipairs(redis.call('ZRANGE', OPEN, 0, -1)) do
   local row = redis.call('HMGET', ARGV[3] .. id, 'state', 'principal', 'card', 'justified_by',
     'open_step')
   if row[1] and (ARGV[5] == '' or row[2] == ARGV[5]) then
-    found[#found + 1] = { row[1], row[3], row[4] and '1' or '', row[5] or '1' }
+    local step = string.match(row[5] or '', '^%d+$') or '1'
+    found[#found + 1] = { row[1], row[3], row[4] and '1' or '', step }
     if #found >= tonumber(ARGV[4]) then
       break
     end

@@ -7,8 +7,9 @@ for _, id in ipairs(redis.call('ZRANGE', TELL, '-inf', text(NOW), 'BYSCORE', 'LI
   local row = redis.call('HMGET', ARGV[3] .. id, 'state', 'version', 'card', 'justified_by', 'told',
     'open_step')
   if row[1] then
+    local step = string.match(row[6] or '', '^%d+$') or '1'
     local justified = row[4] and '1' or ''
-    found[#found + 1] = { id, row[1], row[2], row[3], justified, row[5] or '', row[6] or '1' }
+    found[#found + 1] = { id, row[1], row[2], row[3], justified, row[5] or '', step }
   else
     redis.call('ZREM', TELL, id)
   end

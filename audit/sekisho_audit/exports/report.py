@@ -18,6 +18,7 @@ from typing import Any
 
 from sekisho_audit.exports.inert import escaped, isolated
 from sekisho_audit.exports.timeline import Leaf, Timeline, Trail
+from sekisho_audit.thresholds import FIRST_STEP, step_of
 
 LANGUAGES = ("en", "zh", "ja")
 VALUE_CHARS_MAX = 2_000
@@ -246,15 +247,24 @@ class _Report:
         )
 
     def _event(self, leaf: Leaf) -> str:
-        actor = leaf["actor"]
-        who = f"<code>{isolated(actor)}</code>" if actor else ""
         return (
             f'<tr class="{_colour(leaf)}"><td class="n">{leaf["n"]}</td>'
             f'<td class="time">{self._utc(leaf["ts"])}</td>'
             f'<td class="time">{self._local(leaf["ts"])}</td>'
-            f"<td>{self._titled('types', leaf['type'])}</td><td>{who}</td>"
+            f"<td>{self._titled('types', leaf['type'])}</td><td>{self._who(leaf)}</td>"
             f"<td>{self._details(leaf)}</td></tr>\n"
         )
+
+    def _who(self, leaf: Leaf) -> str:
+        """The actor; a delegate with whom they stood in for."""
+        actor = leaf["actor"]
+        if not actor:
+            return ""
+        who, lender = f"<code>{isolated(actor)}</code>", leaf["data"].get("person")
+        if leaf["type"] != "hold.review" or not lender or lender == actor:
+            return who
+        seat = self._words["stood_in"]
+        return str(seat).format(actor=who, person=f"<code>{isolated(lender)}</code>")
 
     def _details(self, leaf: Leaf) -> str:
         labels = self._words["labels"]
@@ -289,7 +299,8 @@ class _Report:
             )
         if name == "thresholds":
             return " · ".join(
-                f"{isolated(_cut(one['reviewers']))} × {one['approve']}" for one in value
+                f"{self._step(one)}{isolated(_cut(one['reviewers']))} × {one['approve']}"
+                for one in sorted(value, key=step_of)
             )
         if name.endswith("_us") and type(value) is int:
             return f"{self._utc(value)} · {self._local(value)}"
@@ -301,6 +312,11 @@ class _Report:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return " · ".join(isolated(_cut(item)) for item in value)
         return f'<span class="raw">{isolated(_cut(_compact(value)))}</span>'
+
+    def _step(self, threshold: Mapping[str, Any]) -> str:
+        """Whoever is asked after others stands behind the number of their step."""
+        step = step_of(threshold)
+        return f"{step}. " if step > FIRST_STEP else ""
 
     def _text(self, text: Text) -> str:
         shown = text.content.decode("utf-8", "replace")

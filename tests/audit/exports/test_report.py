@@ -183,3 +183,27 @@ def test_a_long_text_is_cut_and_the_page_says_where_the_rest_is() -> None:
     assert "disclosed/3.prompt" in page.text
     assert page.text.count("x" * 20_000) == 1
     assert "redacted copy" in page.text
+
+
+@pytest.mark.parametrize(
+    ("language", "seat"),
+    [("en", "p-2 for p-3"), ("zh", "p-2（代 p-3）"), ("ja", "p-2（p-3 の代理）")],
+)
+def test_a_stand_in_is_named_with_whom_they_stood_in_for(language: str, seat: str) -> None:
+    """Who answered for whom stands where the person stands, and only where it is another."""
+    for person, told in (("p-3", True), ("p-2", False), (None, False)):
+        said = {"decision": "approve", **({"person": person} if person else {})}
+        page = page_of(language, case(), {**leaf("hold.review", said), "actor": "p-2"})
+        text = re.sub("[\u2066-\u2069]", "", page.text)
+        assert (seat in text) is told
+
+
+def test_reviewers_are_told_in_the_order_in_which_they_are_asked() -> None:
+    """With the number of their step, where it is not the first."""
+    asked = [
+        {"reviewers": "compliance", "approve": 1, "deny": 1, "step": 2},
+        {"reviewers": "lead", "approve": 2, "deny": 1},
+    ]
+    page = page_of("en", case(), leaf("hold.filed", {"hold": "h", "thresholds": asked}))
+    text = re.sub("[\u2066-\u2069]", "", page.text)
+    assert "lead × 2 · 2. compliance × 1" in text

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sekisho.cli.gate import GateFailed, add_gate, connect
+from sekisho.cli.hold_steps import asked_in_order
 from sekisho.cli.printing import add_json, as_json, visible
 
 EXIT_OF = {"allow": 0, "justify": 3, "hold": 3, "deny": 4}
@@ -74,7 +75,7 @@ def told_text(told: dict[str, Any]) -> str:
     if told.get("justify"):
         lines.append("  You would be asked for a reason first; it is kept as evidence.")
     if told["hold"]:
-        lines += [_asked(one) for one in told["hold"]["asked"]]
+        lines += _asked(told["hold"]["asked"])
         lines.append(f"  They have {_time(told['hold'])}; after that it expires.")
     if told["masked"]:
         kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(told["masked"].items()))
@@ -119,13 +120,18 @@ def _about_the_answer(answer: dict[str, Any]) -> list[str]:
     for hold in answer["holds"]:
         what = "Tool calls in it" if hold["stage"] == "tool_call" else "It"
         lines.append(f"  {what} would wait for people, who have {_time(hold)}:")
-        lines += [_asked(one) for one in hold["asked"]]
+        lines += _asked(hold["asked"])
     return lines
 
 
-def _asked(one: dict[str, Any]) -> str:
+def _asked(asked: list[dict[str, Any]]) -> list[str]:
+    """Who would be asked, one after the other where the rules want that."""
+    return [_threshold(step, one) for step, one in asked_in_order(asked)]
+
+
+def _threshold(step: str, one: dict[str, Any]) -> str:
     many = "review" if one["approve"] == 1 else "reviews"
-    said = f"  {one['approve']} {many} by {one['reviewers']} would let it go."
+    said = f"  {step}{one['approve']} {many} by {one['reviewers']} would let it go."
     lately = one.get("lately")
     if lately is None:
         return said

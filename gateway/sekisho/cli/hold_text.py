@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from sekisho.cli.hold_steps import answer_lines
 from sekisho.cli.printing import as_json, visible, when
 from sekisho.content.tool_calls import proposed
 
@@ -23,6 +24,7 @@ def bound_text(hold: dict[str, Any]) -> str:
     if hold.get("justify"):
         said = hold.get("justification") or {"person": "-", "reason": "(not given yet)"}
         lines.append(f"{'asked for':<10}{visible(said['reason'])} ({visible(said['person'])})")
+    lines += answer_lines(hold)
     outgoing = hold["outgoing"]
     goes = "would leave" if hold["stage"] == "request" else "would be given to who asked"
     if outgoing.get("withheld"):

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from sekisho.cli import hold_figures, hold_seed
 from sekisho.cli.gate import Gate, GateFailed, add_gate, connect
+from sekisho.cli.hold_steps import is_ordered, step_of_steps
 from sekisho.cli.hold_text import bound_text, expires
 from sekisho.cli.live_hints import LiveHints
 from sekisho.cli.printing import add_json, as_json, table, visible
@@ -64,6 +65,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         add_gate(verb)
         add_json(verb)
     add_gate(watched)
+    listed.add_argument(
+        "--turn",
+        choices=("mine", "any"),
+        default="mine",
+        help="any: also those of which others are asked before you, or were",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -74,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
         return 0
     match options.verb:
         case "list":
-            _print_list(gate.get("/v1/approvals", status="open"), options.json)
+            turn = {"turn": "any"} if options.turn == "any" else {}
+            _print_list(gate.get("/v1/approvals", status="open", **turn), options.json)
         case "watch":
             _watch(gate)
         case "show":
@@ -155,8 +163,12 @@ def _print_list(said: dict[str, Any], as_document: bool) -> None:
     if as_document:
         print(as_json(said["data"]))
         return
-    rows = [{**hold, "expires": expires(hold)} for hold in said["data"]]
-    print(table(rows, _COLUMNS) if rows else "Nothing is held that you may see.")
+    rows = [
+        {**hold, "expires": expires(hold), "step": step_of_steps(hold)} for hold in said["data"]
+    ]
+    ordered = any(map(is_ordered, said["data"]))
+    columns = (*_COLUMNS, "step") if ordered else _COLUMNS
+    print(table(rows, columns) if rows else "Nothing is held that waits for you.")
 
 
 def _print_hold(hold: dict[str, Any], as_document: bool) -> None:

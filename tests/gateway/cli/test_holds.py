@@ -39,6 +39,7 @@ class Gateway:
     def __init__(self) -> None:
         self.hold = a_hold()
         self.sent: list[tuple[str, Any]] = []
+        self.asked: list[str] = []
         gateway = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -46,7 +47,8 @@ class Gateway:
                 """Stay quiet."""
 
             def do_GET(self) -> None:
-                listed = self.path == "/v1/approvals?status=open"
+                gateway.asked.append(self.path)
+                listed = self.path.startswith("/v1/approvals?status=open")
                 self._answer({"data": [gateway.hold]} if listed else gateway.hold)
 
             def do_POST(self) -> None:
@@ -211,3 +213,15 @@ def test_an_edit_that_says_nothing_is_refused(
     assert 0 != main(["hold", "edit", "hold_1", *words])
     assert "PLACE=JSON" in capsys.readouterr().err
     assert not gateway.sent
+
+
+def test_what_waits_for_others_is_listed_on_demand(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gateway is asked for it; a column says which step is open where there are several."""
+    asked = [{"reviewers": "a", "step": 1}, {"reviewers": "b", "step": 2}]
+    gateway.hold |= {"thresholds": asked, "open_step": 2}
+    assert main(["hold", "list", "--turn", "any"]) == 0
+    text = capsys.readouterr().out
+    assert "2 of 1, 2" in text
+    assert gateway.asked[-1].endswith("turn=any")

@@ -6,7 +6,7 @@ not among them while it is withheld from who asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +18,17 @@ from sekisho.content.hidden import alarming, mixed_words
 from sekisho.holding.review import (
     REASON_CHARS_MAX,
     RISK_NEEDS_REASON,
+    is_others_turn,
     is_own,
     is_own_words,
     is_withheld,
     may_review,
 )
 from sekisho.holding.seed import Found, found
-from sekisho.model.hold import Hold, HoldState, HoldView
+from sekisho.model import steps
+from sekisho.model.decision import Threshold
+from sekisho.model.hold import Hold, HoldState, HoldView, Review
 from sekisho.model.principal import Principal, Scope
-from sekisho.model.steps import APPROVE
 
 OPEN = frozenset({HoldState.PENDING, HoldState.DECIDING})
 AGAIN = OPEN | {HoldState.APPROVED, HoldState.DISPATCHING}
@@ -40,6 +42,18 @@ class Seats:
     reviewers: str
     given: int
     wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepLine:
+    """One of several steps: `standing` is `done`, `now`, `ahead` or `denied`; `reviews` are the
+    answers that were given at it.
+    """
+
+    number: int
+    standing: str
+    seats: tuple[Seats, ...]
+    reviews: tuple[Review, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,8 @@ class HoldPage:
     hidden: int
     mixed: int
     seats: tuple[Seats, ...]
+    steps: tuple[StepLine, ...]
+    others_turn: bool
     masked: tuple[Masked, ...]
     labels: tuple[str, ...]
     may_decide: bool
@@ -115,7 +131,7 @@ def hold_page(view: HoldView, reader: Principal, now_us: int) -> HoldPage:
     hold = view.hold
     bound = None if is_withheld(view, reader) else bound_of(hold.outgoing, hold.stage)
     is_open = view.state in OPEN
-    answered = next((r.decision for r in _counting(view) if r.reviewer == reader.id), "")
+    answered = next((r.decision for r in steps.of_version(view) if r.reviewer == reader.id), "")
     may_decide = (
         is_open
         and may_review(reader, view)
@@ -133,7 +149,9 @@ def hold_page(view: HoldView, reader: Principal, now_us: int) -> HoldPage:
         changes=differences(hold.before, hold.outgoing) if hold.before and bound else (),
         hidden=_hidden(text),
         mixed=len(mixed_words(_said(text))),
-        seats=_seats(view),
+        seats=_seats(view) if not steps.ordered(hold.thresholds) else (),
+        steps=_steps(view) if steps.ordered(hold.thresholds) else (),
+        others_turn=is_open and not answered and not own and is_others_turn(reader, view),
         masked=_masked(hold),
         labels=_labels(hold),
         may_decide=may_decide,
@@ -151,20 +169,42 @@ def hold_page(view: HoldView, reader: Principal, now_us: int) -> HoldPage:
     )
 
 
-def _counting(view: HoldView) -> list[Any]:
-    return [one for one in view.reviews if one.version == view.hold.version]
-
-
 def _seats(view: HoldView) -> tuple[Seats, ...]:
-    approvals = [one for one in _counting(view) if one.decision == APPROVE]
+    return _filled(view.hold.thresholds, steps.of_version(view))
+
+
+def _filled(thresholds: Sequence[Threshold], reviews: Sequence[Review]) -> tuple[Seats, ...]:
+    approvals = [one for one in reviews if one.decision == steps.APPROVE]
     return tuple(
         Seats(
             wanted.reviewers,
             min(wanted.approve, sum(wanted.reviewers in one.counts_for for one in approvals)),
             wanted.approve,
         )
-        for wanted in view.hold.thresholds
+        for wanted in thresholds
     )
+
+
+def _steps(view: HoldView) -> tuple[StepLine, ...]:
+    all_steps = steps.steps_of(view)
+    now = steps.current(all_steps) if view.state in OPEN else None
+    return tuple(
+        StepLine(
+            one.number,
+            _standing(one, open_now=one is now),
+            _filled(one.thresholds, one.reviews),
+            one.reviews,
+        )
+        for one in all_steps
+    )
+
+
+def _standing(step: steps.Step, *, open_now: bool) -> str:
+    if step.denied:
+        return "denied"
+    if step.full:
+        return "done"
+    return "now" if open_now else "ahead"
 
 
 def _hidden(text: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sekisho.holding.review import is_own, may_review
+from sekisho.holding.review import is_others_turn, is_own, may_review
 from sekisho.model.hold import HoldCard
 from sekisho.model.principal import Principal, Scope
 
@@ -32,9 +32,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class QueuePage:
-    """The values of `queue.html`. `reviews` says whether the reader reviews at all."""
+    """The values of `queue.html`. `reviews` says whether the reader reviews at all; `others_turn`
+    is what they are asked about at another step than the open one.
+    """
 
     waiting: tuple[Line, ...]
+    others_turn: tuple[Line, ...]
     own: tuple[Line, ...]
     reviews: bool
     now: int
@@ -47,6 +50,9 @@ def queue_page(cards: Sequence[HoldCard], reader: Principal, now_us: int) -> Que
     waiting = [line for line in lines if reviewing and may_review(reader, line.card)]
     return QueuePage(
         waiting=tuple(waiting),
+        others_turn=tuple(
+            line for line in lines if reviewing and is_others_turn(reader, line.card)
+        ),
         own=tuple(line for line in lines if is_own(reader, line.card)),
         reviews=Scope.REVIEW in reader.usable_scopes or bool(waiting),
         now=now_us // _MICROS,

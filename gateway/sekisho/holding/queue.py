@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sekisho.errors import BadRequest
-from sekisho.holding.review import is_own, may_see
+from sekisho.holding.review import is_others_turn, is_own, may_see
 from sekisho.model.hold import HoldCard
 from sekisho.model.principal import Principal, Scope
 from sekisho.ports import HoldStore
@@ -26,11 +26,14 @@ _CURSOR = re.compile(r"([0-9]{1,17})\.(-?[0-9]{1,20})\.(hold_[0-9a-f]{32})\Z")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which holds to list. `mine`: only what one asked oneself, or only what others asked."""
+    """Which holds to list. `mine`: only what one asked oneself, or only what others asked.
+    `any_turn`: also those of which another step is open than one's own.
+    """
 
     stage: str = ""
     rule: str = ""
     mine: bool | None = None
+    any_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ def meets(card: HoldCard, principal: Principal, wanted: Wanted) -> bool:
         wanted.stage in {"", card.stage}
         and (not wanted.rule or wanted.rule in card.rules)
         and wanted.mine in {None, is_own(principal, card)}
+        and (wanted.any_turn or is_own(principal, card) or not is_others_turn(principal, card))
     )
 
 

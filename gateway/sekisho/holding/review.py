@@ -101,6 +101,12 @@ def may_review_ever(principal: Principal, hold: Hold | HoldCard) -> bool:
     return _is_apart(principal, hold) and _is_asked(principal, hold.thresholds)
 
 
+def is_others_turn(principal: Principal, shown: HoldView | HoldCard) -> bool:
+    """Whether this person is asked about this hold, but not at the step that is open."""
+    hold = shown if isinstance(shown, HoldCard) else shown.hold
+    return may_review_ever(principal, hold) and not may_review(principal, shown)
+
+
 def _is_apart(principal: Principal, hold: Hold | HoldCard) -> bool:
     return principal.persons.isdisjoint({hold.principal, hold.person, hold.behind})
 

@@ -52,12 +52,13 @@ def wanted(
     rule: Annotated[str, Query(max_length=RULE_CHARS_MAX)] = "",
     *,
     mine: Annotated[bool | None, Query()] = None,
+    turn: Annotated[Literal["mine", "any"], Query()] = "mine",
     status: str = "open",
 ) -> queue.Wanted:
     """Which holds somebody wants to see listed."""
     if status != "open":
         raise BadRequest("status must be open.", param="status")
-    return queue.Wanted(stage, rule, mine)
+    return queue.Wanted(stage, rule, mine, any_turn=turn == "any")
 
 
 Wants = Annotated[queue.Wanted, Depends(wanted)]
@@ -72,7 +73,9 @@ async def list_holds(
     limit: Annotated[int, Query(ge=1, le=LISTED_MAX)] = LISTED_USUAL,
     after: Annotated[str, Query(max_length=CURSOR_CHARS_MAX)] = "",
 ) -> HoldList:
-    """Open holds that the caller may decide, and the caller's own; the most urgent first."""
+    """Open holds that the caller may decide, and the caller's own; the most urgent first. With
+    `turn=any` also those of which another step is open than the caller's.
+    """
     needs(principal, Scope.REVIEW, Scope.SELF)
     page = await queue.page(parts.holds, principal, wanted, after=after, limit=limit)
     claims = await parts.holds.desk.claims([card.id for card in page.cards])

@@ -16,10 +16,13 @@ from sekisho.holding.bulk import AT_ONCE_MAX, Done
 from sekisho.holding.review import REASON_CHARS_MAX, is_withheld, may_review
 from sekisho.holding.seed import found
 from sekisho.model.care import Claim
-from sekisho.model.hold import Hold, HoldCard, HoldView, Justification, Review
+from sekisho.model.decision import FIRST_STEP
+from sekisho.model.hold import Hold, HoldCard, HoldState, HoldView, Justification, Review
 from sekisho.model.principal import Principal
+from sekisho.model.steps import open_step_of
 from sekisho.web.dialects import dialect_of
 
+_ASKING = frozenset({HoldState.PENDING, HoldState.DECIDING})
 ID_CHARS_MAX = 64  # ours have 37
 CALLS_MAX = 64  # as many as an answer may propose
 ARGUMENTS_CHARS_MAX = 65_536  # four times what rules look into
@@ -76,15 +79,20 @@ class JustificationRequest(BaseModel):
 
 
 class ThresholdOut(BaseModel):
-    """How many reviews of which role or group decide."""
+    """How many reviews of which role or group decide. They are asked when all steps before `step`
+    have their approvals.
+    """
 
     reviewers: str
     approve: int
     deny: int
+    step: int = FIRST_STEP
 
 
 class HoldSummary(BaseModel):
-    """A line of the queue. `claimed_by` looks at it, and is told to those who may review it."""
+    """A line of the queue. `claimed_by` looks at it, and is told to those who may review it.
+    `open_step` is the one whose reviewers are asked now; null where nobody is asked.
+    """
 
     object: Literal["approval"] = "approval"
     id: str
@@ -99,6 +107,7 @@ class HoldSummary(BaseModel):
     policy_revision: str
     rules: list[str]
     thresholds: list[ThresholdOut]
+    open_step: int | None
     risk: int
     created_at: int
     expires_at: int
@@ -111,9 +120,13 @@ class HoldSummary(BaseModel):
 
 
 class ReviewOut(BaseModel):
-    """One recorded answer."""
+    """One recorded answer, at the `step` that was open. `person`: in whose name, where the reviewer
+    stood in for somebody.
+    """
 
     reviewer: str
+    person: str | None
+    step: int
     decision: str
     reason: str
     version: int
@@ -236,6 +249,7 @@ def summary(card: HoldCard, principal: Principal, claim: Claim | None = None) ->
         status=card.state.value,
         outgoing_bytes=card.outgoing_bytes,
         may_review=eligible,
+        open_step=card.open_step if card.state in _ASKING and card.thresholds else None,
         justified=card.justified,
         claimed_by=told.reviewer if told else None,
         claimed_until=told.until_us // 1_000_000 if told else None,
@@ -278,6 +292,7 @@ def detail(
         status=view.state.value,
         outgoing_bytes=len(hold.outgoing),
         may_review=may_review(principal, view),
+        open_step=open_step_of(view) if view.state in _ASKING and hold.thresholds else None,
         justified=view.justification is not None,
         binding=hold.binding,
         reasons=list(hold.reasons),
@@ -303,8 +318,8 @@ def _shared(hold: Hold | HoldCard) -> dict[str, object]:
         "risk": hold.risk,
         "justify": hold.justify,
         "thresholds": [
-            ThresholdOut(reviewers=t.reviewers, approve=t.approve, deny=t.deny)
-            for t in hold.thresholds
+            ThresholdOut(reviewers=t.reviewers, approve=t.approve, deny=t.deny, step=t.step)
+            for t in sorted(hold.thresholds, key=lambda one: one.step)
         ],
         "created_at": hold.created_us // 1_000_000,
         "expires_at": hold.expires_us // 1_000_000,
@@ -330,6 +345,8 @@ def _justification(said: Justification | None) -> JustificationOut | None:
 def _review(review: Review) -> ReviewOut:
     return ReviewOut(
         reviewer=review.reviewer,
+        person=review.person if review.person != review.reviewer else None,
+        step=review.step,
         decision=review.decision,
         reason=review.reason,
         version=review.version,

@@ -81,14 +81,18 @@ async def visitor(request: Request, parts: Parts) -> Principal:
 
 
 @router.get("/approvals")
-async def queue(request: Request, parts: Parts, now: Now) -> Response:
-    """What waits for the reader's answer, and what they wait for."""
+async def queue(request: Request, parts: Parts, now: Now, turn: str = "mine") -> Response:
+    """What waits for the reader's answer, and what they wait for; with `turn=any` also what waits
+    for others first.
+    """
     try:
         reader = await visitor(request, parts)
     except NotAuthenticated as error:
         return to_sign_in(request, error)
     shown = queue_page(await open_cards(parts, reader), reader, now)
-    return HTMLResponse(html(request, "queue.html", page=shown, reader=reader))
+    return HTMLResponse(
+        html(request, "queue.html", page=shown, reader=reader, any_turn=turn == "any")
+    )
 
 
 @router.get("/approvals/{hold_id}")

@@ -72,6 +72,56 @@ def test_a_reviewer_may_decide_and_who_asked_may_withdraw() -> None:
     assert (theirs.left_s, theirs.expires) == (50, 100)
 
 
+IN_ORDER = (Threshold("reviewer", 1, 1, 2), Threshold("security", 1, 1))
+OFFICER = person("staff-9", groups=("security",))
+
+
+def at_step(who: str, step: int, group: str, decision: str = "approve") -> Review:
+    """An answer at a step."""
+    return replace(said(decision, who), id=who, step=step, counts_for=(group,))
+
+
+def test_one_step_after_the_other() -> None:
+    """Done, now, ahead: with who answered at it, and instead of one number for each group."""
+    before = hold_page(view(thresholds=IN_ORDER), REVIEWER, NOW_US)
+    first = at_step("staff-9", 1, "security")
+    after = hold_page(view(reviews=(first,), thresholds=IN_ORDER), REVIEWER, NOW_US)
+
+    assert [(one.number, one.standing) for one in before.steps] == [(1, "now"), (2, "ahead")]
+    assert [(one.number, one.standing) for one in after.steps] == [(1, "done"), (2, "now")]
+    assert after.steps[0].reviews == (first,)
+    assert after.steps[0].seats == (Seats("security", 1, 1),)
+    assert (before.seats, after.seats) == ((), ())
+    assert hold_page(view(), REVIEWER, NOW_US).steps == ()
+
+
+def test_whose_turn_it_is_not_is_told_so_and_offered_nothing() -> None:
+    """Whoever is asked later, and whoever was asked before and did not answer."""
+    waits = hold_page(view(thresholds=IN_ORDER), REVIEWER, NOW_US)
+    assert (waits.may_decide, waits.may_approve, waits.others_turn) == (False, False, True)
+    first = hold_page(view(thresholds=IN_ORDER), OFFICER, NOW_US)
+    assert (first.may_decide, first.others_turn) == (True, False)
+    reviews = (at_step("staff-8", 1, "security"),)
+    late = hold_page(view(reviews=reviews, thresholds=IN_ORDER), OFFICER, NOW_US)
+    assert (late.may_decide, late.others_turn) == (False, True)
+    done = hold_page(
+        view(reviews=reviews, thresholds=IN_ORDER), person("staff-8", groups=("security",)), NOW_US
+    )
+    assert (done.answered, done.others_turn) == ("approve", False)
+    own = hold_page(view(thresholds=IN_ORDER), STAFF, NOW_US)
+    assert own.others_turn is False
+
+
+def test_what_ended_waits_for_nobody() -> None:
+    """A denial is said at its step, and what was not asked then is not asked any more."""
+    reviews = (at_step("staff-9", 1, "security", "deny"),)
+    page = hold_page(view(HoldState.DENIED, reviews, thresholds=IN_ORDER), REVIEWER, NOW_US)
+    assert [one.standing for one in page.steps] == ["denied", "ahead"]
+    gone = hold_page(view(HoldState.EXPIRED, thresholds=IN_ORDER), REVIEWER, NOW_US)
+    assert [one.standing for one in gone.steps] == ["ahead", "ahead"]
+    assert not gone.others_turn
+
+
 @pytest.mark.parametrize(
     "reader",
     [

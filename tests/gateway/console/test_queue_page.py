@@ -64,6 +64,19 @@ def test_ones_own_stand_apart_from_what_one_reviews() -> None:
     assert [line.card.id for line in page.own] == ["own"]
 
 
+def test_what_waits_for_others_first_stands_apart() -> None:
+    """Until its step opens."""
+    asked = (Threshold("security", 1, 1), Threshold("reviewer", 1, 1, 2))
+    waits = replace(CARD, thresholds=asked)
+    page = queue_page([waits], REVIEWER, 0)
+    assert (page.waiting, [line.card.id for line in page.others_turn]) == ((), ["hold_1"])
+    page = queue_page([replace(waits, open_step=2)], REVIEWER, 0)
+    assert ([line.card.id for line in page.waiting], page.others_turn) == (["hold_1"], ())
+    assert (
+        queue_page([waits], replace(REVIEWER, scopes=frozenset({Scope.SELF})), 0).others_turn == ()
+    )
+
+
 def test_who_does_not_review_is_shown_no_empty_list_of_reviews() -> None:
     """By role, by group, or by a key that was made for something else."""
     assert queue_page([], REVIEWER, 0).reviews

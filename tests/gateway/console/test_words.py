@@ -21,6 +21,7 @@ COMPOSED = {
     *(f"figure_{name}" for name in ("answers", "median", "hourly", "caught")),
     *(f"{kind}_{state}" for kind in ("state", "told") for state in HoldState),
     *(f"{kind}_{stage}" for kind in ("stage", "title", "title_own", "line") for stage in STAGES),
+    *(f"step_{standing}" for standing in ("done", "now", "ahead", "denied")),
     *(f"{kind}_{said}" for kind in ("said", "you_answered") for said in ("approve", "deny")),
 }
 

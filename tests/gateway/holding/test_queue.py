@@ -101,3 +101,17 @@ async def test_nobody_sees_what_is_not_theirs(desk: Desk) -> None:
     assert listed(await queue.seen_cards(desk.store, STRANGER)) == {other.hold.principal}
     narrow = replace(REVIEWER, scopes=frozenset({Scope.SELF}))
     assert await queue.seen_cards(desk.store, narrow) == []
+
+
+async def test_by_default_a_queue_has_what_waits_for_the_reader(desk: Desk) -> None:
+    """What waits for others first is there on demand; one's own always."""
+    asked = (Threshold("security", 1, 1), Threshold("reviewer", 1, 1, 2))
+    view = await desk.file(thresholds=asked)
+    for who, usual in ((REVIEWER, 0), (person("o", groups=("security",)), 1), (STAFF, 1)):
+        found = await page(desk.store, who, Wanted(), limit=9)
+        every = await page(desk.store, who, Wanted(any_turn=True), limit=9)
+        assert (len(found.cards), len(every.cards)) == (usual, 1)
+    await desk.approve(view, person("o", groups=("security",)))
+    assert len((await page(desk.store, REVIEWER, Wanted(), limit=9)).cards) == 1
+    late = await page(desk.store, person("p", groups=("security",)), Wanted(), limit=9)
+    assert late.cards == []

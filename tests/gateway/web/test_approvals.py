@@ -44,6 +44,9 @@ PEOPLE = {
     "key-reviewer-2": REVIEWER_2,
     "key-robot": ROBOT,
     "key-security": SECURITY,
+    "key-deputy": replace(
+        person("deputy-1", Role.REVIEWER), lent=frozenset({(Role.REVIEWER, "reviewer-2")})
+    ),
     "key-both": person("staff-7", Role.REVIEWER),
     "key-self-only": replace(REVIEWER, scopes=frozenset({Scope.SELF})),
     "key-ask-only": replace(REVIEWER, scopes=frozenset({Scope.ASK})),
@@ -612,3 +615,46 @@ async def test_many_decisions_are_told_to_who_makes_them(
     assert "You decided 2 holds within an hour" in second.json()["warning"]
     assert (third.status_code, third.json()["error"]["code"]) == (403, "approvals_paused")
     assert int(third.headers["retry-after"]) > 500
+
+
+# -- one after the other
+
+IN_ORDER = (Threshold("security", 1, 1), Threshold("reviewer", 1, 1, 2))
+
+
+async def test_steps_are_told_with_who_answered_at_which(client: Client, desk: Desk) -> None:
+    """And whose turn it is; a delegate is named with whom they stand in for."""
+    hold = await shown(client, desk, thresholds=IN_ORDER)
+    assert [one["step"] for one in hold["thresholds"]] == [1, 2]  # type: ignore[attr-defined]
+    assert (hold["open_step"], hold["may_review"]) == (1, False)
+    first = (await client.get("key-security", f"/{hold['id']}")).json()
+    assert first["may_review"] is True
+    assert (await client.review("key-security", hold)).json()["open_step"] == 2
+    done = (await client.review("key-deputy", hold)).json()
+    assert (done["status"], done["open_step"]) == ("approved", None)
+    told = [(one["reviewer"], one["person"], one["step"]) for one in done["reviews"]]
+    assert told == [("officer-1", None, 1), ("deputy-1", "reviewer-2", 2)]
+
+
+async def test_answering_out_of_turn_is_a_conflict(client: Client, desk: Desk) -> None:
+    """Approving and denying; the hold stays as it was."""
+    hold = await shown(client, desk, thresholds=IN_ORDER)
+    for said in ("approve", "deny"):
+        answer = await client.review("key-reviewer", hold, decision=said)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "not_your_turn")
+    now = (await client.get("key-reviewer", f"/{hold['id']}")).json()
+    assert (now["status"], now["reviews"]) == ("pending", [])
+
+
+async def test_the_list_has_whose_turn_it_is(client: Client, desk: Desk) -> None:
+    """With `turn=any` all that one is asked about."""
+    await shown(client, desk, thresholds=IN_ORDER)
+    for key, path, count in (
+        ("key-reviewer", "", 0),
+        ("key-reviewer", "?turn=any", 1),
+        ("key-security", "", 1),
+        ("key-staff", "", 1),
+    ):
+        found = (await client.get(key, path)).json()["data"]
+        assert [one["open_step"] for one in found] == [1] * count
+    assert (await client.get("key-reviewer", "?turn=both")).status_code == 422

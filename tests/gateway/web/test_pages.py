@@ -14,6 +14,7 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
+from sekisho.console.words import WORDS
 from sekisho.errors import DeniedByPolicy, LedgerUnavailable, NotAuthenticated
 from sekisho.holding import binding, names
 from sekisho.model.decision import Threshold
@@ -46,6 +47,10 @@ PEOPLE = {
     "reviewer": REVIEWER,
     "reviewer-2": REVIEWER_2,
     "robot": ROBOT,
+    "deputy": replace(
+        person("deputy-1", Role.REVIEWER), lent=frozenset({(Role.REVIEWER, "reviewer-2")})
+    ),
+    "security": person("officer-1", groups=("security",)),
     "both": person("staff-7", Role.REVIEWER),
     "self-only": replace(REVIEWER, scopes=frozenset({Scope.SELF})),
 }
@@ -904,3 +909,63 @@ async def test_a_history_that_cannot_be_read_hides_only_the_appeal(
     assert page.status_code == 200
     assert "not this" in page.text
     assert 'value="appeal"' not in page.text
+
+
+IN_ORDER = (Threshold("security", 1, 1), Threshold("reviewer", 1, 1, 2))
+
+
+async def test_reviewers_of_a_later_step_see_what_was_said_before(
+    browser: Browser, desk: Desk
+) -> None:
+    """First that it is not their turn and who is asked; then the reasons of those before them."""
+    view = await desk.file(thresholds=IN_ORDER)
+    path = f"/approvals/{view.hold.id}"
+    early = (await browser.get("reviewer", path)).text
+    assert "It is not your turn. Step 1 is open" in early
+    assert 'value="approve"' not in early
+    refused = await browser.post("reviewer", view, "approve")
+    assert (refused.status_code, "not_your_turn" in refused.text) == (409, True)
+    done = await browser.post("security", view, "approve", reason="The board knows <b>it</b>.")
+    assert done.status_code == 303
+    now = (await browser.get("reviewer", path)).text
+    assert "The board knows &lt;b&gt;it&lt;/b&gt;." in now
+    assert 'value="approve"' in now
+    own = (await browser.get("staff", path)).text
+    assert "officer-1" in own
+    assert own.count("aria-current=step") == 1
+
+
+async def test_a_stand_in_is_named_as_one(browser: Browser, desk: Desk) -> None:
+    """With whose name they answered in, at their step and among the answers."""
+    view = await desk.file(thresholds=IN_ORDER)
+    await browser.post("security", view, "approve")
+    await browser.post("deputy", view, "approve")
+    text = (await browser.get("staff", f"/approvals/{view.hold.id}")).text
+    assert text.count("in the name of <bdi>reviewer-2</bdi>") == 2
+
+
+@pytest.mark.parametrize("language", ["zh", "ja"])
+async def test_steps_are_told_in_other_languages(
+    browser: Browser, desk: Desk, language: str
+) -> None:
+    """On the page of the hold and in the queue."""
+    view = await desk.file(thresholds=IN_ORDER)
+    headers = {"accept-language": language}
+    text = (await browser.get("reviewer", f"/approvals/{view.hold.id}", **headers)).text
+    words = WORDS[language]
+    assert str(words("others_turn", step=1)) in text
+    assert str(words("step_ahead")) in text
+    listed = (await browser.get("reviewer", "/approvals", **headers)).text
+    assert str(words("queue_any_turn", count=1)) in listed
+
+
+async def test_what_waits_for_others_is_in_the_queue_on_demand(
+    browser: Browser, desk: Desk
+) -> None:
+    """By the link that says how many."""
+    view = await desk.file(thresholds=IN_ORDER)
+    usual = (await browser.get("reviewer", "/approvals")).text
+    assert view.hold.id not in usual
+    assert 'href="/approvals?turn=any"' in usual
+    assert view.hold.id in (await browser.get("reviewer", "/approvals?turn=any")).text
+    assert view.hold.id in (await browser.get("security", "/approvals")).text

@@ -31,7 +31,7 @@ from sekisho.errors import Conflict, Forbidden, LedgerRefused, LedgerUnavailable
 from sekisho.holding import evidence as hold_evidence
 from sekisho.holding import rebuild, settle
 from sekisho.holding.review import withdraw
-from sekisho.model import evidence
+from sekisho.model import evidence, steps
 from sekisho.model.decision import HoldTerms, Threshold
 from sekisho.model.hold import HoldState, HoldView, StoredAnswer
 from sekisho.model.outgoing import Approval
@@ -43,7 +43,11 @@ from support.valkey import Valkey
 
 pytestmark = pytest.mark.long
 
-REVIEWERS = [person(f"reviewer-{n}", Role.REVIEWER) for n in range(3)]
+REVIEWERS = [
+    person(f"reviewer-{n}", Role.REVIEWER, groups=groups)
+    for n, groups in enumerate([("first",), ("first",), ()])
+]
+IN_ORDER = (Threshold("first", 1, 1), Threshold("reviewer", 1, 1, 2))
 ANYONE = [*REVIEWERS, STAFF, STRANGER]
 WORKERS = ["w-1", "w-2"]
 HOLDS_MAX = 2  # the steps of a run are better spent on what becomes of them
@@ -55,6 +59,7 @@ class Model:
     """What a hold must be, in so many words."""
 
     needed: int
+    ordered: bool = False
     state: str = "pending"
     reviews: dict[str, str] = field(default_factory=dict)
     claimant: str | None = None
@@ -87,6 +92,8 @@ class Model:
             return False
         if decision == "approve" and self.justify and self.reason is None:
             return False
+        if self.step == 1 and self.ordered and "first" not in who.groups:
+            return False
         self.reviews[who.id] = decision
         approvals = list(self.reviews.values()).count("approve")
         if decision == "deny":
@@ -94,6 +101,11 @@ class Model:
         elif approvals >= self.needed:
             self.state = "approved"
         return True
+
+    @property
+    def step(self) -> int:
+        """The one that is open: one approval each fills it."""
+        return 2 if self.ordered and "approve" in self.reviews.values() else 1
 
     def claim(self, worker: str) -> bool:
         if self.state == "dispatching" and self.claimant == worker:
@@ -179,16 +191,19 @@ class HoldMachine(RuleBasedStateMachine):
         target=holds,
         needed=st.sampled_from([0, 1, 2]),
         justify=st.booleans(),
+        ordered=st.sampled_from([True, False, False]),
         stage=st.sampled_from(["request", "request", "response"]),
         worker=st.sampled_from([0, 1]),
     )
-    def file(self, needed: int, justify: bool, stage: str, worker: int) -> str:
+    def file(self, needed: int, justify: bool, ordered: bool, stage: str, worker: int) -> str:
         needed = needed if justify else max(needed, 1)  # somebody is asked for something
+        needed = len(IN_ORDER) if ordered else needed
         thresholds = (Threshold("reviewer", needed, 1),) if needed else ()
+        thresholds = IN_ORDER if ordered else thresholds
         text = f"request {len(self.models)}"
         work = self.desks[worker].file(text, thresholds=thresholds, justify=justify, stage=stage)
         view = self.run(work)
-        self.models[view.hold.id] = Model(needed, justify=justify, stage=stage)
+        self.models[view.hold.id] = Model(needed, ordered, justify=justify, stage=stage)
         self.views[view.hold.id] = view
         return str(view.hold.id)
 
@@ -248,6 +263,12 @@ class HoldMachine(RuleBasedStateMachine):
         for who in REVIEWERS[:2]:
             self.review(hold, who, "approve", 1)
         self.claim(hold, worker)
+
+    @rule(hold=holds)
+    def approve_once(self, hold: str) -> None:
+        """The way to the second step, where there is one."""
+        self.justify(hold, STAFF, "one reason", 0)
+        self.review(hold, REVIEWERS[0], "approve", 1)
 
     @rule(hold=holds, who=st.sampled_from(ANYONE))
     def withdraw(self, hold: str, who: Principal) -> None:
@@ -340,6 +361,16 @@ class HoldMachine(RuleBasedStateMachine):
             assert (view.justification and view.justification.reason) == model.reason
             assert model.claimed <= 1 or model.stage != "request"
             assert not model.claimed or not model.justify or model.reason is not None
+
+    @invariant()
+    def the_queue_agrees(self) -> None:
+        """Whose turn it is, of what waits."""
+        if not self.models:
+            return
+        told = {one.id: one.open_step for one in self.run(self.desks[1].store.list_open(9))}
+        assert told == {
+            hold: model.step for hold, model in self.models.items() if model.state == "pending"
+        }
 
     @invariant()
     def the_ledger_agrees(self) -> None:
@@ -445,6 +476,13 @@ FAULTS: dict[str, Patch] = {
         "lose", b"stage == 'response'", b"stage ~= ''"
     ),
     "a restored store forgets the decision": script("restore", b"goal = SAID", b"goal = 'pending'"),
+    "a step opens and nobody notes it": script("settle", b"'open_step', ARGV[14]", b"'was', '1'"),
+    "a restored store begins with the first step": script(
+        "restore", b"'open_step', ARGV[16]", b"'open_step', '1'"
+    ),
+    "whoever is asked second answers first": lambda patch: patch.setattr(
+        steps, "at", lambda thresholds, _: tuple(thresholds)
+    ),
     "a restarted store is believed at once": lambda patch: patch.setattr(
         rebuild, "reapply", _nothing_applied
     ),

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from sekisho.adapters.auditd_ledger import AuditdLedger
-from sekisho.errors import LedgerRefused, LedgerUnavailable, Unavailable
+from sekisho.errors import Conflict, LedgerRefused, LedgerUnavailable, Unavailable
 from sekisho.holding.deliver import deliver
 from sekisho.holding.sweep import Sweep
+from sekisho.model import steps
 from sekisho.model.decision import Threshold
 from sekisho.model.hold import Hold, HoldState, StoredAnswer
 from sekisho.model.ids import uuid7
@@ -31,6 +32,7 @@ from support.holds import (
     WHY,
     Desk,
     open_desk,
+    person,
     until,
 )
 from support.ledgers import Auditd
@@ -278,5 +280,55 @@ async def test_expired_holds_and_withdrawn_ones_verify(
 
     await Sweep(desk.store, real, nothing).once()
     assert await desk.store.state(view.hold.id) == HoldState.EXPIRED
+    await desk.close()
+    assert await complaints(auditd, real) == []
+
+
+IN_ORDER = (Threshold("team-lead", 1, 1), Threshold("compliance", 1, 1, 2))
+LEAD, COMPLIANCE = (person(f"{group}-1", groups=(group,)) for group in ("team-lead", "compliance"))
+
+
+@pytest.mark.parametrize(("arrow", "form"), ARROWS)
+async def test_reviews_in_order_over_broken_arrows_verify(
+    valkey: Valkey, auditd: Auditd, real: FaultyLedger, arrow: str, form: str
+) -> None:
+    """The first step is given again, Valkey loses all, the second is open: sent, and sound."""
+    client = FaultyRedis.to(valkey.url)
+    desk = open_desk(valkey.url, real, client=client)
+    view = await desk.file(thresholds=IN_ORDER)
+    if arrow == "append":
+        setattr(real, f"lose_{form}", 1)
+    else:
+        getattr(client, f"lose_{form}")[arrow] = ALWAYS
+    with pytest.raises(Unavailable):
+        await desk.approve(view, LEAD)
+    client.lose_before.clear()
+    client.lose_after.clear()
+    assert (await desk.approve(view, LEAD)).state is HoldState.PENDING
+    await client.flushall()
+    with pytest.raises(Conflict) as caught:
+        await desk.approve(view, person("team-lead-2", groups=("team-lead",)))
+    assert caught.value.code == "not_your_turn"
+    assert (await desk.approve(view, COMPLIANCE)).state is HoldState.APPROVED
+    await send(desk, real, view.hold.id)
+    await desk.close()
+    assert await complaints(auditd, real) == []
+
+
+async def test_a_worker_that_knows_no_order_is_refused_by_the_ledger(
+    valkey: Valkey, auditd: Auditd, real: FaultyLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is asked second does not answer first, whatever a gateway thinks of it."""
+    desk = open_desk(valkey.url, real)
+    view = await desk.file(thresholds=IN_ORDER)
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "at", lambda thresholds, _: tuple(thresholds))
+        with pytest.raises(Conflict):
+            await desk.approve(view, COMPLIANCE)
+    now = await desk.store.get(view.hold.id)
+    assert now is not None
+    assert (now.state, now.reviews) == (HoldState.PENDING, ())
+    await desk.approve(view, LEAD)
+    assert (await desk.approve(view, COMPLIANCE)).state is HoldState.APPROVED
     await desk.close()
     assert await complaints(auditd, real) == []

@@ -82,6 +82,15 @@ def test_whole_story_of_a_held_exchange() -> None:
     assert send["set_aside"] == {"tokens": 100, "spend_micros": 9}
 
 
+def test_who_was_asked_later_is_told_with_their_step() -> None:
+    """Where there was an order; else no step is said."""
+    story = Story()
+    story.tell("hold.filed", hold="h", version=1, stage="request", expires_us=99)
+    for who, step in (("p-3", {}), ("p-2", {"step": 2})):
+        story.tell("hold.review", who, hold="h", version=1, decision="approve", **step)
+    assert [one.get("step") for one in story.found()["hold"]["reviews"]] == [None, 2]
+
+
 def test_reviewers_are_readers() -> None:
     """Whoever answered a hold was shown it; if that was recorded by itself, it is told once."""
     assert [(r["by"], r["purpose"]) for r in whole().found()["reads"]] == [("erased", "review")]

@@ -21,9 +21,10 @@ from sekisho.errors import (
     NotFound,
 )
 from sekisho.holding import rebuild, settle
-from sekisho.model.decision import Effect, HoldTerms
+from sekisho.model.decision import Effect, HoldTerms, Threshold
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.model.principal import Role
+from sekisho.model.steps import open_step_of
 from sekisho.revise import Edit
 from support.holds import (
     ONE_REVIEW,
@@ -341,3 +342,27 @@ async def test_the_ledger_refuses_what_the_gateway_would_not_ask(line: Line, des
     with pytest.raises((Forbidden, Conflict, LedgerRefused)):
         await desk.approve(replace(second, hold=forged))
     assert not line.data("hold.released")
+
+
+async def test_an_edit_begins_with_the_first_step_again(line: Line, desk: Desk) -> None:
+    """Only who is asked now changes anything; what was said at all steps is void then."""
+    asked = (Threshold("security", 1, 1), Threshold("reviewer", 1, 1, 2))
+    line.rules.says = decision(Effect.ALLOW, hold_later=(replace(TERMS, thresholds=asked),))
+    first, second = (person(f"officer-{n}", groups=("security",)) for n in (1, 2))
+    view = await held(line)
+    with pytest.raises(Conflict) as caught:
+        await edit(line, view)
+    assert caught.value.code == "not_your_turn"
+    await desk.approve(view, first)
+    with pytest.raises(Conflict):
+        await edit(line, view, who=second)
+    edited = await edit(line, view)
+    assert (edited.hold.thresholds, open_step_of(edited), edited.reviews) == (asked, 1, ())
+    with pytest.raises(Conflict) as caught:
+        await desk.approve(edited, REVIEWER_2)
+    assert caught.value.code == "not_your_turn"
+    await desk.approve(edited, first)
+    with pytest.raises(Forbidden) as own:
+        await desk.approve(edited, REVIEWER)
+    assert own.value.code == "self_approval"
+    assert (await desk.approve(edited, REVIEWER_2)).state is HoldState.APPROVED

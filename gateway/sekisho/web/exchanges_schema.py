@@ -57,10 +57,13 @@ class DecisionOut(BaseModel):
 
 
 class ReviewOut(BaseModel):
-    """One person's answer to the hold; `in_place_of` is whose delegate they were."""
+    """One person's answer to the hold, at the `step` that was open; `in_place_of` is whose delegate
+    they were.
+    """
 
     by: str
     in_place_of: str | None
+    step: int
     decision: str
     at: int
 
@@ -323,7 +326,8 @@ def _decision(line: Document) -> dict[str, Any]:
 
 def _hold(hold: Document) -> dict[str, Any]:
     reviews = [
-        {"in_place_of": None, **line, "at": _seconds(line["at_us"])} for line in hold["reviews"]
+        {"in_place_of": None, "step": 1, **line, "at": _seconds(line["at_us"])}
+        for line in hold["reviews"]
     ]
     times = {
         f"{name}_at": None if hold[f"{name}_us"] is None else _seconds(hold[f"{name}_us"])

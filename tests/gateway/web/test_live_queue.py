@@ -77,6 +77,21 @@ async def test_it_begins_with_the_queue_and_tells_what_changes(
     assert await listener.burst() == [("gone", {"id": view.hold.id}), ("current", {"holds": 1})]
 
 
+async def test_a_hold_comes_when_its_step_opens(desk: Desk, listener: Listener) -> None:
+    """And goes from those whose step is over."""
+    asked = (Threshold("security", 1, 1), Threshold("reviewer", 1, 1, 2))
+    officer = person("officer-1", groups=("security",))
+    before = Listener(desk, person("officer-2", groups=("security",)))
+    view = await desk.file(thresholds=asked)
+    assert (await listener.burst())[-1] == ("current", {"holds": 0})
+    assert (await before.burst())[-1] == ("current", {"holds": 1})
+    await desk.approve(view, officer)
+    (_, card), _ = await listener.burst()
+    assert (card["id"], card["open_step"], card["may_review"]) == (view.hold.id, 2, True)
+    assert await before.burst() == [("gone", {"id": view.hold.id}), ("current", {"holds": 0})]
+    await before.frames.aclose()  # type: ignore[attr-defined]
+
+
 async def test_nothing_of_a_hold_is_in_it_but_its_card(desk: Desk, listener: Listener) -> None:
     """No prompt, no reason, no binding."""
     view = await desk.file()

@@ -212,6 +212,11 @@ def test_what_does_not_say_who_foresaw_it_is_not_granted(case: Case, later: Any)
         ({"hold": {"thresholds": None}}, "ungranted"),
         ({"hold": {"thresholds": [{}]}}, "ungranted"),
         (
+            {"hold": {"thresholds": [*REVIEW, {**REVIEW[0], "step": 2}]}},
+            "ungranted",
+        ),
+        ({"hold": {"thresholds": [{**REVIEW[0], "step": "2"}]}}, "ungranted"),
+        (
             {"hold": {"thresholds": [{"reviewers": "legal", "approve": 1, "deny": 1}]}},
             "ungranted",
         ),

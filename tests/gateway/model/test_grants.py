@@ -65,13 +65,18 @@ def test_a_grant_is_not_for_anything_else(other: dict[str, Any]) -> None:
         {"terms": replace(TERMS, thresholds=(Threshold("legal", 1, 1),))},
         {
             "terms": replace(
+                TERMS, thresholds=(Threshold("reviewer", 1, 1), Threshold("reviewer", 1, 1, 2))
+            )
+        },
+        {
+            "terms": replace(
                 TERMS, thresholds=(Threshold("legal", 1, 1), Threshold("reviewer", 1, 1))
             )
         },
     ],
 )
 def test_what_differs_in_anything_waits(other: dict[str, Any]) -> None:
-    """Other arguments, rules that say no grant, more risk, more or other people."""
+    """Other arguments, rules that say no grant, more risk, more or other people, an order."""
     assert not is_for(grant(), FOR_STAFF, wanted(**other))
 
 

@@ -95,6 +95,10 @@ def first_life(ledger: Ledger) -> Event:
     ledger.append_batch(denied.filing())
     review = denied.review(answer="deny")
     ledger.append_batch([review, denied.settled([review], "denied")])
+    ordered = HeldExchange(second="compliance")
+    ledger.append_batch(ordered.filing())
+    said = [ordered.review(), ordered.review("compliance-1@ledger.example", step=2)]
+    ledger.append_batch([*said, ordered.settled(said)])
     twice = HeldExchange(approve=2)
     ledger.append_batch(twice.filing())
     [*_, again] = HeldExchange(twice.exchange, twice.hold, b"other bytes", version=2).filing()

@@ -84,6 +84,14 @@ class HeldExchange:
     approve: int = 1
     expires_us: int = 4_000_000_000_000_000
     person: str | None = None
+    second: str = ""
+
+    @property
+    def reviewers(self) -> list[dict[str, Any]]:
+        """Who is asked: some reviewers, and after them one of the group `second`, if it is told."""
+        first = {"reviewers": "reviewer", "approve": self.approve, "deny": 1}
+        then = {"reviewers": self.second, "approve": 1, "deny": 1, "step": 2}
+        return [first, then] if self.second else [first]
 
     def filing(self) -> list[Event]:
         """Received, decided and filed."""
@@ -93,7 +101,7 @@ class HeldExchange:
             "stage": "request",
             "binding": self.binding,
             "expires_us": self.expires_us,
-            "thresholds": [{"reviewers": "reviewer", "approve": self.approve, "deny": 1}],
+            "thresholds": self.reviewers,
             "backend": "local",
             "model": "small",
             "revision": "sha256:0",

@@ -114,7 +114,7 @@ def test_a_group_that_is_asked_twice_is_two_people(scribe: Scribe) -> None:
     scribe.take(review(scribe, "p-3", "team-lead", 2))
 
 
-def test_a_stand_in_sits_at_one_step(scribe: Scribe) -> None:
+def test_a_delegate_sits_at_one_step(scribe: Scribe) -> None:
     """Not for two lenders at two steps, nor does the lender sit at the other one themselves."""
     file(scribe, IN_ORDER)
     scribe.take(review(scribe, "p-9", "team-lead", person="p-2"))

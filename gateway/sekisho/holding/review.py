@@ -234,10 +234,10 @@ def _check_seat(reviewer: Principal, view: HoldView, step: int) -> Seat:
     hold = view.hold
     check_asked(reviewer, hold)
     taken = frozenset(one.person for one in steps.of_version(view) if one.reviewer != reviewer.id)
-    is_open = view.state in {HoldState.PENDING, HoldState.DECIDING}
-    # Of what is over, the store says that it is over.
-    asked = steps.at(hold.thresholds, step) if is_open else hold.thresholds
+    asked = steps.at(hold.thresholds, step)
     seat = seat_of(reviewer, asked, taken)
+    if seat is None and view.state not in {HoldState.PENDING, HoldState.DECIDING}:
+        seat = seat_of(reviewer, hold.thresholds, taken)  # the store says that it is over
     if seat is None:
         who = ", ".join(one.reviewers for one in asked)
         message = f"It is not your turn: step {step} is open, and {who} answer there."

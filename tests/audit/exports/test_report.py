@@ -189,7 +189,7 @@ def test_a_long_text_is_cut_and_the_page_says_where_the_rest_is() -> None:
     ("language", "seat"),
     [("en", "p-2 for p-3"), ("zh", "p-2（代 p-3）"), ("ja", "p-2（p-3 の代理）")],
 )
-def test_a_stand_in_is_named_with_whom_they_stood_in_for(language: str, seat: str) -> None:
+def test_a_delegate_is_named_with_whom_they_stood_in_for(language: str, seat: str) -> None:
     """Who answered for whom stands where the person stands, and only where it is another."""
     for person, told in (("p-3", True), ("p-2", False), (None, False)):
         said = {"decision": "approve", **({"person": person} if person else {})}

@@ -53,7 +53,7 @@ def test_what_ended_is_told_as_far_as_it_came(
     assert [line.rsplit(": ", 1)[1] for line in lines if line.startswith("step")] == told
 
 
-def test_a_stand_in_is_named_with_whom_they_stood_in_for() -> None:
+def test_a_delegate_is_named_with_whom_they_stood_in_for() -> None:
     """Also where there are no steps; reviews of versions before are not told."""
     plain = {**a_hold(said("deputy", person="lead-1"), said("x", version=1))}
     plain["thresholds"] = THRESHOLDS[:1]

@@ -140,7 +140,7 @@ async def test_what_one_said_at_the_first_step_says_nothing_at_the_second(desk: 
     assert view.state is HoldState.APPROVED
 
 
-async def test_a_stand_in_answers_at_one_step(desk: Desk) -> None:
+async def test_a_delegate_answers_at_one_step(desk: Desk) -> None:
     """Not for a second lender at the next step; and the lender not beside their delegate."""
     delegate = delegate_of("deputy-1", Role.REVIEWER, "reviewer-1", "reviewer-2")
     other = delegate_of("deputy-2", Role.REVIEWER, "reviewer-1", "reviewer-2")
@@ -154,7 +154,7 @@ async def test_a_stand_in_answers_at_one_step(desk: Desk) -> None:
     assert view.state is HoldState.APPROVED
 
 
-async def test_a_stand_in_takes_one_seat_of_a_step(desk: Desk) -> None:
+async def test_a_delegate_takes_one_seat_of_a_step(desk: Desk) -> None:
     """Where a step asks for two, two lenders are not both in one person."""
     view = await desk.file(thresholds=(Threshold("reviewer", 2, 1), Threshold("sales", 1, 1, 2)))
     delegate = delegate_of("deputy-1", Role.REVIEWER, "reviewer-1", "reviewer-2")
@@ -163,7 +163,7 @@ async def test_a_stand_in_takes_one_seat_of_a_step(desk: Desk) -> None:
     assert (view.state, open_step_of(view), len(view.reviews)) == (HoldState.PENDING, 1, 1)
 
 
-async def test_a_stand_in_of_a_later_step_waits(desk: Desk) -> None:
+async def test_a_delegate_of_a_later_step_waits(desk: Desk) -> None:
     """As whoever lent the role would."""
     asked = (Threshold("team-lead", 1, 1), Threshold("reviewer", 1, 1, 2))
     view = await desk.file(thresholds=asked)
@@ -171,6 +171,19 @@ async def test_a_stand_in_of_a_later_step_waits(desk: Desk) -> None:
     assert await refused(desk, view, delegate) == "not_your_turn"
     await desk.approve(view, LEAD)
     assert (await desk.approve(view, delegate)).state is HoldState.APPROVED
+
+
+async def test_the_same_answer_given_again_is_one_also_when_all_is_over(desk: Desk) -> None:
+    """In the seat that was taken, whatever other seat there was at another step."""
+    asked = (Threshold("policy_activator", 1, 1), Threshold("reviewer", 1, 1, 2))
+    lent = frozenset({(Role.POLICY_ACTIVATOR, "z-1"), (Role.REVIEWER, "a-1")})
+    both = replace(delegate_of("deputy-1", Role.REVIEWER), lent=lent)
+    view = await desk.file(thresholds=asked)
+    await desk.approve(view, both)
+    view = await desk.approve(view, person("reviewer-2", Role.REVIEWER))
+    assert view.state is HoldState.APPROVED
+    assert (await desk.approve(view, both)).state is HoldState.APPROVED
+    assert await refused(desk, view, person("reviewer-3", Role.REVIEWER)) == "already_decided"
 
 
 async def test_two_workers_at_the_boundary(

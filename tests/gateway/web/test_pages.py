@@ -935,7 +935,7 @@ async def test_reviewers_of_a_later_step_see_what_was_said_before(
     assert own.count("aria-current=step") == 1
 
 
-async def test_a_stand_in_is_named_as_one(browser: Browser, desk: Desk) -> None:
+async def test_a_delegate_is_named_as_one(browser: Browser, desk: Desk) -> None:
     """With whose name they answered in, at their step and among the answers."""
     view = await desk.file(thresholds=IN_ORDER)
     await browser.post("security", view, "approve")

@@ -8,6 +8,7 @@ whether it is the one that the ledger recorded is for others to say (`pruned.py`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, fields
 from typing import Any, TypeVar
 
 from sekisho_audit.custody import Custody, Office, Pruning
@@ -17,6 +18,7 @@ from sekisho_audit.grant_rules import Grant, GrantRules, Use
 from sekisho_audit.halt_rules import Standing
 from sekisho_audit.officer_rules import OfficerRules
 from sekisho_audit.rules import MEMORY_EVENTS, Book
+from sekisho_audit.sample_rules import Sample, SampleRules, Tally
 from sekisho_audit.shelves import BegunRun, LegalHold, Shelves
 from sekisho_audit.standing import Answer, Decided, Filed, Intent
 
@@ -39,6 +41,7 @@ def book_json(book: Book) -> Json:
         **({"halts": halts} if halts else {}),
         **_grants_json(book.grants),
         **_drafts_json(book.drafts),
+        **_samples_json(book.samples),
         "writer": book.writer,
         "pruned": _pairs(book.pruned, int),
         "boots": _pairs(book.boots, int),
@@ -79,6 +82,31 @@ def _drafts_json(rules: DraftRules) -> Json:
         return {}
     told = {"wanted": _pairs(rules.wanted, int), "open": _pairs(rules.open, list)}
     return {"drafts": told}
+
+
+def _samples_json(rules: SampleRules) -> Json:
+    """As switches: told only where something was ever drawn or could be."""
+    if not rules.terms:
+        return {}
+    told = {
+        "terms": list(rules.terms.values()),
+        "given": _pairs(rules.given, _same),
+        "standing": [_sample_json(one) for one in rules.standing.values()],
+        "tallies": _pairs(rules.tallies, lambda one: list(astuple(one))),
+    }
+    return {"samples": told}
+
+
+def _sample_json(one: Sample) -> Json:
+    return {
+        "leaf": one.leaf,
+        "needed": one.verdicts_needed,
+        "until_us": one.until_us,
+        "barred": sorted(one.barred),
+        "shown": sorted(one.shown),
+        "verdicts": list(one.verdicts),
+        "content": one.content,
+    }
 
 
 def _grant_json(one: Grant) -> Json:
@@ -320,6 +348,31 @@ def _read_grants(rules: GrantRules, value: Any, origin: str) -> None:
     rules.cleared = _dict(said["cleared"], _maybe)
 
 
+def _read_sample(value: Any, origin: str) -> Sample:
+    names = ("leaf", "needed", "until_us", "barred", "shown", "verdicts", "content")
+    said = _members(value, names)
+    return Sample(
+        _read_leaf(said["leaf"], "sample.drawn", origin),
+        _whole(said["needed"]),
+        _whole(said["until_us"]),
+        frozenset(_texts(said["barred"])),
+        frozenset(_texts(said["shown"])),
+        tuple(_read_leaf(one, "sample.judged", origin) for one in _of(said["verdicts"], list)),
+        _text(said["content"]),
+    )
+
+
+def _read_samples(rules: SampleRules, value: Any, origin: str) -> None:
+    said = _members(value, ("terms", "given", "standing", "tallies"))
+    terms = [_read_leaf(one, "sample.terms", origin) for one in _of(said["terms"], list)]
+    rules.terms = {one["id"]: one for one in terms}
+    rules.given = _dict(said["given"], _maybe)
+    standing = [_read_sample(one, origin) for one in _of(said["standing"], list)]
+    rules.standing = {one.leaf["id"]: one for one in standing}
+    width = len(fields(Tally))
+    rules.tallies = _dict(said["tallies"], lambda one: Tally(*map(_whole, _parts(one, width))))
+
+
 def _read_filed(value: Any, origin: str) -> Filed:
     """A hold; its leaves have the form that they had when they were read."""
     told = [name for name in ("justified", "writers") if type(value) is dict and name in value]
@@ -345,7 +398,7 @@ _BOOK = (
     *("writer", "pruned", "boots", "sessions", "intents", "closed", "decided", "answers"),
     *("holds", "held", "held_answers", "appeals", "officers"),
 )
-_MORE = ("halts", "grants", "drafts")
+_MORE = ("halts", "grants", "drafts", "samples")
 _OFFICERS = ("duties", "pairs", "holds", "begun", "open", "erased", "runs")
 
 
@@ -380,6 +433,8 @@ def read_book(value: Any, origin: str, memory: int | None) -> Book:
         drafts = _members(said["drafts"], ("wanted", "open"))
         book.drafts.wanted = _dict(drafts["wanted"], _whole)
         book.drafts.open = _dict(drafts["open"], _texts)
+    if "samples" in said:
+        _read_samples(book.samples, said["samples"], origin)
     officers = _members(said["officers"], _OFFICERS)
     book.officers.duties = _dict(officers["duties"], _texts)
     book.officers.pairs = _dict(officers["pairs"], _texts)

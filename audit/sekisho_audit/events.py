@@ -16,6 +16,7 @@ from sekisho_audit.exchange_events import EXCHANGE_EVENTS
 from sekisho_audit.grant_events import GRANT_TYPES
 from sekisho_audit.installation_events import INSTALLATION_EVENTS
 from sekisho_audit.kinds import PAYLOAD_NAME, PERSON, EventType
+from sekisho_audit.sample_events import SAMPLE_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,12 @@ LEAF_VERSION = 1
 PAYLOADS_MAX = 8
 _PAYLOAD_NAME = re.compile(PAYLOAD_NAME)
 
-TYPES: Mapping[str, EventType] = {**EXCHANGE_EVENTS, **GRANT_TYPES, **INSTALLATION_EVENTS}
+TYPES: Mapping[str, EventType] = {
+    **EXCHANGE_EVENTS,
+    **GRANT_TYPES,
+    **SAMPLE_TYPES,
+    **INSTALLATION_EVENTS,
+}
 
 # The fields that hold a principal id, for each type.
 PERSONS: Mapping[str, tuple[str, ...]] = {
@@ -105,7 +111,7 @@ RESERVED = frozenset(
 )
 
 # Known to readers already, so that they need not be changed when the product comes to write them.
-NOT_YET_WRITTEN: frozenset[str] = frozenset()
+NOT_YET_WRITTEN: frozenset[str] = frozenset(SAMPLE_TYPES)
 
 
 def check_data(kind: str, data: Mapping[str, object]) -> EventType:

@@ -308,7 +308,10 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "purpose": Field(one_of("review", "audit", "own"), "Why they may see it."),
             "part": Field(TEXT, "What was shown: the name of a payload."),
         },
-        {"hold": Field(TEXT, "The hold under review.")},
+        {
+            "hold": Field(TEXT, "The hold under review."),
+            "sample": Field(TEXT, "The sample under review after the fact."),
+        },
         actor=True,
     ),
 }

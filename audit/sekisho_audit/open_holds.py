@@ -7,7 +7,7 @@ state of holds gets ids, records and reasons. A hold whose principal was erased 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from sekisho_audit.grant_rules import Grant
 from sekisho_audit.halt_rules import Standing
 from sekisho_audit.keyring import Keyring
 from sekisho_audit.rules import Book
+from sekisho_audit.sample_rules import Sample
 from sekisho_audit.scan import PAYLOADS, BrokenSegment, read_frame
 from sekisho_audit.seal import Unreadable, unseal
 from sekisho_audit.standing import Filed, reviewer
@@ -130,6 +131,39 @@ class OpenHolds:
             "until_us": one.until_us,
             "used": one.used,
             "halted": one.halted,
+        }
+
+    def samples(self) -> dict[str, Any]:
+        """The terms in force, the samples that stand with who may not judge them, and figures."""
+        rules = self._book.samples
+        terms = max(rules.terms.values(), key=lambda leaf: int(leaf["n"]), default=None)
+        return {
+            "terms": None if terms is None else {**terms["data"], "id": terms["id"]},
+            "samples": [self._sample(one) for one in rules.standing.values()],
+            "figures": [[key, *astuple(one)] for key, one in rules.tallies.items()],
+        }
+
+    def _sample(self, one: Sample) -> dict[str, Any]:
+        leaf, who = one.leaf, self._keyring.principal_of
+        return {
+            "id": leaf["id"],
+            "exchange": leaf["exchange"],
+            "principal": who(leaf["principal"] or "") or "",
+            **{name: leaf["data"][name] for name in ("model", "backend", "rules", "risk")},
+            "per_10000": leaf["data"]["per_10000"],
+            "drawn_us": leaf["ts"],
+            "until_us": one.until_us,
+            "content": one.content,
+            "needed": one.verdicts_needed,
+            "barred": sorted(filter(None, map(who, one.barred))),
+            "verdicts": [
+                {
+                    "by": who(each["actor"]) or "",
+                    "verdict": each["data"]["verdict"],
+                    "at_us": each["ts"],
+                }
+                for each in one.verdicts
+            ],
         }
 
     def _record(self, filed: Filed, record: bytes) -> HoldRecord:

@@ -35,6 +35,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     "halt.lift_proposed": {"reason": REASON},
     "grant.proposed": {"terms": REASON},
     "grant.revoked": {"reason": REASON},
+    "sample.judged": {"reason": REASON},
     "legal_hold.set": {"authority": REASON},
     "legal_hold.released": {"authority": REASON},
     "erasure.begun": {"purpose": REASON, "ticket": REASON},

@@ -20,6 +20,7 @@ from sekisho_audit.grant_rules import GRANT_EVENTS, GrantRules
 from sekisho_audit.halt_rules import HALT_EVENTS, HaltRules
 from sekisho_audit.officer_rules import OFFICER_EVENTS, OfficerRules
 from sekisho_audit.retention import LEAVES_DAYS_MIN
+from sekisho_audit.sample_rules import GIVEN_MAX, HELD, SAMPLE_EVENTS, SampleRules
 from sekisho_audit.standing import (
     LATER_STAGES,
     Answer,
@@ -80,6 +81,7 @@ class Book:
         self.halts = HaltRules(self._put, self._drop)
         self.grants = GrantRules(self._put, self._drop)
         self.drafts = DraftRules(self._put, self._drop)
+        self.samples = SampleRules(self._put, self._drop)
         self.pruned: dict[str, int] = {"size": 0}
 
     # -- changing, with a way back
@@ -104,6 +106,7 @@ class Book:
                 forget_oldest(where, self._memory)
             forget_oldest(self.drafts.wanted, self._memory)
             forget_oldest(self.answers, self._memory, self._under_way)
+            forget_oldest(self.samples.given, min(self._memory, GIVEN_MAX))
 
     def _under_way(self) -> set[str]:
         """Exchanges that may still be answered."""
@@ -287,6 +290,8 @@ class Book:
         self.drafts.end(intent.exchange, intent.principal, leaf["data"]["status"])
         self._drop(self.intents, key)
         self._put(self.closed, key, intent.exchange)
+        if leaf["data"]["status"] != HELD:
+            self.samples.give(intent.principal, leaf)
         filed = self.holds.get(intent.hold) if intent.hold else None
         if filed is not None and filed.intent == key:
             status = leaf["data"]["status"]
@@ -359,6 +364,7 @@ class Book:
         filed = answer_rules.check_released(leaf, known, answer)
         self._put(self.holds, filed.hold, replace(filed, intent=leaf["id"], outcome="released"))
         self.drafts.release(leaf)
+        self.samples.give(filed.leaf["principal"], leaf)
 
     def _delivered(self, leaf: Leaf) -> None:
         later = self.holds.get(self.held_answers.get(leaf["exchange"], ""))
@@ -375,6 +381,8 @@ class Book:
 
     def _officer(self, leaf: Leaf) -> None:
         self.officers.take(leaf)
+        if leaf["type"] == "erasure.begun":
+            self.samples.erase(leaf["data"]["person"])
 
     def _halt(self, leaf: Leaf) -> None:
         self.halts.take(leaf)
@@ -383,6 +391,17 @@ class Book:
 
     def _grant(self, leaf: Leaf) -> None:
         self.grants.take(leaf)
+
+    def _drawn(self, leaf: Leaf) -> None:
+        named = (where.get(leaf["exchange"], "") for where in (self.held, self.held_answers))
+        self.samples.draw(leaf, [self.holds[one] for one in named if one in self.holds])
+
+    def _sample(self, leaf: Leaf) -> None:
+        self.samples.take(leaf)
+
+    def _read(self, leaf: Leaf) -> None:
+        if "sample" in leaf["data"]:
+            self.samples.read(leaf)
 
     def _pruned(self, leaf: Leaf) -> None:
         self.officers.take(leaf)
@@ -420,4 +439,7 @@ _RULES = {
     **dict.fromkeys(OFFICER_EVENTS, Book._officer),  # noqa: SLF001
     **dict.fromkeys(HALT_EVENTS, Book._halt),  # noqa: SLF001
     **dict.fromkeys(GRANT_EVENTS, Book._grant),  # noqa: SLF001
+    "sample.drawn": Book._drawn,  # noqa: SLF001
+    "record.read": Book._read,  # noqa: SLF001
+    **dict.fromkeys(SAMPLE_EVENTS, Book._sample),  # noqa: SLF001
 }

@@ -88,6 +88,10 @@ def _grants(errand: Errand) -> None:
     errand.call(lambda ledger: errand.answer({"grants": ledger.holds.grants()}))
 
 
+def _samples(errand: Errand) -> None:
+    errand.call(lambda ledger: errand.answer(ledger.holds.samples()))
+
+
 def _used(errand: Errand) -> None:
     asked = errand.message.get("asked")
     if type(asked) is not list or not all(map(_is_question, asked)):
@@ -137,6 +141,7 @@ WORKER_OPERATIONS: dict[str, Operation] = {
     "open_holds": _open_holds,
     "halts": _halts,
     "grants": _grants,
+    "samples": _samples,
     "used": _used,
     "status": _status,
     "checkpoint": _checkpoint,

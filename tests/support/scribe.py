@@ -73,7 +73,10 @@ def state(book: Book) -> Any:
     custody = (officers.duties, officers.pairs, officers.holds, officers.begun)
     halts, grants = book.halts.standing, book.grants
     granted = (grants.standing, grants.named, grants.cleared, book.drafts.wanted, book.drafts.open)
-    return copy.deepcopy((*known, *more, *custody, officers.open, officers.erased, halts, *granted))
+    samples = book.samples
+    drawn = (samples.terms, samples.given, samples.standing, samples.tallies)
+    every = (*known, *more, *custody, officers.open, officers.erased, drawn, halts, *granted)
+    return copy.deepcopy(every)
 
 
 def broken(scribe: Scribe, kind: str, exchange: str | None = None, **data: Any) -> str:

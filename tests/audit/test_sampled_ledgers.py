@@ -1,0 +1,245 @@
+"""Ledgers with samples: what an insider writes into them, the verifier finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sekisho.model.ids import uuid7
+from sekisho_audit.errors import Refused
+from sekisho_audit.events import Event, Payload
+from sekisho_audit.ledger import Ledger
+from sekisho_audit.report import Verdict
+from sekisho_audit.verify import verify
+from support.insider import Original, Tape
+from support.ledgers import (
+    REVIEWER,
+    STAFF,
+    decision,
+    intent,
+    open_ledger,
+    outcome,
+    received,
+    run_held_exchange,
+)
+from support.stories import drawn
+
+SECOND, THIRD = "reviewer-2@ledger.example", "reviewer-3@ledger.example"
+TERMS = {
+    "per_10000": 10_000,
+    "per_10000_at_risk": 10_000,
+    "risk_from": 40,
+    "verdicts": 2,
+    "keep_days": 7,
+}
+DRAWN = {"per_10000": 10_000, "risk": 0, "backend": "local", "model": "small", "rules": []}
+
+
+def terms() -> Event:
+    """Everything is drawn."""
+    return Event(uuid7(), "sample.terms", None, None, TERMS)
+
+
+def draw(on: Event, exchange: str | None) -> Event:
+    """One exchange was."""
+    return Event(uuid7(), "sample.drawn", exchange, STAFF, {"terms": on.id, **DRAWN})
+
+
+def shown(sample: Event, actor: str) -> Event:
+    """Somebody is shown it."""
+    data = {"purpose": "review", "part": "sample", "sample": sample.id}
+    return Event(uuid7(), "record.read", sample.exchange, STAFF, data, actor)
+
+
+def judged(sample: Event, actor: str, verdict: str = "fine") -> Event:
+    """Somebody judged it."""
+    data = {"sample": sample.id, "verdict": verdict, "counts_for": "reviewer"}
+    why = (Payload("reason", b"because", b"because"),)
+    return Event(uuid7(), "sample.judged", sample.exchange, STAFF, data, actor, why)
+
+
+def closed(sample: Event, outcome: str, by: str) -> Event:
+    """What came of it."""
+    data = {"sample": sample.id, "outcome": outcome, "by": by}
+    return Event(uuid7(), "sample.closed", sample.exchange, STAFF, data)
+
+
+def run_sampled(ledger: Ledger, on: Event) -> Event:
+    """An exchange that was drawn, in one batch with its outcome."""
+    exchange = uuid7()
+    sent = intent(exchange, "s-1")
+    ledger.append_batch([received(exchange), decision(exchange), sent])
+    sample = draw(on, exchange)
+    ledger.append_batch([outcome(sent), sample])
+    return sample
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Original:
+    """A ledger with one sample on which two agreed, one that a third decided, and one that stands
+    and whose request a reviewer had approved.
+    """
+    home = tmp_path_factory.mktemp("o")
+    ledger = open_ledger(home)
+    ledger.open_session("s-1", 1)
+    on = terms()
+    ledger.append_batch([on])
+    agreed = run_sampled(ledger, on)
+    for who in (REVIEWER, SECOND):
+        ledger.append_batch([shown(agreed, who), judged(agreed, who)])
+    ledger.append_batch([closed(agreed, "fine", "agreement")])
+    disputed = run_sampled(ledger, on)
+    said = ((REVIEWER, "fine"), (SECOND, "concern"), (THIRD, "concern"))
+    for who, verdict in said:
+        ledger.append_batch([shown(disputed, who), judged(disputed, who, verdict)])
+    ledger.append_batch([closed(disputed, "concern", "third")])
+    held = run_held_exchange(ledger, "s-1")
+    sample = draw(on, held.exchange)
+    ledger.append_batch([sample, shown(sample, SECOND), judged(sample, SECOND)])
+    ledger.close_session("s-1", "ended")
+    ledger.close()
+    seed = (home / "keys" / "signing.key").read_bytes()
+    return Original.read(home, [], [seed])
+
+
+def test_what_was_drawn_and_judged_verifies(original: Original) -> None:
+    """The writer took it, the verifier finds nothing."""
+    report = verify(original.directory, key=original.key)
+
+    assert (report.verdict, report.faults) == (Verdict.SOUND, [])
+
+
+def _of(tape: Tape, kind: str) -> list[dict[str, Any]]:
+    return [leaf for leaf in tape.leaves if leaf["type"] == kind]
+
+
+def _actors(tape: Tape, who: str, kind: str, at: int) -> None:
+    """Somebody else was shown and judged the sample of that verdict."""
+    judgement = _of(tape, "sample.judged")[at]
+    before, sample = judgement["actor"], judgement["data"]["sample"]
+    for leaf in (*_of(tape, "record.read"), *_of(tape, "sample.judged")):
+        if leaf["data"].get("sample") == sample and leaf["actor"] == before:
+            leaf["actor"] = who
+    assert kind
+
+
+def judged_by_who_asked(tape: Tape) -> None:
+    _actors(tape, _of(tape, "sample.drawn")[0]["principal"], "own", 0)
+
+
+def judged_by_who_approved(tape: Tape) -> None:
+    _actors(tape, _of(tape, "hold.review")[0]["actor"], "approved", -1)
+
+
+def judged_twice_by_one(tape: Tape) -> None:
+    first, second = _of(tape, "sample.judged")[:2]
+    second["actor"] = first["actor"]
+
+
+def judged_unseen(tape: Tape) -> None:
+    tape.leaves.remove(_of(tape, "record.read")[0])
+
+
+def a_verdict_turned(tape: Tape) -> None:
+    _of(tape, "sample.judged")[1]["data"]["verdict"] = "concern"
+
+
+def the_outcome_turned(tape: Tape) -> None:
+    _of(tape, "sample.closed")[1]["data"]["outcome"] = "fine"
+
+
+def a_verdict_left_out(tape: Tape) -> None:
+    tape.leaves.remove(_of(tape, "sample.judged")[1])
+
+
+def closed_before_its_time(tape: Tape) -> None:
+    for leaf in _of(tape, "sample.judged")[:2]:
+        tape.leaves.remove(leaf)
+    _of(tape, "sample.closed")[0]["data"] |= {"outcome": "unjudged", "by": "nobody"}
+
+
+def drawn_of_somebody_else(tape: Tape) -> None:
+    _of(tape, "sample.drawn")[0]["principal"] = "p-0123456789abcdef"
+
+
+def a_draw_left_out(tape: Tape) -> None:
+    tape.leaves.remove(_of(tape, "sample.drawn")[0])
+
+
+def a_smaller_share(tape: Tape) -> None:
+    _of(tape, "sample.terms")[0]["data"]["per_10000"] = 1
+
+
+def without_terms(tape: Tape) -> None:
+    tape.leaves.remove(_of(tape, "sample.terms")[0])
+
+
+def drawn_again(tape: Tape) -> None:
+    leaf = _of(tape, "sample.drawn")[0]
+    tape.leaves.insert(tape.leaves.index(leaf) + 1, {**leaf, "id": uuid7()})
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (judged_by_who_asked, "nobody judges what they asked, approved or wrote into"),
+        (judged_by_who_approved, "nobody judges what they asked, approved or wrote into"),
+        (judged_twice_by_one, "this person has judged this sample already"),
+        (judged_unseen, "who judges a sample was shown it before"),
+        (a_verdict_turned, "the outcome is not what the verdicts come to"),
+        (the_outcome_turned, "the outcome is not what the verdicts come to"),
+        (a_verdict_left_out, "the outcome is not what the verdicts come to"),
+        (closed_before_its_time, "there is time left to judge this sample"),
+        (drawn_of_somebody_else, "the exchange is somebody else's"),
+        (a_draw_left_out, "no such sample of this exchange stands"),
+        (a_smaller_share, "the share is not that of the terms"),
+        (without_terms, "no such terms of drawing are on record"),
+        (drawn_again, "nothing was given out of it, or it was drawn before"),
+    ],
+)
+def test_the_verifier_finds_what_an_insider_wrote(
+    original: Original, tmp_path: Path, change: Callable[[Tape], None], fault: str
+) -> None:
+    """Whoever has the signing key and writes it himself, with hashes and signature that fit."""
+    where = tmp_path / "ledger"
+    original.restore(where)
+    tape = Tape(original, drawn(7), where, 0, len(original.bodies))
+    change(tape)
+    tape.write()
+
+    report = verify(where, key=original.key)
+
+    assert report.verdict is Verdict.TAMPERED
+    assert fault in {one.what for one in report.faults}
+
+
+def test_the_writer_knows_samples_after_a_start(tmp_path: Path) -> None:
+    """Restarted in the middle: the first verdict stands, the same person gives no second one, the
+    names are told, and the second closes it.
+    """
+    ledger = open_ledger(tmp_path)
+    ledger.open_session("s-1", 1)
+    on = terms()
+    ledger.append_batch([on])
+    sample = run_sampled(ledger, on)
+    ledger.append_batch([shown(sample, REVIEWER), judged(sample, REVIEWER, "concern")])
+    ledger.close_session("s-1", "ended")
+    ledger.close()
+
+    again = open_ledger(tmp_path)
+    with pytest.raises(Refused) as caught:
+        again.append_batch([judged(sample, REVIEWER, "fine")])
+    assert caught.value.code == "second_review"
+    told = again.holds.samples()
+    [one] = told["samples"]
+    assert told["terms"] == {**TERMS, "id": on.id}
+    assert (one["principal"], one["barred"]) == (STAFF, [STAFF])
+    assert [(each["by"], each["verdict"]) for each in one["verdicts"]] == [(REVIEWER, "concern")]
+    again.append_batch([shown(sample, SECOND), judged(sample, SECOND, "concern")])
+    again.append_batch([closed(sample, "concern", "agreement")])
+    assert again.holds.samples()["samples"] == []
+    again.close()
+    assert verify(tmp_path / "data" / "ledger").verdict is Verdict.SOUND

@@ -20,6 +20,8 @@ from sekisho_audit.scan import PAYLOADS, BrokenSegment, read_frame
 from sekisho_audit.seal import Unreadable, unseal
 from sekisho_audit.standing import Filed, reviewer
 
+SAMPLES_TOLD = 5_000  # some 3 MB; whoever judges begins with the oldest
+
 
 @dataclass(frozen=True, slots=True)
 class HoldRecord:
@@ -136,10 +138,11 @@ class OpenHolds:
     def samples(self) -> dict[str, Any]:
         """The terms in force, the samples that stand with who may not judge them, and figures."""
         rules = self._book.samples
+        oldest = sorted(rules.standing.values(), key=lambda one: int(one.leaf["n"]))
         terms = max(rules.terms.values(), key=lambda leaf: int(leaf["n"]), default=None)
         return {
             "terms": None if terms is None else {**terms["data"], "id": terms["id"]},
-            "samples": [self._sample(one) for one in rules.standing.values()],
+            "samples": [self._sample(one) for one in oldest[:SAMPLES_TOLD]],
             "figures": [[key, *astuple(one)] for key, one in rules.tallies.items()],
         }
 

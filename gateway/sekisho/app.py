@@ -33,6 +33,7 @@ from sekisho.web import (
     home,
     pages,
     policies,
+    samples,
     search,
     seeds,
     static_files,
@@ -64,6 +65,7 @@ _CONTROL = (
     policies.router,
     halts.router,
     grants.router,
+    samples.router,
     sign_in_routes.me_router,
 )
 _PAGES = (figure_pages.router, pages.router, home.router, sign_in_routes.router)

@@ -40,6 +40,7 @@ from sekisho.ports import BackendReply, Charge
 from sekisho.releasing.outcome import Outcome, cause_of
 from sekisho.releasing.relay import Stream
 from sekisho.releasing.replies import Answer, Whole
+from sekisho.releasing.sampling import About, about
 from sekisho.stages.decide import decide
 from sekisho.stages.describe import spender_of
 from sekisho.stages.drafts import outstanding
@@ -123,7 +124,8 @@ class Dispatch:
         self, cleared: Clearance, charge: Charge, asker: Asker
     ) -> Whole | Stream | HoldView:
         """Send once and give back the answer as it comes, or the hold that keeps it for people."""
-        answer, outcome = await self._dispatch(cleared, charge)
+        said = about(cleared.outgoing, asker.person)
+        answer, outcome = await self._dispatch(cleared, charge, said)
         return await release(
             answer,
             outcome,
@@ -134,12 +136,19 @@ class Dispatch:
         )
 
     async def send_whole(
-        self, cleared: Clearance, charge: Charge, asker: Asker, place: Place
+        self,
+        cleared: Clearance,
+        charge: Charge,
+        asker: Asker,
+        place: Place,
+        said: About | None = None,
     ) -> Whole | HoldView:
         """As `send`, of an answer that is read to its end first: nobody may be waiting for it, or
-        nobody may see it before. `place` is where it is held.
+        nobody may see it before. `place` is where it is held, `said` what a draw of it says, if
+        not what the decision says.
         """
-        answer, outcome = await self._dispatch(cleared, charge)
+        said = said or about(cleared.outgoing, asker.person)
+        answer, outcome = await self._dispatch(cleared, charge, said)
         return await gather(
             answer,
             outcome,
@@ -194,21 +203,23 @@ class Dispatch:
             backend = recorded.clearance.outgoing.backend
             self._parts.metrics.backend_took(backend, perf_counter() - began_s)
 
-    async def _dispatch(self, cleared: Clearance, charge: Charge) -> tuple[Answer, Outcome]:
+    async def _dispatch(
+        self, cleared: Clearance, charge: Charge, said: About
+    ) -> tuple[Answer, Outcome]:
         """Record and forward; once more, as another intent, if a kept-alive connection was dead.
 
         An approval is good for one sending, and so is a grant: a second attempt is not for these.
         """
         try:
-            return await self._attempt(cleared, charge, 1)
+            return await self._attempt(cleared, charge, said, 1)
         except BackendFailed as error:
             answered = cleared.approval is not None or cleared.granted
             if error.code != "backend_disconnected" or answered:
                 raise
-        return await self._attempt(cleared, await self.charge(cleared, forced=True), 2)
+        return await self._attempt(cleared, await self.charge(cleared, forced=True), said, 2)
 
     async def _attempt(
-        self, cleared: Clearance, charge: Charge, attempt: int
+        self, cleared: Clearance, charge: Charge, said: About, attempt: int
     ) -> tuple[Answer, Outcome]:
         parts = self._parts
         later = parts.unsettled.add
@@ -233,7 +244,9 @@ class Dispatch:
         finally:
             if recorded is None:
                 charge.settle(None, None)
-        outcome = Outcome(recorded, parts.ledger, later, charge)
+        sampling = parts.sampling
+        draw = sampling.begin(cleared.outgoing, said) if sampling is not None else None
+        outcome = Outcome(recorded, parts.ledger, later, charge, draw)
         try:
             return Answer(recorded, await self._forward(recorded)), outcome
         except BackendFailed as error:

@@ -27,6 +27,7 @@ from sekisho.ports import (
     ModelLists,
     PolicyEngine,
 )
+from sekisho.releasing.sampling import Sampling
 from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 
@@ -73,4 +74,5 @@ class Parts:
     metrics: Metrics
     outbox: Outbox | None = None
     granting: Granting | None = None
+    sampling: Sampling | None = None
     channels: frozenset[str] = frozenset()

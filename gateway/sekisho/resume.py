@@ -42,6 +42,7 @@ from sekisho.model.office import training
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.verdict import Asked
 from sekisho.parts import Parts
+from sekisho.releasing.sampling import about_hold
 from sekisho.stages.clear import Held, clear_approved
 from sekisho.stages.describe import spender_of, standing_facts
 from sekisho.stages.prepare import unchanged
@@ -136,7 +137,8 @@ class Resume:
             await self._dispatch.refuse(hold.exchange, hold.principal, progress, error)
             raise
         asker, place = asker_again(hold), parts.filing.place_after(hold)
-        return _stored(await self._dispatch.send_whole(cleared, charge, asker, place))
+        sent = self._dispatch.send_whole(cleared, charge, asker, place, about_hold(hold))
+        return _stored(await sent)
 
     async def _release_approved(self, hold: Hold, claim: str) -> StoredAnswer | None:
         """The answer that people approved, once the ledger has that it is released; None if people
@@ -168,6 +170,8 @@ class Resume:
             await self._ask_anew(hold, claim, more, said, progress)
             return None
         await parts.ledger.append([*decided, hold_evidence.released(hold)])
+        if parts.sampling is not None:
+            parts.sampling.released(hold)
         return StoredAnswer(HTTPStatus.OK, "application/json", hold.outgoing)
 
     async def _ask_anew(

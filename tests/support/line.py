@@ -23,6 +23,7 @@ from sekisho.model.principal import Principal, Shown
 from sekisho.parts import Limits, Parts
 from sekisho.pipeline import Pipeline
 from sekisho.ports import HoldStore
+from sekisho.releasing.sampling import Sampling
 from sekisho.stages.receive import RawRequest
 from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
@@ -179,6 +180,8 @@ class Line:
     channels: frozenset[str] = frozenset()
     switch: Switch = field(default_factory=Switch)
     granting: Granting | None = None
+    sampling: Sampling | None = None
+    session: str = "s1"
     silent_s_max: float = 45
 
     def __post_init__(self) -> None:
@@ -205,11 +208,12 @@ class Line:
                 ),
                 lease_s=5,
                 unsettled=self.unsettled,
-                session="s1",
+                session=self.session,
                 limits=Limits(64, 100_000, self.silent_s_max),
                 metrics=self.metrics,
                 outbox=self.outbox,
                 granting=self.granting,
+                sampling=self.sampling,
                 channels=self.channels,
             )
         )

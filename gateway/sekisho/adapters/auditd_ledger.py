@@ -16,8 +16,10 @@ from sekisho.errors import BadRequest, LedgerRefused, NotFound
 from sekisho.model import argument_pattern
 from sekisho.model.grants import Grant
 from sekisho.model.halts import Halt, Lift
+from sekisho.model.samples import Sample, Standing, Terms, Verdict
 from sekisho.ports import ExchangeKeys, ExchangePage, LedgerHold, Used
 from sekisho_audit.events import Appended, Event
+from sekisho_audit.sample_rules import Tally
 from sekisho_audit.wire import pack_events
 
 # Keys of exchanges under way; each entry is some 300 bytes.
@@ -25,7 +27,7 @@ _KEYS_KEPT = 4_096
 
 
 class AuditdLedger(AuditdSocket):
-    """Implements `sekisho.ports.Ledger`, `Log` and `Searches`."""
+    """Implements `sekisho.ports.Ledger`, `Log` and `Searches`, and `SampleBook`."""
 
     def __init__(
         self,
@@ -91,6 +93,14 @@ class AuditdLedger(AuditdSocket):
         """See the port."""
         reply, _ = await self._ask({"op": "grants"})
         return [_grant(one) for one in reply["grants"]]
+
+    async def samples(self) -> Standing:
+        """See `SampleBook`."""
+        reply, _ = await self._ask({"op": "samples"})
+        terms = dict(reply["terms"] or {})
+        event = terms.pop("id", "")
+        figures = {_figure(key): Tally(*counts) for key, *counts in reply["figures"]}
+        return Standing(Terms(**terms), event, tuple(map(_sample, reply["samples"])), figures)
 
     async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
         """See the port."""
@@ -218,6 +228,17 @@ def _grant(told: Mapping[str, Any]) -> Grant:
         fields[name] = tuple(fields[name])
     fields["group"], fields["tool"] = fields.get("group"), fields.get("tool")
     return Grant(**fields)
+
+
+def _sample(told: Mapping[str, Any]) -> Sample:
+    verdicts = tuple(Verdict(**one) for one in told["verdicts"])
+    more = {"rules": tuple(told["rules"]), "barred": frozenset(told["barred"])}
+    return Sample(**{**told, **more, "verdicts": verdicts})
+
+
+def _figure(key: str) -> tuple[str, str, str]:
+    month, kind, name = key.split("|", 2)
+    return month, kind, name
 
 
 def _not_there(error: LedgerRefused) -> Exception:

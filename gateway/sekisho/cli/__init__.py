@@ -34,6 +34,7 @@ COMMANDS = {
     "halt": ("halt", "stop everything, a team, backend, model or tool; lifting takes two"),
     "grant": ("grant", "let a few holds be answered in advance; it takes two, and one revokes"),
     "draft": ("draft", "say what became of an answer: accepted, edited, rejected"),
+    "sample": ("sample", "look at answers that were drawn for review after the fact"),
     "check": ("check", "what would happen to a text, before it is sent"),
     "policy": ("policy", "check, test and try the rules, and put them in force"),
     "doctor": ("doctor", "what is wrong with an installation, and how to mend it"),

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from sekisho.config.anchors import AnchorSettings
+from sekisho.config.grants import GrantSettings
 from sekisho.config.identity import (
     IdentitySettings,
     IssuerSettings,
@@ -37,7 +38,7 @@ from sekisho.config.notify import NotifySettings
 from sekisho.config.policy import PolicySettings
 from sekisho.config.retention import RetentionSettings
 from sekisho.config.reviews import ReviewSettings
-from sekisho_audit.grant_rules import COUNT_MAX, HOURS_MAX
+from sekisho.config.samples import SampleSettings
 
 # sockaddr_un holds 108 bytes with the final NUL on Linux; the longest name we add is kept below it.
 _SOCKET_PATH_BYTES_MAX = 100
@@ -306,27 +307,6 @@ class HaltSettings(Section):
     )
 
 
-class GrantSettings(Section):
-    """What standing grants may be at most."""
-
-    hours_max: int = Field(
-        24,
-        ge=1,
-        le=HOURS_MAX,
-        description="How many hours a grant can be good for: what is needed longer is a rule.",
-    )
-    uses_max: int = Field(
-        100, ge=1, le=COUNT_MAX, description="How often a grant can be used, as a bound on damage."
-    )
-    risk_below: int = Field(
-        60,
-        ge=0,
-        le=100,
-        description="No grant answers a hold of this risk or a higher one; 0: none answers any. "
-        "Rules that name no risk have 50.",
-    )
-
-
 class BackendSettings(Section):
     """One LLM endpoint we forward to."""
 
@@ -414,6 +394,7 @@ class Settings(Section):
     halt: HaltSettings = Field(default_factory=HaltSettings)
     grants: GrantSettings = Field(default_factory=GrantSettings)
     reviews: ReviewSettings = Field(default_factory=ReviewSettings)
+    samples: SampleSettings = Field(default_factory=SampleSettings)
     backends: tuple[BackendSettings, ...] = Field(
         min_length=1, max_length=100, description="At least one [[backends]] table."
     )

@@ -74,6 +74,16 @@ def grant_ended(grant_id: str) -> str:
     return _derive("grant-ended", grant_id)
 
 
+def sample_terms(before: str, origin: str, *said: str) -> str:
+    """One change of the terms of drawing to these, whichever worker tells of it."""
+    return _derive("sample-terms", before, origin, *said)
+
+
+def sample_closed(sample_id: str) -> str:
+    """One end of a sample, whichever worker tells of it."""
+    return _derive("sample-closed", sample_id)
+
+
 def delivered_event(hold_id: str) -> str:
     """One first delivery a hold."""
     return _derive("delivered", hold_id)

@@ -300,6 +300,7 @@ def read(
     purpose: str,
     part: str,
     hold: str | None = None,
+    sample: str | None = None,
     event_id: str | None = None,
 ) -> Event:
     """`actor` was shown `part` of an exchange of `principal` (purpose `review`, `audit`, `own`).
@@ -307,6 +308,8 @@ def read(
     Where a person may look again and again, `event_id` (from `keyed_id`) makes one record of it.
     """
     named = {} if hold is None else {"hold": hold}
+    if sample is not None:
+        named["sample"] = sample
     return Event(
         id=event_id or uuid7(),
         type="record.read",

@@ -18,6 +18,7 @@ from sekisho.clearance import Recorded
 from sekisho.errors import LedgerRefused, LedgerUnavailable
 from sekisho.model import evidence
 from sekisho.ports import BackendReply, Charge, Ledger
+from sekisho.releasing.sampling import Draw
 from sekisho_audit.events import Event, Payload
 
 REQUEST_HEADER = "x-request-id"
@@ -35,13 +36,21 @@ Later = Callable[[Event], None]
 class Outcome:
     """Writes the one outcome of an intent, with what it cost; a second call does nothing."""
 
-    def __init__(self, recorded: Recorded, ledger: Ledger, later: Later, charge: Charge) -> None:
+    def __init__(
+        self,
+        recorded: Recorded,
+        ledger: Ledger,
+        later: Later,
+        charge: Charge,
+        draw: Draw | None = None,
+    ) -> None:
         self._outgoing = recorded.clearance.outgoing
         self._intent = recorded.intent
         self._receipt = recorded.receipt
         self._ledger = ledger
         self._later = later
         self._charge = charge
+        self._draw = draw
         self._settled = False
         self._named: Mapping[str, str] = {}
 
@@ -70,12 +79,14 @@ class Outcome:
         chars: int = 0,
         before: Sequence[Event] = (),
         after: Sequence[Event] = (),
+        given: bytes | None = None,
     ) -> None:
         """Make the outcome durable, in one batch with what comes `before` and `after` it.
 
         Raises LedgerUnavailable or LedgerRefused after handing the outcome to `later`. `chars` is
         how much came back, for a charge where the backend gave no usage. The write goes on if the
-        caller is cancelled meanwhile: same event id, so never twice.
+        caller is cancelled meanwhile: same event id, so never twice. `given` is what of the answer
+        was given out where it was not released: it may be drawn for review after the fact.
         """
         if self._settled:
             return
@@ -83,9 +94,16 @@ class Outcome:
         used = self._used(status, facts, chars)
         told = {**facts, **self._named, "charged": used}
         event = evidence.outcome(self._outgoing, self._intent, status, answer, told)
-        writing = asyncio.ensure_future(self._ledger.append([*before, event, *after]))
+        if status == "released" and answer is not None:
+            given = answer.exact
+        draw = self._draw if given is not None else None
+        beside = draw.beside() if draw is not None else ()
+        batch = [*before, event, *after]
+        writing = asyncio.ensure_future(self._write(batch, len(before), beside))
+        if draw is not None and given is not None:
+            draw.follow(given, writing)
         try:
-            places = await asyncio.shield(writing)
+            index, _ = await asyncio.shield(writing)
         except (LedgerUnavailable, LedgerRefused) as error:
             self._later(_bare(event, error.code))
             self._charge.settle(used, None)
@@ -94,7 +112,23 @@ class Outcome:
             writing.add_done_callback(lambda done: self._if_lost(done, event))
             self._charge.settle(used, None)
             raise
-        self._charge.settle(used, places[len(before)].index)
+        self._charge.settle(used, index)
+
+    async def _write(
+        self, batch: Sequence[Event], place: int, beside: Sequence[Event]
+    ) -> tuple[int, bool]:
+        """Where the outcome stands, and whether the draw stands beside it: what the ledger may not
+        take of that must not keep it from the outcome.
+        """
+        if beside:
+            try:
+                places = await self._ledger.append([*batch, *beside])
+            except LedgerRefused:
+                pass  # of both nothing was written; which it was shows now
+            else:
+                return places[place].index, True
+        places = await self._ledger.append(batch)
+        return places[place].index, False
 
     def _used(self, status: str, facts: Mapping[str, Any], chars: int) -> Mapping[str, Any]:
         """What it cost: nothing if the backend refused it or never began to answer.

@@ -182,7 +182,11 @@ class Relay:
     async def _end_early(self, status: str, cause: str) -> None:
         said = assemble.chars(self._whole())
         facts = {"cause": cause, "bytes": self._bytes}
-        await self._outcome.settle(status, facts, chars=said)
+        await self._outcome.settle(status, facts, chars=said, given=self._given())
+
+    def _given(self) -> bytes | None:
+        """What the client may have had of it; None for nothing."""
+        return b"".join(self._chunks) if self._chunks else None
 
     async def _labelled(self) -> AsyncGenerator[bytes, None]:
         """What came, with the label where policy wants it."""
@@ -219,6 +223,7 @@ class Relay:
             Payload("answer", b"".join(self._chunks), kept),
             chars=assemble.chars(completion),
             before=self._judge.events(verdict) if verdict is not None else (),
+            given=self._given(),
         )
 
     def _whole(self) -> dict[str, Any]:
@@ -241,7 +246,7 @@ class Relay:
         kept = await self._keep(parsed, self._level)
         answer = Payload("answer", b"".join(self._chunks), kept)
         said = assemble.chars(parsed)
-        await self._outcome.settle("cancelled", facts, answer, chars=said)
+        await self._outcome.settle("cancelled", facts, answer, chars=said, given=self._given())
 
 
 def _overlap(pending: bytes) -> int:

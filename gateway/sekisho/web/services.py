@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sekisho.holding.grant_desk import GrantDesk
+from sekisho.holding.sample_desk import SampleDesk
 from sekisho.model.halts import Halts
 from sekisho.model.hold import HoldLimits, HoldView
 from sekisho.model.principal import Principal
@@ -39,3 +40,4 @@ class Services:
     live: LiveQueue = field(default_factory=LiveQueue)
     revision: Callable[[], str] = str  # of the rules in force; "" where there are none
     grants: GrantDesk | None = None
+    samples: SampleDesk | None = None

@@ -67,6 +67,7 @@ from sekisho.wiring.bounds import (
 from sekisho.wiring.people import build_people
 from sekisho.wiring.ready import every_check
 from sekisho.wiring.running import Worker
+from sekisho.wiring.samples import build_samples
 
 _JOIN_KEY = b"sekisho-join-key-v1"
 
@@ -80,9 +81,7 @@ class SystemClock:
 
 
 def build(settings: Settings) -> Worker:
-    """Put one worker together, in its own loop. Raises SekishoError for settings that name what
-    does not exist.
-    """
+    """One worker, in its own loop. Raises SekishoError if settings name what does not exist."""
     clock, metrics, limits = SystemClock(), Metrics(), hold_limits(settings)
     auditd = _auditd(settings)
     ledger = MeasuredLedger(auditd, metrics)
@@ -98,6 +97,7 @@ def build(settings: Settings) -> Worker:
     shadowed = ShadowedEngine(memoized, unsettled.add, metrics.shadow_decided)
     granting = _granting(settings, ledger, halts, lambda: engine.bundle)
     filing = _filing(settings, holds, ledger, clock, pepper)
+    samples = build_samples(settings, ledger, auditd, clock)
     pipeline = Pipeline(
         Parts(
             clock=clock,
@@ -122,6 +122,7 @@ def build(settings: Settings) -> Worker:
             metrics=metrics,
             outbox=outbox,
             granting=granting,
+            sampling=samples.sampling,
             channels=frozenset(one.name for one in settings.notify.channels),
         )
     )
@@ -132,7 +133,7 @@ def build(settings: Settings) -> Worker:
         *(lambda: engine.usage.prices.currency, _policies(settings, ledger), pipeline.revise),
         *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts),
         *(LiveQueue(settings.reviews.listeners_max), lambda: engine.revision),
-        _grants(settings, granting, ledger, clock),
+        *(_grants(settings, granting, ledger, clock), samples.desk),
     )
     rest = Sealed(create_app(services, people.sign_in, people.scim, checks, metrics))
     app = DataPath(
@@ -147,7 +148,7 @@ def build(settings: Settings) -> Worker:
     return Worker(
         *(app, auditd, holds, follower, backend, sweep, filing, unsettled),
         *(people.refusals, limiter, people, halts),
-        *(_notifier(settings, outbox, ledger, clock, metrics), granting),
+        *(_notifier(settings, outbox, ledger, clock, metrics), granting, samples),
     )
 
 

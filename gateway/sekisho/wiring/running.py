@@ -24,6 +24,7 @@ from sekisho.unsettled import Unsettled
 from sekisho.web.data_path import DataPath
 from sekisho.web.refusals import Refusals
 from sekisho.wiring.people import People
+from sekisho.wiring.samples import Samples
 
 RELOAD_S = 2.0  # between tries to load rules that were refused; someone is mending them
 STEP_S = 2.0  # for each step of stopping; all of them fit into STOP_S of the supervisor
@@ -60,6 +61,7 @@ class Worker:
     halts: HaltWatch
     notifier: Notifier | None = None
     granting: Granting | None = None
+    samples: Samples | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def stop_admitting(self) -> None:
@@ -87,6 +89,8 @@ class Worker:
             asyncio.create_task(self.app.drop_stalled()),
             asyncio.create_task(self.refusals.run()),
         ]
+        if self.samples is not None:
+            self.samples.start()
         if self.granting is not None:
             self._tasks.append(asyncio.create_task(self.granting.run()))
         if self.notifier is not None:
@@ -121,6 +125,8 @@ class Worker:
         await _within(STEP_S, self.backend.close())
         # What is not told by then auditd closes as unknown when this session ends.
         await _within(STEP_S, self.unsettled.flush())
+        if self.samples is not None:
+            await _within(STEP_S, self.samples.stop())
         await _within(STEP_S, self.refusals.flush())
         await _within(STEP_S, self.limiter.close())
         await _within(STEP_S, self.halts.close())

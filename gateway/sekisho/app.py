@@ -33,6 +33,7 @@ from sekisho.web import (
     home,
     pages,
     policies,
+    sample_pages,
     samples,
     search,
     seeds,
@@ -68,7 +69,13 @@ _CONTROL = (
     samples.router,
     sign_in_routes.me_router,
 )
-_PAGES = (figure_pages.router, pages.router, home.router, sign_in_routes.router)
+_PAGES = (
+    figure_pages.router,
+    pages.router,
+    sample_pages.router,
+    home.router,
+    sign_in_routes.router,
+)
 _log = structlog.get_logger("sekisho.app")
 
 

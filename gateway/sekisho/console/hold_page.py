@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
+from sekisho.console.alarms import hidden_in, mixed_in
 from sekisho.console.bound import Bound, bound_of
 from sekisho.console.difference import Change, differences
-from sekisho.content.hidden import alarming, mixed_words
 from sekisho.holding.review import (
     REASON_CHARS_MAX,
     RISK_NEEDS_REASON,
@@ -147,8 +147,8 @@ def hold_page(view: HoldView, reader: Principal, now_us: int) -> HoldPage:
         own=own,
         bound=bound,
         changes=differences(hold.before, hold.outgoing) if hold.before and bound else (),
-        hidden=_hidden(text),
-        mixed=len(mixed_words(_said(text))),
+        hidden=hidden_in(text),
+        mixed=mixed_in(text),
         seats=_seats(view) if not steps.ordered(hold.thresholds) else (),
         steps=_steps(view) if steps.ordered(hold.thresholds) else (),
         others_turn=is_open and not answered and not own and is_others_turn(reader, view),
@@ -205,34 +205,6 @@ def _standing(step: steps.Step, *, open_now: bool) -> str:
     if step.full:
         return "done"
     return "now" if open_now else "ahead"
-
-
-def _hidden(text: str) -> int:
-    """Hidden characters in what is said, escapes of JSON read as the characters they stand for."""
-    return alarming(_said(text))
-
-
-def _said(text: str) -> str:
-    try:
-        document = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
-    return "\n".join(_strings(document))
-
-
-def _strings(document: Any) -> list[str]:
-    found: list[str] = []
-    stack = [document]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, str):
-            found.append(value)
-        elif isinstance(value, dict):
-            found += value
-            stack += value.values()
-        elif isinstance(value, list):
-            stack += value
-    return found
 
 
 def _masked(hold: Hold) -> tuple[Masked, ...]:

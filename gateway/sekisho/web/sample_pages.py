@@ -1,0 +1,90 @@
+"""`/samples`: the pages of review after the fact. They call what `/v1/samples` calls.
+
+As with holds, a sample is looked at by GET and judged by POST, and what was done is answered with a
+redirect to what waits next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse
+
+from sekisho.console.sample_page import sample_page, samples_page
+from sekisho.errors import BadRequest, Conflict, NotAuthenticated, Refused
+from sekisho.model.principal import Principal, Scope
+from sekisho.web.callers import Now, Parts, needs, now_us
+from sekisho.web.forms import read_form
+from sekisho.web.page_routes import PageRoute, base_path, html, said_by
+from sekisho.web.pages import to_sign_in, visitor
+from sekisho.web.samples import BODY_BYTES_MAX, LISTED_MAX, desk_of
+from sekisho.web.services import Services
+
+FIELDS_MAX = 8
+_NOTHING: Mapping[str, str] = {}
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@router.get("/samples")
+async def queue(request: Request, parts: Parts, now: Now, *, done: bool = False) -> Response:
+    """What waits for the reader's verdict."""
+    try:
+        reader = await visitor(request, parts)
+    except NotAuthenticated as error:
+        return to_sign_in(request, error)
+    needs(reader, Scope.REVIEW)
+    found = await desk_of(parts).queue(reader)
+    shown = samples_page(found[:LISTED_MAX], now, said=done)
+    return HTMLResponse(html(request, "samples.html", page=shown, reader=reader))
+
+
+@router.get("/samples/{sample_id}")
+async def look(sample_id: str, request: Request, parts: Parts) -> Response:
+    """One sample: what was asked and answered."""
+    try:
+        reader = await visitor(request, parts)
+    except NotAuthenticated as error:
+        return to_sign_in(request, error)
+    return await _shown(request, parts, reader, sample_id)
+
+
+@router.post("/samples/{sample_id}")
+async def judge(
+    sample_id: str, request: Request, parts: Parts, reader: Annotated[Principal, Depends(visitor)]
+) -> Response:
+    """Say what was found. What cannot be done is told above the sample."""
+    form = await read_form(request, bytes_max=BODY_BYTES_MAX, fields_max=FIELDS_MAX)
+    needs(reader, Scope.REVIEW)
+    try:
+        reason = form.get("reason", "")
+        await desk_of(parts).judge(reader, sample_id, form.get("act", ""), reason)
+    except (BadRequest, Conflict) as error:
+        return await _shown(request, parts, reader, sample_id, fault=error, form=form)
+    back = f"{base_path(request)}/samples?done=true"
+    return Response(status_code=303, headers={"location": back})
+
+
+async def _shown(
+    request: Request,
+    parts: Services,
+    reader: Principal,
+    sample_id: str,
+    *,
+    fault: Refused | None = None,
+    form: Mapping[str, str] = _NOTHING,
+) -> Response:
+    needs(reader, Scope.REVIEW)
+    sample, content = await desk_of(parts).show(reader, sample_id)
+    now = now_us()
+
+    def made() -> str:
+        page = sample_page(sample, content, reader, now)
+        return html(request, "sample.html", page=page, reader=reader, fault=fault, typed=form)
+
+    text = await asyncio.to_thread(made)
+    status, headers = (200, {}) if fault is None else (fault.status, said_by(fault))
+    return HTMLResponse(text, status, headers)

@@ -53,7 +53,10 @@ IDEMPOTENCY_CHARS_MAX = 256  # a uuid has 36
 RETRY_DIGITS_MAX = 3  # of a client's retry count; a longer one is no count
 _RESPONSES = RESPONSES.path + "/"
 _CANCEL = "/cancel"
-_OURS = ("/v1/approvals", "/v1/grants", "/v1/audit", "/v1/admin", "/v1/exchanges", "/v1/me")
+_OURS = (
+    *("/v1/approvals", "/v1/grants", "/v1/samples"),
+    *("/v1/audit", "/v1/admin", "/v1/exchanges", "/v1/me"),
+)
 _JSON: Headers = [(b"content-type", b"application/json")]
 _log = structlog.get_logger("sekisho.web")
 

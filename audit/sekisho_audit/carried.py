@@ -91,6 +91,7 @@ def _samples_json(rules: SampleRules) -> Json:
     told = {
         "terms": list(rules.terms.values()),
         "given": _pairs(rules.given, _same),
+        "passed": _pairs(rules.passed, sorted),
         "standing": [_sample_json(one) for one in rules.standing.values()],
         "tallies": _pairs(rules.tallies, lambda one: list(astuple(one))),
     }
@@ -363,10 +364,11 @@ def _read_sample(value: Any, origin: str) -> Sample:
 
 
 def _read_samples(rules: SampleRules, value: Any, origin: str) -> None:
-    said = _members(value, ("terms", "given", "standing", "tallies"))
+    said = _members(value, ("terms", "given", "passed", "standing", "tallies"))
     terms = [_read_leaf(one, "sample.terms", origin) for one in _of(said["terms"], list)]
     rules.terms = {one["id"]: one for one in terms}
     rules.given = _dict(said["given"], _maybe)
+    rules.passed = _dict(said["passed"], lambda one: frozenset(_texts(one)))
     standing = [_read_sample(one, origin) for one in _of(said["standing"], list)]
     rules.standing = {one.leaf["id"]: one for one in standing}
     width = len(fields(Tally))

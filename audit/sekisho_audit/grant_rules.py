@@ -68,6 +68,13 @@ class Grant:
             for one in said
         ]
 
+    @property
+    def persons(self) -> frozenset[str]:
+        """Who agreed to it."""
+        return frozenset(
+            one["actor"] for one in (self.leaf, self.confirmed) if one is not None and one["actor"]
+        )
+
     def over(self, now_us: int) -> bool:
         """Whether nothing can come of it any more."""
         return now_us > self.until_us or self.used >= self.leaf["data"]["count"]

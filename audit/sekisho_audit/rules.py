@@ -107,6 +107,7 @@ class Book:
             forget_oldest(self.drafts.wanted, self._memory)
             forget_oldest(self.answers, self._memory, self._under_way)
             forget_oldest(self.samples.given, min(self._memory, GIVEN_MAX))
+            forget_oldest(self.samples.passed, min(self._memory, GIVEN_MAX))
 
     def _under_way(self) -> set[str]:
         """Exchanges that may still be answered."""
@@ -220,7 +221,7 @@ class Book:
         stage, answer = stage_of(data), self.answers.get(exchange)
         if "tool" in data and data["stage"] != "tool_call":
             raise RuleBroken("bad_decision", "a function is named where no tool call is decided")
-        granted = bool(self.grants.named) and self.grants.answers(leaf, answer)
+        granted = bool(self.grants.named) and self._granted(leaf, answer)
         if stage != "request":
             self._put(self.answers, exchange, (answer or Answer()).judge(data, granted=granted))
             return
@@ -231,6 +232,13 @@ class Book:
         if not asked.keys().isdisjoint(LATER_STAGES):
             foreseen = (answer or Answer()).foresee(asked, ruled_later(data))
             self._put(self.answers, exchange, foreseen)
+
+    def _granted(self, leaf: Leaf, answer: Answer | None) -> bool:
+        use = self.grants.named.get(leaf["id"])
+        if use is None or not self.grants.answers(leaf, answer):
+            return False
+        self.samples.let_pass(leaf["exchange"], use.grant.persons)
+        return True
 
     def _intent(self, leaf: Leaf) -> None:
         data = leaf["data"]

@@ -2,8 +2,9 @@
 
 An exchange is drawn once, after something of its answer was given out, on terms that stand in the
 ledger. It is judged by people who were shown it, each once: never by who asked, who stands behind
-them, or who approved it or wrote into it before. Where two differ a third decides. An outcome says
-what the verdicts say; one without verdicts enough comes when the time is over, and not before.
+them, who approved it or wrote into it before, or agreed to a grant that let it pass. Where two
+differ a third decides. An outcome says what the verdicts say; one without verdicts enough comes
+when the time is over, and not before.
 
 Which exchanges are drawn is `sample_draw.py`; leaves hold no key, so that is for whoever has it.
 `rules.py` shows the leaves in order and keeps the way back.
@@ -79,13 +80,15 @@ class SampleRules:
     """The samples after some prefix of the ledger, by the id of the event that drew each.
 
     `terms` by their event, the last one last; `given` has exchanges that may be drawn, with their
-    principal, and is kept only where there are terms; `tallies` by month, kind and name.
+    principal, and `passed` those that a grant let pass, with who agreed to it; both are kept only
+    where there are terms. `tallies` are by month, kind and name.
     """
 
     put: Put
     drop: Callable[[dict[str, Any], str], None]
     terms: dict[str, Leaf] = field(default_factory=dict)
     given: dict[str, str | None] = field(default_factory=dict)
+    passed: dict[str, frozenset[str]] = field(default_factory=dict)
     standing: dict[str, Sample] = field(default_factory=dict)
     tallies: dict[str, Tally] = field(default_factory=dict)
 
@@ -97,6 +100,11 @@ class SampleRules:
         """Something of the answer to `principal` may have been given out."""
         if self.terms:
             self.put(self.given, leaf["exchange"], principal)
+
+    def let_pass(self, exchange: str, agreed: frozenset[str]) -> None:
+        """A grant answered something of an exchange; these had agreed to it."""
+        if self.terms:
+            self.put(self.passed, exchange, self.passed.get(exchange, frozenset()) | agreed)
 
     def draw(self, leaf: Leaf, holds: Collection[Filed]) -> None:
         """A draw, of an exchange that had these holds. Raises RuleBroken."""
@@ -114,9 +122,11 @@ class SampleRules:
             raise RuleBroken("bad_draw", "the share is not that of the terms")
         if data["per_10000"] <= 0:
             raise RuleBroken("bad_draw", "nothing is drawn on these terms")
-        barred = requesters(leaf).union(*map(_busy, holds))
+        barred = requesters(leaf).union(self.passed.get(exchange, ()), *map(_busy, holds))
         until_us = leaf["ts"] + said["keep_days"] * DAY_US
         self.drop(self.given, exchange)
+        if exchange in self.passed:
+            self.drop(self.passed, exchange)
         if len(self.standing) >= STANDING_MAX:
             self._forget()
         self.put(self.standing, leaf["id"], Sample(leaf, said["verdicts"], until_us, barred))

@@ -208,6 +208,30 @@ def test_who_approved_its_hold_does_not_judge_it(case: Case) -> None:
     case.judge(sample, TWO)
 
 
+def test_who_agreed_to_a_grant_does_not_judge_what_it_let_pass(case: Case) -> None:
+    """A grant is their approval in advance."""
+    terms = case.terms()
+    about = {"rules": ["rule.a"], "backend": "local", "count": 2, "hours": 1, "risk_below": 60}
+    grant = case.write("grant.proposed", None, actor=ONE, **about, counts_for=["reviewer"])["id"]
+    said = {"grant": grant, "counts_for": ["reviewer"]}
+    case.write("grant.confirmed", None, actor=TWO, principal=None, **said)
+    use = {"grant": grant, "decision": "d-1", "backend": "local", "number": 1, "remaining": 1}
+    case.write("grant.used", **use)
+    asked = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
+    hold = {"stage": "request", "thresholds": asked, "ttl_s": 60, "risk": 50}
+    decided = {"effect": "hold", "rules": ["rule.a"], "obligations": {"hold": hold}}
+    leaf = case.scribe.leaf("policy.decision", "x-1", stage="request", **decided)
+    case.scribe.take({**leaf, "id": "d-1"})
+    sent = case.write("backend.intent", session="s-1", backend="local", model="m")
+    case.write("backend.outcome", intent=sent["id"], status="released")
+    sample = case.draw(terms)
+
+    assert case.turned_away(sample, ONE) == "self_review"
+    assert case.turned_away(sample, TWO) == "self_review"
+    case.judge(sample, THREE)
+    assert case.scribe.book.samples.passed == {}
+
+
 def test_an_exchange_is_drawn_once_and_after_its_answer(case: Case) -> None:
     """Not before anything was given out, not again, and not for somebody else."""
     terms = case.terms()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sekisho.model.ids import uuid7
+from sekisho_audit import erasure
 from sekisho_audit.errors import Refused
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.ledger import Ledger
@@ -25,6 +26,8 @@ from support.ledgers import (
     received,
     run_held_exchange,
 )
+from support.officers import OFFICER, in_office
+from support.officers import SECOND as SECOND_OFFICER
 from support.stories import drawn
 
 SECOND, THIRD = "reviewer-2@ledger.example", "reviewer-3@ledger.example"
@@ -241,5 +244,32 @@ def test_the_writer_knows_samples_after_a_start(tmp_path: Path) -> None:
     again.append_batch([shown(sample, SECOND), judged(sample, SECOND, "concern")])
     again.append_batch([closed(sample, "concern", "agreement")])
     assert again.holds.samples()["samples"] == []
+    again.close()
+    assert verify(tmp_path / "data" / "ledger").verdict is Verdict.SOUND
+
+
+def test_an_erased_person_has_no_samples(tmp_path: Path) -> None:
+    """Judged by one, then whoever asked is erased: nobody is asked any more, nothing of it can be
+    written, also after a start, and the ledger verifies.
+    """
+    ledger = open_ledger(tmp_path)
+    ledger.open_session("s-1", 1)
+    on = terms()
+    ledger.append_batch([on])
+    sample = run_sampled(ledger, on)
+    ledger.append_batch([shown(sample, REVIEWER), judged(sample, REVIEWER)])
+    ledger.close_session("s-1", "ended")
+    in_office(ledger, OFFICER, SECOND_OFFICER)
+    reasons = (Payload("purpose", b"they left", b"they left"), Payload("ticket", b"T-1", b"T-1"))
+    begun = erasure.begin(ledger, STAFF, (OFFICER, SECOND_OFFICER), reasons)
+    keys = erasure.destroy(ledger, begun)
+    erasure.finish(ledger, begun, keys=len(keys), rows=0)
+    assert ledger.holds.samples()["samples"] == []
+    ledger.close()
+
+    again = open_ledger(tmp_path)
+    assert again.holds.samples()["samples"] == []
+    with pytest.raises(Refused):
+        again.append_batch([judged(sample, SECOND)])
     again.close()
     assert verify(tmp_path / "data" / "ledger").verdict is Verdict.SOUND

@@ -74,7 +74,7 @@ def state(book: Book) -> Any:
     halts, grants = book.halts.standing, book.grants
     granted = (grants.standing, grants.named, grants.cleared, book.drafts.wanted, book.drafts.open)
     samples = book.samples
-    drawn = (samples.terms, samples.given, samples.standing, samples.tallies)
+    drawn = (samples.terms, samples.given, samples.passed, samples.standing, samples.tallies)
     every = (*known, *more, *custody, officers.open, officers.erased, drawn, halts, *granted)
     return copy.deepcopy(every)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sekisho_audit.errand import Errand, Operation
 from sekisho_audit.errors import LedgerError, Refused
+from sekisho_audit.events import Event
 from sekisho_audit.ledger import Ledger, Request
 from sekisho_audit.open_holds import HoldRecord
 from sekisho_audit.usage import ASKED_MAX
@@ -21,7 +22,8 @@ _SESSION_CHARS_MAX = 128
 def _append(errand: Errand) -> None:
     events = unpack_events(errand.message.get("events"), errand.blobs)
     size = sum(len(blob) for blob in errand.blobs)
-    receipt = any(event.type == "backend.intent" for event in events)
+    intent = next((event for event in events if event.type == "backend.intent"), None)
+    ahead = errand.message.get("keys") is True
     server = errand.server
 
     def answered(result: AppendAnswer) -> None:
@@ -30,11 +32,24 @@ def _append(errand: Errand) -> None:
             return
         places = [(p.index, p.leaf, p.commits, p.duplicate) for p in result]
         told: dict[str, Any] = {"places": places}
-        if receipt:
+        keys: tuple[bytes, ...] = ()
+        if intent is not None:
             told["note"] = server.ledger.note().decode()
-        errand.answer(told)
+            keys = _keys_ahead(server.ledger, intent) if ahead else ()
+            told |= {"keys": True} if keys else {}
+        errand.answer(told, *keys)
 
     server.writer.submit(Append(Request(events, errand.connection.session), size, answered))
+
+
+def _keys_ahead(ledger: Ledger, intent: Event) -> tuple[bytes, ...]:
+    """The keys of the exchange of an intent, which are at hand when it was written; whoever needs
+    them for each exchange is spared a question.
+    """
+    try:
+        return ledger.exchange_keys(intent.principal or "", intent.exchange or "")
+    except Refused:  # told to who asks for them
+        return ()
 
 
 def _hello(errand: Errand) -> None:

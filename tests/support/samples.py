@@ -91,7 +91,9 @@ async def open_table(
     reviewers: str = "reviewer",
 ) -> Table:
     """A worker whose terms are on record."""
-    ledger = AuditdLedger(socket, session=session, limits=LedgerLimits(append_deadline_s=2.0))
+    ledger = AuditdLedger(
+        socket, session=session, limits=LedgerLimits(append_deadline_s=2.0), keys_ahead=terms.on
+    )
     await ledger.start()
     store = RedisSampleStore(
         connect(redis_url),

@@ -36,16 +36,27 @@ class AuditdLedger(AuditdSocket):
         session: str | None = None,
         limits: LedgerLimits | None = None,
         origin: str = "",
+        keys_ahead: bool = False,
     ) -> None:
-        """`origin`: the only ledger to talk to; whichever answers first if it is not given."""
+        """`origin`: the only ledger to talk to; whichever answers first if it is not given.
+        `keys_ahead`: the keys of each exchange are needed, and come with the answer to its intent.
+        """
         super().__init__(socket_path, session=session, limits=limits, origin=origin)
         self._keys: OrderedDict[tuple[str, str], ExchangeKeys] = OrderedDict()
         self._drops = 0  # how often keys were dropped
+        self._keys_ahead = keys_ahead
 
     async def append(self, events: Sequence[Event]) -> Sequence[Appended]:
         """See the port. `duplicate` is false for events that this very call may have written."""
         packed, blobs = pack_events(events)
-        reply, _ = await self._ask({"op": "append", "events": packed}, blobs)
+        question: dict[str, Any] = {"op": "append", "events": packed}
+        intents = [event for event in events if event.type == "backend.intent"]
+        if self._keys_ahead and intents:
+            question["keys"] = True
+        drops = self._drops
+        reply, keys = await self._ask(question, blobs)
+        if reply.get("keys", False):
+            self._know((intents[0].principal or "", intents[0].exchange or ""), keys, drops)
         fresh, note = reply["resent"], reply.get("note", "")
         return [
             Appended(index, leaf, commits, duplicate=duplicate and not fresh, note=note)
@@ -59,10 +70,15 @@ class AuditdLedger(AuditdSocket):
             return known
         drops = self._drops
         question = {"op": "exchange_keys", "principal": principal, "exchange": exchange}
-        _, (content, commit) = await self._ask(question)
+        _, keys = await self._ask(question)
+        return self._know((principal, exchange), keys, drops)
+
+    def _know(self, whose: tuple[str, str], told: Sequence[bytes], drops: int) -> ExchangeKeys:
+        """Keys as auditd told them, when they had been dropped so often."""
+        content, commit = told
         keys = ExchangeKeys(content=content, commit=commit)
         if drops == self._drops:  # else it may be one of those that were to be dropped
-            self._keys[principal, exchange] = keys
+            self._keys[whose] = keys
         if len(self._keys) > _KEYS_KEPT:
             self._keys.popitem(last=False)
         return keys

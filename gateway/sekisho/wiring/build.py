@@ -163,7 +163,8 @@ def _filing(
 def _auditd(settings: Settings) -> AuditdLedger:
     bounds = LedgerLimits(append_deadline_s=settings.audit.append_deadline_s)
     path = str(settings.auditd_socket)
-    return AuditdLedger(path, limits=bounds, origin=settings.audit.origin)
+    drawing = settings.samples.per_10000 > 0 or settings.samples.per_10000_at_risk > 0
+    return AuditdLedger(path, limits=bounds, origin=settings.audit.origin, keys_ahead=drawing)
 
 
 def _holds(settings: Settings, ledger: Ledger, halts: Halts) -> RedisHoldStore:

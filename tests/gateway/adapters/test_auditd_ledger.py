@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,37 @@ async def test_keys_of_an_exchange_stay_the_same(auditd: Auditd, client: AuditdL
     await other.start()
     assert await other.exchange_keys(STAFF, exchange) == keys
     await other.close()
+
+
+async def test_keys_that_each_exchange_needs_come_with_its_intent(
+    auditd: Auditd, client: AuditdLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No question more for each; they are those that are told to who asks. Who does not want them
+    is not told, and a batch without an intent, or one that is refused, tells none.
+    """
+    session = "s-ahead"
+    ahead = AuditdLedger(auditd.socket, session=session, keys_ahead=True)
+    await ahead.start()
+    asked: list[str] = []
+    ask = ahead._ask
+
+    async def noted(question: dict[str, Any], *more: Any) -> Any:
+        asked.append(question["op"])
+        return await ask(question, *more)
+
+    monkeypatch.setattr(ahead, "_ask", noted)
+    exchange, refused = uuid7(), uuid7()
+    sent = intent(exchange, session)
+    await ahead.append([received(exchange), decision(exchange), sent])
+    with pytest.raises(LedgerRefused):
+        await ahead.append([intent(refused, session)])
+    keys = await ahead.exchange_keys(STAFF, exchange)
+    assert asked == ["append", "append"]
+    await ahead.append([outcome(sent)])
+    assert keys == await client.exchange_keys(STAFF, exchange)
+    await ahead.exchange_keys(STAFF, refused)
+    assert asked == ["append", "append", "append", "exchange_keys"]
+    await ahead.close()
 
 
 async def test_open_holds_come_over_several_pages(client: AuditdLedger) -> None:

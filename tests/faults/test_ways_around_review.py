@@ -31,7 +31,8 @@ WAIT_S = 30.0
 DAY_US = 86_400 * 1_000_000
 PEOPLE = ("staff-7", "staff-8", "staff-9", "reviewer-1", "reviewer-2", "owner-1")
 WORDS = "our customer list"  # the shipped rules hold it
-SHORT, TWO, ANSWER, WHY = 71, 72, 73, 74  # longest answers in tokens; what the rules below look for
+# Longest answers in tokens; what the rules below look for.
+SHORT, TWO, ANSWER, WHY, ORDER = 71, 72, 73, 74, 75
 RULES = f"""# METADATA
 # title: Ways around a review
 package packs.team.ways
@@ -52,6 +53,13 @@ hold contains object.union({{"approve": 2}}, said("two")) if input.request.max_t
 # title: The answer is looked at
 hold contains object.union({{"stage": "response"}}, said("answer")) if {{
     input.request.max_tokens == {ANSWER}
+}}
+
+# METADATA
+# title: Agents look, then a reviewer, then another
+hold contains object.union(asked, said("order")) if {{
+    input.request.max_tokens == {ORDER}
+    some asked in [{{"reviewers": "agents"}}, {{"step": 2}}, {{"step": 3}}]
 }}
 
 # METADATA
@@ -274,6 +282,21 @@ def _getting(path: str, who: str) -> Any:
     return tries
 
 
+def _out_of_turn(decision: str) -> Any:
+    def tries(house: House) -> tuple[dict[str, Any], httpx.Response]:
+        hold = house.hold(words="In order.", max_tokens=ORDER)
+        return hold, house.review(hold, "reviewer", decision)
+
+    return tries
+
+
+def _at_two_steps(house: House) -> tuple[dict[str, Any], httpx.Response]:
+    hold = house.hold(words="In order.", max_tokens=ORDER)
+    assert house.review(hold, "agent").is_success
+    assert house.review(hold, "reviewer").json()["open_step"] == 3
+    return hold, house.review(hold, "reviewer, other key", "deny")
+
+
 def _withdrawn_by_another(house: House) -> tuple[dict[str, Any], httpx.Response]:
     hold = house.hold()
     return hold, house.call("POST", f"/v1/approvals/{hold['id']}/withdraw", "reviewer")
@@ -325,6 +348,15 @@ WAYS: Mapping[str, Way] = {
         _an_edit_over_an_edit, "reviewer-1", "edit", 409, "binding_mismatch"
     ),
     "by editing ones own": Way(_editing_ones_own, "staff-9", "edit", 403, "self_approval"),
+    "by approving before their turn": Way(
+        _out_of_turn("approve"), "reviewer-1", "review", 409, "not_your_turn"
+    ),
+    "by denying before their turn": Way(
+        _out_of_turn("deny"), "reviewer-1", "review", 409, "not_your_turn"
+    ),
+    "at two steps, with another key": Way(
+        _at_two_steps, "reviewer-1", "review", 409, "already_reviewed"
+    ),
     "after somebody denied it": Way(
         _after_a_denial, "reviewer-2", "review", 409, "already_decided"
     ),

@@ -12,9 +12,9 @@ the request, before its body is read, so that strangers cost nothing (docs/adr/0
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 
 import orjson
 
@@ -27,14 +27,14 @@ from sekisho.errors import (
     LimitsUnavailable,
     SekishoError,
 )
-from sekisho.holding.file import Asker, asker_of
+from sekisho.holding.file import asker_of
 from sekisho.model import evidence
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
 from sekisho.model.grants import Asking, Wanted, rules_of
 from sekisho.model.halts import Reach
-from sekisho.model.hold import HoldView, Pace, Place
+from sekisho.model.hold import HoldView, Pace
 from sekisho.model.ids import uuid7
 from sekisho.model.limits import Estimate
 from sekisho.model.outgoing import Outgoing
@@ -62,15 +62,6 @@ BACKGROUND = HoldTerms(stage="request", thresholds=(), ttl_s=3600, risk=0)
 once; after an hour of outage nobody wants it any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """What may leave, what it may use, and where its answer would be held if that is expected."""
-
-    cleared: Clearance
-    charge: Charge
-    place: Place | None
-
-
 class Pipeline:
     """One per worker; keeps no state of any exchange."""
 
@@ -93,66 +84,73 @@ class Pipeline:
         """
         exchange = await self._receive(raw, principal)
         progress = Progress("describe", (evidence.received(exchange, principal, None),))
-        try:
-            ready = await self._ready(exchange, principal, progress)
-        except SekishoError as error:
-            error.exchange = exchange.id
-            await self._dispatch.refuse(exchange.id, principal.id, progress, error)
-            raise
-        except asyncio.CancelledError:
-            gone = evidence.cancelled(exchange.id, principal.id, progress.stage)
-            self._parts.unsettled.add(gone)
-            raise
-        except Exception as error:
-            # Whatever broke here is our fault, and an outcome with its own event like any other.
-            fault = InternalFault()
-            fault.exchange = exchange.id
-            await self._dispatch.refuse(exchange.id, principal.id, progress, fault)
-            raise fault from error
-        if isinstance(ready, HoldView):
-            return ready
-        outgoing = ready.cleared.outgoing
-        asker = asker_of(exchange, principal, outgoing)
-        if ready.place is None:
+        async with self._refusals(exchange.id, principal.id, progress):
+            cleared = await self._clear(exchange, principal, progress)
+            if isinstance(cleared, Held):
+                progress.stage = "hold"
+                return await self._filed(cleared, exchange, principal)
+            outgoing = cleared.outgoing
+            charge = None
+            if not reads_whole(outgoing.decision):
+                charge = await self._charged(cleared)
+        if charge is not None:
             with _named(exchange.id):
-                return await self._dispatch.send(ready.cleared, ready.charge, asker)
-        whole = self._whole(ready, asker, ready.place)
+                asker = asker_of(exchange, principal, outgoing)
+                return await self._dispatch.send(cleared, charge, asker)
+        whole = self._whole(exchange, principal, cleared, progress)
         if not outgoing.stream:
             return await whole
         told = {"x-sekisho-exchange": exchange.id, **told_before(outgoing.decision)}
         return await within(whole, self._parts.limits.silent_s_max, told)
 
-    async def _whole(self, ready: _Ready, asker: Asker, place: Place) -> Whole | HoldView:
-        """Sent, and read to its end."""
-        with _named(asker.exchange):
-            try:
-                return await self._dispatch.send_whole(ready.cleared, ready.charge, asker, place)
-            finally:
-                await self._give_up(place)
-
-    async def _ready(
-        self, exchange: Exchange, principal: Principal, progress: Progress
-    ) -> _Ready | HoldView:
-        """Up to the point where it may leave, or the hold that stands for it."""
-        filing = self._parts.filing
-        cleared = await self._clear(exchange, principal, progress)
-        if isinstance(cleared, Held):
-            progress.stage = "hold"
-            view = await filing.file(cleared.outgoing, cleared.terms, exchange, principal)
-            if view.hold.exchange == exchange.id:  # else it joined one that was counted
-                self._parts.metrics.hold_entered("pending")
-            return view
-        place: Place | None = None
-        if reads_whole(cleared.outgoing.decision):
-            expected = await filing.expect(exchange, principal)
-            if isinstance(expected, HoldView):
-                return expected
-            place = expected
+    @asynccontextmanager
+    async def _refusals(
+        self, exchange: str, principal: str, progress: Progress
+    ) -> AsyncIterator[None]:
+        """What ends it here is recorded before it is said."""
         try:
-            return _Ready(cleared, await self._charged(cleared), place)
-        except BaseException:
-            await self._give_up(place)
+            yield
+        except SekishoError as error:
+            error.exchange = exchange
+            await self._dispatch.refuse(exchange, principal, progress, error)
             raise
+        except asyncio.CancelledError:
+            self._parts.unsettled.add(evidence.cancelled(exchange, principal, progress.stage))
+            raise
+        except Exception as error:
+            # Whatever broke here is our fault, and an outcome with its own event like any other.
+            fault = InternalFault()
+            fault.exchange = exchange
+            await self._dispatch.refuse(exchange, principal, progress, fault)
+            raise fault from error
+
+    async def _filed(self, held: Held, exchange: Exchange, principal: Principal) -> HoldView:
+        """The hold that stands for the request."""
+        view = await self._parts.filing.file(held.outgoing, held.terms, exchange, principal)
+        if view.hold.exchange == exchange.id:  # else it joined one that was counted
+            self._parts.metrics.hold_entered("pending")
+        return view
+
+    async def _whole(
+        self, exchange: Exchange, principal: Principal, cleared: Clearance, progress: Progress
+    ) -> Whole | HoldView:
+        """Sent, and read to its end; an equal request that is under way is waited for first."""
+        filing = self._parts.filing
+        async with self._refusals(exchange.id, principal.id, progress):
+            place = await filing.expect(exchange, principal, patient=cleared.outgoing.stream)
+            if isinstance(place, HoldView):
+                return place
+            try:
+                charge = await self._charged(cleared)
+            except BaseException:
+                await filing.give_up(place)
+                raise
+        with _named(exchange.id):
+            try:
+                asker = asker_of(exchange, principal, cleared.outgoing)
+                return await self._dispatch.send_whole(cleared, charge, asker, place)
+            finally:
+                await filing.give_up(place)
 
     async def _charged(self, cleared: Clearance) -> Charge:
         """What it may use, set aside; then whoever the rules want told is told, and not before:
@@ -166,11 +164,6 @@ class Pipeline:
             charge.settle(None, None)
             raise
         return charge
-
-    async def _give_up(self, place: Place | None) -> None:
-        """An equal request need not wait for this one any more."""
-        if place is not None:
-            await self._parts.filing.give_up(place)
 
     async def check(self, principal: Principal, raw: RawRequest, language: str = "en") -> bytes:
         """What would happen to this request, as JSON; nothing is sent and no content kept.

@@ -143,6 +143,14 @@ class PolicySettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _open_or_closed(self) -> Self:
+        both = sorted({*self.office_open_on} & {*self.office_closed_on})
+        if both:
+            days = ", ".join(map(str, both))
+            raise ValueError(f"{days} cannot be in office_open_on and office_closed_on")
+        return self
+
+    @model_validator(mode="after")
     def _one_engine(self) -> Self:
         of_server = ("url", "token_env", "tls_ca", "tls_certificate", "tls_key")
         given = [name for name in of_server if getattr(self, name) is not None]

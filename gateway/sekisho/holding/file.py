@@ -137,14 +137,17 @@ class Filing:
                 view = await settle.decide(self._store, self._ledger, view.hold, start)
         return view
 
-    async def expect(self, exchange: Exchange, principal: Principal) -> Place | HoldView:
+    async def expect(
+        self, exchange: Exchange, principal: Principal, *, patient: bool = False
+    ) -> Place | HoldView:
         """Before a request leaves whose answer may be held: the place of that hold, or the hold of
-        an equal request that is there already. Waits while an equal request is under way.
+        an equal request that is there already. Waits while an equal request is under way: one hop,
+        or as long as clients wait at all if it is `patient`.
 
         Raises Mismatch, HoldStoreUnavailable. Whoever gets a place files or gives it up.
         """
         place = self._place(exchange, principal)
-        wait_s = self._limits.hop_wait_s
+        wait_s = self._limits.wait_total_s if patient else self._limits.hop_wait_s
         reservation = await self._reserve(
             place, _EXPECTED_BYTES, wait_s=wait_s, expected_s=_EXPECTED_S
         )
@@ -276,7 +279,7 @@ class Filing:
             if not filing:
                 message = "Holds cannot be kept just now, so nothing was sent. Try again later."
                 raise HoldStoreUnavailable(message) from error
-            message = "An equal request is being kept for review just now. Try again in a moment."
+            message = "An equal request is under way just now. Try again in a moment."
             raise HoldStoreUnavailable(message, code="hold_filing") from error
 
     def _build(self, outgoing: Outgoing, terms: HoldTerms, asker: Asker, hold_id: str) -> Hold:

@@ -6,7 +6,7 @@ look like the client's key being wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -83,8 +83,12 @@ def told_before(decision: Decision) -> dict[str, str]:
     return {**label, **({} if decision.obligations.drafts_max is None else DRAFT_HEADER)}
 
 
-async def read_whole(reply: BackendReply, bytes_max: int) -> bytes:
-    """All of it. Raises BackendFailed (TOO_LARGE) beyond `bytes_max`."""
+async def read_whole(
+    reply: BackendReply, bytes_max: int, go_on: Callable[[], Awaitable[None]]
+) -> bytes:
+    """All of it. Raises BackendFailed (TOO_LARGE) beyond `bytes_max`, and whatever `go_on` raises,
+    which is asked at each chunk.
+    """
     chunks: list[bytes] = []
     total = 0
     async for chunk in reply.chunks():
@@ -93,6 +97,7 @@ async def read_whole(reply: BackendReply, bytes_max: int) -> bytes:
             message = f"The backend's answer is larger than {bytes_max} bytes."
             raise BackendFailed(message, code="answer_too_large")
         chunks.append(chunk)
+        await go_on()
     return b"".join(chunks)
 
 

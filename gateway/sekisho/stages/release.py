@@ -93,7 +93,7 @@ async def gather(
     outcome.begun(reply)
     body, handed_over = b"", False
     try:
-        body = await read_whole(reply, answer_bytes_max)
+        body = await read_whole(reply, answer_bytes_max, judge.go_on)
         outgoing = answer.recorded.clearance.outgoing
         whole = judged(reply, body, outgoing.exchange, answer.ours(outcome))
         parsed = parsed_of(whole)

@@ -22,6 +22,7 @@ import structlog
 from sekisho.errors import (
     BadRequest,
     InternalFault,
+    LimitReached,
     Overloaded,
     SekishoError,
     TooLarge,
@@ -222,12 +223,15 @@ class DataPath:
         if comes_back and not held.hold.stream:  # waits for nothing, so takes nobody's place
             await self._say(await self._background.posted(held), answer)
             return
-        with self._waiters.taken_by(who):
-            if comes_back:
+        with ExitStack() as place:
+            placed = self._placed(place, who)
+            if comes_back and placed:
                 await self._say(await self._background.posted(held), answer)
-            else:
+            elif placed:
                 reply = await self._waiting.first(held, post_path=asking.scope["path"])
                 await answer.reply(reply)
+            else:  # it is filed all the same: what is said is where
+                await answer.reply(await self._waiting.told(held, as_json=False))
 
     async def _check(self, asking: Asking, answer: Answering) -> None:
         with self._asking.taken_by(asking.principal.id):
@@ -254,13 +258,21 @@ class DataPath:
         that kind.
         """
 
-        def for_people() -> None:
+        def for_people() -> bool:
             place.close()
-            place.enter_context(self._waiters.taken_by(asking.principal.id))
+            return self._placed(place, asking.principal.id)
 
         language = self._language(asking.scope)
         said = self._meanwhile.stream(gathering, dialect, language=language, for_people=for_people)
         await self._relay(said, answer)
+
+    def _placed(self, place: ExitStack, who: str) -> bool:
+        """Take a place of those who wait for people, if there is one."""
+        try:
+            place.enter_context(self._waiters.taken_by(who))
+        except (Overloaded, LimitReached):
+            return False
+        return True
 
     async def _ask(
         self, dialect: Dialect, asking: Asking, answer: Answering

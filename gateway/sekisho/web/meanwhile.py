@@ -38,10 +38,10 @@ class Meanwhile:
         dialect: Dialect,
         *,
         language: str,
-        for_people: Callable[[], None],
+        for_people: Callable[[], bool],
     ) -> Stream:
         """The stream of an answer that is not there yet. `for_people` is called when it waits for
-        people from now on, and may refuse that.
+        people from now on: whether there is a place for that; if not, it is told where it is kept.
         """
         stream = Stream(HTTPStatus.OK, {**gathering.headers, "content-type": EVENTS})
         stream.pieces = self._pieces(gathering, dialect, stream, language, for_people)
@@ -54,7 +54,7 @@ class Meanwhile:
         dialect: Dialect,
         stream: Stream,
         language: str,
-        for_people: Callable[[], None],
+        for_people: Callable[[], bool],
     ) -> AsyncGenerator[bytes, None]:
         yield ALIVE
         while not await gathering.has_ended(ALIVE_S):
@@ -67,9 +67,10 @@ class Meanwhile:
                 return
             stream.ended = "held"
             name = dialect.prefix + ended.hold.id
-            for_people()
-            while self._waiting.goes_on(ended):
+            placed = for_people()
+            while placed and self._waiting.goes_on(ended):
                 ended = await self._waiting.waited(ended, ALIVE_S)
+                await self._waiting.check(ended)
                 yield ALIVE
             reply = await self._waiting.told(ended, as_json=False)
         except SekishoError as error:

@@ -79,6 +79,9 @@ class FakeWaiting:
         await self.until.wait()
         return view
 
+    async def check(self, _: HoldView) -> None:
+        """Nothing is stopped."""
+
     async def told(self, _: HoldView, *, as_json: bool) -> Reply:
         return Reply(200, [], b"data: 2")
 

@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from sekisho.content.answer_stream import ALIVE
-from sekisho.errors import BackendFailed, Overloaded
+from sekisho.errors import BackendFailed
+from sekisho.holding import file
 from sekisho.model.decision import Effect, HoldTerms
 from sekisho.releasing.gathering import Gathering
 from sekisho.releasing.relay import Stream
@@ -21,7 +22,7 @@ from sekisho.web.waiting import Waiting
 from support.holds import LIMITS, ONE_REVIEW, REVIEWER, STAFF, Desk, SystemClock
 from support.line import Line, chat, decision
 from support.memory_ledger import MemoryLedger
-from support.switch import Switch
+from support.switch import halt
 
 WHOLE = decision(Effect.ALLOW, review_response=True)
 HELD = decision(Effect.ALLOW, hold_later=(HoldTerms("response", ONE_REVIEW, 600, 10),))
@@ -31,8 +32,9 @@ STREAMED = (CHUNK + b"\n\n", b"data: [DONE]\n\n")
 DIALECTS = pytest.mark.parametrize("dialect", [CHAT, RESPONSES], ids=["chat", "responses"])
 
 
-def _nothing() -> None:
+def _room() -> bool:
     """There is room for whoever waits for people."""
+    return True
 
 
 class Case:
@@ -53,12 +55,12 @@ class Case:
             limits=LIMITS,
             public_url="https://gw.example",
             launch=self.launched.append,
-            halts=Switch(),
+            halts=self.line.switch,
         )
         self.heard: list[bytes] = []
 
     async def begin(
-        self, dialect: Dialect, for_people: Callable[[], None] = _nothing, language: str = "en"
+        self, dialect: Dialect, for_people: Callable[[], bool] = _room, language: str = "en"
     ) -> Stream:
         gathering = await self.line.pipeline.handle(STAFF, chat(ASKED))
         assert isinstance(gathering, Gathering)
@@ -76,6 +78,18 @@ class Case:
         assert self.line.backend.gate is not None
         self.line.backend.gate.set()
 
+    async def is_sent(self) -> None:
+        """Until the backend has it."""
+        async with asyncio.timeout(20):
+            while not self.line.backend.sent:
+                await asyncio.sleep(0.01)
+
+    async def is_held(self) -> None:
+        """Until people are asked about its answer."""
+        async with asyncio.timeout(20):
+            while not await self.desk.store.list_open(9):
+                await asyncio.sleep(0.01)
+
     async def heard_alive(self, times: int) -> None:
         async with asyncio.timeout(20):
             while len(self.heard) < times:
@@ -84,9 +98,8 @@ class Case:
 
     async def approved(self) -> None:
         """A reviewer approves what is held, and a worker finishes it."""
-        async with asyncio.timeout(20):
-            while not (cards := await self.desk.store.list_open(9)):
-                await asyncio.sleep(0.01)
+        await self.is_held()
+        cards = await self.desk.store.list_open(9)
         view = await self.desk.store.get(cards[0].id)
         assert view is not None
         await self.desk.approve(view, REVIEWER)
@@ -135,9 +148,12 @@ async def test_comments_until_people_have_answered(
 ) -> None:
     """The same connection brings the approved answer; who waits for people is asked for a place."""
     case, places = Case(desk, ledger, HELD), []
-    hearing = asyncio.create_task(
-        case.listen(await case.begin(dialect, lambda: places.append("people")))
-    )
+
+    def for_people() -> bool:
+        places.append("people")
+        return True
+
+    hearing = asyncio.create_task(case.listen(await case.begin(dialect, for_people)))
     await case.heard_alive(2)
     case.answers()
     await case.approved()
@@ -183,18 +199,66 @@ async def test_not_in_time_says_where_it_is_kept(
 
 
 async def test_no_room_for_who_waits_for_people(desk: Desk, ledger: MemoryLedger) -> None:
-    """Told as an error; the hold is there, and the same request joins it."""
-
-    def full() -> None:
-        raise Overloaded("full")
-
+    """It was sent and is kept: told is where, and not that nothing was sent."""
     case = Case(desk, ledger, HELD)
-    stream = await case.begin(CHAT, full)
+    stream = await case.begin(CHAT, lambda: False)
     case.answers()
     await case.listen(stream)
 
-    assert b'"overloaded"' in case.last
-    assert 1 == len(await desk.store.list_open(9))
+    error = orjson.loads(case.last.removeprefix(b"data: "))["error"]
+    assert "approval_pending" == error["code"]
+    [card] = await desk.store.list_open(9)
+    assert card.id == error["approval"]["id"]
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_what_an_operator_stops_while_people_are_asked_is_told_at_once(
+    desk: Desk, ledger: MemoryLedger
+) -> None:
+    """One error, and no storm of comments until the time of waiting is over."""
+    case = Case(desk, ledger, HELD)
+    hearing = asyncio.create_task(case.listen(await case.begin(CHAT)))
+    case.answers()
+    await case.is_held()
+    case.line.switch.set(halt())
+    async with asyncio.timeout(20):
+        await hearing
+
+    assert b'"halted"' in case.last
+
+
+async def test_what_an_operator_stops_at_the_backend_ends_at_its_next_chunk(
+    desk: Desk, ledger: MemoryLedger
+) -> None:
+    """As a stream that is relayed: the rest is not read, nothing of it is given out."""
+    case = Case(desk, ledger)
+    stream = await case.begin(CHAT)
+    await case.is_sent()
+    case.line.switch.set(halt())
+    case.line.backend.parts = (*STREAMED[:1] * 3, BackendFailed("never read"))  # type: ignore[assignment]
+    case.answers()
+    await case.listen(stream)
+
+    assert b'"halted"' in case.last
+    [outcome] = case.line.data("backend.outcome")
+    assert ("stopped", "halted") == (outcome["status"], outcome["cause"])
+
+
+async def test_an_equal_request_waits_with_comments_for_the_one_under_way(
+    desk: Desk, ledger: MemoryLedger
+) -> None:
+    """And gets its hold: sent once, nobody is told to come back."""
+    case = Case(desk, ledger, HELD)
+    streams = [await case.begin(CHAT), await case.begin(CHAT)]
+    hearing = [asyncio.create_task(case.listen(one)) for one in streams]
+    case.answers()
+    await case.is_held()
+    await asyncio.sleep(10 * file._APPEAR_POLL_S)
+    await case.approved()
+    await asyncio.gather(*hearing)
+
+    assert 2 == sum(b'"hi"' in piece for piece in case.heard)
+    assert 1 == len(case.line.backend.sent)
 
 
 @pytest.mark.parametrize(
@@ -234,6 +298,7 @@ async def test_a_client_that_leaves_ends_it(
     """Whether or not it had heard a word: the outcome is given, and an equal request is new."""
     case = Case(desk, ledger)
     stream = await case.begin(CHAT)
+    await case.is_sent()
     if begun:
         assert ALIVE == await anext(stream.pieces)
 

@@ -79,14 +79,14 @@ class Outcome:
         chars: int = 0,
         before: Sequence[Event] = (),
         after: Sequence[Event] = (),
-        given: bytes | None = None,
+        given: Callable[[], bytes] | None = None,
     ) -> None:
         """Make the outcome durable, in one batch with what comes `before` and `after` it.
 
         Raises LedgerUnavailable or LedgerRefused after handing the outcome to `later`. `chars` is
         how much came back, for a charge where the backend gave no usage. The write goes on if the
-        caller is cancelled meanwhile: same event id, so never twice. `given` is what of the answer
-        was given out where it was not released: it may be drawn for review after the fact.
+        caller is cancelled meanwhile: same event id, so never twice. `given` tells what of the
+        answer was given out where it was not released: it may be drawn for review after the fact.
         """
         if self._settled:
             return
@@ -94,14 +94,13 @@ class Outcome:
         used = self._used(status, facts, chars)
         told = {**facts, **self._named, "charged": used}
         event = evidence.outcome(self._outgoing, self._intent, status, answer, told)
-        if status == "released" and answer is not None:
-            given = answer.exact
-        draw = self._draw if given is not None else None
+        whole = answer.exact if status == "released" and answer is not None else None
+        draw = self._draw if whole is not None or given is not None else None
         beside = draw.beside() if draw is not None else ()
         batch = [*before, event, *after]
         writing = asyncio.ensure_future(self._write(batch, len(before), beside))
-        if draw is not None and given is not None:
-            draw.follow(given, writing)
+        if draw is not None and draw.open:
+            draw.follow(given() if whole is None and given is not None else whole or b"", writing)
         try:
             index, _ = await asyncio.shield(writing)
         except (LedgerUnavailable, LedgerRefused) as error:

@@ -182,11 +182,13 @@ class Relay:
     async def _end_early(self, status: str, cause: str) -> None:
         said = assemble.chars(self._whole())
         facts = {"cause": cause, "bytes": self._bytes}
-        await self._outcome.settle(status, facts, chars=said, given=self._given())
+        await self._outcome.settle(
+            status, facts, chars=said, given=self._given if self._chunks else None
+        )
 
-    def _given(self) -> bytes | None:
-        """What the client may have had of it; None for nothing."""
-        return b"".join(self._chunks) if self._chunks else None
+    def _given(self) -> bytes:
+        """What the client may have had of it."""
+        return b"".join(self._chunks)
 
     async def _labelled(self) -> AsyncGenerator[bytes, None]:
         """What came, with the label where policy wants it."""
@@ -223,7 +225,7 @@ class Relay:
             Payload("answer", b"".join(self._chunks), kept),
             chars=assemble.chars(completion),
             before=self._judge.events(verdict) if verdict is not None else (),
-            given=self._given(),
+            given=self._given if self._chunks else None,
         )
 
     def _whole(self) -> dict[str, Any]:
@@ -246,7 +248,9 @@ class Relay:
         kept = await self._keep(parsed, self._level)
         answer = Payload("answer", b"".join(self._chunks), kept)
         said = assemble.chars(parsed)
-        await self._outcome.settle("cancelled", facts, answer, chars=said, given=self._given())
+        await self._outcome.settle(
+            "cancelled", facts, answer, chars=said, given=self._given if self._chunks else None
+        )
 
 
 def _overlap(pending: bytes) -> int:

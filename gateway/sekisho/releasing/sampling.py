@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 import structlog
@@ -28,7 +28,7 @@ from sekisho_audit.events import Event
 from sekisho_audit.sample_draw import is_drawn
 
 TASKS_MAX = 4_096  # as many as outcomes may wait to be told
-CONTENTS_MAX = 256  # so many contents in memory while the ledger or the store is away
+HELD_BYTES_MAX = 32 * 1024 * 1024  # of contents, while the ledger or the store is away
 PAUSE_S = 0.5
 TRIES_MAX = 1_200  # ten minutes; an outage longer than that is an operator's to look into
 TERMS_PAUSE_S = 2.0
@@ -94,12 +94,16 @@ class Draw:
         return () if keys is None or not self.drawn(keys) else (self.event(keys),)
 
     def follow(self, given: bytes, writing: Writing | None = None) -> None:
-        """`given` was given out. The outcome is being written with what `beside` told, or without
-        it; `writing` says which.
+        """`given` was given out of what may be drawn (`open`). The outcome is being written with
+        what `beside` told, or without it; `writing` says which.
         """
+        self._sampling.finish(self, given, writing)
+
+    @property
+    def open(self) -> bool:
+        """Whether it may be drawn, as far as is known by now."""
         keys = self._known()
-        if keys is None or self.drawn(keys):
-            self._sampling.finish(self, given, writing)
+        return keys is None or self.drawn(keys)
 
     async def keys(self) -> ExchangeKeys:
         """The exchange's keys. Raises LedgerUnavailable, LedgerRefused."""
@@ -154,7 +158,7 @@ class Sampling:
         self._terms = terms
         self._bytes_max = content_bytes_max
         self._tasks: set[asyncio.Task[None]] = set()
-        self._contents = 0
+        self._held_bytes = 0
         self._untold = asyncio.Event()
         self._untold.set()
         self.keys_of = ledger.exchange_keys
@@ -211,12 +215,14 @@ class Sampling:
             _log.error("too many draws wait to be told; one is lost", exchange=draw.exchange.id)
             return
         content = self._content(draw.exchange.request, given)
-        if self._contents >= CONTENTS_MAX:
-            content = None
-        self._contents += content is not None
-        task = asyncio.create_task(self._finish(draw, content, writing))
+        size = len(content.request) + len(content.answer)
+        held = size if self._held_bytes + size <= HELD_BYTES_MAX else 0
+        self._held_bytes += held
+        draw.exchange = replace(draw.exchange, request=b"")  # however long this takes
+        kept = content if held else None
+        task = asyncio.create_task(self._finish(draw, kept, writing))
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._done(done, had_content=content is not None))
+        task.add_done_callback(lambda done: self._done(done, held))
 
     async def drain(self) -> None:
         """Wait for what is under way."""
@@ -269,14 +275,14 @@ class Sampling:
             await asyncio.sleep(PAUSE_S)
         return None
 
-    def _content(self, request: bytes, given: bytes) -> Content | None:
+    def _content(self, request: bytes, given: bytes) -> Content:
         bound = self._bytes_max
         cut = max(len(request), len(given)) > bound or not request
         return Content(request[:bound], given[:bound], cut)
 
-    def _done(self, task: asyncio.Task[None], *, had_content: bool) -> None:
+    def _done(self, task: asyncio.Task[None], held: int) -> None:
         self._tasks.discard(task)
-        self._contents -= had_content
+        self._held_bytes -= held
         if not task.cancelled() and task.exception() is not None:
             _log.error("a draw broke", error=type(task.exception()).__name__)
 

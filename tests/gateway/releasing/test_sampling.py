@@ -15,7 +15,7 @@ from sekisho.model.hold import HoldView
 from sekisho.model.samples import Content, Sample, Standing, Terms
 from sekisho.ports import ExchangeKeys
 from sekisho.releasing import sampling as module
-from sekisho.releasing.relay import Stream
+from sekisho.releasing.relay import Relay, Stream
 from sekisho.releasing.replies import Whole
 from sekisho.releasing.sampling import Sampling
 from sekisho_audit.events import Appended, Event
@@ -251,6 +251,23 @@ async def test_where_nothing_is_drawn_nothing_is_asked() -> None:
     assert not any(kind.startswith("sample") for kind in case.types())
 
 
+async def test_where_nothing_is_drawn_no_stream_is_put_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was given out is gathered only for what may be drawn."""
+
+    def gathered(_: Relay) -> bytes:
+        raise AssertionError("a stream was put together for nobody")
+
+    monkeypatch.setattr(Relay, "_given", gathered)
+    case = await made(Terms())
+    stream = await case.stream()
+    await anext(stream.pieces)
+    await stream.close()
+
+    assert case.line.data("backend.outcome")[0]["status"] == "cancelled"
+
+
 async def test_the_share_goes_by_risk(desk: Desk) -> None:
     """Only what policy calls risky is drawn, if settings say so."""
     case = await made(Terms(0, 10_000), desk)
@@ -361,7 +378,7 @@ async def test_what_cannot_be_kept_is_drawn_all_the_same(
 
 async def test_only_so_much_waits_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the ledger is away contents are given up before draws."""
-    monkeypatch.setattr(module, "CONTENTS_MAX", 1)
+    monkeypatch.setattr(module, "HELD_BYTES_MAX", 150)
     case = await made()
     case.ledger.keys_gate = asyncio.Event()
     for _ in range(3):

@@ -11,6 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, fields
 from typing import Any, TypeVar
 
+from sekisho_audit.carried_openings import read_break_glass
+from sekisho_audit.carried_values import (
+    BadCarried,
+    dict_in,
+    exactly,
+    maybe_text,
+    members_of,
+    parts_of,
+    text_in,
+    texts_in,
+    whole_in,
+)
 from sekisho_audit.custody import Custody, Office, Pruning
 from sekisho_audit.draft_rules import DraftRules
 from sekisho_audit.form import check_leaf
@@ -29,10 +41,6 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 
-class BadCarried(ValueError):
-    """It does not read as the state of rules."""
-
-
 def book_json(book: Book) -> Json:
     """The state of a book between two leaves."""
     # Told only where there are some: a ledger that knows no switches keeps the state it had.
@@ -42,6 +50,7 @@ def book_json(book: Book) -> Json:
         **_grants_json(book.grants),
         **_drafts_json(book.drafts),
         **_samples_json(book.samples),
+        **({"break_glass": told} if (told := book.break_glass.told()) else {}),
         "writer": book.writer,
         "pruned": _pairs(book.pruned, int),
         "boots": _pairs(book.boots, int),
@@ -154,6 +163,8 @@ def _answer_json(answer: Answer) -> Json:
     return {
         **ruled,
         **({"granted": True} if answer.granted else {}),
+        **({"behind": _pairs(answer.behind, list)} if answer.behind else {}),
+        **({"opened": True} if answer.opened else {}),
         "foreseen": _pairs(answer.foreseen, _asked_json),
         "asked": _pairs(answer.asked, _asked_json),
         "calls": answer.calls,
@@ -222,69 +233,29 @@ def _same(value: Any) -> Any:
 # -- and back
 
 
-def _of(value: Any, *kinds: type) -> Any:
-    """The value, if it is exactly of one of these types."""
-    if type(value) not in kinds:
-        raise BadCarried(f"{str(value)[:40]!r} is not what it must be")
-    return value
-
-
-def _text(value: Any) -> str:
-    return str(_of(value, str))
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(_text(item) for item in _of(value, list))
-
-
-def _maybe(value: Any) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _whole(value: Any) -> int:
-    return int(_of(value, int))
-
-
-def _parts(value: Any, count: int) -> list[Any]:
-    found: list[Any] = _of(value, list)
-    if len(found) != count:
-        raise BadCarried(f"{count} values belong together, not {len(found)}")
-    return found
-
-
-def _dict(value: Any, read: Callable[[Any], T]) -> dict[str, T]:
-    found: dict[str, T] = {}
-    for item in _of(value, list):
-        key, said = _parts(item, 2)
-        if _text(key) in found:
-            raise BadCarried(f"{key[:40]!r} is there twice")
-        found[key] = read(said)
-    return found
-
-
-def _members(value: Any, names: tuple[str, ...]) -> Json:
-    if type(value) is not dict or value.keys() != set(names):
-        raise BadCarried(f"it has not the members {', '.join(names)}")
-    return dict(value)
-
-
 def _read_intent(value: Any) -> Intent:
-    session, exchange, hold, principal, index = _parts(value, 5)
-    return Intent(_text(session), _text(exchange), _maybe(hold), _maybe(principal), _whole(index))
+    session, exchange, hold, principal, index = parts_of(value, 5)
+    return Intent(
+        text_in(session),
+        text_in(exchange),
+        maybe_text(hold),
+        maybe_text(principal),
+        whole_in(index),
+    )
 
 
 def _read_decided(value: Any) -> Decided:
-    justify = len(_of(value, list)) == _DECIDED_PARTS + 1
-    effect, must_hold, revision, asked, *more = _parts(value, _DECIDED_PARTS + justify)
-    if justify and not _of(more[0], bool):
+    justify = len(exactly(value, list)) == _DECIDED_PARTS + 1
+    effect, must_hold, revision, asked, *more = parts_of(value, _DECIDED_PARTS + justify)
+    if justify and not exactly(more[0], bool):
         raise BadCarried("what was not asked for is not told")
     thresholds = _read_asked(asked)
-    held = bool(_of(must_hold, bool))
-    return Decided(_text(effect), held, _maybe(revision), thresholds, justify)
+    held = bool(exactly(must_hold, bool))
+    return Decided(text_in(effect), held, maybe_text(revision), thresholds, justify)
 
 
 def _read_asked(value: Any) -> tuple[Any, ...] | None:
-    return None if value is None else tuple(_of(value, list))
+    return None if value is None else tuple(exactly(value, list))
 
 
 def _read_answer(value: Any) -> Answer:
@@ -292,21 +263,24 @@ def _read_answer(value: Any) -> Answer:
         old = _read_decided(value)
         foreseen = {"response": old.thresholds} if old.must_hold else {}
         return Answer(foreseen, denied=old.effect == "deny")
-    more = tuple(one for one in ("ruled", "granted") if type(value) is dict and one in value)
-    said = _members(value, (*_ANSWER, *more))
+    more = tuple(one for one in _ANSWER_MORE if type(value) is dict and one in value)
+    said = members_of(value, (*_ANSWER, *more))
     return Answer(
-        _dict(said["foreseen"], _read_asked),
-        _dict(said["asked"], _read_asked),
-        _of(said["calls"], bool),
-        _of(said["denied"], bool),
-        _maybe(said["held"]),
-        _maybe(said["principal"]),
-        _texts(said["ruled"]) if "ruled" in said else None,
-        _of(said.get("granted", False), bool),
+        dict_in(said["foreseen"], _read_asked),
+        dict_in(said["asked"], _read_asked),
+        exactly(said["calls"], bool),
+        exactly(said["denied"], bool),
+        maybe_text(said["held"]),
+        maybe_text(said["principal"]),
+        texts_in(said["ruled"]) if "ruled" in said else None,
+        exactly(said.get("granted", False), bool),
+        dict_in(said.get("behind", []), texts_in),
+        exactly(said.get("opened", False), bool),
     )
 
 
 _ANSWER = ("foreseen", "asked", "calls", "denied", "held", "principal")
+_ANSWER_MORE = ("ruled", "granted", "behind", "opened")
 _DECIDED_PARTS = 4
 _FILED = ("hold", "leaf", "reviews", "settled", "intent", "outcome")
 
@@ -319,7 +293,7 @@ def _read_leaf(found: Any, kind: str, origin: str) -> Json:
 
 
 def _read_halt(value: Any, origin: str) -> Standing:
-    said = _members(value, ("set", "proposed"))
+    said = members_of(value, ("set", "proposed"))
     proposed = said["proposed"]
     return Standing(
         _read_leaf(said["set"], "halt.set", origin),
@@ -328,71 +302,73 @@ def _read_halt(value: Any, origin: str) -> Standing:
 
 
 def _read_grant(value: Any, origin: str) -> Grant:
-    said = _members(value, ("leaf", "confirmed", "used", "halted"))
+    said = members_of(value, ("leaf", "confirmed", "used", "halted"))
     confirmed = said["confirmed"]
     return Grant(
         _read_leaf(said["leaf"], "grant.proposed", origin),
         None if confirmed is None else _read_leaf(confirmed, "grant.confirmed", origin),
-        _whole(said["used"]),
-        _of(said["halted"], bool),
+        whole_in(said["used"]),
+        exactly(said["halted"], bool),
     )
 
 
 def _read_grants(rules: GrantRules, value: Any, origin: str) -> None:
-    said = _members(value, ("standing", "named", "cleared"))
-    standing = [_read_grant(one, origin) for one in _of(said["standing"], list)]
+    said = members_of(value, ("standing", "named", "cleared"))
+    standing = [_read_grant(one, origin) for one in exactly(said["standing"], list)]
     rules.standing = {one.leaf["id"]: one for one in standing}
-    for one in _of(said["named"], list):
-        pair = _members(one, ("use", "grant"))
+    for one in exactly(said["named"], list):
+        pair = members_of(one, ("use", "grant"))
         use = _read_leaf(pair["use"], "grant.used", origin)
         rules.named[use["data"]["decision"]] = Use(use, _read_grant(pair["grant"], origin))
-    rules.cleared = _dict(said["cleared"], _maybe)
+    rules.cleared = dict_in(said["cleared"], maybe_text)
 
 
 def _read_sample(value: Any, origin: str) -> Sample:
     names = ("leaf", "needed", "until_us", "barred", "shown", "verdicts", "content")
-    said = _members(value, names)
+    said = members_of(value, names)
     return Sample(
         _read_leaf(said["leaf"], "sample.drawn", origin),
-        _whole(said["needed"]),
-        _whole(said["until_us"]),
-        frozenset(_texts(said["barred"])),
-        frozenset(_texts(said["shown"])),
-        tuple(_read_leaf(one, "sample.judged", origin) for one in _of(said["verdicts"], list)),
-        _text(said["content"]),
+        whole_in(said["needed"]),
+        whole_in(said["until_us"]),
+        frozenset(texts_in(said["barred"])),
+        frozenset(texts_in(said["shown"])),
+        tuple(_read_leaf(one, "sample.judged", origin) for one in exactly(said["verdicts"], list)),
+        text_in(said["content"]),
     )
 
 
 def _read_samples(rules: SampleRules, value: Any, origin: str) -> None:
-    said = _members(value, ("terms", "given", "passed", "standing", "tallies"))
-    terms = [_read_leaf(one, "sample.terms", origin) for one in _of(said["terms"], list)]
+    said = members_of(value, ("terms", "given", "passed", "standing", "tallies"))
+    terms = [_read_leaf(one, "sample.terms", origin) for one in exactly(said["terms"], list)]
     rules.terms = {one["id"]: one for one in terms}
-    rules.given = _dict(said["given"], _maybe)
-    rules.passed = _dict(said["passed"], lambda one: frozenset(_texts(one)))
-    standing = [_read_sample(one, origin) for one in _of(said["standing"], list)]
+    rules.given = dict_in(said["given"], maybe_text)
+    rules.passed = dict_in(said["passed"], lambda one: frozenset(texts_in(one)))
+    standing = [_read_sample(one, origin) for one in exactly(said["standing"], list)]
     rules.standing = {one.leaf["id"]: one for one in standing}
     width = len(fields(Tally))
-    rules.tallies = _dict(said["tallies"], lambda one: Tally(*map(_whole, _parts(one, width))))
+    rules.tallies = dict_in(
+        said["tallies"], lambda one: Tally(*map(whole_in, parts_of(one, width)))
+    )
 
 
 def _read_filed(value: Any, origin: str) -> Filed:
     """A hold; its leaves have the form that they had when they were read."""
     told = [name for name in ("justified", "writers") if type(value) is dict and name in value]
-    said = _members(value, (*_FILED, *told))
+    said = members_of(value, (*_FILED, *told))
 
     def leaf(found: Any, kind: str) -> Json:
         return _read_leaf(found, kind, origin)
 
     settled, seeded = said["settled"], said["leaf"]["type"] == "hold.seeded"
     return Filed(
-        _text(said["hold"]),
+        text_in(said["hold"]),
         leaf(said["leaf"], "hold.seeded" if seeded else "hold.filed"),
-        tuple(leaf(one, "hold.review") for one in _of(said["reviews"], list)),
+        tuple(leaf(one, "hold.review") for one in exactly(said["reviews"], list)),
         None if settled is None else leaf(settled, "hold.settled"),
-        _maybe(said["intent"]),
-        _maybe(said["outcome"]),
+        maybe_text(said["intent"]),
+        maybe_text(said["outcome"]),
         leaf(said["justified"], "hold.justified") if "justified" in told else None,
-        frozenset(_texts(said["writers"])) if "writers" in told else frozenset(),
+        frozenset(texts_in(said["writers"])) if "writers" in told else frozenset(),
     )
 
 
@@ -400,51 +376,55 @@ _BOOK = (
     *("writer", "pruned", "boots", "sessions", "intents", "closed", "decided", "answers"),
     *("holds", "held", "held_answers", "appeals", "officers"),
 )
-_MORE = ("halts", "grants", "drafts", "samples")
+_MORE = ("halts", "grants", "drafts", "samples", "break_glass")
 _OFFICERS = ("duties", "pairs", "holds", "begun", "open", "erased", "runs")
 
 
 def read_book(value: Any, origin: str, memory: int | None) -> Book:
     """The book as it was. Raises BadCarried, BadEvent, KeyError, TypeError."""
     more = tuple(one for one in _MORE if type(value) is dict and one in value)
-    said, book = _members(value, (*_BOOK, *more)), Book(memory)
-    writer = _members(said["writer"], ("boot", "down", "cut"))
+    said, book = members_of(value, (*_BOOK, *more)), Book(memory)
+    writer = members_of(said["writer"], ("boot", "down", "cut"))
     cut = writer["cut"]
     book.writer = {
-        "boot": _maybe(writer["boot"]),
-        "down": _of(writer["down"], bool),
-        "cut": None if cut is None else _whole(cut),
+        "boot": maybe_text(writer["boot"]),
+        "down": exactly(writer["down"], bool),
+        "cut": None if cut is None else whole_in(cut),
     }
-    book.pruned = _members(_dict(said["pruned"], _whole), ("size",))
-    book.boots = _dict(said["boots"], _whole)
-    book.sessions = dict.fromkeys(_texts(said["sessions"]), True)
-    book.intents = _dict(said["intents"], _read_intent)
-    book.closed = _dict(said["closed"], _text)
-    book.decided = _dict(said["decided"], _read_decided)
-    book.answers = _dict(said["answers"], _read_answer)
-    filed = [_read_filed(one, origin) for one in _of(said["holds"], list)]
+    book.pruned = members_of(dict_in(said["pruned"], whole_in), ("size",))
+    book.boots = dict_in(said["boots"], whole_in)
+    book.sessions = dict.fromkeys(texts_in(said["sessions"]), True)
+    book.intents = dict_in(said["intents"], _read_intent)
+    book.closed = dict_in(said["closed"], text_in)
+    book.decided = dict_in(said["decided"], _read_decided)
+    book.answers = dict_in(said["answers"], _read_answer)
+    filed = [_read_filed(one, origin) for one in exactly(said["holds"], list)]
     book.holds = {one.hold: one for one in filed}
-    book.held = _dict(said["held"], _text)
-    book.held_answers = _dict(said["held_answers"], _text)
-    book.appeals = _dict(said["appeals"], _whole)
-    standing = [_read_halt(one, origin) for one in _of(said.get("halts", []), list)]
+    book.held = dict_in(said["held"], text_in)
+    book.held_answers = dict_in(said["held_answers"], text_in)
+    book.appeals = dict_in(said["appeals"], whole_in)
+    standing = [_read_halt(one, origin) for one in exactly(said.get("halts", []), list)]
     book.halts.standing = {one.leaf["id"]: one for one in standing}
     if "grants" in said:
         _read_grants(book.grants, said["grants"], origin)
     if "drafts" in said:
-        drafts = _members(said["drafts"], ("wanted", "open"))
-        book.drafts.wanted = _dict(drafts["wanted"], _whole)
-        book.drafts.open = _dict(drafts["open"], _texts)
+        drafts = members_of(said["drafts"], ("wanted", "open"))
+        book.drafts.wanted = dict_in(drafts["wanted"], whole_in)
+        book.drafts.open = dict_in(drafts["open"], texts_in)
     if "samples" in said:
         _read_samples(book.samples, said["samples"], origin)
-    officers = _members(said["officers"], _OFFICERS)
-    book.officers.duties = _dict(officers["duties"], _texts)
-    book.officers.pairs = _dict(officers["pairs"], _texts)
-    book.officers.holds = _dict(officers["holds"], _text)
-    book.officers.begun = _dict(officers["begun"], _text)
-    book.officers.open = _dict(officers["open"], _text)
-    book.officers.erased = _dict(officers["erased"], _whole)
-    book.officers.runs = _dict(officers["runs"], _whole)
+    if "break_glass" in said:
+        read_break_glass(
+            book.break_glass, said["break_glass"], lambda one, kind: _read_leaf(one, kind, origin)
+        )
+    officers = members_of(said["officers"], _OFFICERS)
+    book.officers.duties = dict_in(officers["duties"], texts_in)
+    book.officers.pairs = dict_in(officers["pairs"], texts_in)
+    book.officers.holds = dict_in(officers["holds"], text_in)
+    book.officers.begun = dict_in(officers["begun"], text_in)
+    book.officers.open = dict_in(officers["open"], text_in)
+    book.officers.erased = dict_in(officers["erased"], whole_in)
+    book.officers.runs = dict_in(officers["runs"], whole_in)
     return book
 
 
@@ -456,42 +436,48 @@ _SHELVES = ("days", "begun", "ended", "spared", "turns")
 
 
 def _read_shelves(value: Any) -> Shelves:
-    said, shelves = _members(value, _SHELVES), Shelves()
-    shelves.days = _dict(said["days"], lambda days: None if days is None else _whole(days))
+    said, shelves = members_of(value, _SHELVES), Shelves()
+    shelves.days = dict_in(said["days"], lambda days: None if days is None else whole_in(days))
     if said["begun"] is not None:
-        event, over = _parts(said["begun"], 2)
-        shelves.begun = BegunRun(_text(event), _dict(over, _whole))
-    shelves.ended = _dict(said["ended"], _whole)
-    for one in _of(said["spared"], list):
-        person, exchange = _parts(one, 2)
-        shelves.spared.add(LegalHold(_text(person), _text(exchange) or None))
-    shelves.turns = _dict(said["turns"], _read_turns)
+        event, over = parts_of(said["begun"], 2)
+        shelves.begun = BegunRun(text_in(event), dict_in(over, whole_in))
+    shelves.ended = dict_in(said["ended"], whole_in)
+    for one in exactly(said["spared"], list):
+        person, exchange = parts_of(one, 2)
+        shelves.spared.add(LegalHold(text_in(person), text_in(exchange) or None))
+    shelves.turns = dict_in(said["turns"], _read_turns)
     return shelves
 
 
 def _read_turns(value: Any) -> list[tuple[int, bool]]:
-    turns = [_parts(turn, 2) for turn in _of(value, list)]
-    return [(_whole(since), bool(_of(daily, bool))) for since, daily in turns]
+    turns = [parts_of(turn, 2) for turn in exactly(value, list)]
+    return [(whole_in(since), bool(exactly(daily, bool))) for since, daily in turns]
 
 
 def read_custody(value: Any) -> Custody:
     """The custody as it was. Raises BadCarried."""
-    said = _members(value, _CUSTODY)
-    officers = [_parts(one, 3) for one in _of(said["officers"], list)]
-    holds = [_parts(one, 3) for one in _of(said["holds"], list)]
+    said = members_of(value, _CUSTODY)
+    officers = [parts_of(one, 3) for one in exactly(said["officers"], list)]
+    holds = [parts_of(one, 3) for one in exactly(said["holds"], list)]
     pruning = None
     if said["pruning"] is not None:
-        size, state = _parts(said["pruning"], 2)
-        pruning = Pruning(_whole(size), _text(state))
+        size, state = parts_of(said["pruning"], 2)
+        pruning = Pruning(whole_in(size), text_in(state))
     return Custody(
-        {_text(name): Office(_text(shown), _texts(duties)) for name, shown, duties in officers},
-        _texts(said["two"]),
-        {_text(name): LegalHold(_text(who), _maybe(exchange)) for name, who, exchange in holds},
-        _dict(said["begun"], _text),
-        _dict(said["erased"], _text),
-        _whole(said["erased_us"]),
+        {
+            text_in(name): Office(text_in(shown), texts_in(duties))
+            for name, shown, duties in officers
+        },
+        texts_in(said["two"]),
+        {
+            text_in(name): LegalHold(text_in(who), maybe_text(exchange))
+            for name, who, exchange in holds
+        },
+        dict_in(said["begun"], text_in),
+        dict_in(said["erased"], text_in),
+        whole_in(said["erased_us"]),
         _read_shelves(said["shelves"]),
-        _whole(said["seen_us"]),
-        _whole(said["leap_us"]),
+        whole_in(said["seen_us"]),
+        whole_in(said["leap_us"]),
         pruning,
     )

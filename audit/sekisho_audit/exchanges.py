@@ -262,6 +262,14 @@ def _granted(document: Document, leaf: Leaf, digest: str) -> None:
         )
 
 
+def _opened(document: Document, leaf: Leaf, digest: str) -> None:
+    # As `grants`: in an emergency nobody else looked at it before, and everybody sees that.
+    uses = document.setdefault("break_glass", [])
+    if len(uses) < GRANTS_MAX:
+        opening = _short(leaf["data"]["opening"])
+        uses.append({"opening": opening, "at_us": leaf["ts"], "receipt": _receipt(leaf, digest)})
+
+
 def _read(document: Document, leaf: Leaf, _digest: str) -> None:
     _note_read(document, leaf, leaf["data"]["purpose"], _short(leaf["data"]["part"]))
 
@@ -301,6 +309,7 @@ _RULES: Mapping[str, Callable[[Document, Leaf, str], None]] = {
     "exchange.appealed": _appealed,
     "draft.answered": _draft,
     "grant.used": _granted,
+    "break_glass.used": _opened,
     "record.read": _read,
 }
 
@@ -328,6 +337,7 @@ def named(document: Document, origin: str, name_of: Callable[[str], str | None])
     bearers += [send["outcome"] for send in document["sends"]]
     bearers += [hold.get("released") for hold in holds]
     bearers += [document.get("draft"), *document.get("grants", ())]
+    bearers += document.get("break_glass", ())
     for bearer in bearers:
         if bearer is not None:
             bearer["receipt"] = {"origin": origin, **bearer["receipt"]}

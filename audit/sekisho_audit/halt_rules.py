@@ -67,6 +67,11 @@ class HaltRules:
         """The next event of a type in `HALT_EVENTS`. Raises RuleBroken."""
         _RULES[leaf["type"]](self, leaf)
 
+    @property
+    def stops_all(self) -> bool:
+        """Whether a switch for everything stands."""
+        return any(one.scope == "all" for one in self.standing.values())
+
     def check_intent(self, leaf: Leaf) -> None:
         """Nothing leaves that a switch stops. Raises RuleBroken (`halted_intent`)."""
         data = leaf["data"]

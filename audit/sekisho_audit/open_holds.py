@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from sekisho_audit.break_glass_rules import Opening
 from sekisho_audit.grant_rules import Grant
 from sekisho_audit.halt_rules import Standing
 from sekisho_audit.keyring import Keyring
@@ -78,6 +79,7 @@ class OpenHolds:
             *(leaf for one in holds for leaf in (one.leaf, *one.reviews, one.justified) if leaf),
             *(one.leaf for one in halts),
             *(one.leaf for one in self._book.grants.standing.values()),
+            *(one.leaf for one in self._book.break_glass.standing.values()),
         ]
         kept = {entry["ct"] for leaf in said for entry in leaf["pl"] if "ct" in entry}
         for name in [name for name in self._places if name not in kept]:
@@ -167,6 +169,29 @@ class OpenHolds:
                 }
                 for each in one.verdicts
             ],
+        }
+
+    def openings(self) -> list[dict[str, Any]]:
+        """The openings that nobody reviewed; without the reason of one that nobody can read."""
+        return [self._opening(one) for one in self._book.break_glass.standing.values()]
+
+    def _opening(self, one: Opening) -> dict[str, Any]:
+        leaf, ended = one.leaf, one.ended
+        try:
+            reason = self._content(leaf, "reason") or b""
+        except OSError:  # it is open and has to be reviewed, whether or not that can be read
+            reason = b""
+        cause = "" if ended is None else ended["data"]["cause"]
+        return {
+            **leaf["data"],
+            "id": leaf["id"],
+            "person": self._keyring.principal_of(leaf["actor"]) or "",
+            "reason": reason.decode("utf-8", "replace"),
+            "opened_us": leaf["ts"],
+            "until_us": one.until_us,
+            "review_by_us": one.review_by_us,
+            "used": one.used,
+            "ended": "halted" if one.halted_us is not None else cause,
         }
 
     def _record(self, filed: Filed, record: bytes) -> HoldRecord:

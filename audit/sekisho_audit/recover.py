@@ -46,6 +46,7 @@ HOLD_PAYLOADS = {
     "hold.justified": "reason",
     "halt.set": "reason",
     "grant.proposed": "terms",
+    "break_glass.opened": "reason",
 }
 _MEND = "nothing was changed; run `sekisho-audit verify` and see the operators' guide"
 

@@ -36,6 +36,8 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     "grant.proposed": {"terms": REASON},
     "grant.revoked": {"reason": REASON},
     "sample.judged": {"reason": REASON},
+    "break_glass.opened": {"reason": REASON},
+    "break_glass.reviewed": {"reason": REASON},
     "legal_hold.set": {"authority": REASON},
     "legal_hold.released": {"authority": REASON},
     "erasure.begun": {"purpose": REASON, "ticket": REASON},

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 from sekisho_audit import answer_rules, hold_rules
+from sekisho_audit.break_glass_rules import BREAK_GLASS_EVENTS, BreakGlassRules
 from sekisho_audit.draft_rules import DraftRules
 from sekisho_audit.grant_rules import GRANT_EVENTS, GrantRules
 from sekisho_audit.halt_rules import HALT_EVENTS, HaltRules
@@ -29,6 +30,7 @@ from sekisho_audit.standing import (
     Intent,
     Leaf,
     RuleBroken,
+    behind_later,
     holds_asked,
     ruled_later,
     stage_of,
@@ -41,7 +43,11 @@ APPEALS_MAX = 5
 DAY_US = 86_400 * 1_000_000
 _ABSENT = object()
 # Nothing stands about such answers any more once they were given out.
-_ONLY_CALLS = (Answer(calls=True), Answer(calls=True, granted=True))
+_ONLY_CALLS = tuple(
+    Answer(calls=calls, granted=calls and granted, opened=opened)
+    for calls, granted, opened in product((False, True), repeat=3)
+    if calls or opened
+)
 
 
 def forget_oldest(
@@ -82,6 +88,7 @@ class Book:
         self.grants = GrantRules(self._put, self._drop)
         self.drafts = DraftRules(self._put, self._drop)
         self.samples = SampleRules(self._put, self._drop)
+        self.break_glass = BreakGlassRules(self._put, self._drop)
         self.pruned: dict[str, int] = {"size": 0}
 
     # -- changing, with a way back
@@ -101,8 +108,9 @@ class Book:
         """Keep what was applied since `begin`, and forget the oldest beyond the memory."""
         self._undo.clear()
         if self._memory is not None:
-            grants = self.grants
-            for where in (self.closed, self.decided, self.appeals, grants.cleared, grants.named):
+            grants, glass = self.grants, self.break_glass
+            answered = (grants.cleared, grants.named, glass.cleared, glass.named)
+            for where in (self.closed, self.decided, self.appeals, *answered):
                 forget_oldest(where, self._memory)
             forget_oldest(self.drafts.wanted, self._memory)
             forget_oldest(self.answers, self._memory, self._under_way)
@@ -221,16 +229,18 @@ class Book:
         stage, answer = stage_of(data), self.answers.get(exchange)
         if "tool" in data and data["stage"] != "tool_call":
             raise RuleBroken("bad_decision", "a function is named where no tool call is decided")
-        granted = bool(self.grants.named) and self._granted(leaf, answer)
+        granted = self._is_answered(leaf, answer)
+        behind = behind_later(data) if self.break_glass.opened_for(leaf) else {}
         if stage != "request":
-            self._put(self.answers, exchange, (answer or Answer()).judge(data, granted=granted))
+            now = (answer or Answer()).judge(data, granted=granted, behind=behind)
+            self._put(self.answers, exchange, now)
             return
         self.drafts.decide(leaf)
         asked, before = holds_asked(data), self.decided.get(exchange)
         held = stage in asked and not granted
         self._put(self.decided, exchange, Decided.after(before, data, held=held))
         if not asked.keys().isdisjoint(LATER_STAGES):
-            foreseen = (answer or Answer()).foresee(asked, ruled_later(data))
+            foreseen = (answer or Answer()).foresee(asked, ruled_later(data), behind)
             self._put(self.answers, exchange, foreseen)
 
     def _granted(self, leaf: Leaf, answer: Answer | None) -> bool:
@@ -239,6 +249,14 @@ class Book:
             return False
         self.samples.let_pass(leaf["exchange"], use.grant.persons)
         return True
+
+    def _is_answered(self, leaf: Leaf, answer: Answer | None) -> bool:
+        """Whether something stands before this decision that answers it in place of people."""
+        granted = bool(self.grants.named) and self._granted(leaf, answer)
+        opened = bool(self.break_glass.named) and self.break_glass.answers(leaf, answer)
+        if granted and opened:
+            raise RuleBroken("second_use", "a decision is answered once")
+        return granted or opened
 
     def _intent(self, leaf: Leaf) -> None:
         data = leaf["data"]
@@ -257,6 +275,7 @@ class Book:
         self.drafts.check_intent(leaf)
         if filed is None:
             self.grants.check_intent(leaf)
+            self.break_glass.check_intent(leaf)
         else:
             self._put(self.holds, filed.hold, replace(filed, intent=leaf["id"]))
         intent = Intent(
@@ -396,6 +415,7 @@ class Book:
         self.halts.take(leaf)
         if leaf["type"] == "halt.set":
             self.grants.stop(leaf)
+            self.break_glass.stop(leaf)
 
     def _grant(self, leaf: Leaf) -> None:
         self.grants.take(leaf)
@@ -410,6 +430,11 @@ class Book:
     def _read(self, leaf: Leaf) -> None:
         if "sample" in leaf["data"]:
             self.samples.read(leaf)
+
+    def _break_glass(self, leaf: Leaf) -> None:
+        if leaf["type"] == "break_glass.opened" and self.halts.stops_all:
+            raise RuleBroken("halted_opening", "everything is stopped, in an emergency too")
+        self.break_glass.take(leaf)
 
     def _pruned(self, leaf: Leaf) -> None:
         self.officers.take(leaf)
@@ -450,4 +475,5 @@ _RULES = {
     "sample.drawn": Book._drawn,  # noqa: SLF001
     "record.read": Book._read,  # noqa: SLF001
     **dict.fromkeys(SAMPLE_EVENTS, Book._sample),  # noqa: SLF001
+    **dict.fromkeys(BREAK_GLASS_EVENTS, Book._break_glass),  # noqa: SLF001
 }

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sekisho_audit.thresholds import UNREADABLE, merged
+from sekisho_audit.thresholds import UNREADABLE, merged, strict
 
 Leaf = Mapping[str, Any]
 # Later than the request: both are about the answer, and the later one counts.
@@ -73,6 +73,9 @@ def stage_of(data: Leaf) -> str:
 Asked = Mapping[str, "Sequence[Leaf] | None"]
 """Holds that were asked for: thresholds by stage, None where none are told."""
 _NOTHING: Asked = {}
+Behind = Mapping[str, tuple[str, ...]]
+"""The rules behind holds that were foreseen, by stage."""
+_NO_RULES: Behind = {}
 
 
 def holds_asked(data: Leaf) -> Asked:
@@ -109,6 +112,34 @@ def ruled_later(data: Leaf) -> tuple[str, ...] | None:
     return tuple(found) or None
 
 
+def behind_later(data: Leaf) -> Behind:
+    """The rules behind the holds of later stages that a decision asks for, as far as all are told
+    and none says `no_break_glass`; nothing where any terms do not read.
+    """
+    stage = stage_of(data)
+    if data["effect"] == "hold" and hold_asked(data).get("stage", stage) != stage:
+        return {}  # its rules are among those of this decision, not told apart
+    later = data["obligations"].get("hold_later", ())
+    found: dict[str, tuple[str, ...] | None] = {}
+    for terms in later if isinstance(later, (list, tuple)) else ({},):
+        named = terms.get("stage") if isinstance(terms, dict) else None
+        if named not in LATER_STAGES:
+            return {}
+        rules, before = _openable(terms), found.get(named, ())
+        found[named] = None if rules is None or before is None else (*before, *rules)
+    return {name: rules for name, rules in found.items() if rules}
+
+
+def _openable(terms: Leaf) -> tuple[str, ...] | None:
+    """The rules that these terms tell, None if an opening cannot answer them."""
+    rules, asked = terms.get("rules"), terms.get("thresholds")
+    if not isinstance(rules, (list, tuple)) or not all(isinstance(one, str) for one in rules):
+        return None
+    reads = isinstance(asked, (list, tuple)) and strict(asked, asked)
+    shut = terms.get("no_break_glass", False) is not False
+    return tuple(rules) if asked and reads and not shut else None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What stands about the answer of an exchange, beyond its request.
@@ -118,6 +149,8 @@ class Answer:
     whether any was about a tool call (`calls`) or a denial, and `held`, the intent of `principal`
     whose outcome says that the answer waits for people. `ruled` are the rules that foresaw a hold
     of tool calls, None if they are not told or allow no grant; `granted`: a grant answered each.
+    `behind` are all rules that foresaw a hold of a stage, where something was open for whoever
+    asked each time; `opened`: an opening answered the last decision about the whole answer.
     """
 
     foreseen: Asked = field(default_factory=lambda: _NOTHING)
@@ -128,8 +161,12 @@ class Answer:
     principal: str | None = None
     ruled: tuple[str, ...] | None = None
     granted: bool = False
+    behind: Behind = field(default_factory=lambda: _NO_RULES)
+    opened: bool = False
 
-    def foresee(self, asked: Asked, ruled: tuple[str, ...] | None) -> Answer:
+    def foresee(
+        self, asked: Asked, ruled: tuple[str, ...] | None, behind: Behind = _NO_RULES
+    ) -> Answer:
         """After a decision about the request: what it tells counts, else what was told before."""
         told = {stage: terms for stage, terms in asked.items() if stage in LATER_STAGES}
         kept = {
@@ -140,17 +177,33 @@ class Answer:
             ruled = self.ruled
         elif "tool_call" in self.foreseen:
             ruled = None if None in (ruled, self.ruled) else (*(ruled or ()), *(self.ruled or ()))
-        return replace(self, foreseen={**self.foreseen, **kept}, ruled=ruled)
+        now = self._behind(told, behind)
+        return replace(self, foreseen={**self.foreseen, **kept}, ruled=ruled, behind=now)
 
-    def judge(self, data: Leaf, *, granted: bool = False) -> Answer:
-        """After a decision about the answer; `granted`: a grant answers it."""
-        told = {**holds_asked(data)}
+    def _behind(self, told: Asked, behind: Behind) -> Behind:
+        """The rules by now: a stage of which any are not told has none from then on."""
+        found = dict(self.behind)
+        for stage in told:
+            asked_before = stage in self.foreseen or stage in self.asked
+            had = found.pop(stage, None if asked_before else ())
+            if had is not None and stage in behind:
+                found[stage] = tuple(dict.fromkeys((*had, *behind[stage])))
+        return found
+
+    def judge(self, data: Leaf, *, granted: bool = False, behind: Behind = _NO_RULES) -> Answer:
+        """After a decision about the answer; `granted`: a grant or an opening answers it."""
+        told, whole = {**holds_asked(data)}, stage_of(data) == "response"
+        before = self.asked
         if granted:
-            told.pop("tool_call", None)
-        asked = {stage: merged(self.asked.get(stage), terms) for stage, terms in told.items()}
+            told.pop(stage_of(data), None)
+        if granted and whole:  # which is for all that held it, whoever foresaw that
+            before = {stage: terms for stage, terms in before.items() if stage != "response"}
+        asked = {stage: merged(before.get(stage), terms) for stage, terms in told.items()}
         return replace(
             self,
-            asked={**self.asked, **asked},
+            asked={**before, **asked},
+            behind=self._behind(told, behind),
+            opened=granted if whole else self.opened,
             calls=self.calls or stage_of(data) == "tool_call",
             granted=granted and (self.granted or not self.calls)
             if stage_of(data) == "tool_call"
@@ -161,11 +214,11 @@ class Answer:
     @property
     def judged(self) -> bool:
         """Whether anything stands about the latest answer itself."""
-        return bool(self.asked or self.calls or self.denied or self.held)
+        return bool(self.asked or self.calls or self.denied or self.held or self.opened)
 
     def begin(self) -> Answer:
         """Another answer is asked for: only what was foreseen stands about it."""
-        return Answer(self.foreseen, ruled=self.ruled)
+        return Answer(self.foreseen, ruled=self.ruled, behind=self.behind)
 
     def wanted(self, *, error: bool = False) -> tuple[str | None, Sequence[Leaf] | None]:
         """The stage at which the answer must be held, and the reviews it needs there; None for
@@ -174,7 +227,7 @@ class Answer:
         stage, needed = None, None
         for name in LATER_STAGES:
             told = [self.asked[name]] if name in self.asked else []
-            waits = name == "response" or (self.calls and not self.granted)
+            waits = not self.opened if name == "response" else self.calls and not self.granted
             if name in self.foreseen and not error and waits:
                 told.append(self.foreseen[name])
             for terms in told:

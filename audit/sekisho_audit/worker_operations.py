@@ -107,6 +107,10 @@ def _samples(errand: Errand) -> None:
     errand.call(lambda ledger: errand.answer(ledger.holds.samples()))
 
 
+def _openings(errand: Errand) -> None:
+    errand.call(lambda ledger: errand.answer({"openings": ledger.holds.openings()}))
+
+
 def _used(errand: Errand) -> None:
     asked = errand.message.get("asked")
     if type(asked) is not list or not all(map(_is_question, asked)):
@@ -157,6 +161,7 @@ WORKER_OPERATIONS: dict[str, Operation] = {
     "halts": _halts,
     "grants": _grants,
     "samples": _samples,
+    "openings": _openings,
     "used": _used,
     "status": _status,
     "checkpoint": _checkpoint,

@@ -58,6 +58,7 @@ def test_fields_that_name_persons_are_known() -> None:
         "hold.seeded": ("person",),
         "hold.review": ("person",),
         "grant.used": ("person",),
+        "break_glass.reviewed": ("person",),
         "sample.drawn": ("person",),
         "policy.drafted": ("signer",),
         "audit.disclosed": ("second",),

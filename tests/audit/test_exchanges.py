@@ -167,6 +167,19 @@ def test_what_a_grant_answered_is_told() -> None:
     assert found[0]["receipt"]["origin"]
 
 
+def test_what_was_let_go_on_in_an_emergency_is_told() -> None:
+    """Which opening, with a receipt; where none was used, the document is what it always was."""
+    story = Story()
+    story.tell("exchange.cancelled", stage="decide")
+    assert "break_glass" not in story.found(**{"p-1": "staff-7"})
+
+    story.tell("break_glass.used", opening="o-1", decision="d", backend="b", number=1)
+
+    [found] = story.found(**{"p-1": "staff-7"})["break_glass"]
+    assert found["opening"] == "o-1"
+    assert found["receipt"]["origin"]
+
+
 def test_outcome_that_says_nothing_costs_what_was_set_aside() -> None:
     """The history and the sums of limits say the same."""
     story = Story()

@@ -75,8 +75,10 @@ def state(book: Book) -> Any:
     granted = (grants.standing, grants.named, grants.cleared, book.drafts.wanted, book.drafts.open)
     samples = book.samples
     drawn = (samples.terms, samples.given, samples.passed, samples.standing, samples.tallies)
-    every = (*known, *more, *custody, officers.open, officers.erased, drawn, halts, *granted)
-    return copy.deepcopy(every)
+    glass = book.break_glass
+    opened = (glass.standing, glass.named, glass.cleared)
+    ruled = (drawn, halts, *granted, *opened)
+    return copy.deepcopy((*known, *more, *custody, officers.open, officers.erased, *ruled))
 
 
 def broken(scribe: Scribe, kind: str, exchange: str | None = None, **data: Any) -> str:

@@ -349,10 +349,11 @@ hold_of(stage) := object.union(
 		"ttl_s": min({terms.ttl_s | some terms in asking}),
 		"risk": max({terms.risk | some terms in asking}),
 	},
-	object.union(
+	object.union_n([
 		{"no_grant": true | some terms in asking; terms.no_grant},
 		{"office_time": true | every terms in asking { terms.office_time }},
-	),
+		{"no_break_glass": true | some terms in asking; terms.no_break_glass},
+	]),
 ) if {
 	asking := {held.terms | some held in holds; held.terms.stage == stage}
 }
@@ -455,7 +456,18 @@ readable_in(language, words) if {
 hold_terms(entry) := terms if {
 	well_formed(entry)
 	terms := object.union(hold_settings, object.remove(entry, ["code", "msg", "texts"]))
-	object.keys(terms) == {"stage", "reviewers", "approve", "deny", "ttl_s", "risk", "no_grant", "office_time", "step"}
+	object.keys(terms) == {
+		"stage",
+		"reviewers",
+		"approve",
+		"deny",
+		"ttl_s",
+		"risk",
+		"no_grant",
+		"office_time",
+		"step",
+		"no_break_glass",
+	}
 	stages[terms.stage]
 	named(terms.reviewers)
 	whole(terms.approve, 1, 20)
@@ -465,6 +477,7 @@ hold_terms(entry) := terms if {
 	whole(terms.step, 1, 8)
 	is_boolean(terms.no_grant)
 	is_boolean(terms.office_time)
+	is_boolean(terms.no_break_glass)
 }
 
 named(value) if {
@@ -484,7 +497,18 @@ whole(value, least, most) if {
 # title: Hold settings
 # description: Who answers and how long they have, as data.yaml says.
 hold_settings := object.union(
-	{"stage": "request", "reviewers": "reviewer", "approve": 1, "deny": 1, "ttl_s": 86400, "risk": 50, "no_grant": false, "office_time": false, "step": 1},
+	{
+		"stage": "request",
+		"reviewers": "reviewer",
+		"approve": 1,
+		"deny": 1,
+		"ttl_s": 86400,
+		"risk": 50,
+		"no_grant": false,
+		"office_time": false,
+		"step": 1,
+		"no_break_glass": false,
+	},
 	object.remove(data.hold, ["models", "budget_percent"]),
 )
 

@@ -332,6 +332,30 @@ test_a_rule_that_allows_no_grant_is_heard_among_others if {
 	}
 }
 
+test_a_rule_that_nothing_opens_is_heard_among_others if {
+	strict := object.union(of_calls, {"code": "strict", "no_break_glass": true})
+	now := at(support.call("crm.read", {}), {"hold": {of_calls, strict}})
+	now.obligations.hold.no_break_glass == true
+	soon := at(support.request, {"hold": {of_calls, strict, of_answers}})
+	{terms.stage: object.get(terms, "no_break_glass", false) | some terms in soon.obligations.hold_later} == {
+		"tool_call": true,
+		"response": false,
+	}
+}
+
+test_a_no_break_glass_that_is_none_is_malformed if {
+	odd := object.union(of_calls, {"no_break_glass": "yes"})
+	at(support.call("crm.read", {}), {"hold": {odd}}).effect == "deny"
+}
+
+test_settings_can_let_nothing_be_opened_at_all if {
+	decision := sekisho.decision with input as support.call("crm.read", {})
+		with data.packs as said({"allow": yes, "hold": {of_calls}})
+		with data.modes as modes
+		with data.hold as object.union(support.settings, {"no_break_glass": true})
+	decision.obligations.hold.no_break_glass == true
+}
+
 test_a_no_grant_that_is_none_is_malformed if {
 	odd := object.union(of_calls, {"no_grant": "yes"})
 	at(support.call("crm.read", {}), {"hold": {odd}}).effect == "deny"

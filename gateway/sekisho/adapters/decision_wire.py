@@ -104,6 +104,9 @@ class HoldWire(Wire):
     office_time: bool = Field(
         default=False, description="The time is counted only while the office is open."
     )
+    no_break_glass: bool = Field(
+        default=False, description="No opening answers this hold, in no emergency."
+    )
 
 
 class ObligationsWire(Wire):
@@ -249,4 +252,5 @@ def _terms(hold: HoldWire) -> HoldTerms:
         rules=tuple(hold.rules),
         no_grant=hold.no_grant,
         office_time=hold.office_time,
+        no_break_glass=hold.no_break_glass,
     )

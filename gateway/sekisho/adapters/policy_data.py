@@ -157,6 +157,7 @@ class HoldData(Wire):
     risk: Annotated[int, Field(ge=0, le=100)] = 50
     no_grant: bool = False
     office_time: bool = False
+    no_break_glass: bool = False
 
 
 class RecordsData(Wire):

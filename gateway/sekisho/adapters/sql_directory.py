@@ -24,6 +24,7 @@ from sekisho.adapters.api_keys import key_id, matches
 from sekisho.adapters.registry_copy import NOTHING, Copy, KeyRow, Known, Link, TakenAway
 from sekisho.adapters.registry_schema import open_engine, prepare
 from sekisho.errors import DirectoryUnavailable, NotAuthenticated
+from sekisho.model.duties import APART
 from sekisho.model.principal import Authentication, Principal, Role
 
 ISSUER_PREFIX = "oidc:"  # of what a token or sign-in is recorded as; no key id has a colon
@@ -118,6 +119,16 @@ class SqlDirectory:
         known = self._known(principal)
         return known is not None and Role.EMPLOYEE in known.principal.roles
 
+    def holds(self, principal: str, role: Role) -> bool:
+        """Whether this person is still here with a role of their own. Raises
+        DirectoryUnavailable.
+        """
+        known = self._known(principal)
+        if known is None or known.principal.owner is not None:
+            return False
+        held = known.principal.roles  # somebody may have edited the registry's file
+        return role in held and len(APART & held) <= 1
+
     def by_session(self, principal: str, credential: str, begun_us: int) -> Principal:
         """Whoever signed in with `credential`: with a key, as long as that key opens anything, and
         for no more than it does; at an issuer, as long as the principal is linked there. `begun_us`
@@ -130,12 +141,13 @@ class SqlDirectory:
         if credential.startswith(ISSUER_PREFIX):
             if (credential.removeprefix(ISSUER_PREFIX), principal) not in copy.linked:
                 _refuse("session_over", credential)
-            return self.by_id(principal, credential, Authentication.SESSION)
+            found = self.by_id(principal, credential, Authentication.SESSION)
+            return replace(found, signed_in_us=begun_us)
         key = copy.keys.get(credential)
         if key is None or credential in self._gone.keys or key[1] != principal:
             _refuse("session_over", credential)
         found = self._of_key(copy, key, "session_over")
-        return replace(found, authentication=Authentication.SESSION)
+        return replace(found, authentication=Authentication.SESSION, signed_in_us=begun_us)
 
     def link(self, issuer: str, subject: str) -> Link | None:
         """Whom an identity elsewhere means. Raises DirectoryUnavailable."""

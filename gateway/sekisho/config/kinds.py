@@ -50,7 +50,13 @@ HeaderName = Annotated[
 ]
 ScopeName = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]{1,64}$")]
 RoleName = Literal[
-    "employee", "reviewer", "auditor", "policy_author", "policy_activator", "operator"
+    "employee",
+    "reviewer",
+    "auditor",
+    "policy_author",
+    "policy_activator",
+    "operator",
+    "break_glass",
 ]
 
 

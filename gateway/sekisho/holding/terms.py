@@ -38,6 +38,7 @@ def together(terms: Sequence[HoldTerms]) -> HoldTerms | None:
         rules=tuple(sorted({rule for one in terms for rule in one.rules})),
         no_grant=any(one.no_grant for one in terms),
         office_time=all(one.office_time for one in terms),
+        no_break_glass=any(one.no_break_glass for one in terms),
     )
 
 

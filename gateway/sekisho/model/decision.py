@@ -74,7 +74,8 @@ class HoldTerms:
     office is open; silence never approves.
 
     `stage` is what is held: the request, a tool call that the model proposes, or the answer.
-    `rules` are those behind a hold of a later stage; `no_grant`: no standing grant answers it.
+    `rules` are those behind a hold of a later stage; `no_grant`: no standing grant answers it,
+    `no_break_glass`: no opening does.
     """
 
     stage: str
@@ -84,6 +85,7 @@ class HoldTerms:
     rules: tuple[str, ...] = ()
     no_grant: bool = False
     office_time: bool = False
+    no_break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@
     author and activator        nobody puts their own rules in force
     proposer and confirmer      nobody confirms their own erasure, legal hold or activation
     operator, activator, auditor  who runs, who rules and who reads the record check one another
+    break_glass                   is none of these: they give it, end it and look at it afterwards
+    opener and reviewer           nobody reviews what they let go on in an emergency
 
 Persons are compared, never credentials: another key, a service account one owns and a delegation
 one acts under do not make a second person. This module is all there is about it; whoever needs a
@@ -17,8 +19,9 @@ from collections.abc import Collection
 from sekisho.errors import Forbidden
 from sekisho.model.principal import Principal, Role
 
-# Who runs the gateway, who puts rules in force and who reads the record check one another.
-APART = frozenset({Role.OPERATOR, Role.POLICY_ACTIVATOR, Role.AUDITOR})
+# Who runs the gateway, who puts rules in force, who reads the record and who may go on without
+# people in an emergency check one another: an operator could give themselves the last.
+APART = frozenset({Role.OPERATOR, Role.POLICY_ACTIVATOR, Role.AUDITOR, Role.BREAK_GLASS})
 
 # A service account asks; it answers for nothing. Every other role belongs to a person.
 SERVICE_ROLES = frozenset({Role.EMPLOYEE})

@@ -131,6 +131,8 @@ def _terms(terms: HoldTerms) -> dict[str, Any]:
         more["no_grant"] = True
     if terms.office_time:
         more["office_time"] = True
+    if terms.no_break_glass:
+        more["no_break_glass"] = True
     return {
         **more,
         "stage": terms.stage,

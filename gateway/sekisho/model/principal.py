@@ -20,14 +20,15 @@ class Role(StrEnum):
     POLICY_AUTHOR = "policy_author"
     POLICY_ACTIVATOR = "policy_activator"
     OPERATOR = "operator"
+    BREAK_GLASS = "break_glass"
 
 
 class Scope(StrEnum):
     """What a credential may be used for. A scope takes away; it never gives what a role does not.
 
     `ask` models, `review` holds, `self` for one's own history, `audit` for what auditors do,
-    `admin` for operators and makers of rules, and `scim` for a directory that provisions
-    principals: that one has to be given by name.
+    `admin` for operators, makers of rules and emergencies, and `scim` for a directory that
+    provisions principals: that one has to be given by name.
     """
 
     ASK = "ask"
@@ -46,7 +47,9 @@ _ROLES_FOR = {
     Scope.ASK: frozenset({Role.EMPLOYEE}),
     Scope.REVIEW: frozenset({Role.REVIEWER}),
     Scope.AUDIT: frozenset({Role.AUDITOR}),
-    Scope.ADMIN: frozenset({Role.OPERATOR, Role.POLICY_AUTHOR, Role.POLICY_ACTIVATOR}),
+    Scope.ADMIN: frozenset(
+        {Role.OPERATOR, Role.POLICY_AUTHOR, Role.POLICY_ACTIVATOR, Role.BREAK_GLASS}
+    ),
 }
 
 
@@ -68,7 +71,8 @@ class Principal:
     are the persons who appointed this one as their delegate, now. `roles` holds what they lent too;
     `lent` says by whom, for roles that are not the principal's own. `credential` names what was
     shown and is never the secret. `models` are patterns that narrow what this credential may ask;
-    None narrows nothing.
+    None narrows nothing. `signed_in_us` is when somebody with a session proved who they are; None
+    where that is proved each time.
     """
 
     id: str
@@ -82,6 +86,7 @@ class Principal:
     scopes: frozenset[Scope] = DEFAULT_SCOPES
     models: tuple[str, ...] | None = None
     training_until_us: int | None = None
+    signed_in_us: int | None = None
 
     @property
     def person(self) -> str:

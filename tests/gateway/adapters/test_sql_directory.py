@@ -311,7 +311,10 @@ async def test_a_session_is_worth_what_it_was_begun_with(
     await directory.refresh()
     found = directory.by_session("staff-7", narrow.id, BEGUN_US)
     assert ({Scope.SELF}, Authentication.SESSION) == (found.scopes, found.authentication)
-    assert "staff-7" == directory.by_session("staff-7", "oidc:corp", BEGUN_US).id
+    assert found.signed_in_us == BEGUN_US
+    linked = directory.by_session("staff-7", "oidc:corp", BEGUN_US)
+    assert (linked.id, linked.signed_in_us) == ("staff-7", BEGUN_US)
+    assert directory.by_id("staff-7", "oidc:corp", Authentication.OIDC).signed_in_us is None
     with pytest.raises(NotAuthenticated):
         directory.by_session("bot", narrow.id, BEGUN_US)
     with registry.change() as change:
@@ -364,6 +367,22 @@ async def test_a_registry_edited_by_hand_makes_nobody_of_two_powers(
     with pytest.raises(Forbidden) as caught:
         directory.by_key(key)
     assert caught.value.code == "duties_conflict"
+    assert not directory.holds("staff-7", Role.OPERATOR)
+
+
+async def test_who_holds_a_role_is_a_person_with_a_role_of_their_own(
+    registry: Registry, directory: SqlDirectory
+) -> None:
+    """Not a service account, nobody unknown, and not whoever was shut out meanwhile."""
+    await directory.refresh()
+    asked = [directory.holds(who, Role.EMPLOYEE) for who in ("staff-7", "bot", "nobody")]
+    assert asked == [True, False, False]
+    assert not directory.holds("staff-7", Role.BREAK_GLASS)
+
+    with registry.change() as change:
+        change.set_disabled("staff-7", True)
+    await directory.refresh()
+    assert not directory.holds("staff-7", Role.EMPLOYEE)
 
 
 async def test_whoever_left_or_is_no_employee_may_not_ask(

@@ -104,7 +104,9 @@ def test_only_some_roles_are_lent_and_only_to_others(
 
 @given(ROLES)
 def test_no_person_holds_two_roles_that_check_one_another(roles: frozenset[Role]) -> None:
-    """Any two of operator, policy activator and auditor together are refused, all else is not."""
+    """Any two of operator, policy activator, auditor and break_glass together are refused, all
+    else is not.
+    """
     forbidden = any({a, b} <= roles for a, b in combinations(APART, 2))
     if forbidden:
         with pytest.raises(Forbidden) as caught:
@@ -112,6 +114,12 @@ def test_no_person_holds_two_roles_that_check_one_another(roles: frozenset[Role]
         assert caught.value.code == "duties_conflict"
     else:
         may_hold_together(roles)
+
+
+def test_what_is_for_emergencies_is_given_to_a_person_by_others() -> None:
+    """Nobody lends it, no service account has it, and no operator gives it to themselves."""
+    assert Role.BREAK_GLASS not in LENDABLE | SERVICE_ROLES
+    assert {Role.BREAK_GLASS, Role.OPERATOR, Role.AUDITOR} <= APART
 
 
 @given(ROLES)

@@ -23,6 +23,7 @@ from sekisho.web import (
     appeals,
     approvals,
     audit,
+    break_glass,
     desk,
     exchanges,
     figure_pages,
@@ -67,6 +68,7 @@ _CONTROL = (
     halts.router,
     grants.router,
     samples.router,
+    break_glass.router,
     sign_in_routes.me_router,
 )
 _PAGES = (

@@ -15,12 +15,14 @@ from sekisho.model.outgoing import Approval, Outgoing
 @dataclass(frozen=True, slots=True)
 class Clearance:
     """These bytes may leave: policy allowed them, people approved them (`approval`), or people
-    agreed before and the ledger has the use of their grant (`granted`). That is for one sending.
+    agreed before and the ledger has the use of their grant (`granted`), or whoever asked opened it
+    in an emergency (`opening`, granted too). That is for one sending.
     """
 
     outgoing: Outgoing
     approval: Approval | None
     granted: bool = False
+    opening: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,8 @@ class Dispatch:
             self._parts.metrics.decision_took(stage, perf_counter() - began_s)
 
     def guard(self, outgoing: Outgoing, asker: Asker | None = None) -> Guard:
-        """What judges the answer to `outgoing`. Grants answer what is held of it for `asker`; for
-        nobody where people are at it already.
+        """What judges the answer to `outgoing`. Grants and openings answer what is held of it for
+        `asker`; for nobody where people are at it already.
         """
 
         async def ask(facts: Facts) -> Decision:
@@ -90,11 +90,14 @@ class Dispatch:
             await self.tell(outgoing.exchange, stage, decision, known)
             return decision
 
-        granting, answer = self._parts.granting, None
-        if granting is not None and asker is not None:
+        parts, granted, opened = self._parts, None, None
+        if asker is not None:
             asking = Asking(asker.principal, asker.person, asker.groups)
-            answer = partial(granting.answer, asking)
-        return Guard(outgoing, self._parts.scanner, ask, self._parts.halts, answer)
+            if parts.granting is not None:
+                granted = partial(parts.granting.answer, asking)
+            if parts.glass is not None:
+                opened = partial(parts.glass.answer, asking, outgoing.backend)
+        return Guard(outgoing, parts.scanner, ask, parts.halts, granted, opened=opened)
 
     async def tell(
         self, exchange: str, stage: str, decision: Decision, known: Sequence[str] = ()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sekisho.content.scan import Scanner
+from sekisho.holding.break_glass import BreakGlass
 from sekisho.holding.file import Filing
 from sekisho.holding.granting import Granting
 from sekisho.holding.outbox import Outbox
@@ -75,4 +76,5 @@ class Parts:
     outbox: Outbox | None = None
     granting: Granting | None = None
     sampling: Sampling | None = None
+    glass: BreakGlass | None = None
     channels: frozenset[str] = frozenset()

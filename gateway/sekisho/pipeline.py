@@ -29,6 +29,7 @@ from sekisho.errors import (
 )
 from sekisho.holding.file import asker_of
 from sekisho.model import evidence
+from sekisho.model.break_glass import need
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
@@ -100,7 +101,7 @@ class Pipeline:
         whole = self._whole(exchange, principal, cleared, progress)
         if not outgoing.stream:
             return await whole
-        told = {"x-sekisho-exchange": exchange.id, **told_before(outgoing.decision)}
+        told = {"x-sekisho-exchange": exchange.id, **told_before(cleared)}
         return await within(whole, self._parts.limits.silent_s_max, told)
 
     @asynccontextmanager
@@ -286,18 +287,30 @@ class Pipeline:
         return cleared
 
     async def _granted(self, held: Held, principal: Principal) -> Clearance | Held:
-        """What is held, or a clearance where people agreed to it in advance. Raises
-        LedgerUnavailable.
+        """What is held, or a clearance where people agreed to it in advance, or whoever asks opened
+        it in an emergency. Raises LedgerUnavailable.
         """
         granting, outgoing, asked = self._parts.granting, held.outgoing, held.outgoing.decision
         rules = rules_of(asked, evidence.REASONS_MAX)
-        unasked = asked.effect is not Effect.HOLD or asked.obligations.justify
-        if granting is None or rules is None or unasked:
+        if rules is None or asked.effect is not Effect.HOLD or asked.obligations.justify:
             return held
         *before, decided = outgoing.before
-        wanted = Wanted(decided, "request", outgoing.backend, held.terms, rules)
         asking = Asking(principal.id, principal.person, principal.groups)
-        return clear_granted(held) if await granting.answer(asking, [wanted], before) else held
+        if granting is not None:
+            wanted = Wanted(decided, "request", outgoing.backend, held.terms, rules)
+            if await granting.answer(asking, [wanted], before):
+                return clear_granted(held)
+        opening = await self._opened(held, asking)
+        return clear_granted(held, opening) if opening else held
+
+    async def _opened(self, held: Held, asking: Asking) -> str:
+        """The opening that lets it go on; "" where there is none."""
+        glass, outgoing = self._parts.glass, held.outgoing
+        *before, decided = outgoing.before
+        asked = need(decided, "request", outgoing.decision, (), evidence.REASONS_MAX)
+        if glass is None or asked is None:
+            return ""
+        return await glass.answer(asking, outgoing.backend, [asked], before)
 
     async def _admit(self, exchange: Exchange, principal: Principal) -> None:
         """Raises Halted before anything is looked at that an operator stopped, or HaltUnknown."""

@@ -178,6 +178,18 @@ class Metrics:
             multiprocess_mode="livemax",
         )
 
+        self._opened = Gauge(
+            "sekisho_break_glass_open",
+            "Openings of break-glass, as this worker knows it.",
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self._broken = Counter(
+            "sekisho_break_glass_uses",
+            "Holds that went on by break-glass.",
+            registry=self.registry,
+        )
+
     def _counter(self, name: str, text: str, label: str) -> _Labelled[Counter]:
         return _Labelled(Counter(f"sekisho_{name}", text, [label], registry=self.registry))
 
@@ -227,6 +239,14 @@ class Metrics:
     def halts_standing(self, count: int) -> None:
         """Say how many kill switches stand."""
         self._halts.set(count)
+
+    def break_glass_open(self, count: int) -> None:
+        """Say how many openings of break-glass there are."""
+        self._opened.set(count)
+
+    def break_glass_used(self, count: int) -> None:
+        """Count holds that went on by break-glass."""
+        self._broken.inc(count)
 
     def chunks_relayed(self, count: int) -> None:
         """Count relayed chunks; called once a stream, so that a chunk costs nothing."""

@@ -11,6 +11,7 @@ import orjson
 
 from sekisho.content.scan import Scanner
 from sekisho.errors import NotAuthenticated, SekishoError
+from sekisho.holding.break_glass import BreakGlass
 from sekisho.holding.file import Filing
 from sekisho.holding.granting import Granting
 from sekisho.holding.outbox import Outbox
@@ -183,6 +184,7 @@ class Line:
     sampling: Sampling | None = None
     session: str = "s1"
     silent_s_max: float = 45
+    glass: BreakGlass | None = None
 
     def __post_init__(self) -> None:
         self.unsettled = Unsettled(self.ledger)
@@ -214,6 +216,7 @@ class Line:
                 outbox=self.outbox,
                 granting=self.granting,
                 sampling=self.sampling,
+                glass=self.glass,
                 channels=self.channels,
             )
         )

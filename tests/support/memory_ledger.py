@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sekisho.errors import LedgerRefused, LedgerUnavailable
+from sekisho.model.break_glass import Opening
 from sekisho.model.grants import Grant
 from sekisho.model.halts import Halt
 from sekisho.ports import ExchangeKeys, ExchangePage, LedgerHold, Used
@@ -54,6 +55,7 @@ class MemoryLedger:
         self.events: list[Event] = []
         self.holds: dict[str, _Filed] = {}
         self.granted: list[Grant] = []
+        self.opened: list[Opening] = []
         self.down = False
         self.lose_before = 0  # so many appends fail before taking effect
         self.lose_after = 0  # so many appends take effect and their reply is lost
@@ -117,6 +119,11 @@ class MemoryLedger:
         if self.down:
             raise LedgerUnavailable("the ledger is away")
         return list(self.granted)
+
+    async def openings(self) -> Sequence[Opening]:
+        if self.down:
+            raise LedgerUnavailable("the ledger is away")
+        return list(self.opened)
 
     async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
         if self.down:

@@ -14,6 +14,7 @@ import orjson
 from sekisho.adapters.auditd_socket import AuditdSocket, LedgerLimits
 from sekisho.errors import BadRequest, LedgerRefused, NotFound
 from sekisho.model import argument_pattern
+from sekisho.model.break_glass import Opening
 from sekisho.model.grants import Grant
 from sekisho.model.halts import Halt, Lift
 from sekisho.model.samples import Sample, Standing, Terms, Verdict
@@ -117,6 +118,11 @@ class AuditdLedger(AuditdSocket):
         event = terms.pop("id", "")
         figures = {_figure(key): Tally(*counts) for key, *counts in reply["figures"]}
         return Standing(Terms(**terms), event, tuple(map(_sample, reply["samples"])), figures)
+
+    async def openings(self) -> Sequence[Opening]:
+        """See `sekisho.holding.break_glass.Openings`."""
+        reply, _ = await self._ask({"op": "openings"})
+        return [Opening(**{**one, "rules": tuple(one["rules"])}) for one in reply["openings"]]
 
     async def used(self, asked: Sequence[tuple[str, str, str]]) -> Used:
         """See the port."""

@@ -54,12 +54,14 @@ def webhook(told: Notification, said: Said, now_us: int) -> dict[str, Any]:
         "moment": told.moment.value,
         "rules": [inert(rule) for rule in told.rules],
     }
-    for name in ("stage", "state", "hold", "exchange"):
+    for name in ("stage", "state", "hold", "exchange", "opening"):
         if value := getattr(told, name):
             about[name] = inert(value)
     if said.link:
         about["url"] = said.link
-    if told.moment is not Moment.TEST:
+    if told.moment is Moment.BREAK_GLASS:
+        about["uses"] = told.uses
+    elif told.moment is not Moment.TEST:
         about["risk"] = told.risk
     if told.expires_us:
         about["expires_at"] = _rfc3339(told.expires_us)

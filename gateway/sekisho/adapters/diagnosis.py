@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sekisho.adapters import registry_keys
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.adapters.diagnosis_anchors import anchors
+from sekisho.adapters.diagnosis_break_glass import openings
 from sekisho.adapters.diagnosis_halts import halts
 from sekisho.adapters.diagnosis_identity import LoadTLS, certificate, issuers
 from sekisho.adapters.diagnosis_notify import channels
@@ -58,6 +59,7 @@ def diagnose(
         *_auditd(settings, serve),
         _valkey(settings, serve),
         *halts(settings, ASK_S),
+        *openings(settings, ASK_S),
         *in_force(settings, environ),
         _registry(settings, config),
         *(finding for backend in settings.backends for finding in _backend(backend, environ)),

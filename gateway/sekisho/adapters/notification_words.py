@@ -30,6 +30,7 @@ _EN: Words = {
     "escalation": "Not answered in time: please take over",
     "settled": "Your request was decided",
     "decided": "A rule wants you to know",
+    "break_glass": "Break-glass",
     "test": "Test of this channel",
     "test_body": "An operator tries whether messages arrive here. Nothing waits for you.",
     "rule": "Rule",
@@ -38,6 +39,8 @@ _EN: Words = {
     "state": "Decision",
     "left": "Time left",
     "exchange": "Exchange",
+    "opening": "Opening",
+    "uses": "Uses",
     "open": "Sign in to look at it",
     "over": "none",
     "days": "{} d",
@@ -56,6 +59,9 @@ _EN: Words = {
     "state.allow": "allowed",
     "state.hold": "held",
     "state.deny": "denied",
+    "state.opened": "opened: holds of these rules go on without people",
+    "state.used": "used again",
+    "state.unreviewed": "its review is overdue",
 }
 _ZH: Words = {
     "filed": "等待您审批",
@@ -63,6 +69,7 @@ _ZH: Words = {
     "escalation": "未及时处理：请您接手",
     "settled": "您的请求已有结果",
     "decided": "规则要求告知您",
+    "break_glass": "紧急放行",
     "test": "此渠道的测试消息",
     "test_body": "运维人员正在确认消息能否送达。没有待您处理的事项。",
     "rule": "规则",
@@ -71,6 +78,8 @@ _ZH: Words = {
     "state": "结果",
     "left": "剩余时间",
     "exchange": "交换编号",
+    "opening": "放行编号",
+    "uses": "使用次数",
     "open": "登录后查看",
     "over": "无",
     "days": "{} 天",
@@ -89,6 +98,9 @@ _ZH: Words = {
     "state.allow": "已放行",
     "state.hold": "已暂停",
     "state.deny": "已拒绝",
+    "state.opened": "已开启：这些规则的请求未经人工审核即可继续",
+    "state.used": "再次使用",
+    "state.unreviewed": "逾期未复核",
 }
 _JA: Words = {
     "filed": "あなたの承認を待っています",
@@ -96,6 +108,7 @@ _JA: Words = {
     "escalation": "期限内に回答がありません：対応をお願いします",
     "settled": "あなたの依頼の結果が出ました",
     "decided": "ルールによるお知らせ",
+    "break_glass": "緊急開放",
     "test": "この通知先のテスト",
     "test_body": "管理者がメッセージの到達を確認しています。対応は不要です。",
     "rule": "ルール",
@@ -104,6 +117,8 @@ _JA: Words = {
     "state": "結果",
     "left": "残り時間",
     "exchange": "交換番号",
+    "opening": "開放番号",
+    "uses": "使用回数",
     "open": "サインインして確認",
     "over": "なし",
     "days": "{} 日",
@@ -122,6 +137,9 @@ _JA: Words = {
     "state.allow": "許可",
     "state.hold": "保留",
     "state.deny": "否認",
+    "state.opened": "開始：これらのルールの保留は審査なしで続行されます",
+    "state.used": "さらに使用されました",
+    "state.unreviewed": "確認の期限が過ぎています",
 }
 WORDS: Mapping[str, Words] = {"en": _EN, "zh": _ZH, "ja": _JA}
 
@@ -153,7 +171,10 @@ def say(told: Notification, language: str, public_url: str, now_us: int) -> Said
     lines += [(words["rule"], inert(rule)) for rule in told.rules]
     if told.stage:
         lines.append((words["stage"], _word(words, "stage", told.stage)))
-    if told.moment not in {Moment.TEST, Moment.DECIDED}:
+    if told.opening:
+        lines.append((words["opening"], inert(told.opening)))
+        lines.append((words["uses"], str(told.uses)))
+    if told.moment not in {Moment.TEST, Moment.DECIDED, Moment.BREAK_GLASS}:
         lines.append((words["risk"], str(told.risk)))
     if told.expires_us and told.moment is not Moment.SETTLED:
         lines.append((words["left"], _left(words, told.expires_us, now_us)))

@@ -22,6 +22,7 @@ from sekisho.model.notification import Moment, Notification
 
 PREFIX = f"{TAG}:told:"
 REFUSED_MAX = 10_000  # until the ledger has them, which takes milliseconds each
+RAISED_KEPT_MS = 31 * 86_400_000  # who did not listen for a month is told once more
 _SECOND_US = 1_000_000
 _log = structlog.get_logger("sekisho.notifications")
 
@@ -70,6 +71,15 @@ class RedisOutbox:
     async def post(self, notifications: Sequence[Notification]) -> Sequence[str]:
         """See Outbox."""
         return await self._post(("",) * 7, notifications)
+
+    async def unraised(self, ids: Sequence[str]) -> Sequence[str]:
+        """See Outbox."""
+        found = await self._run("tell_raised", f"{PREFIX}raised", "ask", RAISED_KEPT_MS, *ids)
+        return [name.decode() for name in found]
+
+    async def raised(self, ids: Sequence[str]) -> None:
+        """See Outbox."""
+        await self._run("tell_raised", f"{PREFIX}raised", "note", RAISED_KEPT_MS, *ids)
 
     async def due(self, channel: str, limit: int) -> Queue:
         """See Outbox."""

@@ -35,6 +35,7 @@ COMMANDS = {
     "grant": ("grant", "let a few holds be answered in advance; it takes two, and one revokes"),
     "draft": ("draft", "say what became of an answer: accepted, edited, rejected"),
     "sample": ("sample", "look at answers that were drawn for review after the fact"),
+    "break-glass": ("break_glass", "go on without people in an emergency; reviewed afterwards"),
     "check": ("check", "what would happen to a text, before it is sent"),
     "policy": ("policy", "check, test and try the rules, and put them in force"),
     "doctor": ("doctor", "what is wrong with an installation, and how to mend it"),
@@ -87,5 +88,5 @@ def _run(run: object, options: argparse.Namespace) -> int:
 
 
 def _usage() -> str:
-    lines = [f"  {name:<11}{summary}" for name, (_, summary) in COMMANDS.items()]
+    lines = [f"  {name:<12}{summary}" for name, (_, summary) in COMMANDS.items()]
     return "\n".join(["usage: sekisho COMMAND …   (COMMAND --help tells more)", "", *lines])

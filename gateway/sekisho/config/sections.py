@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from sekisho.config.anchors import AnchorSettings
+from sekisho.config.break_glass import BreakGlassSettings
 from sekisho.config.grants import GrantSettings
 from sekisho.config.identity import (
     IdentitySettings,
@@ -393,6 +394,7 @@ class Settings(Section):
     notify: NotifySettings = Field(default_factory=NotifySettings)
     halt: HaltSettings = Field(default_factory=HaltSettings)
     grants: GrantSettings = Field(default_factory=GrantSettings)
+    break_glass: BreakGlassSettings = Field(default_factory=BreakGlassSettings)
     reviews: ReviewSettings = Field(default_factory=ReviewSettings)
     samples: SampleSettings = Field(default_factory=SampleSettings)
     backends: tuple[BackendSettings, ...] = Field(

@@ -19,11 +19,16 @@ from sekisho.console.words import WORDS
 _SHORT_CHARS = 19  # "sha256:" and twelve digits
 
 
-def page(template: str, language: str, base: str, **values: object) -> str:
-    """The page of `template` in `language`; `base` is the path under which this gateway stands."""
+def page(
+    template: str, language: str, base: str, *, break_glass_open: int = 0, **values: object
+) -> str:
+    """The page of `template` in `language`; `base` is the path under which this gateway stands.
+    Whoever reads it is told on each page of so many openings of break-glass.
+    """
     words = WORDS[language]
     made = _ENVIRONMENT.get_template(template)
-    return made.render(t=words, base=base, assets=BY_FILE, **values)
+    about = {"t": words, "base": base, "assets": BY_FILE, "break_glass_open": break_glass_open}
+    return made.render(**about, **values)
 
 
 def stamp(seconds: int) -> Markup:

@@ -171,6 +171,8 @@ def given_up(told: Notification, attempts: int, cause: str) -> Event:
         data["hold"] = told.hold
     elif told.exchange:
         data["about"] = told.exchange
+    elif told.opening:
+        data["about"] = told.opening
     return Event(
         id=notification_id("given_up", told.id),
         type="notification.given_up",

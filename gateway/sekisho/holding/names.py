@@ -84,6 +84,11 @@ def sample_closed(sample_id: str) -> str:
     return _derive("sample-closed", sample_id)
 
 
+def opening_ended(opening_id: str) -> str:
+    """One end of an opening, whichever worker tells of it."""
+    return _derive("opening-ended", opening_id)
+
+
 def delivered_event(hold_id: str) -> str:
     """One first delivery a hold."""
     return _derive("delivered", hold_id)

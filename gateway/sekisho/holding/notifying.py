@@ -1,6 +1,7 @@
 """Tells people: one worker of all looks at holds that changed, and sends what waits.
 
     look      a hold changed, or half of its time is over: its notifications are kept, and that
+    alarm     somebody broke the glass: every channel is told
     send      each channel by itself, oldest first; what is not taken comes again, ever later
     give up   after its time: an event, a metric, an error in the log
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,6 +24,7 @@ import structlog
 
 from sekisho.errors import SekishoError
 from sekisho.holding import evidence
+from sekisho.holding.alarm import Alarm
 from sekisho.holding.moments import OPEN, Schedule, outstanding
 from sekisho.holding.outbox import Outbox, Waiting
 from sekisho.model.ids import uuid7
@@ -76,7 +79,9 @@ class Notifier:
         schedule: Schedule,
         give_up_s: float,
         counted: Counted,
+        alarm: Alarm | None = None,
     ) -> None:
+        self._alarm = alarm
         self._outbox = outbox
         self._couriers = couriers
         self._channels = tuple(channels)
@@ -110,6 +115,7 @@ class Notifier:
         self._leads = await self._outbox.lead(self._sender, LEASE_S)
         if not self._leads:
             return
+        await self._raise_alarm()
         while await self._look() == _HOLDS_MAX:
             await self._outbox.lead(self._sender, LEASE_S)
         for line in self._lines.values():
@@ -134,6 +140,14 @@ class Notifier:
         if self._leads:
             with suppress(SekishoError):  # the lease runs out
                 await self._outbox.lead(self._sender, 0)
+
+    async def _raise_alarm(self) -> None:
+        """Keep what everybody has to be told, and only then note that it is kept."""
+        told = () if self._alarm is None else self._alarm.due(time.time_ns() // 1000)
+        fresh = set(await self._outbox.unraised([one.id for one in told])) if told else set()
+        if fresh:
+            await self._outbox.post([one for one in told if one.id in fresh])
+            await self._outbox.raised(sorted(fresh))
 
     async def _look(self) -> int:
         """Keep what has to be told; how many holds there were to look at."""

@@ -80,6 +80,14 @@ class Outbox(Protocol):
         """Keep notifications that belong to no hold; the ids of those without room."""
         ...
 
+    async def unraised(self, ids: Sequence[str]) -> Sequence[str]:
+        """Those of these alarms that were not put into the queues since the store has its data."""
+        ...
+
+    async def raised(self, ids: Sequence[str]) -> None:
+        """These alarms were."""
+        ...
+
     async def due(self, channel: str, limit: int) -> Queue:
         """What has to be sent now over `channel`."""
         ...

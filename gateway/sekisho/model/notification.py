@@ -5,6 +5,7 @@
     escalation  the next group, when three quarters of its time are gone
     settled     the group of whoever asked: it was decided
     decided     where a rule wants it (`notify`): the rule spoke, and nothing waits
+    break_glass everybody: it was opened, is used, or was not reviewed in time
     test        an operator tries a channel
 
 A notification holds names of rules, a stage, a risk and times. There is no field for a prompt, an
@@ -35,6 +36,7 @@ class Moment(StrEnum):
     ESCALATION = "escalation"
     SETTLED = "settled"
     DECIDED = "decided"
+    BREAK_GLASS = "break_glass"
     TEST = "test"
 
 
@@ -46,8 +48,9 @@ OPEN_ONLY = frozenset({Moment.FILED, Moment.REMINDER, Moment.ESCALATION})
 class Notification:
     """One thing told to one channel. `id` is the same however often it is sent.
 
-    `state` is that of a hold that was settled, or the effect of what was decided. `expires_us` is 0
-    where nothing runs out. `hold` or `exchange` may be empty, not both but in a test.
+    `state` is that of a hold that was settled, the effect of what was decided, or what happened to
+    an `opening`, which had so many `uses`. `expires_us` is 0 where nothing runs out. It is about a
+    `hold`, an `exchange` or an opening, but for a test.
     """
 
     id: str
@@ -61,6 +64,8 @@ class Notification:
     exchange: str = ""
     created_us: int = 0
     expires_us: int = 0
+    opening: str = ""
+    uses: int = 0
 
 
 @dataclass(frozen=True, slots=True)

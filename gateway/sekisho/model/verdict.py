@@ -26,7 +26,7 @@ class Verdict:
     `terms` are there where people have to answer. `cause` and `notice` say why something is not
     given on: a notice without `refused` takes the place of tool calls, `refused` ends the whole
     answer. `rewritten` is the answer as obligations changed it, None where they did not. Of `asked`
-    so many of the first are in the ledger already: a grant answered them.
+    so many of the first are in the ledger already: a grant answered them, or an `opening`.
     """
 
     effect: Effect
@@ -37,6 +37,7 @@ class Verdict:
     refused: Decision | None = None
     rewritten: dict[str, Any] | None = None
     recorded: int = 0
+    opening: str = ""
 
 
 UNTOUCHED = Verdict(Effect.ALLOW)

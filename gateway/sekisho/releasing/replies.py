@@ -13,18 +13,20 @@ from typing import Any
 
 import orjson
 
-from sekisho.clearance import Recorded
+from sekisho.clearance import Clearance, Recorded
 from sekisho.content import assemble
 from sekisho.content.call_watch import is_clear
 from sekisho.content.strict_json import is_plain
 from sekisho.content.tool_calls import DEPTH_MAX, has_stray
 from sekisho.errors import BackendFailed
-from sekisho.model.decision import Decision
 from sekisho.obligations import label_output
 from sekisho.ports import BackendReply
 from sekisho.releasing.outcome import REQUEST_HEADER, REQUEST_NAME, Outcome
 
 EVENTS = "text/event-stream"
+BREAK_GLASS_HEADER = "x-sekisho-break-glass"
+"""Names the opening by which this went on without people."""
+
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "retry-after-ms", "openai-processing-ms"})
 _RELAYED_ERRORS = frozenset({400, 404, 413, 415, 422, 429})
 
@@ -74,13 +76,15 @@ class Answer:
 
     def ours(self, outcome: Outcome) -> Mapping[str, str]:
         """Headers of our own."""
-        return {**outcome.headers, **told_before(self.recorded.clearance.outgoing.decision)}
+        return {**outcome.headers, **told_before(self.recorded.clearance)}
 
 
-def told_before(decision: Decision) -> dict[str, str]:
-    """Headers that an answer has for its decision alone, before there is any of it."""
-    label = label_output.HEADER if decision.obligations.label_output else {}
-    return {**label, **({} if decision.obligations.drafts_max is None else DRAFT_HEADER)}
+def told_before(cleared: Clearance) -> dict[str, str]:
+    """Headers that an answer has for how it was cleared, before there is any of it."""
+    asked = cleared.outgoing.decision.obligations
+    label = label_output.HEADER if asked.label_output else {}
+    opening = {BREAK_GLASS_HEADER: cleared.opening} if cleared.opening else {}
+    return {**label, **({} if asked.drafts_max is None else DRAFT_HEADER), **opening}
 
 
 async def read_whole(

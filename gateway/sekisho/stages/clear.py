@@ -2,7 +2,7 @@
 
     allow -> Clearance at once; if whoever asked must say why first, Held
     hold  -> Held: filed for people; whoever wins the claim later comes back with an approval
-             (or a standing grant answers it)
+             (or a standing grant, or an opening, answers it)
     deny  -> DeniedByPolicy, said and recorded
 
 This is the only module that creates a Clearance. An approval clears only if policy, asked again
@@ -50,11 +50,11 @@ def clear(outgoing: Outgoing) -> Clearance | Held:
             assert_never(decision.effect)
 
 
-def clear_granted(held: Held) -> Clearance:
-    """Clear what a standing grant answers in place of people: the ledger has its use already, and
-    refuses the intent if it has not.
+def clear_granted(held: Held, opening: str = "") -> Clearance:
+    """Clear what a standing grant, or an `opening`, answers in place of people: the ledger has its
+    use already, and refuses the intent if it has not.
     """
-    return Clearance(held.outgoing, approval=None, granted=True)
+    return Clearance(held.outgoing, approval=None, granted=True, opening=opening)
 
 
 def clear_approved(

@@ -4,6 +4,7 @@
     answer      asked about at stage `response` where the request's decision wants it read whole
     people      the terms that the request's decision set for later stages hold in any case
     grants      what people agreed to in advance answers calls in their place
+    break-glass what whoever asked opened in an emergency answers calls and the answer
 
 Only an answer that was read whole can be held or masked. In a stream under way a call that needs a
 person is withheld like one that is denied: who asked is told how to get it reviewed.
@@ -25,6 +26,7 @@ from sekisho.errors import Halted, Unavailable
 from sekisho.holding.denial import said
 from sekisho.holding.terms import together
 from sekisho.model import evidence
+from sekisho.model.break_glass import Need, need
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.facts import Facts
 from sekisho.model.grants import Wanted, rules_of
@@ -47,6 +49,9 @@ _log = logging.getLogger(__name__)
 Granted = Callable[[Sequence[Wanted]], Awaitable[bool]]
 """Whether standing grants answer all of these, recorded; raises LedgerUnavailable."""
 
+Opened = Callable[[Sequence[Need]], Awaitable[str]]
+"""The opening that answers all of these, recorded, or ""; raises LedgerUnavailable."""
+
 Ask = Callable[[Facts], Awaitable[Decision]]
 """From the facts of a later stage to the decision; raises PolicyUnavailable."""
 
@@ -67,12 +72,15 @@ class Guard:
         ask: Ask,
         halts: Halts,
         granted: Granted | None = None,
+        *,
+        opened: Opened | None = None,
     ) -> None:
         self._outgoing = outgoing
         self._scanner = scanner
         self._ask = ask
         self._halts = halts
         self._granted = granted
+        self._opened = opened
         self._reach = Reach.of(outgoing)
 
     async def go_on(self) -> None:
@@ -124,15 +132,22 @@ class Guard:
             if answer.decision.effect is Effect.DENY:
                 refused = answer.decision
                 return Verdict(Effect.DENY, tuple(asked), cause=ANSWER_DENIED, refused=refused)
+        verdict = Verdict(Effect.ALLOW, tuple(asked), rewritten=rewritten)
         terms = together(self._terms(asked, called=bool(calls)))
-        if terms is None:
-            return Verdict(Effect.ALLOW, tuple(asked), rewritten=rewritten)
+        return verdict if terms is None else await self._held(verdict, terms, calls, seen=seen)
+
+    async def _held(
+        self, verdict: Verdict, terms: HoldTerms, calls: Sequence[ToolCall], *, seen: bool
+    ) -> Verdict:
+        """Rules want people to answer; `verdict` is what stands if somebody did before."""
+        asked = verdict.asked
         if terms.stage == "tool_call" and await self._is_granted(calls, asked):
-            told = len(calls)
-            return Verdict(Effect.ALLOW, tuple(asked), rewritten=rewritten, recorded=told)
+            return replace(verdict, recorded=len(calls))
+        if opening := await self._is_opened(asked):
+            return replace(verdict, recorded=len(asked), opening=opening)
         if seen:
-            return Verdict(Effect.DENY, tuple(asked), cause=UNREVIEWED, notice=_unreviewed(calls))
-        return Verdict(Effect.HOLD, tuple(asked), terms=terms, rewritten=rewritten)
+            return Verdict(Effect.DENY, asked, cause=UNREVIEWED, notice=_unreviewed(calls))
+        return replace(verdict, effect=Effect.HOLD, terms=terms)
 
     async def _is_granted(self, calls: Sequence[ToolCall], asked: Sequence[Asked]) -> bool:
         """Whether people agreed before to each of these calls, and the ledger has that by now."""
@@ -141,6 +156,23 @@ class Guard:
         wanted = [self._wanted(call, one) for call, one in zip(calls, asked, strict=False)]
         each = [one for one in wanted if one is not None]
         return len(each) == len(wanted) and await self._granted(each)
+
+    async def _is_opened(self, asked: Sequence[Asked]) -> str:
+        """The opening that lets all of it go on, in the ledger by now; "" if there is none."""
+        if self._opened is None:
+            return ""
+        outgoing, needs = self._outgoing, list[Need]()
+        foreseen = list(outgoing.decision.obligations.hold_later)
+        for one in asked:
+            whole = one.document["tool"] is None or one.document["tool"]["whole"]
+            event = evidence.asked(outgoing.exchange, outgoing.principal, one)
+            terms = [each for each in foreseen if each.stage == one.stage]
+            found = need(event, one.stage, one.decision, terms, evidence.REASONS_MAX)
+            if found is None or not whole:
+                return ""
+            needs.append(found)
+            foreseen += one.decision.obligations.hold_later
+        return await self._opened(needs)
 
     def _wanted(self, call: ToolCall, asked: Asked) -> Wanted | None:
         """What a grant would have to answer about one call; None if none can."""

@@ -33,6 +33,7 @@ from sekisho.obligations import label_output
 from sekisho.releasing.outcome import Outcome, cause_of
 from sekisho.releasing.relay import Judge, Keep, Relay, Stream
 from sekisho.releasing.replies import (
+    BREAK_GLASS_HEADER,
     EVENTS,
     TOO_LARGE,
     Answer,
@@ -175,6 +176,8 @@ def _as_decided(answer: Answer, whole: Whole, parsed: Any, verdict: Verdict) -> 
     of what is withheld; untouched where nothing of that applies.
     """
     stream = answer.recorded.clearance.outgoing.stream
+    if verdict.opening:
+        whole = replace(whole, headers={**whole.headers, BREAK_GLASS_HEADER: verdict.opening})
     if verdict.notice:
         return _written(whole, without_calls(parsed, verdict.notice), stream=stream)
     if verdict.rewritten is not None:

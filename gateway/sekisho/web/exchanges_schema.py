@@ -151,6 +151,14 @@ class GrantUsedOut(BaseModel):
     receipt: ReceiptOut
 
 
+class OpeningUsedOut(BaseModel):
+    """A hold of this exchange went on by break-glass, before anybody reviewed it."""
+
+    opening: str
+    at: int
+    receipt: ReceiptOut
+
+
 class ReadOut(BaseModel):
     """Somebody was shown content of this exchange, so often, and why."""
 
@@ -183,6 +191,7 @@ class ExchangeOut(BaseModel):
     draft: DraftOut | None
     draft_wanted: bool
     grants: list[GrantUsedOut]
+    break_glass: list[OpeningUsedOut]
     reads: list[ReadOut]
 
 
@@ -308,6 +317,9 @@ def _fields(document: Document) -> dict[str, Any]:
         "appeals": [appeal(document["id"], line) for line in document["appeals"]],
         "draft": _draft(document.get("draft")),
         "draft_wanted": bool(document.get("draft_wanted")),
+        "break_glass": [
+            {**line, "at": _seconds(line["at_us"])} for line in document.get("break_glass", ())
+        ],
         "grants": [{**line, "at": _seconds(line["at_us"])} for line in document.get("grants", ())],
         "reads": [
             {**line, "first_at": _seconds(line["first_us"]), "last_at": _seconds(line["last_us"])}

@@ -19,6 +19,7 @@ from sekisho.console.render import page
 from sekisho.errors import SekishoError
 from sekisho.web.language import spoken
 from sekisho.web.problems import problem
+from sekisho.web.services import Services
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -64,7 +65,11 @@ def language(request: Request) -> str:
 
 def html(request: Request, template: str, **values: object) -> str:
     """The page of `template` for whoever asks. Slow for large contents: not on the event loop."""
-    return page(template, language(request), base_path(request), **values)
+    here: Services | None = getattr(request.app.state, "services", None)
+    glass = None if here is None else here.break_glass
+    opened = 0 if glass is None else glass.open_count
+    spoken_in, base = language(request), base_path(request)
+    return page(template, spoken_in, base, break_glass_open=opened, **values)
 
 
 def failed(request: Request, error: SekishoError) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from sekisho.holding.break_glass_desk import BreakGlassDesk
 from sekisho.holding.grant_desk import GrantDesk
 from sekisho.holding.sample_desk import SampleDesk
 from sekisho.model.halts import Halts
@@ -41,3 +42,4 @@ class Services:
     revision: Callable[[], str] = str  # of the rules in force; "" where there are none
     grants: GrantDesk | None = None
     samples: SampleDesk | None = None
+    break_glass: BreakGlassDesk | None = None

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from sekisho.adapters.aiohttp_backend import AiohttpBackend
@@ -36,6 +36,7 @@ from sekisho.app import create_app
 from sekisho.config import Settings
 from sekisho.errors import PolicyUnavailable
 from sekisho.holding import rebuild
+from sekisho.holding.break_glass import BreakGlass
 from sekisho.holding.file import Filing
 from sekisho.holding.grant_desk import GrantDesk, GrantLimits
 from sekisho.holding.granting import Granting
@@ -51,6 +52,7 @@ from sekisho.telemetry import Metrics
 from sekisho.unsettled import Unsettled
 from sekisho.web.background import Background
 from sekisho.web.data_path import DataPath
+from sekisho.web.health import Check
 from sekisho.web.live_queue import LiveQueue
 from sekisho.web.security_headers import Sealed
 from sekisho.web.services import Services
@@ -64,7 +66,8 @@ from sekisho.wiring.bounds import (
     office,
     web_limits,
 )
-from sekisho.wiring.people import build_people
+from sekisho.wiring.emergency import alarm, break_glass, break_glass_desk
+from sekisho.wiring.people import People, build_people
 from sekisho.wiring.ready import every_check
 from sekisho.wiring.running import Worker
 from sekisho.wiring.samples import build_samples
@@ -82,13 +85,11 @@ class SystemClock:
 
 def build(settings: Settings) -> Worker:
     """One worker, in its own loop. Raises SekishoError if settings name what does not exist."""
-    clock, metrics, limits = SystemClock(), Metrics(), hold_limits(settings)
-    auditd = _auditd(settings)
-    ledger = MeasuredLedger(auditd, metrics)
+    clock, metrics, auditd = SystemClock(), Metrics(), _auditd(settings)
+    ledger, pepper = MeasuredLedger(auditd, metrics), _pepper(settings)
     halts = _halts(settings, ledger, clock, metrics)
     holds = _holds(settings, ledger, halts)
     outbox = RedisOutbox(holds, settings.notify.waiting_max)
-    pepper = (settings.audit.keys_dir / "pepper").read_bytes()
     engine = rules_engine(settings.policy, os.environ)
     backend, models = AiohttpBackend(endpoints(settings)), catalog(settings)
     unsettled, limiter = Unsettled(ledger), _limiter(settings, ledger, lambda: engine.usage)
@@ -96,6 +97,7 @@ def build(settings: Settings) -> Worker:
     memoized = MemoizedEngine(engine, settings.policy.memo_max)
     shadowed = ShadowedEngine(memoized, unsettled.add, metrics.shadow_decided)
     granting = _granting(settings, ledger, halts, lambda: engine.bundle)
+    glass = break_glass(ledger, auditd, halts, clock, people=people.keys, metrics=metrics)
     filing = _filing(settings, holds, ledger, clock, pepper)
     samples = build_samples(settings, ledger, auditd, clock)
     pipeline = Pipeline(
@@ -123,33 +125,45 @@ def build(settings: Settings) -> Worker:
             outbox=outbox,
             granting=granting,
             sampling=samples.sampling,
+            glass=glass,
             channels=frozenset(one.name for one in settings.notify.channels),
         )
     )
     sweep = Sweep(holds, ledger, pipeline.resume)
-    checks = every_check(auditd, holds, people.keys, engine.check, unsettled)
     services = Services(
-        *(holds, ledger, auditd, auditd, people.directory, people.entrance, limits),
+        *(holds, ledger, auditd, auditd, people.directory, people.entrance, hold_limits(settings)),
         *(lambda: engine.usage.prices.currency, _policies(settings, ledger), pipeline.revise),
         *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts),
         *(LiveQueue(settings.reviews.listeners_max), lambda: engine.revision),
         *(_grants(settings, granting, ledger, clock), samples.desk),
+        break_glass_desk(settings, glass, ledger, clock, lambda: engine.bundle),
     )
-    rest = Sealed(create_app(services, people.sign_in, people.scim, checks, metrics))
+    checks = every_check(auditd, holds, people.keys, engine.check, unsettled)
     app = DataPath(
         pipeline,
         *_rooms(settings, holds, ledger, clock, sweep.start, halts=halts),
-        *(web_limits(settings), rest),
+        *(web_limits(settings), _rest(services, people, checks, metrics)),
         entrance=people.entrance,
         metrics=metrics,
         can_promise=lambda: not unsettled.full,
     )
     follower = PolicyFollower(engine, settings, auditd.session, unsettled.add, shadowed)
     return Worker(
-        *(app, auditd, holds, follower, backend, sweep, filing, unsettled),
-        *(people.refusals, limiter, people, halts),
-        *(_notifier(settings, outbox, ledger, clock, metrics), granting, samples),
+        *(app, auditd, holds, follower, backend, sweep, filing, unsettled, people.refusals),
+        *(limiter, people, halts, _notifier(settings, outbox, ledger, clock, metrics, glass=glass)),
+        *(granting, samples, glass),
     )
+
+
+def _pepper(settings: Settings) -> bytes:
+    return (settings.audit.keys_dir / "pepper").read_bytes()
+
+
+def _rest(
+    services: Services, people: People, checks: Mapping[str, Check], metrics: Metrics
+) -> Sealed:
+    """What FastAPI serves."""
+    return Sealed(create_app(services, people.sign_in, people.scim, checks, metrics))
 
 
 def _filing(
@@ -221,7 +235,13 @@ def _rooms(
 
 
 def _notifier(
-    settings: Settings, outbox: RedisOutbox, ledger: Ledger, clock: SystemClock, metrics: Metrics
+    settings: Settings,
+    outbox: RedisOutbox,
+    ledger: Ledger,
+    clock: SystemClock,
+    metrics: Metrics,
+    *,
+    glass: BreakGlass,
 ) -> Notifier | None:
     """Who tells people; nobody where there is no channel."""
     notify = settings.notify
@@ -235,6 +255,7 @@ def _notifier(
         schedule=Schedule(notify.reminder_percent, notify.escalation_percent, office(settings)),
         give_up_s=notify.give_up_s,
         counted=metrics.notification,
+        alarm=alarm(settings, glass),
     )
 
 

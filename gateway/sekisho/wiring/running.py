@@ -16,6 +16,7 @@ from sekisho.adapters.halt_watch import HaltWatch
 from sekisho.adapters.redis_holds import RedisHoldStore
 from sekisho.adapters.redis_limits import RedisLimiter
 from sekisho.errors import LedgerUnavailable, PolicyRejected
+from sekisho.holding.break_glass import BreakGlass
 from sekisho.holding.file import Filing
 from sekisho.holding.granting import Granting
 from sekisho.holding.notifying import Notifier
@@ -62,6 +63,7 @@ class Worker:
     notifier: Notifier | None = None
     granting: Granting | None = None
     samples: Samples | None = None
+    glass: BreakGlass | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def stop_admitting(self) -> None:
@@ -93,6 +95,8 @@ class Worker:
             self.samples.start()
         if self.granting is not None:
             self._tasks.append(asyncio.create_task(self.granting.run()))
+        if self.glass is not None:
+            self._tasks.append(asyncio.create_task(self.glass.run()))
         if self.notifier is not None:
             self._tasks.append(asyncio.create_task(self.notifier.run()))
         if not loaded:

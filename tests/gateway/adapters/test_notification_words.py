@@ -65,3 +65,20 @@ def test_signs_that_could_mean_something_are_blotted(text: str) -> None:
 def test_names_of_rules_stay_as_they_are() -> None:
     """What is ordinary is not touched."""
     assert inert("packs.finance.\u652f\u4ed8-1_a b") == "packs.finance.\u652f\u4ed8-1_a b"
+
+
+@pytest.mark.parametrize("state", ["opened", "used", "unreviewed"])
+@pytest.mark.parametrize("language", sorted(WORDS))
+def test_break_glass_is_said_in_words(language: str, state: str) -> None:
+    """What happened, to which opening, how often it was used; no risk and no link."""
+    about = {"state": state, "opening": "o-1", "uses": 20}
+    said = say(Notification("i", "c", Moment.BREAK_GLASS, ("r",), **about), language, "u", NOW_US)  # type: ignore[arg-type]
+    words = WORDS[language]
+
+    assert dict(said.lines) == {
+        words["state"]: words[f"state.{state}"],
+        words["rule"]: "r",
+        words["opening"]: "o-1",
+        words["uses"]: "20",
+    }
+    assert said.link == ""

@@ -15,9 +15,11 @@ from sekisho.adapters.http_channel import HttpChannel, Target
 from sekisho.adapters.redis_outbox import RedisOutbox
 from sekisho.adapters.webhook_signature import read_key
 from sekisho.holding import notifying
+from sekisho.holding.alarm import Alarm
 from sekisho.holding.moments import Schedule
 from sekisho.holding.notifying import Notifier
 from sekisho.model.notification import Channel, Courier, Moment, Notification, NotSent
+from support.break_glass import WHY, opening
 from support.chat_site import KEY, TOKEN, ChatSite, chat_site
 from support.faulty_redis import FaultyRedis
 from support.holds import REVIEWER, Desk, SystemClock, open_desk, until
@@ -63,6 +65,7 @@ class Tellers:
         give_up_s: float = 60,
         couriers: dict[str, Courier] | None = None,
         waiting_max: int = 100,
+        alarm: Alarm | None = None,
     ) -> Notifier:
         desk = open_desk(self.url, self.ledger, client=client)
         named = {
@@ -78,6 +81,7 @@ class Tellers:
             schedule=Schedule(),
             give_up_s=give_up_s,
             counted=lambda channel, outcome: self.counted.update([f"{channel} {outcome}"]),
+            alarm=alarm,
         )
         self.made.append((notifier, desk))
         return notifier
@@ -160,6 +164,69 @@ async def test_what_was_not_answered_is_sent_again_with_the_same_id(
     assert len({one.id for one in site.of("webhook")}) == 1
     await idle(notifier)
     assert len(site.seen) == 2
+
+
+async def test_every_channel_is_told_of_break_glass(tellers: Tellers, site: ChatSite) -> None:
+    """Whoever it is for, by the one worker that sends, once; without the reason or a person."""
+    one, slack = opening(), Channel("slack")
+    alarms = [Alarm(lambda: [one], ["webhook", "slack"]) for _ in range(2)]
+    first, second = (tellers.new(hook(groups=frozenset()), slack, alarm=it) for it in alarms)
+
+    await rounds(first, lambda: bool(site.of("webhook") and site.of("slack")))
+    await idle(second)
+    await idle(first)
+
+    assert [len(site.of(name)) for name in ("webhook", "slack")] == [1, 1]
+    [told] = site.of("webhook")
+    assert (told.raw["moment"], told.raw["state"]) == ("break_glass", "opened")
+    assert (told.raw["opening"], told.raw["uses"]) == (one.id, 0)
+    assert "risk" not in told.raw
+    assert WHY not in repr(site.told)
+    assert "chief-1" not in repr(site.told)
+
+
+async def test_whoever_takes_over_sending_tells_nobody_twice_of_break_glass(
+    tellers: Tellers, site: ChatSite
+) -> None:
+    """What was told is noted beside the queues, not in the worker that ended."""
+    one = opening()
+    alarms = [Alarm(lambda: [one], ["webhook"]) for _ in range(2)]
+    first, second = (tellers.new(hook(), alarm=it) for it in alarms)
+    await rounds(first, lambda: tellers.counted["webhook sent"] == 1)
+    await first.stop()
+
+    await rounds(second, lambda: second._leads)
+    await idle(second)
+    assert len(site.of("webhook")) == 1
+
+
+@pytest.mark.parametrize("script", ["tell_post", "tell_raised"])
+@pytest.mark.parametrize("form", ["before", "after"])
+async def test_a_lost_call_loses_no_word_of_break_glass(
+    tellers: Tellers, site: ChatSite, script: str, form: str
+) -> None:
+    """Kept or not, it is posted again under its id until the store has said that it is kept."""
+    one = opening()
+    client = FaultyRedis.to(tellers.url)
+    (client.lose_before if form == "before" else client.lose_after)[script] = 2
+    notifier = tellers.new(hook(), client=client, alarm=Alarm(lambda: [one], ["webhook"]))
+    await rounds(notifier, lambda: bool(site.of("webhook")) and not _left(client))
+    await idle(notifier)
+    assert len({one.id for one in site.of("webhook")}) == 1
+    assert client.calls.count(script) >= 2
+
+
+async def test_an_emptied_store_loses_no_word_of_break_glass(
+    valkey: Valkey, tellers: Tellers, site: ChatSite
+) -> None:
+    """What waited there is gone, and is told again: the ledger has what is open."""
+    one = opening()
+    site.down.add("webhook")
+    notifier = tellers.new(hook(), alarm=Alarm(lambda: [one], ["webhook"]))
+    await rounds(notifier, lambda: len(site.seen) > 1)
+    valkey.restart(lose_data=True)
+    site.down.clear()
+    await rounds(notifier, lambda: bool(site.of("webhook")))
 
 
 SCRIPTS = [

@@ -9,7 +9,7 @@ import pytest
 from sekisho_audit import marks
 from sekisho_audit.events import TYPES
 from sekisho_audit.marks import marks_of, owner_of, texts_of, used_by
-from sekisho_audit.query import FIELDS, STATES, STATUSES
+from sekisho_audit.query import FIELDS, STATES, STATUSES, parse
 from support.searches import PEOPLE, decided, filed, leaf_of, outcome, received
 
 
@@ -81,6 +81,7 @@ def test_the_words_that_queries_may_ask_for_are_those_that_events_may_say() -> N
         ("hold.delivered", {"hold": "h"}, {("state", "delivered")}),
         ("exchange.cancelled", {"stage": "clear"}, {("status", "cancelled"), ("stage", "clear")}),
         ("audit.boot", {"boot": "b", "last": -1, "cut": 0}, set()),
+        ("break_glass.used", {"opening": "o", "decision": "d", "backend": "b", "number": 1}, set()),
     ],
 )
 def test_a_leaf_says_its_type_its_people_and_its_words(
@@ -90,6 +91,13 @@ def test_a_leaf_says_its_type_its_people_and_its_words(
     leaf = leaf_of(1, kind, data, actor=PEOPLE[1])
     always = {("type", kind), ("principal", PEOPLE[0]), ("actor", PEOPLE[1])}
     assert marks_of(leaf, everybody) == always | expected
+
+
+def test_what_went_on_in_an_emergency_can_be_asked_for() -> None:
+    """By its type, as the guide says: those who review it begin there."""
+    [term] = parse("type:break_glass.used").terms
+
+    assert (term.field, term.value) in marks_of(leaf_of(1, "break_glass.used", {}), everybody)
 
 
 def test_forgotten_people_leave_no_mark() -> None:

@@ -5,8 +5,9 @@
     end       what somebody opened who is not there any more, or has not the role any more
 
 What is known here is a copy of what the ledger says, a second old at most, and decides nothing: an
-opening that ended is refused by the ledger, and so is a use that another worker made first. Nothing
-of it is in Valkey (docs/adr/0030). Who cannot be asked about is not let go on.
+opening that ended is refused by the ledger, and so is a use that another worker made first. Whoever
+holds the role does not wait for that second. Nothing of it is in Valkey (docs/adr/0030). Who cannot
+be asked about is not let go on.
 """
 
 from __future__ import annotations
@@ -118,7 +119,11 @@ class BreakGlass:
         "": nothing was recorded, and people have to answer. Raises LedgerUnavailable: uses may
         be recorded then, and nothing may go on.
         """
+        if asking.person != asking.principal or not self._may(asking.principal):
+            return ""  # a service account acts for its owner, and is nobody in an emergency
         async with self._using:
+            if self._found(asking, needs) is None:
+                await self.consult()  # it may have been opened at another worker just now
             for _ in range(TRIES_MAX):
                 opening = self._found(asking, needs)
                 if opening is None:
@@ -137,17 +142,16 @@ class BreakGlass:
         return ""
 
     def _found(self, asking: Asking, needs: Sequence[Need]) -> Opening | None:
-        if asking.person != asking.principal:
-            return None  # a service account acts for its owner, and is nobody in an emergency
         for opening in self.open_now():
             mine = opening.person == asking.principal and answers(opening, needs)
             if mine and not self._is_stopped(opening):
-                return opening if self._is_there(opening) else None
+                return opening
         return None
 
-    def _is_there(self, opening: Opening) -> bool:
+    def _may(self, person: str) -> bool:
+        """Whether they hold the role now; not to know is no."""
         try:
-            return self._holds_role(opening.person, Role.BREAK_GLASS)
+            return self._holds_role(person, Role.BREAK_GLASS)
         except SekishoError as error:
             _log.warning("nobody knows who may break the glass", code=error.code)
             return False

@@ -139,6 +139,24 @@ async def test_a_copy_that_is_behind_decides_nothing(auditd: str, plant: Plant) 
     await late.ledger.close()
 
 
+async def test_another_worker_knows_at_once(auditd: str, plant: Plant) -> None:
+    """It asks the ledger before it lets somebody who holds the role wait."""
+    late = await open_plant(auditd)
+    opened = await plant.opened()
+    assert late.glass.standing == ()
+
+    assert await late.glass.answer(FOR_CHIEF, "demo", [needed()]) == opened.id
+    await late.ledger.close()
+
+
+async def test_nobody_else_makes_a_worker_ask(memory: MemoryLedger) -> None:
+    """Held requests of everybody would be questions to the ledger."""
+    memory.down = True
+
+    asking = Asking("staff-7", "staff-7", ())
+    assert await at(memory).answer(asking, "demo", [needed(who="staff-7")]) == ""
+
+
 async def test_whoever_lost_the_role_goes_on_with_nothing(plant: Plant) -> None:
     """At once, and within a round of any worker the opening has ended for good."""
     await plant.opened()
@@ -228,7 +246,8 @@ async def test_a_lost_ledger_opens_nothing_new(memory: MemoryLedger) -> None:
     with pytest.raises(LedgerUnavailable):
         await glass.once()
 
-    assert await glass.answer(FOR_CHIEF, "demo", [needed()]) == ""
+    with pytest.raises(LedgerUnavailable):
+        await glass.answer(FOR_CHIEF, "demo", [needed()])
     task = asyncio.create_task(glass.run())
     await glass.stop()
     async with asyncio.timeout(5):

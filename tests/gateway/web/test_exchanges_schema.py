@@ -123,6 +123,17 @@ def test_what_a_grant_answered_is_shown() -> None:
     assert [(one.grant, one.remaining, one.at) for one in made.grants] == [("g-1", 4, 2)]
 
 
+def test_what_went_on_in_an_emergency_is_shown() -> None:
+    """To whoever asked, and to whoever reviews it."""
+    receipt = {"origin": "ledger.example", "index": 3, "leaf": "00"}
+    use = {"opening": "o-1", "at_us": 2_000_000, "receipt": receipt}
+
+    made = shown(document(break_glass=[use]) | {"indexed": 3, "size": 4})
+
+    assert [(one.opening, one.at) for one in made.break_glass] == [("o-1", 2)]
+    assert shown(document() | {"indexed": 3, "size": 4}).break_glass == []
+
+
 def test_exchange_of_which_little_is_known_is_shown() -> None:
     """Refused before it was read: no model, no receipt; times are whole seconds."""
     made = shown(document(refused=REFUSED) | {"indexed": 3, "size": 4})

@@ -21,7 +21,7 @@ from sekisho.holding.break_glass import BreakGlass
 from sekisho.model.break_glass import Opening
 from sekisho.model.duties import may_confirm, seats
 from sekisho.model.ids import uuid7
-from sekisho.model.principal import Authentication, Principal, Role
+from sekisho.model.principal import Authentication, Principal, Role, Scope
 from sekisho.ports import Clock, Ledger
 from sekisho_audit.break_glass_rules import RULES_MAX
 from sekisho_audit.events import Event, Payload
@@ -30,7 +30,11 @@ REASON_CHARS_MAX = 500
 NAME_CHARS_MAX = 256
 VERDICTS = ("justified", "not_justified")
 _SECOND_US = 1_000_000
-_SEES_ALL = frozenset({Role.REVIEWER, Role.AUDITOR, Role.OPERATOR})
+_WATCHES = (
+    (Role.REVIEWER, Scope.REVIEW),
+    (Role.AUDITOR, Scope.AUDIT),
+    (Role.OPERATOR, Scope.ADMIN),
+)
 
 _log = structlog.get_logger("sekisho.break_glass")
 
@@ -78,7 +82,9 @@ class BreakGlassDesk:
         reviewers, auditors, operators. Raises LedgerUnavailable.
         """
         await self._glass.consult()
-        all_of_it = who.owner is None and not who.roles.isdisjoint(_SEES_ALL)
+        all_of_it = who.owner is None and any(
+            role in who.roles and scope in who.scopes for role, scope in _WATCHES
+        )
         return [one for one in self._glass.standing if all_of_it or one.person == who.id]
 
     async def open(
@@ -140,7 +146,7 @@ class BreakGlassDesk:
         return opening
 
     def _check_person(self, who: Principal) -> None:
-        if Role.BREAK_GLASS not in who.roles or who.owner is not None:
+        if seats(who, Role.BREAK_GLASS.value) != (who.id,):  # in their own right, and no program
             message = "Persons with the role break_glass open it. Ask for a review instead."
             raise Forbidden(message, code="role_missing")
         if who.authentication is not Authentication.SESSION:
@@ -220,10 +226,10 @@ def _said(error: LedgerRefused, act: str) -> Exception:
 
 def _seat(who: Principal) -> str:
     """In whose name they review: their own, or whoever lent them the role. Raises Forbidden."""
-    if Role.AUDITOR in who.roles:
+    if Role.AUDITOR in who.roles and Scope.AUDIT in who.scopes:
         return who.id
     found = seats(who, Role.REVIEWER.value)
-    if not found:
+    if not found or Scope.REVIEW not in who.scopes:
         message = "Reviewers and auditors review it. Ask one of them."
         raise Forbidden(message, code="role_missing")
     return found[0]

@@ -11,7 +11,7 @@ import pytest
 from sekisho.errors import BadRequest, NotFound, SekishoError
 from sekisho.holding.break_glass_desk import OpeningLimits
 from sekisho.model.ids import uuid7
-from sekisho.model.principal import Authentication, Principal, Role
+from sekisho.model.principal import Authentication, Principal, Role, Scope
 from sekisho_audit.events import Event, Payload
 from support.break_glass import (
     AUDITOR,
@@ -31,6 +31,13 @@ from support.holds import STAFF, SystemClock, person
 from support.switchboards import running_auditd
 
 ROBOT = replace(CHIEF, id="robot-1", owner="chief-1")
+# The registry lends no such role; somebody may have edited its file.
+LENT = replace(
+    CHIEF_2,
+    stands_in_for=frozenset({"chief-1"}),
+    lent=frozenset({(Role.BREAK_GLASS, "chief-1")}),
+)
+ADMIN = frozenset({Scope.ADMIN})
 SECOND_US = 1_000_000
 
 
@@ -81,8 +88,8 @@ async def test_without_a_word_it_is_a_quarter_of_an_hour(plant: Plant) -> None:
 
 @pytest.mark.parametrize(
     "who",
-    [STAFF, REVIEWER, OPERATOR, ROBOT, replace(STAFF, owner="chief-1")],
-    ids=["employee", "reviewer", "operator", "robot with the role", "robot"],
+    [STAFF, REVIEWER, OPERATOR, ROBOT, replace(STAFF, owner="chief-1"), LENT],
+    ids=["employee", "reviewer", "operator", "robot with the role", "robot", "a lent role"],
 )
 async def test_who_has_not_the_role_opens_nothing(plant: Plant, who: Principal) -> None:
     """Nor does a service account of whoever has it."""
@@ -187,7 +194,8 @@ async def test_what_is_open_is_seen_by_who_watches_over_it(plant: Plant) -> None
 
     for who in (CHIEF, REVIEWER, AUDITOR, OPERATOR):
         assert await plant.desk.listed(who) == [made]
-    for who in (STAFF, CHIEF_2, replace(REVIEWER, owner="reviewer-9")):
+    narrow = replace(AUDITOR, scopes=frozenset({Scope.REVIEW}))
+    for who in (STAFF, CHIEF_2, replace(REVIEWER, owner="reviewer-9"), narrow):
         assert await plant.desk.listed(who) == []
 
 
@@ -228,12 +236,13 @@ def _delegate_of(lender: str) -> Principal:
         (replace(REVIEWER, id="robot-1", owner="chief-1"), "not_found"),
         (replace(REVIEWER, id="robot-2", owner="reviewer-1"), "not_found"),
         (OPERATOR, "role_missing"),
+        (replace(OPERATOR, roles=OPERATOR.roles | {Role.REVIEWER}, scopes=ADMIN), "role_missing"),
         (CHIEF_2, "not_found"),
         (STAFF, "not_found"),
     ],
     ids=[
         "oneself", "another key", "in their place", "their delegate", "their robot", "a robot",
-        "operator", "another chief", "anybody",
+        "operator", "a key made for operators", "another chief", "anybody",
     ],
 )  # fmt: skip
 async def test_nobody_else_reviews_it(plant: Plant, who: Principal, code: str) -> None:

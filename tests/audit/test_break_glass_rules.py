@@ -164,6 +164,8 @@ def test_a_use_is_not_repeated(case: Case) -> None:
     [
         {"effect": "deny"},
         {"asked": {"justify": True}},
+        {"asked": {"justify": "no"}},
+        {"hold": {"thresholds": []}},
         {"rules": [RULE, "team.money"]},
         {"rules": []},
         {"hold": {"no_break_glass": True}},
@@ -212,10 +214,12 @@ def test_what_ended_meanwhile_does_not_leave(case: Case) -> None:
 # -- answers
 
 
-def foreseen(case: Case, *stages: str, **of: Any) -> str:
+def foreseen(case: Case, *stages: str, ts: int = 1, **of: Any) -> str:
     """A request that foresees holds, sent."""
     told = {"hold_later": [*(later(one, **of)["hold_later"][0] for one in stages)]}
-    case.scribe.write("policy.decision", "x-1", stage="request", effect="allow", obligations=told)
+    data = {"stage": "request", "effect": "allow", "obligations": told}
+    leaf = case.scribe.leaf("policy.decision", "x-1", **data)
+    case.scribe.take({**leaf, "ts": ts})
     return case.intent()
 
 
@@ -276,6 +280,103 @@ def test_what_was_foreseen_before_it_was_open_waits_for_people(case: Case) -> No
     case.use(case.opening())
 
     assert case.refused(case.decided, stage="response") == "unopened"
+
+
+@pytest.mark.parametrize("by", [OTHER, ASKS])
+def test_nothing_is_foreseen_under_what_is_open_for_others_or_over(case: Case, by: str) -> None:
+    """Open for whoever asks, at that moment: else people answer what it foresaw."""
+    case.opening(by)
+    if by == ASKS:
+        case.ts += 15 * MINUTE_US + 1
+    foreseen(case, "response", ts=case.ts)
+    case.use(case.opening())
+
+    assert case.refused(case.decided, stage="response", effect="allow") == "unopened"
+
+
+def test_a_denied_answer_is_denied_whoever_foresaw_it(case: Case) -> None:
+    """Its rules are open, and the answer is not for them any more."""
+    opening = case.opening()
+    foreseen(case, "response")
+    case.use(opening)
+
+    assert case.refused(case.decided, stage="response", effect="deny") == "unopened"
+
+
+def test_rules_of_now_do_not_stand_for_those_of_before(case: Case) -> None:
+    """Both hold it, and both must be open."""
+    opening = case.opening()
+    foreseen(case, "response", rule="team.money")
+    case.use(opening)
+
+    assert case.refused(case.decided, stage="response") == "unopened"
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["before it was open", "by another rule"])
+def test_what_was_foreseen_once_stays_foreseen(case: Case, *, early: bool) -> None:
+    """A later word of policy does not take back that people were to answer."""
+    opening = "" if early else case.opening()
+    foreseen(case, "response", rule=RULE if early else "team.money")
+    opening = opening or case.opening()
+    foreseen(case, "response")
+    case.use(opening)
+
+    assert case.refused(case.decided, stage="response") == "unopened"
+
+
+def test_the_last_word_about_an_answer_counts(case: Case) -> None:
+    """Asked again after it was let go on, policy holds it, and nothing answers that."""
+    intent = held_answer(case, case.opening(), "response")
+    case.decided("d-9", stage="response", effect="allow")
+
+    assert case.refused(case.released, intent) == "unapproved_release"
+
+
+def test_a_call_let_go_on_does_not_answer_for_the_answer(case: Case) -> None:
+    """What one call foresaw of the answer waits, whatever answers the next call."""
+    opening = case.opening()
+    intent = foreseen(case, "tool_call")
+    for number, asked in ((1, later("response")), (2, {})):
+        case.use(opening, f"d-{number}", number=number)
+        case.decided(f"d-{number}", stage="tool_call", asked=asked)
+
+    assert case.refused(case.released, intent) == "unapproved_release"
+
+
+def test_rules_that_are_not_told_apart_open_nothing_later(case: Case) -> None:
+    """A request held for its answer by some rules, which a record mixes with others."""
+    opening = case.opening()
+    terms = {"stage": "response", "thresholds": REVIEW, "ttl_s": 60, "risk": 1}
+    case.decided("d-0", rules=["team.money"], hold=terms, asked=later("response"))
+    case.intent()
+    case.use(opening)
+
+    assert case.refused(case.decided, stage="response") == "unopened"
+
+
+def test_a_decision_is_answered_once(case: Case) -> None:
+    """By a grant or by an opening, not by both."""
+    grant = case.act(
+        "grant.proposed", "p-one", rules=[RULE], backend="local", count=1, hours=1, risk_below=99,
+        counts_for=["reviewer"], group="sales",
+    )  # fmt: skip
+    case.act("grant.confirmed", "p-two", grant=grant, counts_for=["reviewer"])
+    data = {"grant": grant, "decision": "d-1", "backend": "local", "number": 1, "remaining": 0}
+    case.scribe.write("grant.used", "x-1", **data)
+    case.use(case.opening())
+
+    assert case.refused(case.decided, hold={"no_grant": False}) == "second_use"
+
+
+def test_the_next_answer_may_be_let_go_on_too(case: Case) -> None:
+    """What the request foresaw is known for each attempt, with its rules."""
+    opening = case.opening()
+    case.released(held_answer(case, opening, "response"))
+    second = case.intent()
+    case.use(opening, "d-9", number=2)
+    case.decided("d-9", stage="response", effect="allow")
+
+    case.released(second)
 
 
 def test_another_answer_needs_uses_of_its_own(case: Case) -> None:

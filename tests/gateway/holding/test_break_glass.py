@@ -272,6 +272,28 @@ async def test_what_the_ledger_refuses_waits_for_people(memory: MemoryLedger, co
     assert tries == (TRIES_MAX if code == "stale_use" else 1)
 
 
+async def test_a_worker_proposes_only_what_is_ones_own(memory: MemoryLedger) -> None:
+    """Also where the ledger would refuse it: nothing is appended in vain."""
+    memory.opened = [opening(person="chief-2")]
+    glass = at(memory)
+    await glass.consult()
+
+    assert await glass.answer(FOR_CHIEF, "demo", [needed()]) == ""
+    assert memory.types() == []
+
+
+async def test_what_nobody_holds_is_recorded_without_a_use(memory: MemoryLedger) -> None:
+    """It stands in its place among what is held, and is no use of anything."""
+    memory.opened = [opening()]
+    glass = at(memory)
+    free = [replace(needed(), rules=frozenset()) for _ in range(2)]
+
+    assert await glass.answer(FOR_CHIEF, "demo", [free[0], needed(), free[1]])
+    assert memory.types() == [
+        "policy.decision", "break_glass.used", "policy.decision", "policy.decision",
+    ]  # fmt: skip
+
+
 async def test_two_people_have_their_own(plant: Plant) -> None:
     """Each for themselves, and each with other rules."""
     mine = await plant.opened()

@@ -122,6 +122,15 @@ def test_a_held_request_leaves_once_by_a_use(case: Case) -> None:
     assert case.refused(case.intent) == "unopened_intent"
 
 
+def test_reviews_in_order_are_answered_at_once(case: Case) -> None:
+    """Whoever would be asked first and second: nobody is there to answer in any order."""
+    steps = [*REVIEW, {"reviewers": "legal", "approve": 1, "deny": 1, "step": 2}]
+    case.use(case.opening())
+    case.decided(hold={"thresholds": steps})
+
+    case.released(case.intent())
+
+
 def test_without_a_use_the_request_waits_for_people(case: Case) -> None:
     """An opening is nobody's approval by itself."""
     case.opening()

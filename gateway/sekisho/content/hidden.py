@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from sekisho.model.undrawn import UNDRAWN
+
 # Space and line feed are layout. All else that is not drawn, or is drawn elsewhere, is hidden.
 _LAYOUT = frozenset(" \n")
 _HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
-# Letters and marks by class, but drawn as nothing, or carrying bytes nobody sees (selectors).
-_SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
-_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f").union(map(chr, _SELECTORS))
 # Hidden by class, yet in every other text: tabs, spaces of typography and of East Asian scripts,
 # the selector that makes an emoji colourful. Spelled out as well, but nobody is warned of them.
 _ORDINARY = frozenset("\t\u00a0\u3000\ufe0f")
@@ -31,7 +30,7 @@ def is_hidden(char: str) -> bool:
     """Whether a reader would not see this character where it stands."""
     if char in _LAYOUT:
         return False
-    return unicodedata.category(char) in _HIDDEN or char in _BLANK
+    return unicodedata.category(char) in _HIDDEN or char in UNDRAWN
 
 
 def alarming(text: str) -> int:

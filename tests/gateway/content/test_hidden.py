@@ -6,7 +6,7 @@ from sekisho.content.hidden import alarming, code_point, is_hidden, mixed_words
 
 HIDDEN = (
     "\u202e\u2066\u200b\u2060\ufeff\x00\x1b\r\u00ad\ue000\U000e0041\u3164\u2800\ufe0f\u2028"
-    "\ud800\u180e\t\u00a0"
+    "\ud800\u180e\t\u00a0\u180b\u17b4\u034f"
 )
 
 

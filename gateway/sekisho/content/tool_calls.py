@@ -8,10 +8,11 @@ cannot be judged is not given on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sekisho.content.strict_json import NotStrictJSON, parse
+from sekisho.content.written_numbers import as_written
 
 DEPTH_MAX = 64  # as deep as a request may be by default
 NAME_CHARS_MAX = 256  # as in the wire contract
@@ -21,12 +22,22 @@ _NAMES = frozenset({"tool_calls", "function_call"})
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One proposed call. `arguments` is None where they are malformed; `chars` their length."""
+    """One proposed call. `arguments` is None where they are malformed; `chars` their length; `text`
+    is the JSON that they were read from, if it was any.
+    """
 
     choice: int
     name: str
     arguments: Mapping[str, Any] | None
     chars: int
+    text: str = field(default="", repr=False, compare=False)
+
+    def written(self) -> Mapping[str, Any] | None:
+        """The arguments with each number as it is written, and not as a parser keeps it."""
+        if self.arguments is None or not self.text.strip():
+            return self.arguments
+        said: Mapping[str, Any] = as_written(self.text)
+        return said
 
 
 def proposed(completion: Any) -> tuple[ToolCall, ...]:
@@ -180,7 +191,7 @@ def _call(number: int, function: Any) -> ToolCall:
     text = function.get("arguments")
     if not isinstance(text, str):
         return ToolCall(number, name, None, 0)
-    return ToolCall(number, name, _object(text), len(text))
+    return ToolCall(number, name, _object(text), len(text), text)
 
 
 def _object(text: str) -> Mapping[str, Any] | None:

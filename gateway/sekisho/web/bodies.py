@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from sekisho.config.faults import in_words
 from sekisho.content.strict_json import NotStrictJSON, parse
+from sekisho.content.written_numbers import as_written
 from sekisho.errors import BadRequest, TooLarge, TooSlow
 
 BODY_S = 10.0  # for all of a body, also over a slow line
@@ -24,16 +25,24 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 async def read_model(
-    request: Request, model: type[Model], *, what: str, bytes_max: int, depth_max: int
+    request: Request,
+    model: type[Model],
+    *,
+    what: str,
+    bytes_max: int,
+    depth_max: int,
+    written: bool = False,
 ) -> Model:
     """The body as a `model`, read here and not by the framework: bounded in size and time, read
     only after the key was checked, and refused if it says a thing twice or anything we do not know.
 
-    `what` is what it should be, for the message. Raises BadRequest, TooLarge, TooSlow.
+    `what` is what it should be, for the message; `written` is for numbers as they are written, and
+    not as a parser keeps them. Raises BadRequest, TooLarge, TooSlow.
     """
     body = await read_body(request, bytes_max=bytes_max, timeout_s=BODY_S)
     try:
-        return model.model_validate(parse(body, depth_max=depth_max))
+        said = parse(body, depth_max=depth_max)
+        return model.model_validate(as_written(body) if written else said)
     except NotStrictJSON as error:
         raise BadRequest(f"This is not {what}: {error}.") from error
     except ValidationError as error:

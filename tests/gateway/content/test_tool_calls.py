@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -197,3 +198,13 @@ def test_a_call_of_two_kinds_is_no_call() -> None:
     (seen,) = proposed({"choices": [{"message": {"tool_calls": [call]}}]})
 
     assert (seen.name, seen.arguments) == (UNNAMED, None)
+
+
+def test_a_call_is_told_with_its_numbers_as_they_are_written() -> None:
+    """A parser keeps 64 bits of them; the input of a custom tool is text and stays so."""
+    text = '{"a": 18446744073709551617, "b": 100.000000000000001, "c": 7}'
+    custom = {"type": "custom", "custom": {"name": "sh", "input": "7"}}
+    (one, empty, free, bad) = proposed(answer(call(text), call(" "), custom, call("{")))
+
+    assert one.written() == {"a": 18446744073709551617, "b": Decimal("100.000000000000001"), "c": 7}
+    assert (empty.written(), free.written(), bad.written()) == ({}, {"input": "7"}, None)

@@ -7,6 +7,7 @@ use is in the ledger, and any reviewer ends it at once.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,10 @@ from sekisho.cli.gate import GateFailed, add_gate, connect
 from sekisho.cli.printing import add_json, as_json, table, visible, when
 
 _PATH = "/v1/grants"
-_COLUMNS = ("id", "status", "for", "rules", "tool", "arguments", "left", "until", "proposed by")
+_COLUMNS = (
+    *("id", "status", "for", "rules", "backend", "tool", "arguments", "left", "hours", "until"),
+    *("confirm by", "reviewers", "proposed by", "reason"),
+)
 _KINDS = {"=": "equals", "^": "prefix", "~": "glob"}
 
 
@@ -82,13 +86,22 @@ def _proposal(options: argparse.Namespace) -> dict[str, Any]:
         "count": options.count,
         "hours": options.hours,
         "reason": options.reason,
-        "arguments": dict(map(_argument, options.argument)),
+        "arguments": _arguments(options.argument),
         "other_arguments": options.other_arguments,
     }
     for name in ("principal", "group", "tool", "reviewers"):
         value = getattr(options, name)
         if value is not None:
             said[name] = value
+    return said
+
+
+def _arguments(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    said: dict[str, dict[str, str]] = {}
+    for name, wanted in map(_argument, texts):
+        if name in said:
+            raise GateFailed(f"--argument names {name!r} twice. Say once what it must be.")
+        said[name] = wanted
     return said
 
 
@@ -112,12 +125,16 @@ def _print_list(grants: list[dict[str, Any]], as_document: bool) -> None:
             "tool": one["tool"] or "",
             "arguments": _pattern(one) if one["tool"] else "",
             "left": f"{one['remaining']} of {one['count']}",
-            "until": when(one["until_us"]),
+            "until": None if one["status"] == "proposed" else when(one["until_us"]),
+            "confirm by": when(one["until_us"]) if one["status"] == "proposed" else None,
             "proposed by": one["proposed_by"],
+            "reason": one["reason"].replace(
+                "\n", " "
+            ),  # no line of its own that looks like a grant
         }
         for one in grants
     ]
-    print(table(rows, _COLUMNS) if rows else "Nothing is granted.")
+    print(table(rows, _COLUMNS) if rows else "Nothing is granted that you may see.")
 
 
 def _pattern(grant: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ GRANT: dict[str, Any] = {
     "hours": 1,
     "risk_below": 60,
     "reviewers": ["reviewer"],
-    "reason": "r",
+    "reason": "All of\nQ3.\u202e",
     "proposed_by": "reviewer-1",
     "confirmed_by": None,
     "until_us": 1_700_000_000_000_000,
@@ -126,6 +126,41 @@ def test_an_argument_that_is_none_is_not_sent(
     assert not gateway.sent
 
 
+@pytest.mark.parametrize("second", ["path^/b", "path=/a", "path~*"])
+def test_an_argument_that_is_named_twice_is_not_sent(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str], second: str
+) -> None:
+    """One of the two would be kept, and nobody would say which."""
+    words = [*PROPOSE, "--principal", "a", "--tool", "t", "--argument", "path=/a"]
+
+    assert main([*words, "--argument", second]) == 1
+    assert "'path' twice" in capsys.readouterr().err
+    assert not gateway.sent
+
+
+def test_who_confirms_sees_what_they_agree_to(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hours, reviewers, backend and reason; the time to confirm is not the time of the end."""
+    gateway.grants = [GRANT, {**GRANT, "id": "g-2", "status": "standing"}]
+
+    assert main(["grant", "list"]) == 0
+    head, proposed, standing = capsys.readouterr().out.splitlines()
+    end = "2023-11-14T22:13:20Z"
+    assert "All of Q3.<U+202E>" in proposed
+    for column, one, other in (
+        ("hours", "1 ", "1 "),
+        ("backend", "demo", "demo"),
+        ("reviewers", "reviewer ", "reviewer "),
+        ("until", "- ", end),
+        ("confirm by", end, "- "),
+    ):
+        # The arguments have signs of one column each, so all lines stand below the head.
+        place = head.index(f" {column}") + 1
+        assert proposed[place:].startswith(one), column
+        assert standing[place:].startswith(other), column
+
+
 def test_the_list_drives_no_terminal(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
     """One line a grant, with what it is for and how often; JSON stays JSON."""
     assert main(["grant", "list"]) == 0
@@ -138,7 +173,7 @@ def test_the_list_drives_no_terminal(gateway: Gateway, capsys: pytest.CaptureFix
     assert json.loads(capsys.readouterr().out) == [GRANT]
     gateway.grants = []
     assert main(["grant", "list"]) == 0
-    assert capsys.readouterr().out == "Nothing is granted.\n"
+    assert capsys.readouterr().out == "Nothing is granted that you may see.\n"
 
 
 def test_one_confirms_and_one_ends_it(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,6 +138,30 @@ async def test_other_calls_wait_for_people(granted: Granted, arguments: tuple[st
     assert "grant.used" not in line.ledger.types()
 
 
+@pytest.mark.parametrize(
+    ("wanted", "written", "fits"),
+    [
+        (100.0, "100.0", True),
+        (100.0, "100.000000000000001", False),
+        (0.0, "1e-400", False),
+        (2**64 - 1, "18446744073709551615", True),
+        (2**64 - 1, "18446744073709551616", False),
+        (float(2**64), "18446744073709551617", False),
+    ],
+)
+async def test_a_grant_is_for_the_number_that_is_written(
+    granted: Granted, wanted: float, written: str, fits: bool
+) -> None:
+    """Not for another one that a parser reads alike."""
+    pattern = read({"named": {"id": {"equals": wanted}}, "others": "absent"})
+    line = await granted.agreed(replace(FOR_CALLS, pattern=pattern))
+    line.rules.says, line.rules.later["tool_call"] = LATER_CALLS, CALL_HELD
+    line.backend.parts = (said(f'{{"id":{written}}}'),)
+
+    assert isinstance(await line.pipeline.handle(STAFF, chat()), Whole if fits else HoldView)
+    assert ("grant.used" in line.ledger.types()) == fits
+
+
 @pytest.mark.parametrize("arguments", ['{"id":7,"id":8}', "[7]", '{"id":7} ', '{"id":7', "7"])
 async def test_malformed_arguments_are_never_granted(granted: Granted, arguments: str) -> None:
     """Whatever they would be by another parser; blanks around one object are none."""

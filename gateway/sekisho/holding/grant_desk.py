@@ -21,7 +21,7 @@ from sekisho.holding.granting import Granting
 from sekisho.model.argument_pattern import Pattern
 from sekisho.model.duties import may_confirm, may_review, seats
 from sekisho.model.grants import Grant
-from sekisho.model.ids import uuid7
+from sekisho.model.ids import is_id, uuid7
 from sekisho.model.principal import Principal, Role
 from sekisho.ports import Clock, Ledger
 from sekisho_audit.events import Event, Payload
@@ -149,13 +149,17 @@ class GrantDesk:
         _reason(asked.reason)
         if (asked.principal is None) == (asked.group is None):
             raise BadRequest("Name one principal or one group.", param="principal")
+        whom = "principal" if asked.group is None else "group"
+        if not is_id(asked.principal or asked.group or ""):
+            message = f"No {whom} can be called that: small letters, digits and . _ @ + - only."
+            raise BadRequest(message, param=whom)
         if not 0 < asked.count <= limits.uses_max:
             raise BadRequest(f"count is between 1 and {limits.uses_max}.", param="count")
         if not 0 < asked.hours <= limits.hours_max:
             raise BadRequest(f"hours is between 1 and {limits.hours_max}.", param="hours")
         if not 0 < len(asked.rules) <= RULES_MAX:
             raise BadRequest(f"Between 1 and {RULES_MAX} rules are named.", param="rules")
-        named = (*asked.rules, *asked.reviewers, asked.group or "x", asked.tool or "x")
+        named = (*asked.rules, *asked.reviewers, asked.tool or "x")
         if not all(map(_is_name, named)):
             message = f"A name has between 1 and {NAME_CHARS_MAX} characters that can be seen."
             raise BadRequest(message, param="rules")

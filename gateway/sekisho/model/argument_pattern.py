@@ -3,24 +3,34 @@
     {"named": {"path": {"prefix": "/reports/"}, "limit": {"equals": 10}}, "others": "absent"}
 
 Every argument that is named must be there and fit; any other must be absent, unless `others` says
-`any`. A number is not a text and `true` is not 1. A text that climbs, hides or escapes (`..`, a
-backslash, `%2e`, a sign that nobody sees) fits no prefix and no glob: the program that reads it may
-understand another place than the pattern does. Pure; no pattern takes long on any text.
+`any`. A number is not a text and `true` is not 1; a number that some programs read as another one
+fits nothing. A text that climbs, hides or escapes (`..`, a backslash, `%`, a sign that nobody sees)
+fits no prefix and no glob, and of two names that some programs take for one none fits: the program
+that reads it may understand something else than the pattern does. Pure; the time that a pattern
+takes grows with the length of a text and no faster.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
+from sekisho.model.undrawn import UNDRAWN
+
 NAMED_MAX = 32
-TEXT_CHARS_MAX = 1024
+PATTERN_CHARS_MAX = 256
+TEXT_CHARS_MAX = 4096  # a longer text fits no prefix and no glob
 EQUALS_DEPTH_MAX = 8
 KINDS = ("equals", "prefix", "glob")
 OTHERS = ("absent", "any")
-_CLIMBS = ("..", "\\", "%2e", "%2f", "%5c", "%00", "%25")
+_WHOLE = range(-(2**63), 2**64)  # a whole number that some program keeps in 64 bits
+_CLIMBS = ("..", "\\", "%")
+_JOINERS = str.maketrans("", "", "_- ")
+_WORD_SIGNS = frozenset("._-+")
+_WORD_CLASSES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"})
 
 
 class BadPattern(ValueError):
@@ -35,7 +45,11 @@ class Pattern:
     others: bool = False
 
     def fits(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether a call with these arguments is one that the grant is for."""
+        """Whether a call with these arguments, its numbers as they are written, is one that the
+        grant is for.
+        """
+        if not _are_apart({*arguments, *self.named}) or not _is_exact(list(arguments.values())):
+            return False
         if not self.others and not arguments.keys() <= self.named.keys():
             return False
         return all(
@@ -58,6 +72,8 @@ def read(document: Any) -> Pattern:
         raise BadPattern(f"`others` is one of {', '.join(OTHERS)}")
     if not isinstance(named, dict) or len(named) > NAMED_MAX:
         raise BadPattern(f"`named` has at most {NAMED_MAX} arguments")
+    if not _are_apart(named):
+        raise BadPattern("two names are alike, or one has signs that nobody sees")
     return Pattern({name: _read(name, one) for name, one in named.items()}, others == "any")
 
 
@@ -68,8 +84,11 @@ def _read(name: str, one: Any) -> tuple[str, Any]:
     if kind == "equals":
         if _depth(wanted) > EQUALS_DEPTH_MAX:
             raise BadPattern(f"what {name!r} equals is nested too deep")
-    elif not isinstance(wanted, str) or not 0 < len(wanted) <= TEXT_CHARS_MAX:
-        raise BadPattern(f"the {kind} of {name!r} is a text of at most {TEXT_CHARS_MAX} characters")
+        if not _is_exact(wanted):
+            raise BadPattern(f"what {name!r} equals is a number that some programs read as another")
+    elif not isinstance(wanted, str) or not 0 < len(wanted) <= PATTERN_CHARS_MAX:
+        most = f"between 1 and {PATTERN_CHARS_MAX} characters"
+        raise BadPattern(f"the {kind} of {name!r} is a text of {most}")
     elif _is_odd(wanted):
         raise BadPattern(f"the {kind} of {name!r} has signs that no value can have")
     return kind, wanted
@@ -92,7 +111,7 @@ def _depth(value: Any) -> int:
 def _fits(kind: str, wanted: Any, value: Any) -> bool:
     if kind == "equals":
         return _same(wanted, value)
-    if not isinstance(value, str) or _is_odd(value):
+    if not isinstance(value, str) or len(value) > TEXT_CHARS_MAX or _is_odd(value):
         return False
     return value.startswith(wanted) if kind == "prefix" else glob(wanted, value)
 
@@ -109,40 +128,85 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def _are_apart(names: Collection[str]) -> bool:
+    """Whether no program takes two of these names for one: `path` and `Path`, `a_b` and `aB`."""
+    folded = {_folded(name).translate(_JOINERS) for name in names}
+    return len(folded) == len(names) and not any(map(_is_hiding, names))
+
+
+def _is_exact(value: Any) -> bool:
+    """Whether every number in it is the same one to all programs."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+        elif isinstance(one, int):
+            if one not in _WHOLE:
+                return False
+        elif not (
+            one is None or isinstance(one, str) or (isinstance(one, float) and isfinite(one))
+        ):
+            return False
+    return True
+
+
 def _is_odd(text: str) -> bool:
     """Whether a program may read another text than is written. Read as letters of full width are,
     too: some programs fold them.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    if any(sign in folded for sign in _CLIMBS):
-        return True
-    return any(unicodedata.category(sign)[0] in "CZ" and sign != " " for sign in text)
+    folded = _folded(text)
+    return any(sign in folded for sign in _CLIMBS) or _is_hiding(text)
+
+
+def _is_hiding(text: str) -> bool:
+    """Whether something in it is not seen, as it is or folded."""
+    return any(
+        sign in UNDRAWN or (unicodedata.category(sign)[0] in "CZ" and sign != " ")
+        for sign in {*text, *_folded(text)}
+    )
+
+
+def _folded(text: str) -> str:
+    """As programs read it that make no difference of case and width."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def glob(pattern: str, text: str) -> bool:
-    """Whether `text` fits: `*` is any signs but `/`, `?` is one, all others are themselves.
+    """Whether `text` fits: `*` is any signs of one word, `?` is one, all others are themselves.
 
-    Part by part between slashes, so that no star reaches over one.
+    All ways to read the pattern are followed at once, one bit each, so each sign of the text is one
+    step, whatever the pattern.
     """
-    parts, pieces = pattern.split("/"), text.split("/")
-    return len(parts) == len(pieces) and all(map(_part, parts, pieces))
-
-
-def _part(pattern: str, text: str) -> bool:
-    """One part: the latest star takes one sign more whenever it does not go on, so the time is at
-    most the product of both lengths.
-    """
-    at = place = 0
-    star, tried = -1, 0
-    while place < len(text):
-        if at < len(pattern) and pattern[at] == "*":
-            star, tried = at, place
-            at += 1
-        elif at < len(pattern) and pattern[at] in ("?", text[place]):
-            at, place = at + 1, place + 1
-        elif star >= 0:
-            tried += 1
-            at, place = star + 1, tried
+    own: dict[str, int] = {}  # of each sign the places where the pattern has it
+    any_one = stars = length = 0
+    for sign in pattern:
+        if sign == "*":
+            stars |= 1 << length
+            continue
+        if sign == "?":
+            any_one |= 1 << length
         else:
+            own[sign] = own.get(sign, 0) | 1 << length
+        length += 1
+    words = {sign for sign in set(text) if _is_of_a_word(sign)}
+    places = 1
+    for sign in text:
+        free = sign in words
+        moved = places & (own.get(sign, 0) | (any_one if free else 0))
+        places = moved << 1 | (places & stars if free else 0)
+        if not places:
             return False
-    return pattern[at:].strip("*") == ""
+    return bool(places >> length & 1)
+
+
+def _is_of_a_word(sign: str) -> bool:
+    """Letters and digits of all scripts, and a few signs; nothing that begins another part of an
+    address or a second one.
+    """
+    return all(
+        one in _WORD_SIGNS or unicodedata.category(one) in _WORD_CLASSES
+        for one in (sign, *unicodedata.normalize("NFKC", sign))
+    )

@@ -196,7 +196,7 @@ class Guard:
             terms=whole,
             rules=rules | frozenset(rule for one in foreseen for rule in one.rules),
             tool=call.name,
-            arguments=call.arguments,
+            arguments=call.written(),
         )
 
     def _terms(self, asked: Sequence[Asked], *, called: bool) -> list[HoldTerms]:

@@ -113,7 +113,12 @@ async def propose_grant(request: Request, parts: Parts, principal: Caller) -> Gr
     """Propose a grant; nothing is granted before another reviewer confirms it."""
     needs(principal, Scope.REVIEW)
     said = await read_model(
-        request, GrantIn, what="a grant", bytes_max=BODY_BYTES_MAX, depth_max=BODY_DEPTH_MAX
+        request,
+        GrantIn,
+        what="a grant",
+        bytes_max=BODY_BYTES_MAX,
+        depth_max=BODY_DEPTH_MAX,
+        written=True,
     )
     asked = Asked(
         rules=tuple(said.rules),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -122,6 +123,11 @@ async def test_two_make_it_and_one_ends_it(http: Http) -> None:
         {"group": "sales"},
         {"principal": None},
         {"backend": "nowhere"},
+        {"principal": "staff-7\u200b"},
+        {"principal": "Staff-7"},
+        {"principal": None, "group": "sales\u3164"},
+        {"arguments": {"n": {"equals": 2**64}}},
+        {"arguments": {"path": {"prefix": "/%41/"}}},
     ],
     ids=repr,
 )
@@ -134,6 +140,37 @@ async def test_a_grant_says_nothing_that_is_not_understood(
     assert status == 400
     await http.office.granting.consult()
     assert not http.office.granting.standing
+
+
+@pytest.mark.parametrize("number", ["100.000000000000001", "1e-400", "18446744073709551617"])
+async def test_a_number_is_taken_as_it_is_written(http: Http, number: str) -> None:
+    """A parser's neighbour of it is not what was proposed."""
+    text = json.dumps({**SAID, "arguments": {"n": {"equals": "N"}}}).replace('"N"', number)
+
+    status, told = await http.ask("one", "POST", content=text.encode())
+    assert (status, told["error"]["param"]) == (400, "arguments")
+    assert "some programs read as another" in told["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("other", "bound"),
+    [
+        ({"count": 10**30}, "count is between 1 and 100."),
+        ({"hours": 10**30}, "hours is between 1 and 24."),
+        ({"count": 101}, "count is between 1 and 100."),
+        ({"arguments": {"path": {"prefix": ""}}}, "between 1 and 256 characters"),
+        ({"arguments": {"path": {"glob": "a" * 257}}}, "between 1 and 256 characters"),
+    ],
+    ids=str,
+)
+async def test_who_asks_for_too_much_is_told_the_bound(
+    http: Http, other: dict[str, Any], bound: str
+) -> None:
+    """Not that a number is none."""
+    status, told = await http.ask("one", "POST", content=json.dumps({**SAID, **other}).encode())
+
+    assert status == 400
+    assert bound in told["error"]["message"]
 
 
 async def test_a_body_that_says_a_thing_twice_is_refused(http: Http) -> None:

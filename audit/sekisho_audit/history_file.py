@@ -26,7 +26,7 @@ from sekisho_audit.review_rows import SCHEMA, ReviewRows
 from sekisho_audit.scan import EVENTS, held_from
 from sekisho_audit.tail import Cursor, Tail
 
-FORMAT = 2
+FORMAT = 3
 # Exchanges under way; each document is a kilobyte or two.
 _CACHED = 2_048
 _CHECKPOINT_PAGES = 4_000

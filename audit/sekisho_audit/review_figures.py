@@ -8,7 +8,9 @@ Whoever asks for their own figures gets all of them.
 Each group has counts (`decisions`, `approved`, `under_5_s`, `edits`, `hours` in which anything was
 decided, `people`), the median time in microseconds (`median_us`), and of how many versions that
 several people answered (`together`) all answers were alike (`agreed`). Answers to test items
-are in none of these; they are `caught` or `missed`. None is what is not told.
+that are over are in none of these; they are `caught` or `missed`. Before, they count as answers to
+any hold: figures must not tell a test item to whoever has yet to answer it. None is what is not
+told.
 """
 
 from __future__ import annotations
@@ -45,8 +47,9 @@ GROUP BY key
 _SEEDS = "SELECT key, sum(NOT approved), sum(approved) FROM keyed_seeds GROUP BY key"
 _EDITED = "SELECT key, count(*) FROM keyed_edits GROUP BY key"
 _TAKEN = """
-taken AS (SELECT * FROM answered WHERE at_us >= :since AND NOT seeded),
-seeds AS (SELECT * FROM answered WHERE at_us >= :since AND seeded)
+over AS (SELECT hold FROM seeded WHERE over),
+taken AS (SELECT * FROM answered WHERE at_us >= :since AND NOT (seeded AND hold IN over)),
+seeds AS (SELECT * FROM answered WHERE at_us >= :since AND seeded AND hold IN over)
 """
 _EDITS = "edits AS (SELECT * FROM filed WHERE editor IS NOT NULL AND at_us >= :since)"
 _MEASURES = {"hasty_us": HASTY_US, "hour_us": _HOUR_US, "listed_max": LISTED_MAX}

@@ -26,7 +26,7 @@ CREATE TABLE shown (hold TEXT, version INTEGER, reader TEXT, at_us INTEGER NOT N
 CREATE TABLE answered (n INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, hold TEXT NOT NULL,
                        version INTEGER NOT NULL, reviewer TEXT NOT NULL, approved INTEGER NOT NULL,
                        took_us INTEGER NOT NULL, seeded INTEGER NOT NULL);
-CREATE TABLE seeded (hold TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE seeded (hold TEXT PRIMARY KEY, over INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX answered_at ON answered (at_us);
 CREATE INDEX edited_at ON filed (at_us) WHERE editor IS NOT NULL;
 """
@@ -97,8 +97,13 @@ class ReviewRows:
         self._db.execute(
             "INSERT OR IGNORE INTO ruled VALUES (?, ?, ?)", (hold, version, data["rule"])
         )
-        self._db.execute("INSERT OR IGNORE INTO seeded VALUES (?)", (hold,))
+        self._db.execute("INSERT OR IGNORE INTO seeded VALUES (?, 0)", (hold,))
         self._seeded.add(hold)
+
+    def _settled(self, leaf: Leaf) -> None:
+        hold = leaf["data"]["hold"]
+        if hold in self._seeded:
+            self._db.execute("UPDATE seeded SET over = 1 WHERE hold = ?", (hold,))
 
     def _read(self, leaf: Leaf) -> None:
         data = leaf["data"]
@@ -134,5 +139,6 @@ _RULES: Mapping[str, Callable[[ReviewRows, Leaf], None]] = {
     "hold.filed": ReviewRows._filed,  # noqa: SLF001
     "hold.seeded": ReviewRows._put,  # noqa: SLF001
     "record.read": ReviewRows._read,  # noqa: SLF001
+    "hold.settled": ReviewRows._settled,  # noqa: SLF001
     "hold.review": ReviewRows._answered,  # noqa: SLF001
 }

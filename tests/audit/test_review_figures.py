@@ -39,7 +39,10 @@ def at_random(seed: int, people: int, holds: int = 40) -> list[Leaf]:
             continue
         hold, person = random.choice(list(open_holds)), f"p-{random.randrange(people)}"
         what = random.random()
-        if what < 0.4:
+        if what > 0.95:
+            written.settled(hold, random.choice(["denied", "withdrawn", "expired"]))
+            del open_holds[hold]
+        elif what < 0.4:
             written.shown(hold, person, random.choice(["review", "review", "own"]))
         elif what < 0.5 and not any(is_seed(one, hold) for one in written.leaves):
             open_holds[hold] += 1
@@ -83,7 +86,11 @@ def by_hand(leaves: Sequence[Leaf], since_us: int) -> tuple[list[Leaf], list[Lea
                 "took_us": leaf["ts"] - min(looks, default=filing["ts"]),
                 "hour": leaf["ts"] // HOUR_US,
                 "rules": rules_of(filing, leaves),
-                "seeded": filing["type"] == "hold.seeded",
+                "seeded": filing["type"] == "hold.seeded"
+                and any(
+                    one["type"] == "hold.settled" and one["data"]["hold"] == data["hold"]
+                    for one in leaves
+                ),
             }
         )
     return answers, edits
@@ -168,6 +175,28 @@ def answers_of(*people: str, rule: str = "r.a") -> list[Leaf]:
         written.now_us += 1_000_000
         written.answered(f"h{number}", person, "approve")
     return written.leaves
+
+
+def test_a_test_item_counts_as_any_hold_until_it_is_over() -> None:
+    """The figures of who answered first of two would tell the item to who has yet to answer."""
+    written = Written()
+    for hold in ("real", "test"):
+        if hold == "real":
+            written.decided("x-real", "r.a")
+            written.filed("real")
+        else:
+            written.seeded("test", "r.a")
+        written.now_us += 2_000_000
+        written.answered(hold, "p-1", "approve")
+    open_ = own_figures(kept(written.leaves), 0, "p-1")
+    assert (open_["decisions"], open_["approved"], open_["missed"]) == (2, 2, 0)
+    assert (open_["under_5_s"], open_["median_us"]) == (2, 2_000_000)
+    assert all_figures(kept(written.leaves), 0, 1)["rules"]["r.a"]["decisions"] == 2
+
+    written.settled("real", "approved")
+    written.settled("test", "withdrawn")
+    over = own_figures(kept(written.leaves), 0, "p-1")
+    assert (over["decisions"], over["approved"], over["missed"]) == (1, 1, 1)
 
 
 def test_few_people_are_not_named() -> None:

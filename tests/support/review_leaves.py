@@ -46,6 +46,16 @@ class Written:
     def seeded(self, hold: str, rule: str) -> None:
         self.add("hold.seeded", f"x-{hold}", hold=hold, version=1, stage="request", rule=rule)
 
+    def settled(self, hold: str, state: str, version: int = 1) -> None:
+        said: dict[str, Any] = {
+            "hold": hold,
+            "version": version,
+            "state": state,
+            "binding": "b",
+            "reviews": [],
+        }
+        self.add("hold.settled", f"x-{hold}", **said)
+
     def shown(self, hold: str, reader: str, purpose: str = "review") -> None:
         said = {"purpose": purpose, "part": "outgoing", "hold": hold}
         self.add("record.read", f"x-{hold}", reader, **said)

@@ -222,6 +222,11 @@ class Metrics:
         """Count a hold that came into a state."""
         self._holds.of(state).inc()
 
+    def seeded(self) -> None:
+        """Count a test item as the hold of a request is counted: anybody may read metrics."""
+        self.hold_entered("pending")
+        self.exchange_ended("held")
+
     def shadow_decided(self, outcome: str) -> None:
         """Count a decision of the shadow: `same`, `otherwise`, `failed` or `left_out`."""
         self._shadow.of(outcome).inc()

@@ -155,6 +155,21 @@ def test_metrics_are_rendered_for_prometheus() -> None:
         assert sample in text
 
 
+def test_a_test_item_moves_what_a_held_request_does() -> None:
+    """Nobody needs a key to read metrics, so they must not tell it."""
+    held, seeded = Metrics(), Metrics()
+    held.hold_entered("pending")
+    held.exchange_ended("held")
+    seeded.seeded()
+
+    def counts(metrics: Metrics) -> list[str]:
+        lines = metrics.render()[0].decode().splitlines()
+        return [line for line in lines if "_created" not in line]
+
+    assert counts(seeded) == counts(held)
+    assert 'sekisho_holds_total{state="pending"} 1.0' in counts(seeded)
+
+
 def test_two_workers_are_counted_together(tmp_path: Path) -> None:
     """With a shared directory any worker answers for all."""
     script = (

@@ -10,19 +10,33 @@ from sekisho.cli.gate import Gate, GateFailed
 from sekisho.cli.printing import as_json, visible
 
 TEXT_BYTES_MAX = 65_536
+_NAMES = (
+    *("principal", "rule", "message", "model", "backend", "reviewers", "approve", "deny", "risk"),
+    *("ttl_s", "office_time", "redact"),
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     parser.add_argument("--principal", required=True, help="who seems to ask: nobody's name")
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--backend", required=True)
     parser.add_argument("--rule", required=True, help="what it should be denied for")
     parser.add_argument("--message", required=True, help="what that rule says to reviewers")
-    parser.add_argument("--reviewers", default="reviewer", help="role or group (reviewer)")
-    parser.add_argument("--approve", type=int, default=1, help="how many must approve (1)")
-    parser.add_argument("--risk", type=int, default=50, help="0 to 100 (50)")
-    parser.add_argument("--ttl", type=int, default=28_800, metavar="S", help="seconds (28800)")
+    like = parser.add_argument_group("as in the newest open hold of the rule, unless named")
+    like.add_argument("--model", help="a model that is offered")
+    like.add_argument("--backend", help="where it would go")
+    like.add_argument("--reviewers", help="role or group (reviewer)")
+    like.add_argument("--approve", type=int, help="how many must approve (1)")
+    like.add_argument("--deny", type=int, help="how many must deny (1)")
+    like.add_argument("--risk", type=int, help="0 to 100 (50)")
+    like.add_argument("--ttl", type=int, metavar="S", dest="ttl_s", help="seconds (86400)")
+    like.add_argument(
+        "--office-time",
+        action=argparse.BooleanOptionalAction,
+        help="the time counts only while the office is open (no)",
+    )
+    parser.add_argument(
+        "--redact", action="append", metavar="KIND", help="kind that the rules mask, as in [EMAIL]"
+    )
     parser.add_argument(
         "--text", type=Path, metavar="FILE", help="what it asks; without it, standard input"
     )
@@ -30,11 +44,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def plant(gate: Gate, options: argparse.Namespace) -> None:
     """Send it and say under which id it stands."""
-    names = ("principal", "model", "backend", "rule", "message", "reviewers", "approve", "risk")
-    said = {name: getattr(options, name) for name in names}
-    hold = gate.post(
-        "/v1/approvals/seeds", {**said, "ttl_s": options.ttl, "text": _text(options.text)}
-    )
+    named = {name: getattr(options, name) for name in _NAMES}
+    said = {name: value for name, value in named.items() if value is not None}
+    hold = gate.post("/v1/approvals/seeds", {**said, "text": _text(options.text)})
     where = f"Reviewers see it as {visible(hold['id'])}. Nothing of it can be sent."
     print(as_json(hold) if options.json else where)
 

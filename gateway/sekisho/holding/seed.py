@@ -8,42 +8,38 @@ they are told. Behind it there is no request, and nothing of it can ever be sent
 - the store hands its bytes to nobody who claims it.
 
 Its principal is made up as well, so that nobody is said to have asked what they did not; whoever
-made it up reviews it as little as a requester would.
+made it up reviews it as little as a requester would. Its text was looked through as that of any
+request, so the page shows what was found in it. Who makes one up is in seed_desk.py.
 """
 
 from __future__ import annotations
 
-import hashlib
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import orjson
 
-from sekisho.errors import BadRequest, Forbidden, HoldStoreUnavailable, SekishoError
-from sekisho.holding import binding, evidence, names
-from sekisho.model.decision import Threshold
-from sekisho.model.hold import Hold, HoldState, HoldView, Place
+from sekisho.content.scan import Scanner
+from sekisho.holding import names
+from sekisho.holding.terms import ends_us
+from sekisho.model.decision import HoldTerms
+from sekisho.model.hold import Hold, HoldState, HoldView
 from sekisho.model.ids import uuid7
+from sekisho.model.office import Office
 from sekisho.model.principal import Principal
 from sekisho.model.steps import APPROVE
-from sekisho.ports import HoldStore, Ledger
+from sekisho.obligations import redact
 
 ENDPOINT = "chat.completions"
-_MICROS = 1_000_000
-
-
-class People(Protocol):
-    """Who may ask: the part of a directory that is needed here."""
-
-    async def may_ask(self, principal: str) -> bool:
-        """Whether there is such a principal. Raises DirectoryUnavailable."""
-        ...
+BEFORE_MS_MAX = 15  # so long before its hold a request has come, scan and rules in between
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
     """What somebody made up. `rule` is the one that it should be denied for and that reviewers are
-    told held it, `message` what that rule says; `revision` the rules in force.
+    told held it, `message` what that rule says; `redact` are the kinds that rules mask, `notify`
+    the channels that they name; `revision` is that of the rules in force.
     """
 
     principal: str
@@ -52,10 +48,10 @@ class Seed:
     backend: str
     rule: str
     message: str
-    thresholds: tuple[Threshold, ...]
-    risk: int
-    ttl_s: float
+    terms: HoldTerms
     revision: str
+    redact: Sequence[str] = ()
+    notify: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,42 +60,6 @@ class Found:
 
     rule: str
     caught: bool
-
-
-async def plant(
-    store: HoldStore,
-    ledger: Ledger,
-    people: People,
-    seeder: Principal,
-    seed: Seed,
-) -> HoldView:
-    """Put it before reviewers; it is in the ledger first.
-
-    Raises Forbidden for a service account, BadRequest (`principal_exists`) for a name that is
-    somebody's, Unavailable if a part is down.
-    """
-    if seeder.owner is not None:
-        message = "A test item is made up by a person, not by a service account."
-        raise Forbidden(message, code="self_approval")
-    if seed.principal in seeder.persons or await people.may_ask(seed.principal):
-        message = "That principal exists. Nobody is to be named for what they did not ask."
-        raise BadRequest(message, param="principal", code="principal_exists")
-    hold = _hold(seeder, seed, await store.now_us())
-    keys = await ledger.exchange_keys(hold.principal, hold.exchange)
-    hold = binding.bind(hold, keys.commit)
-    # No request leads to it, so nothing is ever joined to it.
-    join = hashlib.sha256(b"seed\0" + hold.id.encode()).hexdigest()
-    await store.reserve(Place(hold.id, join, join), hold.content_bytes)
-    try:
-        await ledger.append([evidence.seeded(hold)])
-    except SekishoError:
-        await store.drop(hold.id, join)
-        raise
-    await store.file(hold, join)
-    view = await store.get(hold.id)
-    if view is None:
-        raise HoldStoreUnavailable("The test item has just been removed. Make it up again.")
-    return view
 
 
 def found(view: HoldView) -> Found | None:
@@ -111,11 +71,19 @@ def found(view: HoldView) -> Found | None:
     return Found(view.hold.seed, caught=caught) if view.hold.seed and (caught or missed) else None
 
 
-def _hold(seeder: Principal, seed: Seed, now_us: int) -> Hold:
+def made_up(
+    seeder: Principal, seed: Seed, scanner: Scanner, *, office: Office, now_us: int
+) -> Hold:
+    """The hold that reviewers see, unbound. Raises BadRequest for a text that cannot be scanned."""
     parsed = {"model": seed.model, "messages": [{"role": "user", "content": seed.text}]}
+    scan = scanner.scan(parsed)
+    masked = redact.apply(parsed, seed.redact, scan.found)
+    # What the page reads of the facts of a request; nothing is decided by those of a test item.
+    facts = {"stage": "request", "content": scan.facts(scan.labels)}
+    hold_id, terms = names.new_hold_id(), seed.terms
     return Hold(
-        id=names.new_hold_id(),
-        exchange=uuid7(),
+        id=hold_id,
+        exchange=_exchange_before(hold_id),
         version=1,
         stage="request",
         principal=seed.principal,
@@ -129,15 +97,23 @@ def _hold(seeder: Principal, seed: Seed, now_us: int) -> Hold:
         revision=seed.revision,
         rules=(seed.rule,),
         reasons=(seed.message,),
-        thresholds=seed.thresholds,
-        risk=seed.risk,
+        thresholds=terms.thresholds,
+        risk=terms.risk,
         created_us=now_us,
-        expires_us=now_us + int(seed.ttl_s * _MICROS),
+        expires_us=ends_us(terms, now_us, office),
+        office_s=terms.ttl_s if terms.office_time else 0,
         wait_until_us=now_us,
         binding="",
-        outgoing=orjson.dumps(parsed),
-        facts=b"{}",
+        outgoing=orjson.dumps(parsed if masked is None else masked),
+        facts=orjson.dumps(facts),
         received_event="",
+        notify=seed.notify,
         seed=seed.rule,
         seeded_by=seeder.person,
     )
+
+
+def _exchange_before(hold_id: str) -> str:
+    """An exchange as old as one whose request came before it was held: ids tell the time."""
+    made_ms = int(hold_id.removeprefix("hold_")[:12], 16)
+    return uuid7(made_ms - 1 - secrets.randbelow(BEFORE_MS_MAX))

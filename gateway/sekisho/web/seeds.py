@@ -5,9 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from sekisho.errors import Forbidden
-from sekisho.holding.seed import Seed, plant
-from sekisho.model.decision import Threshold
+from sekisho.errors import Forbidden, NotFound
+from sekisho.holding.seed_desk import Asked
 from sekisho.web.approvals_schema import HoldDetail, detail
 from sekisho.web.bodies import read_model
 from sekisho.web.callers import Caller, Parts, ProblemRoute
@@ -21,14 +20,18 @@ TEXT_CHARS_MAX = 16_384
 MESSAGE_CHARS_MAX = 500
 TTL_S_MAX = 7 * 86_400
 APPROVE_MAX = 8
-RISK_USUAL = 50
-TTL_S_USUAL = 8 * 3600
+KINDS_MAX = 32  # a scan knows fewer
 
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"], route_class=ProblemRoute)
 
 
 class SeedRequest(BaseModel):
-    """What reviewers are to see. It should be denied for `rule`."""
+    """What reviewers are to see. It should be denied for `rule`.
+
+    What is left out is as in the newest open hold of a request that this rule held: model, backend,
+    reviewers with their steps, risk and time. Without one: the backend that serves the model, one
+    reviewer, risk 50, a day. `redact` are the kinds of data that your rules mask.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -38,16 +41,19 @@ class SeedRequest(BaseModel):
         description="Who seems to ask: a name that nobody has.",
     )
     text: str = Field(min_length=1, max_length=TEXT_CHARS_MAX)
-    model: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
-    backend: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    model: str | None = Field(default=None, min_length=1, max_length=NAME_CHARS_MAX)
+    backend: str | None = Field(default=None, min_length=1, max_length=NAME_CHARS_MAX)
     rule: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
     message: str = Field(
         max_length=MESSAGE_CHARS_MAX, description="What this rule says when it holds something."
     )
-    reviewers: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
-    approve: int = Field(default=1, ge=1, le=APPROVE_MAX)
-    risk: int = Field(default=RISK_USUAL, ge=0, le=100)
-    ttl_s: int = Field(default=TTL_S_USUAL, ge=60, le=TTL_S_MAX)
+    reviewers: str | None = Field(default=None, min_length=1, max_length=NAME_CHARS_MAX)
+    approve: int | None = Field(default=None, ge=1, le=APPROVE_MAX)
+    deny: int | None = Field(default=None, ge=1, le=APPROVE_MAX)
+    risk: int | None = Field(default=None, ge=0, le=100)
+    ttl_s: int | None = Field(default=None, ge=60, le=TTL_S_MAX)
+    office_time: bool | None = None
+    redact: list[str] = Field(default_factory=list, max_length=KINDS_MAX)
 
 
 @router.post("/seeds", status_code=201, openapi_extra=body_of(SeedRequest))
@@ -63,17 +69,7 @@ async def seed_hold(request: Request, parts: Parts, principal: Caller) -> HoldDe
         bytes_max=BODY_BYTES_MAX,
         depth_max=BODY_DEPTH_MAX,
     )
-    seed = Seed(
-        principal=said.principal,
-        text=said.text,
-        model=said.model,
-        backend=said.backend,
-        rule=said.rule,
-        message=said.message,
-        thresholds=(Threshold(said.reviewers, said.approve, 1),),
-        risk=said.risk,
-        ttl_s=min(said.ttl_s, parts.hold_limits.ttl_s_max),
-        revision=parts.revision(),
-    )
-    view = await plant(parts.holds, parts.ledger, parts.directory, principal, seed)
-    return detail(view, principal)
+    asked = Asked(**{**said.model_dump(), "redact": tuple(said.redact)})
+    if parts.seeds is None:
+        raise NotFound("No test items are made up here.")
+    return detail(await parts.seeds.plant(principal, asked), principal)

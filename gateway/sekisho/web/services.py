@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sekisho.holding.break_glass_desk import BreakGlassDesk
 from sekisho.holding.grant_desk import GrantDesk
 from sekisho.holding.sample_desk import SampleDesk
+from sekisho.holding.seed_desk import SeedDesk
 from sekisho.model.halts import Halts
 from sekisho.model.hold import HoldLimits, HoldView
 from sekisho.model.principal import Principal
@@ -39,7 +40,7 @@ class Services:
     switchboard: Switchboard | None = None
     halts: Halts | None = None
     live: LiveQueue = field(default_factory=LiveQueue)
-    revision: Callable[[], str] = str  # of the rules in force; "" where there are none
     grants: GrantDesk | None = None
     samples: SampleDesk | None = None
     break_glass: BreakGlassDesk | None = None
+    seeds: SeedDesk | None = None

@@ -21,6 +21,8 @@ from sekisho.adapters.identity_desk import worker_evidence
 from sekisho.adapters.measured_ledger import MeasuredLedger
 from sekisho.adapters.offered_models import OfferedModels
 from sekisho.adapters.opa_choice import rules_engine
+from sekisho.adapters.opa_embedded import EmbeddedOPA
+from sekisho.adapters.opa_server import ServerOPA
 from sekisho.adapters.policy_desk import PolicyDesk
 from sekisho.adapters.policy_following import PolicyFollower
 from sekisho.adapters.policy_memo import MemoizedEngine
@@ -42,6 +44,7 @@ from sekisho.holding.grant_desk import GrantDesk, GrantLimits
 from sekisho.holding.granting import Granting
 from sekisho.holding.moments import Schedule
 from sekisho.holding.notifying import Notifier
+from sekisho.holding.seed_desk import SeedDesk, Surroundings
 from sekisho.holding.sweep import Sweep
 from sekisho.model.halts import Halts
 from sekisho.model.prices import UsageRules
@@ -86,11 +89,10 @@ class SystemClock:
 def build(settings: Settings) -> Worker:
     """One worker, in its own loop. Raises SekishoError if settings name what does not exist."""
     clock, metrics, auditd = SystemClock(), Metrics(), _auditd(settings)
-    ledger, pepper = MeasuredLedger(auditd, metrics), _pepper(settings)
+    engine, ledger = rules_engine(settings.policy, os.environ), MeasuredLedger(auditd, metrics)
     halts = _halts(settings, ledger, clock, metrics)
-    holds = _holds(settings, ledger, halts)
+    holds, pepper = _holds(settings, ledger, halts), _pepper(settings)
     outbox = RedisOutbox(holds, settings.notify.waiting_max)
-    engine = rules_engine(settings.policy, os.environ)
     backend, models = AiohttpBackend(endpoints(settings)), catalog(settings)
     unsettled, limiter = Unsettled(ledger), _limiter(settings, ledger, lambda: engine.usage)
     people = build_people(settings, pepper, ledger, clock, metrics=metrics, unsettled=unsettled)
@@ -134,9 +136,10 @@ def build(settings: Settings) -> Worker:
         *(holds, ledger, auditd, auditd, people.directory, people.entrance, hold_limits(settings)),
         *(lambda: engine.usage.prices.currency, _policies(settings, ledger), pipeline.revise),
         *(HaltDesk(halts, ledger, clock, [one.id for one in settings.backends]), halts),
-        *(LiveQueue(settings.reviews.listeners_max), lambda: engine.revision),
+        LiveQueue(settings.reviews.listeners_max),
         *(_grants(settings, granting, ledger, clock), samples.desk),
         break_glass_desk(settings, glass, ledger, clock, lambda: engine.bundle),
+        SeedDesk(holds, ledger, people.directory, _around(settings, granting, engine, metrics)),
     )
     checks = every_check(auditd, holds, people.keys, engine.check, unsettled)
     app = DataPath(
@@ -200,6 +203,21 @@ def _grants(settings: Settings, granting: Granting, ledger: Ledger, clock: Clock
     limits = GrantLimits(**settings.grants.model_dump())
     backends = [one.id for one in settings.backends]
     return GrantDesk(granting, ledger, clock, limits=limits, backends=backends)
+
+
+def _around(
+    settings: Settings, granting: Granting, engine: EmbeddedOPA | ServerOPA, metrics: Metrics
+) -> Surroundings:
+    """What test items have to fit: the rules in force, the backends and office of the settings."""
+    return Surroundings(
+        rules=granting.rules,
+        revision=lambda: engine.revision,
+        scanner=engine.scanner,
+        catalog=catalog(settings),
+        office=office(settings),
+        ttl_s_max=hold_limits(settings).ttl_s_max,
+        counted=metrics.seeded,
+    )
 
 
 def _granting(

@@ -38,12 +38,31 @@ def test_the_text_of_a_file_is_sent(tmp_path: Path, capsys: pytest.CaptureFixtur
         "backend": "b",
         "rule": "r.a",
         "message": "Look",
-        "reviewers": "reviewer",
-        "approve": 1,
-        "risk": 50,
         "ttl_s": 60,
     }
     assert "hold_1<U+202E>." in capsys.readouterr().out
+
+
+def test_what_was_named_is_sent_and_nothing_else(tmp_path: Path) -> None:
+    """The rest is left to the gateway, which has the holds that it should look like."""
+    sent: list[dict[str, object]] = []
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content))
+        return httpx.Response(201, json={"id": "hold_1"})
+
+    text = tmp_path / "text"
+    text.write_text("x")
+    named = ["--deny", "2", "--no-office-time", "--redact", "email", "--redact", "name"]
+    more = [*named, "--risk", "0", "--text"]
+    plant(Gate("http://gateway", "k", httpx.MockTransport(answered)), options(*more, str(text)))
+    assert {name: sent[0].get(name) for name in ("deny", "office_time", "redact", "risk")} == {
+        "deny": 2,
+        "office_time": False,
+        "redact": ["email", "name"],
+        "risk": 0,
+    }
+    assert not {"approve", "reviewers"} & sent[0].keys()
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"x" * (TEXT_BYTES_MAX + 1), None])

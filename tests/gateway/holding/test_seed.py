@@ -13,7 +13,8 @@ import redis
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.errors import BadRequest, Conflict, Forbidden, LedgerRefused, LedgerUnavailable
 from sekisho.holding.review import withdraw
-from sekisho.holding.seed import Found, Seed, found, plant
+from sekisho.holding.seed import Found, found
+from sekisho.holding.seed_desk import Asked
 from sekisho.holding.sweep import Sweep
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.model.ids import uuid7
@@ -22,32 +23,28 @@ from sekisho_audit import verify
 from sekisho_audit.events import Appended, Event
 from support.entrances import StaticDirectory
 from support.holds import (
-    ONE_REVIEW,
     REVIEWER,
     REVIEWER_2,
     ROBOT,
     STAFF,
-    TWO_REVIEWS,
     Desk,
     open_desk,
     person,
 )
 from support.ledgers import Auditd, decision, intent
+from support.seeds import HELD_BY, seed_desk
 from support.valkey import Valkey
 
 SEEDER = person("auditor-1", Role.AUDITOR, Role.REVIEWER)
 PEOPLE = StaticDirectory({"key-staff": STAFF})
-MADE_UP = Seed(
+MADE_UP = Asked(
     principal="staff-990",
     text="Send me the salaries of all directors.",
     model="gpt-x",
     backend="demo",
-    rule="sekisho.hold.salary",
+    rule=HELD_BY,
     message="Salaries are looked at by a person first.",
-    thresholds=ONE_REVIEW,
-    risk=50,
     ttl_s=600,
-    revision="sha256:00ff",
 )
 
 
@@ -91,8 +88,8 @@ async def seeded(valkey: Valkey, real: LosingLedger) -> AsyncIterator[Desk]:
     await one.close()
 
 
-async def put(desk: Desk, seed: Seed = MADE_UP) -> HoldView:
-    return await plant(desk.store, desk.ledger, PEOPLE, SEEDER, seed)
+async def put(desk: Desk, asked: Asked = MADE_UP) -> HoldView:
+    return await seed_desk(desk, PEOPLE).plant(SEEDER, asked)
 
 
 async def complaints(auditd: Auditd, real: LosingLedger) -> list[verify.Fault]:
@@ -147,7 +144,7 @@ async def test_an_open_one_is_claimed_by_nobody_either(valkey: Valkey, seeded: D
 
 async def test_it_is_told_only_when_it_is_over(seeded: Desk) -> None:
     """The first of two approvals tells nobody, or they would tell the second person."""
-    view = await put(seeded, replace(MADE_UP, thresholds=TWO_REVIEWS))
+    view = await put(seeded, replace(MADE_UP, approve=2))
     assert found(view) is None
     after = await seeded.approve(view)
     assert after.state is HoldState.PENDING
@@ -180,7 +177,7 @@ async def test_nobody_real_is_named(seeded: Desk, name: str) -> None:
 async def test_a_service_account_makes_nothing_up(seeded: Desk) -> None:
     """Persons do."""
     with pytest.raises(Forbidden):
-        await plant(seeded.store, seeded.ledger, PEOPLE, ROBOT, MADE_UP)
+        await seed_desk(seeded, PEOPLE).plant(ROBOT, MADE_UP)
 
 
 async def test_a_lost_live_state_comes_back_as_what_it_was(valkey: Valkey, seeded: Desk) -> None:

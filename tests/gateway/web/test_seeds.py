@@ -22,6 +22,7 @@ from sekisho.web.services import Services
 from support.entrances import entrance
 from support.figure_site import Everywhere
 from support.holds import REVIEWER, REVIEWER_2, STAFF, Desk, person
+from support.seeds import HELD_BY, seed_desk
 
 AUDITOR = Principal("auditor-1", frozenset({Role.AUDITOR}), frozenset(), credential="k-a")
 PEOPLE = {
@@ -39,7 +40,7 @@ MADE_UP: dict[str, Any] = {
     "text": TEXT,
     "model": "gpt-x",
     "backend": "demo",
-    "rule": "sekisho.hold.salary",
+    "rule": HELD_BY,
     "message": "Salaries are looked at by a person first.",
     "reviewers": "reviewer",
     "risk": 10,
@@ -86,7 +87,7 @@ async def site(desk: Desk) -> AsyncIterator[Site]:
     app.state.services = Services(
         *(desk.store, desk.ledger, cast("Log", None), cast("Searches", None)),
         *(Everywhere(PEOPLE), entrance(desk.ledger), desk.limits),
-        revision=lambda: "sha256:00ff",
+        seeds=seed_desk(desk, Everywhere(PEOPLE)),
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
@@ -203,6 +204,11 @@ async def test_others_make_nothing_up(site: Site, key: str) -> None:
         {"approve": 0},
         {"more": 1},
         {"principal": "staff-7"},
+        {"rule": "nonsense.rule"},
+        {"backend": "nowhere"},
+        {"model": "llama"},
+        {"model": "nothing"},
+        {"redact": ["salary"]},
     ],
 )
 async def test_what_makes_no_test_item_is_refused(site: Site, changes: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ from sekisho.model.steps import APPROVE
 from sekisho.obligations import redact
 
 ENDPOINT = "chat.completions"
-BEFORE_MS_MAX = 15  # so long before its hold a request has come, scan and rules in between
+BEFORE_MS_MAX = 15  # at most so long before its hold a request has come; mostly it is less
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +116,5 @@ def made_up(
 def _exchange_before(hold_id: str) -> str:
     """An exchange as old as one whose request came before it was held: ids tell the time."""
     made_ms = int(hold_id.removeprefix("hold_")[:12], 16)
-    return uuid7(made_ms - 1 - secrets.randbelow(BEFORE_MS_MAX))
+    most_ms = secrets.randbelow(BEFORE_MS_MAX + 1)  # drawn too, so that short times are frequent
+    return uuid7(made_ms - secrets.randbelow(most_ms + 1))

@@ -103,16 +103,18 @@ async def test_while_rules_are_not_known_none_is_made_up(desk: Desk) -> None:
 
 
 async def test_its_exchange_is_some_milliseconds_older(desk: Desk) -> None:
-    """As of a request, which comes before it is held; and not always by as many."""
+    """As of a request, which comes before it is held: seldom many, not always as many, never less
+    than none.
+    """
     apart = set()
-    for _ in range(12):
+    for _ in range(24):
         hold = (await put(desk)).hold
         digits = hold.id.removeprefix("hold_")
         held_us = int(digits[:12], 16) * 1000
         apart.add((held_us - began_us(hold.exchange)) // 1000)
-    assert min(apart) >= 1
+    assert min(apart) >= 0
     assert max(apart) <= BEFORE_MS_MAX
-    assert len(apart) > 1
+    assert len(apart) > 2
 
 
 async def test_its_text_is_looked_through_and_masked_as_rules_would(desk: Desk) -> None:

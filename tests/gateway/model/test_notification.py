@@ -28,7 +28,7 @@ def test_there_is_no_field_for_content_or_a_person() -> None:
     """Whoever adds one has to think about this list."""
     assert {one.name for one in fields(Notification)} == {
         *("id", "channel", "moment", "rules", "stage", "risk", "state"),
-        *("hold", "exchange", "created_us", "expires_us"),
+        *("hold", "exchange", "opening", "uses", "created_us", "expires_us"),
     }
 
 

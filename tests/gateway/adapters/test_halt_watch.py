@@ -253,7 +253,7 @@ async def test_a_dead_auditd_does_not_keep_anybody_from_stopping(
     await becomes("halted", there.refused)
     await auditd.start()
     async with asyncio.timeout(WAIT_S):
-        while not all(one.recorded for one in there.watch.standing.halts):
+        while not all(one.recorded for at in boards for one in at.watch.standing.halts):
             await asyncio.sleep(0.05)
     [recorded] = there.watch.standing.halts
     assert (recorded.id, recorded.by, recorded.reason) == (halt.id, "operator-1", halt.reason)

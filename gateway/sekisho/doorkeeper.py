@@ -21,28 +21,33 @@ LINGER_S = 0.5  # for the answer to arrive before the connection is reset under 
 
 
 class Doorkeeper:
-    """`open` while there is no worker, `close` when there is one; both may be called twice."""
+    """`open` while there is no worker, `close` when there is one; both may be called twice, also at
+    once, as when two workers die together.
+    """
 
     def __init__(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         self._listener = listener
         self._tls = tls
         self._server: asyncio.Server | None = None
+        self._turning = asyncio.Lock()  # a second server beside the first would never be closed
 
     async def open(self) -> None:
         """Start answering."""
-        if self._server is None:
-            self._server = await asyncio.start_server(
-                self._answer,
-                sock=self._listener.dup(),
-                ssl=self._tls,
-                ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_S,
-            )
+        async with self._turning:
+            if self._server is None:
+                self._server = await asyncio.start_server(
+                    self._answer,
+                    sock=self._listener.dup(),
+                    ssl=self._tls,
+                    ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_S,
+                )
 
     async def close(self) -> None:
         """Stop accepting; answers under way are finished by themselves."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        async with self._turning:
+            if self._server is not None:
+                self._server.close()
+                self._server = None
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(TimeoutError, OSError):

@@ -76,6 +76,19 @@ async def test_opening_and_closing_twice_is_once(door: Door) -> None:
     assert 503 == (await _ask(door)).status_code
 
 
+async def test_two_who_open_it_at_once_open_one_door(door: Door) -> None:
+    """As when two workers die together: once closed, nobody is answered in place of a worker."""
+    await door.keeper.close()
+    await asyncio.gather(*(door.keeper.open() for _ in range(3)))
+    assert 503 == (await _ask(door)).status_code
+
+    await asyncio.gather(door.keeper.open(), door.keeper.close())
+
+    with pytest.raises(httpx.ReadTimeout):
+        async with httpx.AsyncClient(trust_env=False, timeout=0.5) as client:
+            await client.get(f"http://127.0.0.1:{door.port}/")
+
+
 async def test_with_tls_it_answers_over_tls(tmp_path: Path) -> None:
     """A client that speaks TLS would take plain text for a broken server."""
     authority = Authority(tmp_path)

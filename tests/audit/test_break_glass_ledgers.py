@@ -14,9 +14,8 @@ from sekisho_audit.events import Event, Payload
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.report import Verdict
 from sekisho_audit.verify import verify
-from support.insider import Original, Tape
+from support.insider import Original, Tape, laid_down
 from support.ledgers import REVIEWER, STAFF, decision, intent, open_ledger, outcome, received
-from support.stories import drawn
 
 RULE = "sekisho.default"
 REASON = b"The plant is down and no reviewer answers."
@@ -184,10 +183,7 @@ def test_the_verifier_finds_an_opening_that_was_none(
 ) -> None:
     """Whoever has the signing key and writes it himself, with hashes and signature that fit."""
     where = tmp_path / "ledger"
-    original.restore(where)
-    tape = Tape(original, drawn(7), where, 0, len(original.bodies))
-    change(tape)
-    tape.write()
+    laid_down(original, where, change)
 
     report = verify(where, key=original.key)
 

@@ -15,7 +15,7 @@ from sekisho_audit.events import Event, Payload
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.report import Verdict
 from sekisho_audit.verify import verify
-from support.insider import Original, Tape
+from support.insider import Original, Tape, laid_down
 from support.ledgers import (
     REVIEWER,
     STAFF,
@@ -28,7 +28,6 @@ from support.ledgers import (
 )
 from support.officers import OFFICER, in_office
 from support.officers import SECOND as SECOND_OFFICER
-from support.stories import drawn
 
 SECOND, THIRD = "reviewer-2@ledger.example", "reviewer-3@ledger.example"
 TERMS = {
@@ -208,10 +207,7 @@ def test_the_verifier_finds_what_an_insider_wrote(
 ) -> None:
     """Whoever has the signing key and writes it himself, with hashes and signature that fit."""
     where = tmp_path / "ledger"
-    original.restore(where)
-    tape = Tape(original, drawn(7), where, 0, len(original.bodies))
-    change(tape)
-    tape.write()
+    laid_down(original, where, change)
 
     report = verify(where, key=original.key)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from sekisho.cli import main
+from support.cli_gateway import at_work
 
 OPENING: dict[str, Any] = {
     "id": "o-1",
@@ -33,43 +32,19 @@ class Gateway:
     def __init__(self) -> None:
         self.openings = [OPENING]
         self.sent: list[tuple[str, Any]] = []
-        gateway = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None:
-                """Stay quiet."""
-
-            def do_GET(self) -> None:
-                self._answer({"data": gateway.openings})
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", "0")))
-                gateway.sent.append((self.path, json.loads(body) if body else None))
-                self._answer(OPENING)
-
-            def _answer(self, value: object) -> None:
-                body = json.dumps(value).encode()
-                self.send_response(200)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+    def says(self, method: str, path: str, said: Any) -> object:
+        if method == "GET":
+            return {"data": self.openings}
+        self.sent.append((path, said))
+        return OPENING
 
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
     one = Gateway()
-    thread = Thread(target=one.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setenv("SEKISHO_URL", one.url)
-    monkeypatch.setenv("SEKISHO_KEY", "sk-sekisho-x")
-    monkeypatch.setenv("NO_PROXY", "*")
-    yield one
-    one.server.shutdown()
-    thread.join()
-    one.server.server_close()
+    with at_work(one.says, monkeypatch):
+        yield one
 
 
 PATH = "/v1/admin/break-glass"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from sekisho.cli import main
+from support.cli_gateway import at_work
 
 GRANT: dict[str, Any] = {
     "id": "g-1",
@@ -44,43 +43,19 @@ class Gateway:
     def __init__(self) -> None:
         self.grants = [GRANT]
         self.sent: list[tuple[str, Any]] = []
-        gateway = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None:
-                """Stay quiet."""
-
-            def do_GET(self) -> None:
-                self._answer({"data": gateway.grants})
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", "0")))
-                gateway.sent.append((self.path, json.loads(body) if body else None))
-                self._answer(GRANT)
-
-            def _answer(self, value: object) -> None:
-                body = json.dumps(value).encode()
-                self.send_response(200)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+    def says(self, method: str, path: str, said: Any) -> object:
+        if method == "GET":
+            return {"data": self.grants}
+        self.sent.append((path, said))
+        return GRANT
 
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
     one = Gateway()
-    thread = Thread(target=one.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setenv("SEKISHO_URL", one.url)
-    monkeypatch.setenv("SEKISHO_KEY", "sk-sekisho-x")
-    monkeypatch.setenv("NO_PROXY", "*")
-    yield one
-    one.server.shutdown()
-    one.server.server_close()
-    thread.join()
+    with at_work(one.says, monkeypatch):
+        yield one
 
 
 def test_a_proposal_is_sent_as_it_was_typed(

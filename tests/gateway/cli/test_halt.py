@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from sekisho.cli import main
+from support.cli_gateway import at_work
 
 HALT: dict[str, Any] = {
     "id": "h-1",
@@ -33,50 +32,21 @@ class Gateway:
         self.halts = [HALT]
         self.sure = True
         self.sent: list[tuple[str, str, Any]] = []
-        gateway = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None:
-                """Stay quiet."""
-
-            def do_GET(self) -> None:
-                self._answer({"data": gateway.halts})
-
-            def do_PUT(self) -> None:
-                self._heard("PUT")
-                self._answer({**HALT, "recorded": gateway.sure, "everywhere": gateway.sure})
-
-            def do_POST(self) -> None:
-                self._heard("POST")
-                self._answer(PROPOSED if self.path.endswith("lift") else {"id": "h-1"})
-
-            def _heard(self, method: str) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                gateway.sent.append((method, self.path, json.loads(body)))
-
-            def _answer(self, value: object) -> None:
-                body = json.dumps(value).encode()
-                self.send_response(200)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+    def says(self, method: str, path: str, said: Any) -> object:
+        if method == "GET":
+            return {"data": self.halts}
+        self.sent.append((method, path, said))
+        if method == "PUT":
+            return {**HALT, "recorded": self.sure, "everywhere": self.sure}
+        return PROPOSED if path.endswith("lift") else {"id": "h-1"}
 
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
     one = Gateway()
-    thread = Thread(target=one.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setenv("SEKISHO_URL", one.url)
-    monkeypatch.setenv("SEKISHO_KEY", "sk-sekisho-x")
-    monkeypatch.setenv("NO_PROXY", "*")
-    yield one
-    one.server.shutdown()
-    one.server.server_close()
-    thread.join()
+    with at_work(one.says, monkeypatch):
+        yield one
 
 
 def test_setting_says_what_is_stopped(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:

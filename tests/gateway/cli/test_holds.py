@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from sekisho.cli import main
+from support.cli_gateway import at_work
 
 BINDING = "ab" * 32
 HELD = '{"messages": [{"content": "send \u202eit\u200b"}]}'
@@ -40,47 +39,22 @@ class Gateway:
         self.hold = a_hold()
         self.sent: list[tuple[str, Any]] = []
         self.asked: list[str] = []
-        gateway = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None:
-                """Stay quiet."""
-
-            def do_GET(self) -> None:
-                gateway.asked.append(self.path)
-                listed = self.path.startswith("/v1/approvals?status=open")
-                self._answer({"data": [gateway.hold]} if listed else gateway.hold)
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                said = json.loads(body) if body else None
-                gateway.sent.append((self.path, said))
-                status = "withdrawn" if said is None else f"{said.get('decision', 'approve')}d"
-                self._answer({**gateway.hold, "status": status})
-
-            def _answer(self, value: object) -> None:
-                body = json.dumps(value).encode()
-                self.send_response(200)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+    def says(self, method: str, path: str, said: Any) -> object:
+        if method == "GET":
+            self.asked.append(path)
+            listed = path.startswith("/v1/approvals?status=open")
+            return {"data": [self.hold]} if listed else self.hold
+        self.sent.append((path, said))
+        status = "withdrawn" if said is None else f"{said.get('decision', 'approve')}d"
+        return {**self.hold, "status": status}
 
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
     one = Gateway()
-    thread = Thread(target=one.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setenv("SEKISHO_URL", one.url)
-    monkeypatch.setenv("SEKISHO_KEY", "sk-sekisho-x")
-    monkeypatch.setenv("NO_PROXY", "*")
-    yield one
-    one.server.shutdown()
-    thread.join()
-    one.server.server_close()
+    with at_work(one.says, monkeypatch):
+        yield one
 
 
 def at_terminal(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:

@@ -23,7 +23,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from sekisho_audit.errors import Away, LedgerError, Refused
 from sekisho_audit.scan import BrokenSegment
 
-# A ledger that grows by so many events a second is busy: then at most one part in so many is ours.
+# A ledger that grows by so many events a second is busy: then at most one part in so many is ours,
+# and less where it grows faster, of which we can read little anyway.
 _BUSY_EVENTS_S = 400.0
 _REST = 25.0
 _REST_MAX_S = 0.25
@@ -109,7 +110,7 @@ class Following(threading.Thread, Generic[D, A]):
         self._derived: D | None = None
         self._why = ""  # it is not open; told once
         self._seen = (time.monotonic(), source.size)
-        self._busy = False
+        self._busy = 0.0
 
     @abstractmethod
     def _open(self) -> D:
@@ -237,12 +238,14 @@ class Following(threading.Thread, Generic[D, A]):
         if not more:
             return _POLL_S
         took_s = time.monotonic() - began_s
-        return min(_REST * took_s, _REST_MAX_S) if self._is_busy(size, began_s) else 0.0
+        busy = self._busy_times(size, began_s)
+        return min(_REST * busy * took_s, _REST_MAX_S) if busy > 1 else 0.0
 
-    def _is_busy(self, size: int, now_s: float) -> bool:
+    def _busy_times(self, size: int, now_s: float) -> float:
+        """How many times as fast as one that is busy the ledger grows."""
         seen_s, seen = self._seen
         if now_s - seen_s >= _MEASURED_S:
-            self._busy = (size - seen) / (now_s - seen_s) > _BUSY_EVENTS_S
+            self._busy = (size - seen) / (now_s - seen_s) / _BUSY_EVENTS_S
             self._seen = (now_s, size)
         return self._busy
 

@@ -34,6 +34,8 @@ from sekisho_audit.tiles import LEVELS_MAX, WIDTH, NoTile, tile_root
 from sekisho_audit.tree import HASH_BYTES
 
 _PLACE = struct.Struct(">QQ")  # segment (its first index) and offset of an event
+# Each read lets go of the interpreter, for which the writer is waiting too: few and large.
+_BUFFER_BYTES = 131_072
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,9 @@ class LevelFiles:
         """Segment, offset, hash and (if wanted) bytes of each event from `index` on."""
         at, segment, offset = self._place_before(index)
         while True:
-            with segment_path(self._ledger, EVENTS, segment).open("rb") as file:
+            with segment_path(self._ledger, EVENTS, segment).open(
+                "rb", buffering=_BUFFER_BYTES
+            ) as file:
                 file.seek(offset)
                 while head := file.read(HEAD_BYTES):
                     if len(head) < HEAD_BYTES:

@@ -28,6 +28,9 @@ from sekisho_audit.scan import (
     segment_path,
 )
 
+# Each read lets go of the interpreter, for which the writer is waiting too: few and large.
+_BUFFER_BYTES = 131_072
+
 
 @dataclass(slots=True)
 class Cursor:
@@ -63,7 +66,7 @@ class Read:
 
 def _open(ledger: Path, family: Family, first: int, offset: int) -> tuple[BinaryIO, int]:
     """A segment, and where in it reading begins: at `offset`, or (0) at its first frame."""
-    file = segment_path(ledger, family, first).open("rb")
+    file = segment_path(ledger, family, first).open("rb", buffering=_BUFFER_BYTES)
     offset = offset or len(family.header(first))
     file.seek(offset)
     return file, offset

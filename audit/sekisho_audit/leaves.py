@@ -34,6 +34,7 @@ from sekisho_audit.scan import PAYLOAD_BYTES_MAX
 from sekisho_audit.seal import (
     ALGORITHM,
     SALT_BYTES,
+    Salts,
     commit_key,
     commitment,
     content_key,
@@ -103,6 +104,7 @@ class LeafBuilder:
         self._keyring = keyring
         self._now_us = now_us
         self._custody = custody or Custody()
+        self._salts = Salts()
 
     def build(self, event: Event, index: int) -> Built:
         """The leaf of `event` at `index`. Raises Refused if the event may not be one."""
@@ -203,12 +205,17 @@ class LeafBuilder:
                 "kref": f"{pseudonym}/{shelf}",
             }
             if payload.stored is not None and is_kept:
-                sealed = _seal(secret, event, payload, payload.stored)
+                sealed = self._seal(secret, event, payload.name, payload.stored)
                 entry["ct"] = stored_hash(sealed)
                 entry["alg"] = ALGORITHM
                 stored.append((payload.name, entry["ct"], sealed))
             entries.append(entry)
         return entries, tuple(stored), commits
+
+    def _seal(self, secret: bytes, event: Event, name: str, plain: bytes) -> bytes:
+        if len(plain) > STORED_BYTES_MAX:
+            raise Refused("payload_too_large", f"{event.type}: {name} has {len(plain)} bytes")
+        return seal(secret, event.id, name, plain, self._salts.take())
 
     def same(self, event: Event, leaf: Mapping[str, Any]) -> bool:
         """Whether `event` says what `leaf` recorded under its id.
@@ -254,9 +261,3 @@ class LeafBuilder:
         if not is_kept:
             raise Refused("erased", "content of that time is not kept any more: retention")
         return content_key(secret, exchange), commit_key(secret, exchange)
-
-
-def _seal(secret: bytes, event: Event, payload: Payload, plain: bytes) -> bytes:
-    if len(plain) > STORED_BYTES_MAX:
-        raise Refused("payload_too_large", f"{event.type}: {payload.name} has {len(plain)} bytes")
-    return seal(secret, event.id, payload.name, plain)

@@ -28,6 +28,24 @@ _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 # An exchange needs its keys twice, before and after the backend; this covers those under way.
 _KEYS_KEPT = 4_096
+_SALTS_AHEAD = 256
+
+
+class Salts:
+    """Salts for many payloads, drawn from the kernel some hundred at a time and used once.
+
+    Each draw lets go of the interpreter; whoever seals without a pause draws ahead.
+    """
+
+    def __init__(self) -> None:
+        self._drawn: list[bytes] = []
+
+    def take(self) -> bytes:
+        """A salt that nobody had before."""
+        if not self._drawn:
+            drawn = os.urandom(SALT_BYTES * _SALTS_AHEAD)
+            self._drawn = [drawn[at : at + SALT_BYTES] for at in range(0, len(drawn), SALT_BYTES)]
+        return self._drawn.pop()
 
 
 class Unreadable(ValueError):
@@ -104,9 +122,9 @@ def _cipher(secret: bytes, salt: bytes, place: bytes) -> AESGCM:
     return AESGCM(_payload_key(secret, salt, place))
 
 
-def seal(secret: bytes, event: str, name: str, plain: bytes) -> bytes:
-    """The bytes to store for payload `name` of `event`."""
-    salt, place = os.urandom(SALT_BYTES), _place(event, name)
+def seal(secret: bytes, event: str, name: str, plain: bytes, salt: bytes | None = None) -> bytes:
+    """The bytes to store for payload `name` of `event`. A `salt` is used for this one only."""
+    salt, place = salt or os.urandom(SALT_BYTES), _place(event, name)
     return salt + _cipher(secret, salt, place).encrypt(salt[:_NONCE_BYTES], plain, place)
 
 

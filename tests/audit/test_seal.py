@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekisho_audit.seal import (
+    SALT_BYTES,
     Keyed,
+    Salts,
     Unreadable,
     commit_key,
     commitment,
@@ -56,6 +58,17 @@ def test_sealed_payload_opens(plain: bytes) -> None:
     assert unseal(SECRET, EVENT, "prompt", one) == unseal(SECRET, EVENT, "prompt", two) == plain
     assert one != two
     assert stored_hash(one) == hashlib.sha256(one).hexdigest()
+
+
+def test_salts_are_used_once() -> None:
+    """However many are drawn at a time, nobody has the salt of another, and seals carry theirs."""
+    salts = Salts()
+    taken = [salts.take() for _ in range(1_000)]
+    assert len(set(taken)) == 1_000
+    assert {len(salt) for salt in taken} == {SALT_BYTES}
+    stored = seal(SECRET, EVENT, "prompt", b"hello", taken[0])
+    assert stored.startswith(taken[0])
+    assert unseal(SECRET, EVENT, "prompt", stored) == b"hello"
 
 
 def test_seal_opens_nowhere_else() -> None:

@@ -43,14 +43,13 @@ from sekisho_audit.retention import parse as parse_retention
 from sekisho_audit.retention_desk import RetentionDesk
 from sekisho_audit.search_desk import SearchDesk
 from sekisho_audit.server import Server
+from sekisho_audit.turns import SOON_S, lent
 from sekisho_audit.wire import Malformed, check_socket_path
 from sekisho_audit.writer import Writer, WriterLimits
 
 EXIT_USAGE, EXIT_DATA, EXIT_IO, EXIT_LOCKED = 64, 65, 74, 75
 SOCKET_MODE = 0o600
 _GC_OBJECTS = 100_000
-# Threads that read long texts must not keep those waiting who make a batch durable.
-_SWITCH_S = 0.0005
 _PARENT_POLL_S = 1.0
 _FAREWELL_S = 1.0  # for last answers to clients that still read
 _MEND = (
@@ -255,6 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.origin,
             limits=Limits(segment_bytes=options.segment_bytes),
             kept=lambda keys: pinned(options.anchors, keys),
+            syncing=lent,
         )
         _prunings(options, ledger).resume()
     except (Malformed, BadNote) as error:
@@ -272,7 +272,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Messages come and go by the thousand and hold no cycles; what was loaded stays for good.
     gc.freeze()
     gc.set_threshold(_GC_OBJECTS)
-    sys.setswitchinterval(_SWITCH_S)
+    sys.setswitchinterval(SOON_S)
     try:
         why = asyncio.run(serve(options, ledger))
     except OSError as error:

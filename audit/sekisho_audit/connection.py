@@ -49,8 +49,9 @@ class Connection(asyncio.Protocol):
         try:
             messages = self._splitter.feed(data)
             self._server.buffer(self._splitter.buffered - before)
-            for message, blobs in messages:
-                self._serve(message, blobs)
+            with self._server.writer.together():
+                for message, blobs in messages:
+                    self._serve(message, blobs)
         except Malformed as error:
             self.send(encode({"req": 0, "error": "malformed", "message": str(error)}))
             self.end()

@@ -4,9 +4,8 @@
     [place] = ledger.append_batch([event])
     ledger.close()
 
-One process writes a ledger (flock), one thread uses a `Ledger`. A batch takes three steps, each
-synced before the next: new principal keys, payloads, events. So a leaf never names bytes that are
-not on the disk, and what is on the disk can be opened. Any error on the way poisons the writer.
+One process writes a ledger (flock), one thread uses a `Ledger`. Any error on the way to the disk
+(`batch_files.py`) poisons the writer.
 """
 
 from __future__ import annotations
@@ -15,13 +14,14 @@ import time
 import uuid
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
 
+from sekisho_audit.batch_files import BatchFiles
 from sekisho_audit.checkpoint import Checkpoint, VerifierKey
 from sekisho_audit.errors import Poisoned, Refused, Unusable
 from sekisho_audit.events import RESERVED, Appended, Event, Payload
@@ -33,9 +33,8 @@ from sekisho_audit.open_holds import HoldRecord, OpenHolds
 from sekisho_audit.opening import Kept, Opened, open_parts
 from sekisho_audit.recover import HOLD_PAYLOADS, State
 from sekisho_audit.rules import DAY_US, MEMORY_EVENTS
-from sekisho_audit.scan import EVENTS, PAYLOADS, BrokenSegment, read_frame, segment_path
+from sekisho_audit.scan import EVENTS, BrokenSegment, read_frame, segment_path
 from sekisho_audit.standing import RuleBroken
-from sekisho_audit.store import SegmentWriter, frame
 from sekisho_audit.usage import Asked, NotKept, Sum
 
 T = TypeVar("T")
@@ -68,7 +67,12 @@ class Ledger:
     """The only writer of a ledger directory."""
 
     def __init__(
-        self, directory: Path, parts: Opened, limits: Limits, now_us: Callable[[], int]
+        self,
+        directory: Path,
+        parts: Opened,
+        limits: Limits,
+        now_us: Callable[[], int],
+        syncing: Callable[[], AbstractContextManager[None]],
     ) -> None:
         """Not yet begun: `open` is the way to a ledger."""
         state, keyring = parts.state, parts.keyring
@@ -82,8 +86,7 @@ class Ledger:
         self._limits = limits
         self.now_us = now_us
         self._builder = LeafBuilder(self.origin, self.boot, keyring, now_us, state.custody)
-        self._events = SegmentWriter(directory, EVENTS, segment_bytes=limits.segment_bytes)
-        self._payloads = SegmentWriter(directory, PAYLOADS, segment_bytes=limits.segment_bytes)
+        self.files = BatchFiles(directory, keyring, limits.segment_bytes, syncing)
         self.custody = state.custody  # as `holds`, for the writer's thread
         self.holds = OpenHolds(state.book, state.hold_payloads, keyring)
         self.poisoned: str | None = None
@@ -102,18 +105,20 @@ class Ledger:
         now_us: Callable[[], int] = wall_us,
         kept: Kept = lambda _keys: (),
         provider: KeyProvider = PLAIN_FILES,
+        syncing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Ledger:
         """Lock, recover and boot the ledger; make it, and its keys, if there is none.
 
-        `kept` is asked, with the keys, for checkpoints of ours elsewhere. Raises Locked if another
-        process writes it, Unusable if a person must look first, SecondLedger among them.
+        `kept` is asked, with the keys, for checkpoints of ours elsewhere; `syncing` is around each
+        wait for the disk in an append. Raises Locked if another process writes it, Unusable if a
+        person must look first, SecondLedger among them.
         """
         limits = limits or Limits()
         parts = open_parts(
             ledger_dir, keys_dir, origin, memory=limits.memory_events, kept=kept, provider=provider
         )
         try:
-            ledger = cls(ledger_dir, parts, limits, now_us)
+            ledger = cls(ledger_dir, parts, limits, now_us, syncing)
             ledger._start()
         except BaseException:
             parts.lock.release()
@@ -123,12 +128,7 @@ class Ledger:
     def _start(self) -> None:
         state, lost = self._state, self.notes.given_up
         if (self.directory / "checkpoint").exists() or state.edge.size == 0:
-            pairs = ((self._events, state.events), (self._payloads, state.payloads))
-            for writer, tail in pairs:
-                if tail.live is None:
-                    writer.start(tail.count)
-                else:
-                    writer.resume(tail.live, tail.size, tail.count)
+            self.files.start(state)
         else:
             raise Unusable("the ledger has events but no checkpoint; somebody removed it")
         state.firsts = state.firsts or [0]
@@ -155,8 +155,7 @@ class Ledger:
                 self._append_own([self._own("audit.shutdown", {"boot": self.boot})])
                 self.write_checkpoint(keep=True)
         finally:
-            self._events.close()
-            self._payloads.close()
+            self.files.close()
             self._keyring.close()
             self._lock.release()
 
@@ -270,32 +269,27 @@ class Ledger:
         return leaf, Appended(index, stored.digest.hex(), commits, duplicate=True)
 
     def _write(self, batch: Batch) -> None:
-        state = self._state
-        stored = [item for built in batch.built for item in built.stored]
         try:
-            self._keyring.sync()
             if not batch.built:
+                self.files.sync_keys()
                 return
-            sealed = [frame(bytes.fromhex(digest), body) for _, digest, body in stored]
-            payload_places = self._payloads.write(sealed)
-            self._payloads.sync()
-            event_places = self._events.write([frame(b.digest, b.body) for b in batch.built])
-            self._events.sync()
+            placed = self.files.write(batch.built)
         except OSError as error:
             raise self._poison(error) from error
-        located = dict(zip((ct for _, ct, _ in stored), payload_places, strict=True))
-        for built, (path, offset) in zip(batch.built, event_places, strict=True):
-            first = int(path.stem)
-            if first != state.firsts[-1]:
-                state.firsts.append(first)
-            state.recent.add(built.leaf["id"], built.leaf["n"], offset)
+        state = self._state
+        first = int(placed.segment.stem)
+        if first != state.firsts[-1]:
+            state.firsts.append(first)
+        for built, offset in zip(batch.built, placed.offsets, strict=True):
+            leaf = built.leaf
+            state.recent.add(leaf["id"], leaf["n"], offset)
             state.edge.append(built.digest)
-            state.sums.apply(built.leaf)
-            state.custody.apply(built.leaf)
-            held = HOLD_PAYLOADS.get(built.leaf["type"])
+            state.sums.apply(leaf)
+            state.custody.apply(leaf)
+            held = HOLD_PAYLOADS.get(leaf["type"])
             if held:
                 state.hold_payloads.update(
-                    (ct, located[ct]) for name, ct, _ in built.stored if name == held
+                    (ct, placed.payloads[ct]) for name, ct, _ in built.stored if name == held
                 )
 
     def _poison(self, error: Exception) -> Poisoned:

@@ -42,6 +42,8 @@ MEMORY_EVENTS = 200_000
 APPEALS_MAX = 5
 DAY_US = 86_400 * 1_000_000
 _ABSENT = object()
+# Asked for each request, it would cost more than all else that is done with it here.
+_FORGET_PARTS = 1_024
 # Nothing stands about such answers any more once they were given out.
 _ONLY_CALLS = tuple(
     Answer(calls=calls, granted=calls and granted, opened=opened)
@@ -71,6 +73,7 @@ class Book:
     def __init__(self, memory: int | None = None) -> None:
         self._memory = memory
         self._undo: list[tuple[dict[str, Any], str, Any]] = []
+        self._kept = 0  # requests, since the oldest were last forgotten
         # `cut`: bytes that the boot just before says were cut, and nobody has named yet.
         self.writer: dict[str, Any] = {"boot": None, "down": False, "cut": None}
         self.boots: dict[str, int] = {}
@@ -105,9 +108,11 @@ class Book:
         self._undo.clear()
 
     def commit(self) -> None:
-        """Keep what was applied since `begin`, and forget the oldest beyond the memory."""
+        """Keep what was applied since `begin`; now and then forget the oldest beyond the memory."""
         self._undo.clear()
-        if self._memory is not None:
+        self._kept += 1
+        if self._memory is not None and self._kept * _FORGET_PARTS > self._memory:
+            self._kept = 0
             grants, glass = self.grants, self.break_glass
             answered = (grants.cleared, grants.named, glass.cleared, glass.named)
             for where in (self.closed, self.decided, self.appeals, *answered):

@@ -1,7 +1,7 @@
 """The one thread that writes: takes what is queued, writes it as one batch, hands back the answers.
 
-Everything that arrives while a batch is on its way to the disk makes the next batch, so a slow disk
-means larger batches, not more waiting for each. The queue is bounded by events and bytes. The first
+What arrives while a batch is on its way to the disk makes the next one, so a slow disk means larger
+batches, not more waiting for each (`pace.py`). The queue is bounded by events and bytes. The first
 error ends the thread for good: waiters are told, nothing is tried again.
 """
 
@@ -11,12 +11,15 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from sekisho_audit.errors import LedgerError, Poisoned, Refused
 from sekisho_audit.events import Appended
 from sekisho_audit.ledger import Ledger, Request
+from sekisho_audit.pace import Pace
+from sekisho_audit.turns import kept
 
 # Below this mark nothing new is let in, so that what is under way can still be recorded.
 _NEW_WORK = frozenset({"request.received", "hold.filed", "hold.seeded", "backend.intent"})
@@ -78,6 +81,7 @@ class Writer(threading.Thread):
         self._wake = threading.Condition()
         self._jobs: deque[Job] = deque()
         self._now: deque[Job] = deque()
+        self._pace = Pace()
         self._stopping = False
         self._over: str | None = None
         self.queued_events = 0
@@ -85,6 +89,10 @@ class Writer(threading.Thread):
         self.disk_free_bytes = _free(ledger)
 
     # -- called by the event loop
+
+    def together(self) -> AbstractContextManager[object]:
+        """What is submitted within comes into one round, if there is room in it."""
+        return self._wake
 
     def submit(self, job: Job) -> None:
         """Queue a job. Raises Refused `busy` when the queue is full, Poisoned when it is over."""
@@ -154,7 +162,14 @@ class Writer(threading.Thread):
         with self._wake:
             if not self._jobs and not self._stopping:
                 self._wake.wait(max(wait_s, 0.0))
-            jobs, self._jobs = self._jobs, deque()
+            if self._pace.takes_all(self.queued_events):
+                jobs, self._jobs = self._jobs, deque()
+                return jobs, self._stopping
+            jobs, events = deque(), 0
+            while events < self._pace.events:
+                job = self._jobs.popleft()
+                jobs.append(job)
+                events += len(job.request.events) if isinstance(job, Append) else 0
             return jobs, self._stopping
 
     def _round(self, jobs: deque[Job]) -> None:
@@ -179,7 +194,14 @@ class Writer(threading.Thread):
     def _append(self, appends: list[Append]) -> None:
         if not appends:
             return
-        results = self._ledger.append_many([job.request for job in appends])
+        began_s = time.monotonic()
+        with kept():
+            results = self._ledger.append_many([job.request for job in appends])
+            self._tell(appends, results)
+        events = sum(len(job.request.events) for job in appends)
+        self._pace.learn(events, time.monotonic() - began_s, self._ledger.files.waited_s)
+
+    def _tell(self, appends: Sequence[Append], results: Sequence[AppendAnswer]) -> None:
         with self._wake:
             self.queued_events -= sum(len(job.request.events) for job in appends)
             self.queued_bytes -= sum(job.size for job in appends)

@@ -22,7 +22,7 @@ class Killed(BaseException):
 
 def abandon(ledger: Ledger) -> None:
     """What the kernel does for a process that was killed."""
-    for part in (ledger._events, ledger._payloads, ledger._keyring):
+    for part in (ledger.files, ledger._keyring):
         part.close()
     ledger._lock.release()
 

@@ -118,7 +118,7 @@ def test_batch_that_was_cut_by_a_kill_is_asked_for_again(
     with monkeypatch.context() as patched:
         patched.setattr(Book, "check_request", lambda _self, _leaves: None)
         ledger.append_batch(batch[:written])
-    for opened in (ledger._events, ledger._payloads, ledger._keyring):
+    for opened in (ledger.files, ledger._keyring):
         opened.close()
     ledger._lock.release()
     again = open_ledger(tmp_path)

@@ -132,7 +132,7 @@ def test_a_crash_is_no_rollback(tmp_path: Path) -> None:
     run_exchange(ledger, "s-1")
     ledger.write_checkpoint(keep=True)
     run_exchange(ledger, "s-1")
-    for part in (ledger._events, ledger._payloads, ledger._keyring):
+    for part in (ledger.files, ledger._keyring):
         part.close()
     ledger._lock.release()
     open_ledger(tmp_path).close()

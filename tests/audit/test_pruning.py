@@ -33,8 +33,7 @@ from support.old_ledgers import (
 
 def abandon(ledger: Ledger) -> None:
     """Let go of the files as a killed process does."""
-    ledger._events.close()
-    ledger._payloads.close()
+    ledger.files.close()
     ledger._keyring.close()
     ledger._lock.release()
 

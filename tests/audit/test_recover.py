@@ -44,8 +44,7 @@ def crashed(home: Path) -> tuple[Path, int, int]:
 
 def _abandon(ledger: Ledger) -> None:
     """Let go of the files as a killed process does."""
-    ledger._events.close()
-    ledger._payloads.close()
+    ledger.files.close()
     ledger._keyring.close()
     ledger._lock.release()
 

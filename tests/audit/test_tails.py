@@ -80,8 +80,7 @@ def crash(memory_path: Path) -> Crash:
 
 def abandon(ledger: Ledger) -> None:
     """Let go of the files as a killed process does."""
-    ledger._events.close()
-    ledger._payloads.close()
+    ledger.files.close()
     ledger._keyring.close()
     ledger._lock.release()
 

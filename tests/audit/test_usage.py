@@ -283,7 +283,7 @@ def test_sums_are_the_same_after_a_restart(tmp_path: Path, ledger: Ledger) -> No
     left_open = _events(ledger, uuid7(), groups=["g-0"])
     before = [used(ledger, "group", f"g-{n}") for n in range(3)]
     assert [tokens for _, tokens, _ in before] == [expected[f"g-{n}"] for n in range(3)]
-    for part in (ledger._events, ledger._payloads, ledger._keyring):
+    for part in (ledger.files, ledger._keyring):
         part.close()
     ledger._lock.release()
     again = opened(tmp_path)

@@ -231,8 +231,7 @@ def test_a_pruning_that_nobody_signed_cannot_be_told(memory_path: Path) -> None:
 
 def abandon(ledger: Ledger) -> None:
     """Let go of the files as a killed process does."""
-    ledger._events.close()
-    ledger._payloads.close()
+    ledger.files.close()
     ledger._keyring.close()
     ledger._lock.release()
 

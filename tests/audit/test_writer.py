@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,32 @@ def test_what_is_queued_is_written_in_one_round(ledger: Ledger) -> None:
     assert desk.end() is None
     assert [item[0].index for item in answers if isinstance(item, list)] == list(range(2, 52))
     assert desk.rounds <= 2
+
+
+def test_many_that_wait_are_written_in_turns(ledger: Ledger) -> None:
+    """A round takes part of what waits, in order, so that nobody waits for all the others."""
+    desk = Desk(ledger)
+    for _ in range(300):
+        desk.append(received(uuid7()))
+    desk.writer.start()
+    answers = [desk.answers.get(timeout=LIMIT_S) for _ in range(300)]
+    assert desk.end() is None
+    assert [item[0].index for item in answers if isinstance(item, list)] == list(range(2, 302))
+    assert 1 < desk.rounds < 8
+
+
+def test_what_comes_together_is_one_round(ledger: Ledger) -> None:
+    """A writer that is awake begins no round with the first of several that came together."""
+    desk = Desk(ledger)
+    desk.writer.start()
+    with desk.writer.together():
+        for _ in range(20):
+            desk.append(received(uuid7()))
+            time.sleep(0.002)  # the writer would come in between
+    answers = [desk.answers.get(timeout=LIMIT_S) for _ in range(20)]
+    assert desk.end() is None
+    assert all(isinstance(item, list) for item in answers)
+    assert desk.rounds == 2  # with the one that ends it
 
 
 def test_queue_is_bounded_by_events_and_bytes(ledger: Ledger) -> None:

@@ -123,8 +123,7 @@ def the_rest(ledger: Ledger) -> None:
 def killed(ledger: Ledger) -> None:
     """The process dies while it writes: nothing is closed, and a record is torn."""
     events = max((ledger.directory / "events").iterdir())
-    ledger._events.close()
-    ledger._payloads.close()
+    ledger.files.close()
     ledger._keyring.close()
     ledger._lock.release()
     with events.open("ab") as file:

@@ -96,7 +96,7 @@ class Story:
     def crash(self) -> None:
         """The writer is killed, perhaps within a record."""
         ledger = self.ledger
-        for opened in (ledger._events, ledger._payloads, ledger._keyring):
+        for opened in (ledger.files, ledger._keyring):
             opened.close()
         ledger._lock.release()
         self._ledger = None

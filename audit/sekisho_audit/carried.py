@@ -95,9 +95,10 @@ def _drafts_json(rules: DraftRules) -> Json:
 
 def _samples_json(rules: SampleRules) -> Json:
     """As switches: told only where something was ever drawn or could be."""
-    if not rules.terms:
+    if not (rules.terms or rules.opened):
         return {}
     told = {
+        **({"opened": _pairs(rules.opened, str)} if rules.opened else {}),
         "terms": list(rules.terms.values()),
         "given": _pairs(rules.given, _same),
         "passed": _pairs(rules.passed, sorted),
@@ -338,11 +339,13 @@ def _read_sample(value: Any, origin: str) -> Sample:
 
 
 def _read_samples(rules: SampleRules, value: Any, origin: str) -> None:
-    said = members_of(value, ("terms", "given", "passed", "standing", "tallies"))
+    more = ("opened",) if type(value) is dict and "opened" in value else ()
+    said = members_of(value, ("terms", "given", "passed", "standing", "tallies", *more))
     terms = [_read_leaf(one, "sample.terms", origin) for one in exactly(said["terms"], list)]
     rules.terms = {one["id"]: one for one in terms}
     rules.given = dict_in(said["given"], maybe_text)
     rules.passed = dict_in(said["passed"], lambda one: frozenset(texts_in(one)))
+    rules.opened = dict_in(said.get("opened", []), text_in)
     standing = [_read_sample(one, origin) for one in exactly(said["standing"], list)]
     rules.standing = {one.leaf["id"]: one for one in standing}
     width = len(fields(Tally))

@@ -156,6 +156,7 @@ class OpenHolds:
             "principal": who(leaf["principal"] or "") or "",
             **{name: leaf["data"][name] for name in ("model", "backend", "rules", "risk")},
             "per_10000": leaf["data"]["per_10000"],
+            "opening": leaf["data"].get("opening", ""),
             "drawn_us": leaf["ts"],
             "until_us": one.until_us,
             "content": one.content,

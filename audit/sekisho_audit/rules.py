@@ -121,6 +121,7 @@ class Book:
             forget_oldest(self.answers, self._memory, self._under_way)
             forget_oldest(self.samples.given, min(self._memory, GIVEN_MAX))
             forget_oldest(self.samples.passed, min(self._memory, GIVEN_MAX))
+            forget_oldest(self.samples.opened, min(self._memory, GIVEN_MAX))
 
     def _under_way(self) -> set[str]:
         """Exchanges that may still be answered."""
@@ -258,10 +259,17 @@ class Book:
     def _is_answered(self, leaf: Leaf, answer: Answer | None) -> bool:
         """Whether something stands before this decision that answers it in place of people."""
         granted = bool(self.grants.named) and self._granted(leaf, answer)
-        opened = bool(self.break_glass.named) and self.break_glass.answers(leaf, answer)
+        opened = bool(self.break_glass.named) and self._opened(leaf, answer)
         if granted and opened:
             raise RuleBroken("second_use", "a decision is answered once")
         return granted or opened
+
+    def _opened(self, leaf: Leaf, answer: Answer | None) -> bool:
+        use = self.break_glass.named.get(leaf["id"])
+        if use is None or not self.break_glass.answers(leaf, answer):
+            return False
+        self.samples.let_go(leaf["exchange"], use.leaf["data"]["opening"])
+        return True
 
     def _intent(self, leaf: Leaf) -> None:
         data = leaf["data"]

@@ -14,7 +14,8 @@ _SAMPLE = Field(TEXT, "Id of the event `sample.drawn`.")
 
 SAMPLE_TYPES: Mapping[str, EventType] = {
     "sample.terms": EventType(
-        "From here on exchanges are drawn on these terms; none are where both shares are 0.",
+        "From here on exchanges are drawn on these terms; where both shares are 0, only those that "
+        "break-glass let go on.",
         {
             "per_10000": Field(NUMBER, "How many of 10,000 exchanges are drawn.", "exchanges"),
             "per_10000_at_risk": Field(
@@ -32,7 +33,11 @@ SAMPLE_TYPES: Mapping[str, EventType] = {
         "drawn, so that nobody chooses and whoever is given that key can compute it again.",
         {
             "terms": Field(TEXT, "Id of the event `sample.terms` that it was drawn by."),
-            "per_10000": Field(NUMBER, "The share that counted for it.", "exchanges"),
+            "per_10000": Field(
+                NUMBER,
+                "The share that counted for it; 10,000 where an opening let it go on.",
+                "exchanges",
+            ),
             "risk": Field(NUMBER, "How risky policy called it; 0 where it named none.", "0 to 100"),
             "backend": Field(TEXT, "Id of the backend that was asked."),
             "model": Field(TEXT, "The model that was asked."),
@@ -41,6 +46,10 @@ SAMPLE_TYPES: Mapping[str, EventType] = {
         {
             "person": Field(
                 PERSON, "Who stands behind the principal, if another: they may not judge it either."
+            ),
+            "opening": Field(
+                TEXT,
+                "The opening of break-glass that let it go on: it is drawn whatever the share.",
             ),
         },
     ),

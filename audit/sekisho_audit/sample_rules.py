@@ -4,7 +4,8 @@ An exchange is drawn once, after something of its answer was given out, on terms
 ledger. It is judged by people who were shown it, each once: never by who asked, who stands behind
 them, who approved it or wrote into it before, or agreed to a grant that let it pass. Where two
 differ a third decides. An outcome says what the verdicts say; one without verdicts enough comes
-when the time is over, and not before.
+when the time is over, and not before. What break-glass let go on is drawn whatever the share, and
+says by which opening.
 
 Which exchanges are drawn is `sample_draw.py`; leaves hold no key, so that is for whoever has it.
 `rules.py` shows the leaves in order and keeps the way back.
@@ -81,7 +82,8 @@ class SampleRules:
 
     `terms` by their event, the last one last; `given` has exchanges that may be drawn, with their
     principal, and `passed` those that a grant let pass, with who agreed to it; both are kept only
-    where there are terms. `tallies` are by month, kind and name.
+    where there are terms. `opened` has those that break-glass let go on, terms or not, with the
+    first opening that did. `tallies` are by month, kind and name.
     """
 
     put: Put
@@ -89,6 +91,7 @@ class SampleRules:
     terms: dict[str, Leaf] = field(default_factory=dict)
     given: dict[str, str | None] = field(default_factory=dict)
     passed: dict[str, frozenset[str]] = field(default_factory=dict)
+    opened: dict[str, str] = field(default_factory=dict)
     standing: dict[str, Sample] = field(default_factory=dict)
     tallies: dict[str, Tally] = field(default_factory=dict)
 
@@ -98,13 +101,18 @@ class SampleRules:
 
     def give(self, principal: str | None, leaf: Leaf) -> None:
         """Something of the answer to `principal` may have been given out."""
-        if self.terms:
+        if self.terms or leaf["exchange"] in self.opened:
             self.put(self.given, leaf["exchange"], principal)
 
     def let_pass(self, exchange: str, agreed: frozenset[str]) -> None:
         """A grant answered something of an exchange; these had agreed to it."""
         if self.terms:
             self.put(self.passed, exchange, self.passed.get(exchange, frozenset()) | agreed)
+
+    def let_go(self, exchange: str, opening: str) -> None:
+        """Break-glass answered something of an exchange in place of people."""
+        if exchange not in self.opened:
+            self.put(self.opened, exchange, opening)
 
     def draw(self, leaf: Leaf, holds: Collection[Filed]) -> None:
         """A draw, of an exchange that had these holds. Raises RuleBroken."""
@@ -117,16 +125,20 @@ class SampleRules:
         if self.given[exchange] != leaf["principal"]:
             raise RuleBroken("foreign_draw", "the exchange is somebody else's")
         said = terms["data"]
+        if data.get("opening") != self.opened.get(exchange):
+            raise RuleBroken("bad_draw", "another opening let it go on than the draw names")
         risky = data["risk"] >= said["risk_from"]
-        if data["per_10000"] != said["per_10000_at_risk" if risky else "per_10000"]:
+        share = said["per_10000_at_risk" if risky else "per_10000"]
+        if data["per_10000"] != (WHOLE if exchange in self.opened else share):
             raise RuleBroken("bad_draw", "the share is not that of the terms")
         if data["per_10000"] <= 0:
             raise RuleBroken("bad_draw", "nothing is drawn on these terms")
         barred = requesters(leaf).union(self.passed.get(exchange, ()), *map(_busy, holds))
         until_us = leaf["ts"] + said["keep_days"] * DAY_US
         self.drop(self.given, exchange)
-        if exchange in self.passed:
-            self.drop(self.passed, exchange)
+        for where in (self.passed, self.opened):
+            if exchange in where:
+                self.drop(where, exchange)
         if len(self.standing) >= STANDING_MAX:
             self._forget()
         self.put(self.standing, leaf["id"], Sample(leaf, said["verdicts"], until_us, barred))

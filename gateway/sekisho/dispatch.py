@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
@@ -134,7 +134,7 @@ class Dispatch:
             outcome,
             self.kept.answer,
             judge=self.guard(cleared.outgoing, asker),
-            hold=partial(self._hold, cleared.outgoing, asker, None),
+            hold=partial(self._hold, cleared, asker, None),
             answer_bytes_max=self._parts.limits.answer_bytes_max,
         )
 
@@ -157,17 +157,18 @@ class Dispatch:
             outcome,
             self.kept.answer,
             judge=self.guard(cleared.outgoing, asker),
-            hold=partial(self._hold, cleared.outgoing, asker, place),
+            hold=partial(self._hold, cleared, asker, place),
             answer_bytes_max=self._parts.limits.answer_bytes_max,
         )
 
     async def _hold(
-        self, outgoing: Outgoing, asker: Asker, place: Place | None, held: HeldAnswer
+        self, cleared: Clearance, asker: Asker, place: Place | None, held: HeldAnswer
     ) -> HoldView:
         filing = self._parts.filing
         place = place or filing.place_alone(asker)
+        told = replace(held, opening=cleared.opening)
         try:
-            view = await filing.file_answer(outgoing, held, asker, place)
+            view = await filing.file_answer(cleared.outgoing, told, asker, place)
         except Exception:
             held.abandon("internal_fault")  # unless an outcome was given
             raise
@@ -248,7 +249,9 @@ class Dispatch:
             if recorded is None:
                 charge.settle(None, None)
         sampling = parts.sampling
-        draw = sampling.begin(cleared.outgoing, said) if sampling is not None else None
+        draw = None
+        if sampling is not None:
+            draw = sampling.begin(cleared.outgoing, said, cleared.opening)
         outcome = Outcome(recorded, parts.ledger, later, charge, draw)
         try:
             return Answer(recorded, await self._forward(recorded)), outcome

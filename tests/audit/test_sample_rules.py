@@ -232,6 +232,58 @@ def test_who_agreed_to_a_grant_does_not_judge_what_it_let_pass(case: Case) -> No
     assert case.scribe.book.samples.passed == {}
 
 
+def let_go(case: Case, exchange: str = "x-1") -> str:
+    """An exchange that break-glass let go on, answered; the opening."""
+    about = {"rules": ["rule.a"], "minutes": 15, "review_hours": 24}
+    opening = case.write("break_glass.opened", None, actor=ASKS, principal=None, **about)["id"]
+    use = {"opening": opening, "decision": f"d-{exchange}", "backend": "local", "number": 1}
+    case.write("break_glass.used", exchange, **use)
+    asked = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
+    hold = {"stage": "request", "thresholds": asked, "ttl_s": 60, "risk": 50}
+    decided = {"effect": "hold", "rules": ["rule.a"], "obligations": {"hold": hold}}
+    leaf = case.scribe.leaf("policy.decision", exchange, stage="request", **decided)
+    case.scribe.take({**leaf, "id": f"d-{exchange}"})
+    sent = case.write("backend.intent", exchange, session="s-1", backend="local", model="m")
+    case.write("backend.outcome", exchange, intent=sent["id"], status="released")
+    return str(opening)
+
+
+@pytest.mark.parametrize("share", [0, 200])
+def test_what_break_glass_let_go_is_drawn_whatever_the_share(case: Case, share: int) -> None:
+    """All of it and by that opening: by the share of the terms, or by another one, it is not."""
+    terms = case.terms(per_10000=share, per_10000_at_risk=share)
+    opening = let_go(case)
+    whole = {"per_10000": 10_000, "risk": 50}
+    for wrong in ({}, {"opening": "e-other"}, {"opening": opening, "per_10000": share}):
+        assert case.refused(case.draw, terms, **{**whole, **wrong}) == "bad_draw"
+    sample = case.draw(terms, **whole, opening=opening)
+
+    assert case.turned_away(sample, ASKS) == "self_review"
+    case.judge(sample, ONE)
+    assert case.scribe.book.samples.opened == {}
+
+
+def test_what_break_glass_let_go_waits_for_terms(case: Case) -> None:
+    """Terms that are told afterwards are early enough; what nobody let go on stays undrawn."""
+    case.answered("x-2")
+    opening = let_go(case)
+    told = json.loads(json.dumps(book_json(case.scribe.book)))
+    assert read(told).samples.opened == {"x-1": opening}
+    terms = case.terms(per_10000=0, per_10000_at_risk=0)
+
+    claimed = {"per_10000": 10_000, "opening": opening}
+    assert case.refused(case.draw, terms, "x-2", **claimed) == "ungiven_draw"
+    case.draw(terms, **claimed)
+
+
+def test_nothing_else_is_drawn_as_if_it_were_let_go(case: Case) -> None:
+    """No opening is named where none answered anything."""
+    terms = case.terms()
+    case.answered()
+
+    assert case.refused(case.draw, terms, opening="e-1", per_10000=10_000) == "bad_draw"
+
+
 def test_an_exchange_is_drawn_once_and_after_its_answer(case: Case) -> None:
     """Not before anything was given out, not again, and not for somebody else."""
     terms = case.terms()

@@ -75,9 +75,10 @@ def state(book: Book) -> Any:
     granted = (grants.standing, grants.named, grants.cleared, book.drafts.wanted, book.drafts.open)
     samples = book.samples
     drawn = (samples.terms, samples.given, samples.passed, samples.standing, samples.tallies)
+    let_go = samples.opened
     glass = book.break_glass
     opened = (glass.standing, glass.named, glass.cleared)
-    ruled = (drawn, halts, *granted, *opened)
+    ruled = (drawn, let_go, halts, *granted, *opened)
     return copy.deepcopy((*known, *more, *custody, officers.open, officers.erased, *ruled))
 
 

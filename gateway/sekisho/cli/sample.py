@@ -74,6 +74,8 @@ def _listed(samples: list[dict[str, Any]]) -> str:
 def _text(sample: dict[str, Any]) -> str:
     lines = [f"{name:<10}{visible(str(sample[name]))}" for name in _SHOWN]
     lines.append(f"{'rules':<10}{visible('; '.join(sample['rules']))}")
+    if sample.get("opening"):
+        lines.append(f"{'opening':<10}{visible(sample['opening'])} (break-glass let it go on)")
     lines.append(f"{'until':<10}{when(sample['until_us'])}")
     lines += [f"{'verdict':<10}{visible(one['by'])} {one['verdict']}" for one in sample["verdicts"]]
     for name in ("request", "answer"):

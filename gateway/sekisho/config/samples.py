@@ -13,7 +13,8 @@ GIB = 1024 * MIB
 
 class SampleSettings(Section):
     """Which exchanges are drawn for people to look at afterwards. Off until somebody wants it: what
-    is drawn is read by colleagues, and that is a promise to staff to be made first.
+    is drawn is read by colleagues, and that is a promise to staff to be made first. All that
+    break-glass let go on is drawn in any case.
     """
 
     per_10000: int = Field(
@@ -28,7 +29,8 @@ class SampleSettings(Section):
         ge=0,
         le=WHOLE,
         description="How many of 10,000 of those that policy gives a risk of risk_from or more. "
-        "With this and per_10000 both 0 nothing is drawn, and answers cost nothing more.",
+        "With this and per_10000 both 0 only what break-glass let go on is drawn, and other "
+        "answers cost nothing more.",
     )
     risk_from: int = Field(
         40, ge=0, le=100, description="From this risk on per_10000_at_risk counts; as for reviews."

@@ -69,13 +69,14 @@ class HeldAnswer:
     """An answer that people have to see first. `content` are the bytes they would release.
 
     `settle` records the outcome `held` in one batch with the events it is given as `after`;
-    `abandon` gives the outcome `failed` if none was given.
+    `abandon` gives the outcome `failed` if none was given. `opening` let the request go on, if any.
     """
 
     verdict: Verdict
     content: bytes
     settle: Callable[..., Awaitable[None]]
     abandon: Callable[[str], None]
+    opening: str = ""
 
 
 class Filing:
@@ -194,6 +195,7 @@ class Filing:
             rules=tuple(dict.fromkeys(reason.rule for reason in reasons)),
             reasons=tuple(dict.fromkeys(reason.msg for reason in reasons)),
             outgoing=held.content,
+            opening=held.opening,
             notify=tuple(dict.fromkeys(name for one in verdict.asked for name in _named(one))),
             facts=orjson.dumps([one.document for one in verdict.asked]),
         )

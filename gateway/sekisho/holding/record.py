@@ -6,7 +6,7 @@ The outgoing bytes stand in it as they are: what was approved is what leaves, ne
 it. Decoding is strict: an unknown, missing or mistyped member is refused, because a hold that was
 read wrongly would be decided wrongly. Only what
 holds filed earlier did not have may be missing: they ask for no reason, nobody edited them, their
-clients waited, and no channel was named.
+clients waited, no channel was named, and nothing was let go on in an emergency.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ _NOT_BEFORE: dict[str, Any] = {
     "writers": [],
     "asked_anew": False,
     "office_s": 0,
+    "opening": "",
 }
 _TUPLES = frozenset({"groups", "roles", "rules", "reasons", "notify", "writers"})
 

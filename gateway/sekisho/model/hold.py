@@ -62,6 +62,7 @@ class Hold:
     office or not.
     `seed`: it is a test item, made up by `seeded_by`, to be denied for this rule; nothing of it is
     ever sent, and what reviewers see of it does not say so before it is over.
+    `opening` let the request go on whose answer this is, in an emergency.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Hold:
     writers: tuple[str, ...] = ()
     asked_anew: bool = False
     office_s: int = 0
+    opening: str = ""
 
     @property
     def behind(self) -> str:

@@ -25,7 +25,7 @@ class Terms:
 
     @property
     def on(self) -> bool:
-        """Whether anything is drawn."""
+        """Whether anything is drawn but what break-glass let go on, which always is."""
         return self.per_10000 > 0 or self.per_10000_at_risk > 0
 
     def share(self, risk: int) -> int:
@@ -46,7 +46,7 @@ class Verdict:
 class Sample:
     """A drawn exchange that nobody has closed. `barred` are those who may not judge it: who asked,
     who stands behind them, who approved it before. `content` says what became of it: `whole`,
-    `cut`, `none`, or "" while that is not known.
+    `cut`, `none`, or "" while that is not known. `opening` let it go on in an emergency, if any.
     """
 
     id: str
@@ -63,6 +63,7 @@ class Sample:
     needed: int
     barred: frozenset[str]
     verdicts: tuple[Verdict, ...] = ()
+    opening: str = ""
 
     @property
     def outcome(self) -> tuple[str, str] | None:

@@ -60,6 +60,13 @@ class Outcome:
         if REQUEST_NAME.fullmatch(name):
             self._named = {"backend_request": name}
 
+    def let_go(self, opening: str) -> None:
+        """Break-glass answered in place of people what was held of the answer, if `opening` says
+        by which: then it is drawn for review after the fact.
+        """
+        if self._draw is not None:
+            self._draw.let_go(opening)
+
     @property
     def settled(self) -> bool:
         """Whether an outcome was given, durable now or soon."""

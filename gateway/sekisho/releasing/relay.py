@@ -169,6 +169,7 @@ class Relay:
             return
         readable = completion if not self._watch.ambiguous else {}
         verdict = await self._judge.calls_of(readable)
+        self._outcome.let_go(verdict.opening)
         await self._judge.go_on()
         await self._record(completion, verdict)
         if verdict.effect is Effect.ALLOW:

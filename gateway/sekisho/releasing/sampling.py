@@ -5,7 +5,8 @@
     follow   after that, in the background: what could not be said yet is said, content is kept
 
 Nothing here is ever waited for by whoever gets the answer, and nothing here can fail it. The key
-alone decides (`sekisho_audit.sample_draw`): no client, operator or worker has a say in it.
+alone decides (`sekisho_audit.sample_draw`): no client, operator or worker has a say in it. What
+break-glass let go on is drawn in any case, whatever the settings say (docs/adr/0036).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sekisho.model.outgoing import Outgoing
 from sekisho.model.samples import Content, SampleBook, SampleStore, Terms
 from sekisho.ports import ExchangeKeys, Ledger
 from sekisho_audit.events import Event
-from sekisho_audit.sample_draw import is_drawn
+from sekisho_audit.sample_draw import WHOLE, is_drawn
 
 TASKS_MAX = 4_096  # as many as outcomes may wait to be told
 HELD_BYTES_MAX = 32 * 1024 * 1024  # of contents, while the ledger or the store is away
@@ -75,15 +76,33 @@ class _Exchange:
 
 
 class Draw:
-    """Of one exchange; `beside` first, then `follow` once."""
+    """Of one exchange; `beside` first, then `follow` once. With no `share` it is drawn only if an
+    opening lets it go on, and its key is asked for only then.
+    """
 
     def __init__(self, sampling: Sampling, exchange: _Exchange, said: About, share: int) -> None:
         self._sampling = sampling
         self.exchange = exchange
         self.said = said
         self.share = share
+        self.opening = ""
         self._terms = sampling.terms_event
-        self._keys = asyncio.ensure_future(sampling.keys_of(exchange.principal, exchange.id))
+        self._keys: asyncio.Future[ExchangeKeys] | None = None
+        if share:
+            self._ask_key()
+
+    def let_go(self, opening: str) -> None:
+        """Break-glass answered something of it in place of people: the first such opening counts,
+        as in the ledger.
+        """
+        if opening and not self.opening:
+            self.share, self.opening = WHOLE, opening
+            if self._keys is None:
+                self._ask_key()
+
+    def _ask_key(self) -> None:
+        asked = self._sampling.keys_of(self.exchange.principal, self.exchange.id)
+        self._keys = asyncio.ensure_future(asked)
         self._keys.add_done_callback(_collect)
 
     def beside(self) -> tuple[Event, ...]:
@@ -91,7 +110,8 @@ class Draw:
         there yet.
         """
         keys = self._known()
-        return () if keys is None or not self.drawn(keys) else (self.event(keys),)
+        there = keys is not None and self._terms and self.drawn(keys)
+        return (self.event(keys),) if keys is not None and there else ()
 
     def follow(self, given: bytes, writing: Writing | None = None) -> None:
         """`given` was given out of what may be drawn (`open`). The outcome is being written with
@@ -102,13 +122,16 @@ class Draw:
     @property
     def open(self) -> bool:
         """Whether it may be drawn, as far as is known by now."""
+        if not self.share:
+            return False
         keys = self._known()
         return keys is None or self.drawn(keys)
 
     async def keys(self) -> ExchangeKeys:
         """The exchange's keys. Raises LedgerUnavailable, LedgerRefused."""
-        if not self._keys.done() or not self._keys.exception():
-            return await asyncio.shield(self._keys)
+        known = self._keys
+        if known is not None and (not known.done() or not known.exception()):
+            return await asyncio.shield(known)
         return await self._sampling.keys_of(self.exchange.principal, self.exchange.id)
 
     def drawn(self, keys: ExchangeKeys) -> bool:
@@ -119,6 +142,7 @@ class Draw:
         """The draw, as the ledger has it: once for an exchange, whoever tells it how often."""
         exchange, said = self.exchange, self.said
         behind = {} if said.person == exchange.principal else {"person": said.person}
+        why = {"opening": self.opening} if self.opening else {}
         return Event(
             id=evidence.keyed_id(keys.commit, "sample", exchange.id),
             type="sample.drawn",
@@ -132,12 +156,20 @@ class Draw:
                 "model": exchange.model,
                 "rules": list(said.rules),
                 **behind,
+                **why,
             },
         )
 
+    async def on_record(self) -> None:
+        """Have the terms that it is drawn on in the ledger. Raises LedgerUnavailable,
+        LedgerRefused.
+        """
+        self._terms = self._terms or await self._sampling.needed_terms()
+
     def _known(self) -> ExchangeKeys | None:
-        done = self._keys.done() and not self._keys.cancelled()
-        return self._keys.result() if done and not self._keys.exception() else None
+        keys = self._keys
+        done = keys is not None and keys.done() and not keys.cancelled()
+        return keys.result() if keys is not None and done and not keys.exception() else None
 
 
 class Sampling:
@@ -161,6 +193,7 @@ class Sampling:
         self._held_bytes = 0
         self._untold = asyncio.Event()
         self._untold.set()
+        self._needed = False
         self.keys_of = ledger.exchange_keys
         self.terms_event = ""
 
@@ -181,33 +214,46 @@ class Sampling:
         if known.terms_event and known.terms == self._terms:
             self.terms_event = known.terms_event
             return
-        if not known.terms_event and not self._terms.on:
+        if not (known.terms_event or self._terms.on or self._needed):
             return
         said = asdict(self._terms)
         told = names.sample_terms(known.terms_event, self.origin, *map(str, said.values()))
         await self._ledger.append([Event(told, "sample.terms", None, None, said)])
         self.terms_event = told
 
+    async def needed_terms(self) -> str:
+        """The event of the terms, which is told by now although they draw nothing by themselves.
+        Raises LedgerUnavailable, LedgerRefused.
+        """
+        self._needed = True
+        if not self.terms_event:
+            await self.agree()
+        return self.terms_event
+
     @property
     def origin(self) -> str:
         """The name of the ledger."""
         return self._ledger.origin
 
-    def begin(self, outgoing: Outgoing, said: About) -> Draw | None:
-        """The draw of an exchange that is about to be sent; None where it cannot be drawn."""
-        share = self._terms.share(said.risk)
-        if share == 0 or not self.terms_event:
-            return None
+    def begin(self, outgoing: Outgoing, said: About, opening: str = "") -> Draw:
+        """The draw of an exchange that is about to be sent; `opening` let it go on, if any."""
         about_it = (outgoing.exchange, outgoing.principal, outgoing.backend, outgoing.model)
-        return Draw(self, _Exchange(*about_it, outgoing.body), said, share)
+        draw = Draw(self, _Exchange(*about_it, outgoing.body), said, self._share(said))
+        draw.let_go(opening)
+        return draw
 
     def released(self, hold: Hold) -> None:
         """An answer that people approved is given out. What was asked is not there any more."""
         said = about_hold(hold)
-        share = self._terms.share(said.risk)
-        if share and self.terms_event:
-            about_it = (hold.exchange, hold.principal, hold.backend, hold.model)
-            Draw(self, _Exchange(*about_it, b""), said, share).follow(hold.outgoing)
+        about_it = (hold.exchange, hold.principal, hold.backend, hold.model)
+        draw = Draw(self, _Exchange(*about_it, b""), said, self._share(said))
+        draw.let_go(hold.opening)
+        if draw.open:
+            draw.follow(hold.outgoing)
+
+    def _share(self, said: About) -> int:
+        """Before the terms are on record nothing is drawn by them."""
+        return self._terms.share(said.risk) if self.terms_event else 0
 
     def finish(self, draw: Draw, given: bytes, writing: Writing | None) -> None:
         """Say what is not said yet, and keep the content; nobody waits for it."""
@@ -234,9 +280,9 @@ class Sampling:
         keys = await self._patiently(draw.keys)
         if keys is None or not draw.drawn(keys):
             return
-        event = draw.event(keys)
-        if not told and not await self._tell(event):
+        if not told and not await self._told(draw, keys):
             return
+        event = draw.event(keys)
         became = await self._keep(event.id, draw.exchange, content)
         kept_id = evidence.keyed_id(keys.commit, "sample-kept", event.id)
         data = {"sample": event.id, "content": became}
@@ -251,6 +297,13 @@ class Sampling:
             _log.warning("the content of a sample is not kept", code=error.code)
             return "none"
         return ("cut" if content.cut else "whole") if kept else "none"
+
+    async def _told(self, draw: Draw, keys: ExchangeKeys) -> bool:
+        async def append() -> Sequence[Any]:
+            await draw.on_record()
+            return await self._ledger.append([draw.event(keys)])
+
+        return await self._patiently(append) is not None
 
     async def _tell(self, event: Event) -> bool:
         async def append() -> Sequence[Any]:

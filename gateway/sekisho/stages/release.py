@@ -156,6 +156,7 @@ async def _settling(
     What was sent is recorded; of what was not, what came.
     """
     told, parsed, verdict = judgement.whole, judgement.parsed, judgement.verdict
+    outcome.let_go(verdict.opening)
     if verdict.effect is Effect.ALLOW and judgement.ready is not told:
         told = judgement.ready
         parsed = parsed_of(told)

@@ -52,6 +52,7 @@ class SampleOut(BaseModel):
     backend: str
     rules: list[str]
     risk: int
+    opening: str | None = Field(description="The break-glass that let it go on without people.")
     drawn_us: int
     until_us: int = Field(description="After this nobody is asked any more.")
     mine: Literal["fine", "concern"] | None = Field(description="What the caller found.")
@@ -189,6 +190,7 @@ def _told(sample: Sample, who: Principal) -> dict[str, object]:
         "backend": sample.backend,
         "rules": list(sample.rules),
         "risk": sample.risk,
+        "opening": sample.opening or None,
         "drawn_us": sample.drawn_us,
         "until_us": sample.until_us,
         "mine": mine.verdict if mine else None,

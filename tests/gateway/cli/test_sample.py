@@ -19,6 +19,7 @@ SAMPLE: dict[str, Any] = {
     "backend": "demo",
     "rules": ["rule.a"],
     "risk": 0,
+    "opening": None,
     "drawn_us": 1_700_000_000_000_000,
     "until_us": 1_700_600_000_000_000,
     "mine": None,
@@ -26,6 +27,7 @@ SAMPLE: dict[str, Any] = {
 }
 SHOWN = {
     **SAMPLE,
+    "opening": "o-1",
     "content": "cut",
     "request": None,
     "answer": {"bytes": 5, "text": "a\u202e\x1b[31mb", "base64": None},

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from sekisho.errors import LedgerRefused, LedgerUnavailable, Unavailable
+from sekisho.holding.break_glass import BreakGlass
 from sekisho.model.decision import Effect, HoldTerms
 from sekisho.model.hold import HoldView
 from sekisho.model.samples import Content, Sample, Standing, Terms
@@ -20,7 +21,8 @@ from sekisho.releasing.replies import Whole
 from sekisho.releasing.sampling import Sampling
 from sekisho_audit.events import Appended, Event
 from sekisho_audit.sample_draw import is_drawn
-from support.holds import ONE_REVIEW, ROBOT, STAFF, Desk
+from support.break_glass import Gauges, Holders, opening
+from support.holds import ONE_REVIEW, ROBOT, STAFF, Desk, SystemClock
 from support.line import ANSWER, CHAT_BODY, HOLD, Line, chat, decision
 from support.memory_ledger import MemoryLedger
 
@@ -240,6 +242,109 @@ async def test_a_held_answer_is_drawn_when_it_is_released(desk: Desk) -> None:
     assert case.types().index("hold.released") < case.types().index("sample.drawn")
     kept = case.shelf.contents[case.drawn().id]
     assert (kept.request, kept.answer, kept.cut) == (b"", view.hold.outgoing[:64], True)
+
+
+MINE = opening(person=STAFF.id, rules=("rule.a",))
+CALL = (
+    b'{"choices":[{"index":0,"finish_reason":"tool_calls","message":{"role":"assistant",'
+    b'"content":null,"tool_calls":[{"id":"t1","type":"function","function":'
+    b'{"name":"crm.write","arguments":"{}"}}]}}]}'
+)
+
+
+async def break_glass(case: Case) -> None:
+    """Whoever asks has it open."""
+    line, holders = case.line, Holders({STAFF.id})
+    line.glass = BreakGlass(
+        case.ledger, case.ledger.openings, line.switch, SystemClock(),
+        holds_role=holders, gauges=Gauges(),
+    )  # fmt: skip
+    line.__post_init__()
+    case.ledger.opened = [MINE]
+    await line.glass.consult()
+
+
+@pytest.mark.parametrize("terms", [Terms(), Terms(1, 1), ALL])
+async def test_what_break_glass_let_go_is_drawn_whatever_the_share(terms: Terms) -> None:
+    """Also where nothing else is: the terms are told for it, once, and its content is kept."""
+    case = await made(terms)
+    await break_glass(case)
+    case.line.rules.says = HOLD
+    await case.ask()
+    await case.ask()
+
+    drawn = [one.data for one in case.ledger.events if one.type == "sample.drawn"]
+    assert [(one["per_10000"], one["opening"]) for one in drawn] == [(10_000, MINE.id)] * 2
+    assert case.types().count("sample.terms") == 1
+    assert len(case.shelf.contents) == 2
+
+
+async def test_a_call_that_break_glass_let_go_is_drawn() -> None:
+    """Which was foreseen by nobody when the request left, in a stream as well."""
+    case = await made(Terms())
+    await break_glass(case)
+    case.line.rules.later["tool_call"] = decision(Effect.HOLD, hold=RISKY)
+    case.line.backend.parts = (CALL,)
+    await case.ask()
+    case.line.backend.parts = (
+        (
+            b'data: {"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t1",'
+            b'"function":{"name":"crm.write","arguments":"{}"}}]}}]}\n\n'
+        ),
+        b"data: [DONE]\n\n",
+    )
+    case.line.backend.content_type = "text/event-stream"
+    stream = await case.line.pipeline.handle(STAFF, chat(STREAM_BODY))
+    assert isinstance(stream, Stream)
+    assert [piece async for piece in stream.pieces]
+    await case.sampling.drain()
+
+    drawn = [one.data for one in case.ledger.events if one.type == "sample.drawn"]
+    assert [one["opening"] for one in drawn] == [MINE.id, MINE.id]
+
+
+async def test_a_held_answer_to_what_break_glass_let_go_is_drawn(desk: Desk) -> None:
+    """The hold of the answer remembers it, and people's approval does not end it."""
+    case = await made(Terms(), desk)
+    await break_glass(case)
+    later = HoldTerms("response", ONE_REVIEW, 600, 10, no_break_glass=True)
+    case.line.rules.says = replace(
+        HOLD, obligations=replace(HOLD.obligations, hold_later=(replace(later, rules=("rule.b",)),))
+    )
+    view = await case.ask()
+    assert isinstance(view, HoldView)
+    assert "sample.drawn" not in case.types()
+    store = case.line.holds
+    assert store is not None
+    await Desk(store, case.ledger, desk.filing, desk.limits).approve(view)  # type: ignore[arg-type]
+    case.ledger.opened = []
+    await case.line.pipeline.resume(view.hold.id)
+    await case.sampling.drain()
+
+    assert case.drawn().data["opening"] == MINE.id
+
+
+async def test_what_break_glass_did_not_let_go_is_drawn_by_its_share() -> None:
+    """That something is open does not draw what nobody held."""
+    case = await made(Terms())
+    await break_glass(case)
+    await case.ask()
+
+    assert not any(kind.startswith("sample") for kind in case.types())
+
+
+@pytest.mark.parametrize("fault", ["fails", "loses"])
+@pytest.mark.parametrize("kind", ["sample.terms", "sample.drawn"])
+async def test_a_ledger_that_is_away_loses_nothing_of_break_glass(fault: str, kind: str) -> None:
+    """Before it took effect or after: terms and draw stand once."""
+    case = await made(Terms())
+    await break_glass(case)
+    case.line.rules.says = HOLD
+    getattr(case.ledger, fault).append(kind)
+    await case.ask()
+
+    assert (case.types().count("sample.terms"), case.types().count("sample.drawn")) == (1, 1)
+    assert len(case.shelf.contents) == 1
 
 
 async def test_where_nothing_is_drawn_nothing_is_asked() -> None:

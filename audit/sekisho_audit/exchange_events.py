@@ -132,6 +132,11 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
                 PERSON,
                 "Who changed what is held and made this version; approves no words of theirs.",
             ),
+            "step": Field(
+                NUMBER,
+                "The step that was open when the editor changed it; without it, the first.",
+                "ordinal from 1",
+            ),
             "narrowed": Field(
                 FLAG, "Whether the editor only took something out; then they may approve the rest."
             ),

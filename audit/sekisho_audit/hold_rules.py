@@ -65,6 +65,17 @@ def check_again(leaf: Leaf, before: Filed | None) -> None:
         raise RuleBroken("hold_settled", "what was not approved is not asked about again")
     if leaf["data"].get("editor") in requesters(before.leaf):
         raise RuleBroken("self_review", "who asked does not change what is reviewed")
+    if "editor" in leaf["data"] and before.settled is None:
+        _check_edit(leaf, before)
+
+
+def _check_edit(leaf: Leaf, before: Filed) -> None:
+    """An edit voids the reviews of its step, and none that its editor has not read: those of the
+    steps before it and of whoever opened the next one.
+    """
+    now, named = thresholds.open_step(before.thresholds, before.reviews), leaf["data"].get("step")
+    if (named or thresholds.FIRST_STEP) != now:
+        raise RuleBroken("edit_out_of_turn", f"an edit at another step while step {now} is open")
 
 
 def current(leaf: Leaf, filed: Filed | None) -> Filed:

@@ -22,9 +22,10 @@ from sekisho.holding import binding, names, settle
 from sekisho.holding.denial import said
 from sekisho.holding.review import check_duties, find
 from sekisho.holding.terms import asked_anew
-from sekisho.model.decision import Decision, Effect, Obligations
+from sekisho.model import steps
+from sekisho.model.decision import FIRST_STEP, Decision, Effect, Obligations
 from sekisho.model.facts import Facts
-from sekisho.model.hold import Hold, HoldView, Proposal, ProposalKind
+from sekisho.model.hold import WAITING, Hold, HoldView, Proposal, ProposalKind
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.principal import Principal
 from sekisho.model.verdict import Verdict
@@ -37,12 +38,14 @@ BEFORE_BYTES_MAX = 1_048_576  # what a reviewer compares; twice an answer of any
 @dataclass(frozen=True, slots=True)
 class Edit:
     """What a reviewer wants changed: by the place of a call in what was shown, its new arguments as
-    text, or None to take it out. `binding` and `version` are those of what was shown.
+    text, or None to take it out. `binding`, `version` and the open `step` are those of what was
+    shown: a new version voids the reviews of the one before, and nobody voids unseen ones.
     """
 
     changes: Mapping[int, str | None]
     binding: str
     version: int | None = None
+    step: int = FIRST_STEP
 
 
 class Revise:
@@ -65,6 +68,9 @@ class Revise:
         if edit.binding != hold.binding or edit.version not in {None, hold.version}:
             message = "The hold is not what you were shown any more. Read it again before you edit."
             raise Conflict(message, code="binding_mismatch")
+        if edit.step != steps.open_step_of(view) and view.state in WAITING:
+            message = "Another step is open than you were shown. Read it again before you edit."
+            raise Conflict(message, code="not_your_turn")
         after = _changed(hold, edit)
         guard = self._dispatch.guard(_asked_before(hold))
         verdict = await _judged(guard, after)
@@ -159,6 +165,7 @@ def _version_of(
         facts=orjson.dumps([one.document for one in verdict.asked]),
         editor=editor.id,
         narrowed=narrowed,
+        edit_step=edit.step,
         writers=hold.writers if narrowed else tuple(sorted({*hold.writers, editor.id})),
         before=hold.outgoing if len(hold.outgoing) <= BEFORE_BYTES_MAX else b"",
         binding="",

@@ -147,6 +147,34 @@ def test_a_new_version_begins_with_the_first_step(scribe: Scribe) -> None:
     scribe.take(review(scribe, "p-2", "team-lead", version=2))
 
 
+def edit(scribe: Scribe, *, version: int = 2, **more: Any) -> dict[str, Any]:
+    """The leaf of a version that somebody made by an edit."""
+    terms = {"stage": "request", "expires_us": 10**6, "backend": "local", "thresholds": IN_ORDER}
+    data = {**NAMED, "version": version, **terms, "editor": "p-7", **more}
+    return scribe.leaf("hold.filed", "x", **data)
+
+
+def test_an_edit_is_made_at_the_step_that_is_open(scribe: Scribe) -> None:
+    """Who read the first step voids nothing of what opened the second, and nobody is ahead."""
+    file(scribe, IN_ORDER)
+    assert refused(scribe, edit(scribe, step=2)) == "edit_out_of_turn"
+    scribe.take(review(scribe, "p-2", "team-lead"))
+    assert refused(scribe, edit(scribe)) == "edit_out_of_turn"
+    assert refused(scribe, edit(scribe, step=3)) == "edit_out_of_turn"
+    scribe.take(edit(scribe, step=2))
+    scribe.take(edit(scribe, version=3))
+
+
+def test_what_is_asked_anew_is_no_edit(scribe: Scribe) -> None:
+    """A version after the approval still says who wrote it, and is asked at all steps again."""
+    file(scribe, IN_ORDER)
+    first, second = review(scribe, "p-2", "team-lead"), review(scribe, "p-3", "compliance", 2)
+    scribe.take(first)
+    scribe.take(second := {**second, "id": "r-2"})
+    scribe.write("hold.settled", "x", **settle(first, second))
+    scribe.take(edit(scribe))
+
+
 @pytest.mark.parametrize("given", [[LEAD, {**COMPLIANCE, "step": 1}], [LEAD], [COMPLIANCE]])
 def test_a_hold_asks_in_the_order_that_policy_asked(scribe: Scribe, given: Any) -> None:
     """All at once is not one after the other."""

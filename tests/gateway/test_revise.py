@@ -81,7 +81,8 @@ async def edit(
     line: Line, view: HoldView, changes: Any = NARROWER, who: Any = REVIEWER, **bound: Any
 ) -> HoldView:
     """Change the calls as somebody."""
-    said = Edit(changes, bound.get("binding", view.hold.binding), bound.get("version"))
+    read = bound.get("step", open_step_of(view))
+    said = Edit(changes, bound.get("binding", view.hold.binding), bound.get("version"), read)
     return await line.pipeline.revise(who, view.hold.id, said)
 
 
@@ -356,7 +357,7 @@ async def test_an_edit_begins_with_the_first_step_again(line: Line, desk: Desk) 
     await desk.approve(view, first)
     with pytest.raises(Conflict):
         await edit(line, view, who=second)
-    edited = await edit(line, view)
+    edited = await edit(line, await desk.store.get(view.hold.id) or view)
     assert (edited.hold.thresholds, open_step_of(edited), edited.reviews) == (asked, 1, ())
     with pytest.raises(Conflict) as caught:
         await desk.approve(edited, REVIEWER_2)
@@ -366,3 +367,81 @@ async def test_an_edit_begins_with_the_first_step_again(line: Line, desk: Desk) 
         await desk.approve(edited, REVIEWER)
     assert own.value.code == "self_approval"
     assert (await desk.approve(edited, REVIEWER_2)).state is HoldState.APPROVED
+
+
+IN_ORDER = (Threshold("security", 1, 1), Threshold("reviewer", 1, 1, 2))
+FIRST, FIRST_2 = (person(f"officer-{n}", groups=("security",)) for n in (1, 2))
+
+
+async def held_in_order(line: Line) -> HoldView:
+    """Both calls wait for security, then for a reviewer."""
+    line.rules.says = decision(Effect.ALLOW, hold_later=(replace(TERMS, thresholds=IN_ORDER),))
+    return await held(line)
+
+
+async def test_nobody_voids_reviews_that_they_have_not_read(line: Line, desk: Desk) -> None:
+    """Also who is asked at both steps: what they read was the first."""
+    both = person("both-1", Role.REVIEWER, groups=("security",))
+    view = await held_in_order(line)
+    await desk.approve(view, FIRST)
+
+    with pytest.raises(Conflict, match="Read it again") as caught:
+        await edit(line, view, who=both)
+
+    assert caught.value.code == "not_your_turn"
+    now = await desk.store.get(view.hold.id)
+    assert now is not None
+    assert (now.hold.version, len(now.reviews)) == (1, 1)
+    edited = await edit(line, now, who=both)
+    assert line.data("hold.filed")[-1]["step"] == edited.hold.edit_step == 2
+
+
+async def test_an_edit_loses_against_the_review_that_fills_its_step(line: Line, desk: Desk) -> None:
+    """While the rules were asked about it another worker took that review: the store sees it."""
+    view = await held_in_order(line)
+    line.rules.gate = asyncio.Event()
+    asked = len(line.rules.asked)
+    editing = asyncio.create_task(edit(line, view, who=FIRST_2))
+    async with asyncio.timeout(5):
+        while len(line.rules.asked) == asked:
+            await asyncio.sleep(0.001)
+    await desk.approve(view, FIRST)
+    line.rules.gate.set()
+
+    with pytest.raises(Conflict) as caught:
+        await editing
+    assert caught.value.code == "not_your_turn"
+    now = await desk.store.get(view.hold.id)
+    assert now is not None
+    assert (now.hold.version, open_step_of(now), len(now.reviews)) == (1, 2, 1)
+
+
+async def test_what_the_ledger_knows_of_steps_wins(
+    line: Line, desk: Desk, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step set back in Valkey lets an edit through the store, and the ledger refuses it: the
+    hold goes on with its reviews.
+    """
+    view = await held_in_order(line)
+    await desk.approve(view, FIRST)
+    with redis.Redis.from_url(valkey.url) as client:
+        client.hset(HOLDS + view.hold.id, "open_step", "1")
+    append = line.ledger.append
+
+    async def strict(events: Any) -> Any:
+        if events[0].type == "hold.filed":
+            raise LedgerRefused("no", code="edit_out_of_turn")
+        return await append(events)
+
+    monkeypatch.setattr(line.ledger, "append", strict)
+    monkeypatch.setattr("sekisho.revise.steps.open_step_of", lambda _: 1)
+    monkeypatch.setattr("sekisho.revise.check_duties", lambda *_: None)
+    with pytest.raises(Conflict) as caught:
+        await edit(line, view, who=FIRST_2, step=1)
+
+    assert caught.value.code == "already_decided"
+    monkeypatch.undo()
+    now = await desk.store.get(view.hold.id)
+    assert now is not None
+    assert (now.state, now.hold.version, open_step_of(now)) == (HoldState.PENDING, 1, 2)
+    assert (await desk.approve(now)).state is HoldState.APPROVED

@@ -196,9 +196,8 @@ class RedisHoldStore:
         reviewer = proposal.review.reviewer if proposal.review else person
         args = (proposal.id, proposal.kind.value, proposal.version, proposal.binding, person)
         finish_us = _us(self._limits.finish_s)
-        step: Argument = proposal.review.step if proposal.review else ""
         reply = await self._run(
-            "propose", hold.id, *args, sealed, proposal.origin, finish_us, reviewer, step
+            "propose", hold.id, *args, sealed, proposal.origin, finish_us, reviewer, _step(proposal)
         )
         standing = _text(reply[0])
         if standing == "done":
@@ -420,6 +419,14 @@ class RedisHoldStore:
 def _keys(hold_id: str, join: str) -> tuple[str, ...]:
     shared = (f"{TAG}:{name}" for name in ("applied", "due", "open", "bytes", "filing"))
     return (*shared, HOLDS + hold_id, f"{TAG}:join:{join}", f"{TAG}:tell")
+
+
+def _step(proposal: Proposal) -> Argument:
+    """The step that was read by whoever answers or edits; '' where it is nothing to them."""
+    if proposal.review is not None:
+        return proposal.review.step
+    edits = proposal.kind is ProposalKind.EDIT and proposal.revised is not None
+    return proposal.revised.edit_step if edits and proposal.revised else ""
 
 
 def _us(seconds: float) -> int:

@@ -43,6 +43,13 @@ def edited(hold: dict[str, Any]) -> list[dict[str, Any]]:
     return changes
 
 
+def edit_bound(hold: dict[str, Any]) -> dict[str, Any]:
+    """What an edit says of what it is about: as the hold was shown."""
+    step = hold.get("open_step")  # a gateway of before tells of no steps, and takes none
+    bound = {"binding": hold["binding"], "version": hold["version"]}
+    return {**bound, "step": step} if step is not None else bound
+
+
 def _calls(hold: dict[str, Any]) -> list[dict[str, Any]]:
     text = hold["outgoing"].get("text")
     if hold["stage"] == "request" or not text:

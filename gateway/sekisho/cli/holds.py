@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from sekisho.cli import hold_figures, hold_seed
 from sekisho.cli.gate import Gate, GateFailed, add_gate, connect
+from sekisho.cli.hold_edit import edit_bound
 from sekisho.cli.hold_steps import is_ordered, step_of_steps
 from sekisho.cli.hold_text import bound_text, expires
 from sekisho.cli.live_hints import LiveHints
@@ -91,8 +92,7 @@ def run(options: argparse.Namespace) -> int:
             return _approve(gate, options)
         case "edit":
             hold = gate.get(_path(options.hold))
-            bound = {"binding": hold["binding"], "version": hold["version"]}
-            said = {**bound, "calls": _changes(options)}
+            said = {**edit_bound(hold), "calls": _changes(options)}
             _print_hold(gate.post(f"{_path(options.hold)}/edits", said), options.json)
         case "deny":
             hold = gate.get(_path(options.hold))

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from sekisho.cli.gate import Gate, GateFailed
-from sekisho.cli.hold_edit import edited
+from sekisho.cli.hold_edit import edit_bound, edited
 from sekisho.cli.hold_seed import told
 from sekisho.cli.hold_text import bound_text
 from sekisho.cli.printing import visible
@@ -183,8 +183,8 @@ class Watch:
             if not changes:
                 self._said = "Nothing was changed."
                 return hold
-            bound = {name: hold[name] for name in ("binding", "version")}
-            after: dict[str, Any] = self._gate.post(f"{path}/edits", {**bound, "calls": changes})
+            said = {**edit_bound(hold), "calls": changes}
+            after: dict[str, Any] = self._gate.post(f"{path}/edits", said)
         except GateFailed as error:
             self._said = error.message
             return hold

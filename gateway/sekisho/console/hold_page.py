@@ -78,6 +78,7 @@ class HoldPage:
     mixed: int
     seats: tuple[Seats, ...]
     steps: tuple[StepLine, ...]
+    open_step: int
     others_turn: bool
     masked: tuple[Masked, ...]
     labels: tuple[str, ...]
@@ -151,6 +152,7 @@ def hold_page(view: HoldView, reader: Principal, now_us: int) -> HoldPage:
         mixed=mixed_in(text),
         seats=_seats(view) if not steps.ordered(hold.thresholds) else (),
         steps=_steps(view) if steps.ordered(hold.thresholds) else (),
+        open_step=steps.open_step_of(view),
         others_turn=is_open and not answered and not own and is_others_turn(reader, view),
         masked=_masked(hold),
         labels=_labels(hold),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
@@ -59,23 +60,29 @@ def _binding(hold: Hold, commit_key: bytes) -> str:
         "thresholds": [_asked(one) for one in hold.thresholds],
         "risk": hold.risk,
     }
-    if hold.justify:  # told only then, so that holds of before keep their binding
-        bound["justify"] = True
-    if hold.background:
-        bound["background"] = True
-    if hold.editor or hold.narrowed:
-        bound |= {"editor": hold.editor, "narrowed": hold.narrowed}
-    if hold.writers:
-        bound["writers"] = list(hold.writers)
-    if hold.asked_anew:
-        bound["asked_anew"] = True
-    if hold.office_s:
-        bound["office_s"] = hold.office_s
-    if hold.notify:
-        bound["notify"] = list(hold.notify)
-    if hold.seed or hold.seeded_by:
-        bound |= {"seed": hold.seed, "seeded_by": hold.seeded_by}
+    bound |= _seldom(hold)
     if hold.before:
         bound["before"] = commit(commit_key, hold.before)
     canonical = orjson.dumps(bound, option=orjson.OPT_SORT_KEYS)
     return commit(commit_key, _CONTEXT + canonical)
+
+
+def _seldom(hold: Hold) -> dict[str, Any]:
+    """What few holds have: told only of those, so that holds of before keep their binding."""
+    wrote = bool(hold.editor or hold.narrowed)
+    seeds = bool(hold.seed or hold.seeded_by)
+    told = {
+        "justify": (hold.justify, True),
+        "background": (hold.background, True),
+        "editor": (wrote, hold.editor),
+        "narrowed": (wrote, hold.narrowed),
+        "edit_step": (hold.edit_step != FIRST_STEP, hold.edit_step),
+        "writers": (bool(hold.writers), list(hold.writers)),
+        "asked_anew": (hold.asked_anew, True),
+        "office_s": (hold.office_s != 0, hold.office_s),
+        "notify": (bool(hold.notify), list(hold.notify)),
+        "seed": (seeds, hold.seed),
+        "seeded_by": (seeds, hold.seeded_by),
+        "opening": (bool(hold.opening), hold.opening),
+    }
+    return {name: value for name, (there, value) in told.items() if there}

@@ -29,6 +29,7 @@ def filed(hold: Hold) -> Event:
         data["person"] = hold.person
     if hold.editor:
         data |= {"editor": hold.editor, "narrowed": hold.narrowed}
+        data |= {"step": hold.edit_step} if hold.edit_step != FIRST_STEP else {}
     return Event(
         id=names.filed_event(hold.id, hold.version),
         type="hold.filed",

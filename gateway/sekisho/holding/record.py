@@ -42,7 +42,9 @@ _NOT_BEFORE: dict[str, Any] = {
     "asked_anew": False,
     "office_s": 0,
     "opening": "",
+    "edit_step": FIRST_STEP,
 }
+_TOLD_IF_SO = ("opening", "edit_step")  # then a worker of before reads all others
 _TUPLES = frozenset({"groups", "roles", "rules", "reasons", "notify", "writers"})
 
 
@@ -53,6 +55,9 @@ def encode(hold: Hold) -> bytes:
         for field in fields(hold)
         if field.name not in _HOLD_CONTENT
     }
+    for name in _TOLD_IF_SO:
+        if header[name] == _NOT_BEFORE[name]:
+            del header[name]
     header["thresholds"] = [one.told() for one in hold.thresholds]
     for name in _HOLD_CONTENT:
         if name != "before" or hold.before:

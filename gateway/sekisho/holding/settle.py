@@ -32,6 +32,7 @@ _OUTCOMES = {
 _LEDGER_HAS_ANOTHER = frozenset(
     {
         *("hold_settled", "second_review", "stale_review", "review_out_of_turn"),
+        "edit_out_of_turn",
         *("denied_approval", "second_justification", "stale_hold", "hold_taken"),
     }
 )

@@ -53,10 +53,10 @@ class Hold:
     stage, backend, model, policy revision, expiry and version. `facts` is the policy input that
     led here: the decision is asked again with it before anything leaves. `justify`: whoever asked
     must say why; without `thresholds` that is all. `editor` changed what is held and made this
-    version; `narrowed`: they only took something out. `writers` are all whose words are in it, of
-    whatever version. `before` is what the version before it held, for reviewers to compare;
-    nothing is decided by it. Empty if it was large. `asked_anew`: it was approved, and the rules
-    wanted more reviews by then, which made this version.
+    version, while `edit_step` was open; `narrowed`: they only took something out. `writers` are all
+    whose words are in it, of whatever version. `before` is what the version before it held, for
+    reviewers to compare; nothing is decided by it. Empty if it was large. `asked_anew`: it was
+    approved, and the rules wanted more reviews by then, which made this version.
     `background`: whoever asked does not wait. `notify` are channels that rules named.
     `office_s`: people have so many seconds in which the office is open; 0: until `expires_us`,
     office or not.
@@ -103,6 +103,7 @@ class Hold:
     asked_anew: bool = False
     office_s: int = 0
     opening: str = ""
+    edit_step: int = FIRST_STEP
 
     @property
     def behind(self) -> str:

@@ -18,6 +18,7 @@ from sekisho.holding import review as reviewing
 from sekisho.holding.justification import justify
 from sekisho.holding.refused import refusals_noted
 from sekisho.holding.shown import note_shown
+from sekisho.model.decision import FIRST_STEP
 from sekisho.model.halts import Reach
 from sekisho.model.hold import HoldCard, HoldView
 from sekisho.model.principal import Principal, Scope
@@ -144,7 +145,8 @@ async def edit_hold(hold_id: str, request: Request, parts: Parts, principal: Cal
     changes = {one.place: one.arguments for one in said.calls}
     if len(changes) < len(said.calls):
         raise BadRequest("calls names one place twice.", param="calls")
-    edit = Edit(changes, said.binding, said.version)
+    step = FIRST_STEP if said.step is None else said.step
+    edit = Edit(changes, said.binding, said.version, step)
     view = await change(parts, principal, hold_id, edit)
     from_us = await note_shown(parts.holds, parts.ledger, principal, view.hold, now_us())
     return detail(view, principal, approve_from_us=from_us)

@@ -59,12 +59,15 @@ class CallChange(BaseModel):
 
 
 class EditRequest(BaseModel):
-    """What a reviewer changes; `binding` (and `version`) as the hold showed them."""
+    """What a reviewer changes; `binding` (and `version`) as the hold showed them, `step` as
+    `open_step` did: null is the first.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     binding: str = Field(min_length=64, max_length=64)
     version: int | None = None
+    step: int | None = None
     calls: list[CallChange] = Field(min_length=1, max_length=CALLS_MAX)
 
 

@@ -39,6 +39,7 @@ from sekisho.holding import names, review
 from sekisho.holding.deliver import deliver, json_of
 from sekisho.holding.justification import justify
 from sekisho.holding.refused import refusals_noted
+from sekisho.model.decision import FIRST_STEP
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.model.principal import Principal, Scope
 from sekisho.revise import Edit
@@ -134,7 +135,7 @@ async def _decide(parts: Services, reader: Principal, hold_id: str, form: Form) 
         decision=form["act"],
         binding=form.get("binding", ""),
         reason=form.get("reason", ""),
-        version=_version(form),
+        version=_number(form, "version"),
     )
 
 
@@ -154,7 +155,9 @@ async def _edit(parts: Services, reader: Principal, hold_id: str, form: Form) ->
     if any(text is not None and len(text) > ARGUMENTS_CHARS_MAX for text in changes.values()):
         message = f"Arguments are longer than {ARGUMENTS_CHARS_MAX} characters."
         raise BadRequest(message, param="arguments")
-    edit = Edit(changes, form.get("binding", ""), _version(form))
+    step = _number(form, "step")
+    read = FIRST_STEP if step is None else step
+    edit = Edit(changes, form.get("binding", ""), _number(form, "version"), read)
     await change(parts, reader, hold_id, edit)
 
 
@@ -167,7 +170,7 @@ async def _justify(parts: Services, reader: Principal, hold_id: str, form: Form)
         hold_id,
         reason=form.get("reason", ""),
         binding=form.get("binding"),
-        version=_version(form),
+        version=_number(form, "version"),
     )
 
 
@@ -273,8 +276,8 @@ async def _appeals(
     return None
 
 
-def _version(form: Form) -> int | None:
-    said = form.get("version", "")
+def _number(form: Form, name: str) -> int | None:
+    said = form.get(name, "")
     known = said.isascii() and said.isdigit() and len(said) <= VERSION_DIGITS_MAX
     return int(said) if known else -1 if said else None
 

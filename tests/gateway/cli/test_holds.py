@@ -173,6 +173,7 @@ def test_an_edit_goes_with_what_was_shown(
     path, said = gateway.sent[-1]
     assert "/v1/approvals/hold_1/edits" == path
     assert (gateway.hold["binding"], 3) == (said["binding"], said["version"])
+    assert said.get("step") == gateway.hold.get("open_step")
     assert [{"place": 2, "drop": True}, {"place": 0, "arguments": '{"a": 1}'}] == said["calls"]
     out = capsys.readouterr().out
     assert "call 0    a<U+202E> {}" in out

@@ -272,7 +272,7 @@ def test_calls_are_changed_in_ones_own_editor(gateway: Gateway, tmp_path: Path) 
     """What comes back is sent with the binding of what was shown; the new version is shown."""
     call = {"id": "c", "type": "function", "function": {"name": "pay", "arguments": '{"eur": 9}'}}
     answer = {"choices": [{"message": {"role": "assistant", "tool_calls": [call]}}]}
-    gateway.holds = [a_hold(text=json.dumps(answer), stage="tool_call")]
+    gateway.holds = [a_hold(text=json.dumps(answer), stage="tool_call") | {"open_step": 2}]
     editor = tmp_path / "editor"
     editor.write_text('#!/bin/sh\nsed -i "s/9/7/" "$1"\n')
     editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
@@ -288,6 +288,7 @@ def test_calls_are_changed_in_ones_own_editor(gateway: Gateway, tmp_path: Path) 
     assert said == {
         "binding": BINDING,
         "version": 3,
+        "step": 2,
         "calls": [{"place": 0, "arguments": '{"eur": 7}'}],
     }
 

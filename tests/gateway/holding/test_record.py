@@ -108,11 +108,18 @@ def test_a_missing_member_is_refused() -> None:
     magic, header, content = record.encode(_hold()).split(b"\n", 2)
     members = orjson.loads(header)
     later = {"justify", "editor", "narrowed", "background", "notify", "writers", "asked_anew"}
-    later |= {"seed", "seeded_by", "office_s", "opening"}
+    later |= {"seed", "seeded_by", "office_s"}
     for name in members.keys() - later:
         less = orjson.dumps({key: value for key, value in members.items() if key != name})
         with pytest.raises(ValueError, match=r"lacks|expected"):
             record.decode(b"\n".join((magic, less, content)))
+
+
+def test_what_few_holds_have_is_told_of_those_alone() -> None:
+    """A worker of before reads all others: an edit at the first step, and what nobody let go on."""
+    plain, rare = _hold(), replace(_hold(), opening="o-1", edit_step=2)
+    assert b"opening" not in record.encode(plain)
+    assert record.decode(record.encode(rare)) == rare
 
 
 def test_a_hold_of_before_there_were_justifications_asks_for_none() -> None:

@@ -4,15 +4,15 @@
 -- proposed first is what counts. Reviews are checked here against what cannot change under them:
 -- version, binding, expiry, the requester's person, one review per person: neither the reviewer nor
 -- whoever's seat a delegate takes may have answered before, or have asked. A review is of the step
--- that is open: what was read before another one opened answers nothing there. A justification is taken
--- from whoever asked only, a new version from anybody else. Nothing is decided yet: the ledger comes
--- next, then `settle`.
+-- that is open: what was read before another one opened answers nothing there, and changes nothing. A
+-- justification is taken from whoever asked only, a new version from anybody else. Nothing is decided
+-- yet: the ledger comes next, then `settle`.
 -- dispatching -> deciding: whoever has the claim finds that more people have to be asked before it
 -- may be sent. With that the claim is given up: nothing can be sent or finished under it any more.
 --
 -- ARGV: 3 decision id  4 kind  5 version  6 binding  7 person  8 proposal (sealed)  9 origin
 --       10 finish_us: how long the proposer has before others finish it  11 reviewer
---       12 step of a review or ''
+--       12 step of a review or an edit, or ''
 local state, deciding = unpack(redis.call('HMGET', HOLD, 'state', 'deciding'))
 if not state then
   return { 'missing' }
@@ -56,9 +56,9 @@ if ARGV[4] == 'review' then
       return { 'again' }
     end
   end
-  if (field('open_step') or '1') ~= ARGV[12] then
-    return { 'turn' }
-  end
+end
+if (ARGV[4] == 'review' or ARGV[4] == 'edit') and (field('open_step') or '1') ~= ARGV[12] then
+  return { 'turn' }
 end
 if ARGV[4] == 'withdraw' and ARGV[7] ~= field('person') then
   return { 'stranger' }

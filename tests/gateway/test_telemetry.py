@@ -158,16 +158,37 @@ def test_metrics_are_rendered_for_prometheus() -> None:
 def test_a_test_item_moves_what_a_held_request_does() -> None:
     """Nobody needs a key to read metrics, so they must not tell it."""
     held, seeded = Metrics(), Metrics()
+    held.decision_took("request", 0.0004)
     held.hold_entered("pending")
     held.exchange_ended("held")
     seeded.seeded()
 
     def counts(metrics: Metrics) -> list[str]:
         lines = metrics.render()[0].decode().splitlines()
-        return [line for line in lines if "_created" not in line]
+        return [line for line in lines if "_created" not in line and "seconds_sum" not in line]
 
-    assert counts(seeded) == counts(held)
+    assert [one for one in counts(seeded) if "bucket" not in one] == [
+        one for one in counts(held) if "bucket" not in one
+    ]
+    assert 'sekisho_decision_seconds_count{stage="request"} 1.0' in counts(seeded)
     assert 'sekisho_holds_total{state="pending"} 1.0' in counts(seeded)
+
+
+def test_a_test_item_took_about_as_long_to_decide_as_the_last_request() -> None:
+    """And never exactly: neither where it falls nor the sum tells that nobody asked the rules."""
+    metrics = Metrics()
+    metrics.decision_took("request", 0.02)
+    sums = set()
+    for number in range(20):
+        metrics.seeded()
+        [line] = [
+            one
+            for one in metrics.render()[0].decode().splitlines()
+            if one.startswith("sekisho_decision_seconds_sum")
+        ]
+        sums.add(round(float(line.split()[1]) / (number + 2), 6))
+    assert len(sums) > 2
+    assert all(0.018 <= one <= 0.022 for one in sums)
 
 
 def test_two_workers_are_counted_together(tmp_path: Path) -> None:

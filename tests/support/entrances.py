@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,10 @@ class StaticDirectory:
 
     async def may_ask(self, principal: str) -> bool:
         return any(one.id == principal for one in self.people.values())
+
+    async def anybody_in(self, reviewers: str, but: Collection[str]) -> bool:
+        there = [one for one in self.people.values() if one.id not in but and one.owner is None]
+        return any(reviewers in one.groups or reviewers in one.roles for one in there)
 
 
 def entrance(ledger: Appender | None = None, **settings: Any) -> Entrance:

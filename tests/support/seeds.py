@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC
 
 from sekisho.content.scan import Scanner
@@ -22,6 +23,8 @@ def seed_desk(
     *,
     rules: frozenset[str] | None = frozenset({HELD_BY}),
     counted: Callable[[], None] = lambda: None,
+    waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
+    wait_s: float = 0,
 ) -> SeedDesk:
     """The shipped words are not in it, one word of ours is."""
     around = Surroundings(
@@ -32,5 +35,7 @@ def seed_desk(
         office=OFFICE,
         ttl_s_max=desk.limits.ttl_s_max,
         counted=counted,
+        waiting=waiting,
+        wait_s=wait_s,
     )
     return SeedDesk(desk.store, desk.ledger, people, around)

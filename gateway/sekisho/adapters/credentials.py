@@ -11,7 +11,7 @@ taken for somebody else than they meant to be.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from sekisho.adapters.api_keys import PREFIX
@@ -92,6 +92,10 @@ class Credentials:
     async def may_ask(self, principal: str) -> bool:
         """Whether a principal whose request waited may still ask; see the port."""
         return self._keys.may_ask(principal)
+
+    async def anybody_in(self, reviewers: str, but: Collection[str]) -> bool:
+        """Whether somebody else than `but` has this role or group; see `SqlDirectory`."""
+        return self._keys.anybody_in(reviewers, but)
 
     async def _by_token(self, token: str) -> Principal:
         if self._tokens is None:

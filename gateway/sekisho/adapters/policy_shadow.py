@@ -83,6 +83,13 @@ class ShadowedEngine:
             self._count(LEFT_OUT)
         return decision
 
+    def seeded(self) -> None:
+        """Count a test item as a request that the shadow judges like most: nobody is to see in the
+        metrics that no rules were asked.
+        """
+        if self._shadow is not None:
+            self._counted(SAME)
+
     async def settled(self) -> None:
         """Return when nothing waits for the shadow."""
         while self._pending:

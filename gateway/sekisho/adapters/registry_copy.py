@@ -7,7 +7,7 @@ them when it is first asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -124,6 +124,16 @@ class Copy:
         if known is None and (row := self.principals.get(principal)) is not None:
             known = self._made[place] = self._make(row, key)
         return known
+
+    def persons_in(self, name: str) -> Iterator[str]:
+        """The persons with this role or group of their own, as far as anything told of them: by
+        hand, by provisioning, or by their sign-in.
+        """
+        roles = {text for text, held in self.roles.items() if name in held}
+        groups = {text for text, held in self.groups.items() if name in held}
+        for principal, owner, _, _, role, group in self.principals.values():
+            if owner is None and (role in roles or group in groups):
+                yield principal
 
     def _make(self, row: PrincipalRow, key: KeyRow | None) -> Known:
         name, owner, training_until_us, sessions_from_us, roles, groups = row

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +128,13 @@ class SqlDirectory:
             return False
         held = known.principal.roles  # somebody may have edited the registry's file
         return role in held and len(APART & held) <= 1
+
+    def anybody_in(self, reviewers: str, but: Collection[str]) -> bool:
+        """Whether somebody else than `but` who is still here has this role or group. Raises
+        DirectoryUnavailable.
+        """
+        known = self._fresh().persons_in(reviewers)
+        return any(one not in but and one not in self._gone.principals for one in known)
 
     def by_session(self, principal: str, credential: str, begun_us: int) -> Principal:
         """Whoever signed in with `credential`: with a key, as long as that key opens anything, and

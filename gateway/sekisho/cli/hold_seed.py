@@ -21,6 +21,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--principal", required=True, help="who seems to ask: nobody's name")
     parser.add_argument("--rule", required=True, help="what it should be denied for")
     parser.add_argument("--message", required=True, help="what that rule says to reviewers")
+    parser.add_argument(
+        "--also",
+        nargs=2,
+        action="append",
+        metavar=("RULE", "MESSAGE"),
+        help="another rule that seems to have held it, and what it says",
+    )
     like = parser.add_argument_group("as in the newest open hold of the rule, unless named")
     like.add_argument("--model", help="a model that is offered")
     like.add_argument("--backend", help="where it would go")
@@ -46,7 +53,9 @@ def plant(gate: Gate, options: argparse.Namespace) -> None:
     """Send it and say under which id it stands."""
     named = {name: getattr(options, name) for name in _NAMES}
     said = {name: value for name, value in named.items() if value is not None}
-    hold = gate.post("/v1/approvals/seeds", {**said, "text": _text(options.text)})
+    also = [{"rule": rule, "message": message} for rule, message in options.also or ()]
+    more = {"also": also} if also else {}
+    hold = gate.post("/v1/approvals/seeds", {**said, **more, "text": _text(options.text)})
     where = f"Reviewers see it as {visible(hold['id'])}. Nothing of it can be sent."
     print(as_json(hold) if options.json else where)
 

@@ -37,9 +37,9 @@ BEFORE_MS_MAX = 15  # at most so long before its hold a request has come; mostly
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What somebody made up. `rule` is the one that it should be denied for and that reviewers are
-    told held it, `message` what that rule says; `redact` are the kinds that rules mask, `notify`
-    the channels that they name; `revision` is that of the rules in force.
+    """What somebody made up. `rule` is what it should be denied for. Reviewers are told that
+    `rules` held it, which say `messages`; `redact` are the kinds that rules mask, `notify` the
+    channels that they name; `revision` is that of the rules in force.
     """
 
     principal: str
@@ -47,7 +47,8 @@ class Seed:
     model: str
     backend: str
     rule: str
-    message: str
+    rules: tuple[str, ...]
+    messages: tuple[str, ...]
     terms: HoldTerms
     revision: str
     redact: Sequence[str] = ()
@@ -95,8 +96,8 @@ def made_up(
         backend=seed.backend,
         stream=False,
         revision=seed.revision,
-        rules=(seed.rule,),
-        reasons=(seed.message,),
+        rules=seed.rules,
+        reasons=seed.messages,
         thresholds=terms.thresholds,
         risk=terms.risk,
         created_us=now_us,

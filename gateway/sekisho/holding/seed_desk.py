@@ -4,12 +4,15 @@ like       the newest open hold of the same rule gives the terms that were not n
 check      rule, backend and model are there: a name that nothing has would tell what it is
 keep       bound, in the ledger, then before reviewers
 count      as a hold of a request is counted: metrics are read without a key
+wait       as the client of a request does, which is seen in them too
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,7 +31,7 @@ from sekisho.holding.queue import SCANNED_MAX
 from sekisho.holding.seed import Seed, made_up
 from sekisho.model.catalog import Catalog
 from sekisho.model.decision import HoldTerms, Threshold
-from sekisho.model.hold import Hold, HoldCard, HoldView, Place
+from sekisho.model.hold import WAITING, Hold, HoldCard, HoldView, Place
 from sekisho.model.office import Office
 from sekisho.model.principal import Principal, Role
 from sekisho.ports import HoldStore, Ledger
@@ -36,6 +39,7 @@ from sekisho.ports import HoldStore, Ledger
 RISK_USUAL = 50  # as the shipped rules have it, like the next one
 TTL_S_USUAL = 86_400
 _MICROS = 1_000_000
+_LOOK_S = 1.0  # as often as who waits for people looks
 
 
 class People(Protocol):
@@ -45,10 +49,16 @@ class People(Protocol):
         """Whether there is such a principal. Raises DirectoryUnavailable."""
         ...
 
+    async def anybody_in(self, reviewers: str, but: Collection[str]) -> bool:
+        """Whether somebody else than `but` has this role or group. Raises DirectoryUnavailable."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an operator or auditor names. None: as the newest open hold of the rule has it."""
+    """What an operator or auditor names. None: as the newest open hold of the rule has it. `also`
+    are further rules that seem to have held it, with what they say.
+    """
 
     principal: str
     text: str
@@ -63,12 +73,19 @@ class Asked:
     ttl_s: int | None = None
     office_time: bool | None = None
     redact: tuple[str, ...] = ()
+    also: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What each rule says, by its name."""
+        return {self.rule: self.message, **dict(self.also)}
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a made-up request is made to fit: the rules in force with their revision and words, the
-    backends, the office. `counted` is called for each one that is put before reviewers.
+    backends, the office. `counted` is called for each one that is put before reviewers; `waiting`
+    counts what is under way as long as it is open, `wait_s` is how long a client waits.
     """
 
     rules: Rules
@@ -78,6 +95,8 @@ class Surroundings:
     office: Office
     ttl_s_max: int
     counted: Callable[[], None]
+    waiting: Callable[[], AbstractContextManager[object]] = nullcontext
+    wait_s: float = 0
 
 
 class SeedDesk:
@@ -88,6 +107,7 @@ class SeedDesk:
     ) -> None:
         self._store, self._ledger, self._people = store, ledger, people
         self._around = around
+        self._clients: set[asyncio.Task[None]] = set()
 
     async def plant(self, seeder: Principal, asked: Asked) -> HoldView:
         """Put it before reviewers; it is in the ledger first.
@@ -102,12 +122,37 @@ class SeedDesk:
             message = "That principal exists. Nobody is to be named for what they did not ask."
             raise BadRequest(message, param="principal", code="principal_exists")
         self._check(asked)
-        seed = self._filled(asked, await self._newest(asked.rule))
+        seed = self._filled(asked, await self._newest(asked))
+        await self._check_reviewers(seeder, seed)
         around, now_us = self._around, await self._store.now_us()
         hold = made_up(seeder, seed, around.scanner, office=around.office, now_us=now_us)
         view = await self._keep(hold)
         around.counted()
+        if around.wait_s > 0:
+            client = asyncio.create_task(self._wait(hold.id))
+            self._clients.add(client)
+            client.add_done_callback(self._clients.discard)
         return view
+
+    async def _wait(self, hold_id: str) -> None:
+        """As long as it waits for people, and no client gives up."""
+        with self._around.waiting(), suppress(SekishoError, TimeoutError):
+            async with asyncio.timeout(self._around.wait_s):
+                while True:
+                    view = await self._store.get(hold_id)
+                    if view is None or view.state not in WAITING:
+                        return
+                    await asyncio.sleep(_LOOK_S)
+
+    async def _check_reviewers(self, seeder: Principal, seed: Seed) -> None:
+        """Raises BadRequest where nobody but who makes it up could answer."""
+        for reviewers in dict.fromkeys(one.reviewers for one in seed.terms.thresholds):
+            if not await self._people.anybody_in(reviewers, seeder.persons):
+                message = (
+                    f"Nobody else is known who is in {reviewers!r}, so nobody would see it. Name a "
+                    "role or group that somebody has; groups of sign-ins are known after the first."
+                )
+                raise BadRequest(message, param="reviewers")
 
     async def _keep(self, hold: Hold) -> HoldView:
         keys = await self._ledger.exchange_keys(hold.principal, hold.exchange)
@@ -130,20 +175,23 @@ class SeedDesk:
         known = self._around.rules()
         if known is None:
             raise PolicyUnavailable("The rules are not loaded. Try again in a moment.")
-        if asked.rule not in known:
-            message = f"No such rule is in force: {asked.rule!r}. A hold names those that held it."
-            raise BadRequest(message, param="rule")
+        for rule in asked.said:
+            if rule not in known:
+                message = f"No such rule is in force: {rule!r}. A hold names those that held it."
+                raise BadRequest(message, param="rule" if rule == asked.rule else "also")
+        if len(asked.said) <= len(asked.also):
+            raise BadRequest("A rule is named twice. Each holds once.", param="also")
         unknown = sorted(set(asked.redact) - KINDS)
         if unknown:
             message = f"A scan finds nothing of the kind {unknown[0]!r}."
             raise BadRequest(message, param="redact")
 
-    async def _newest(self, rule: str) -> HoldCard | None:
-        """The newest real request that waits because of this rule."""
+    async def _newest(self, asked: Asked) -> HoldCard | None:
+        """The newest real request that waits because of these rules."""
         alike = [
             card
             for card in await self._store.list_open(SCANNED_MAX)
-            if rule in card.rules
+            if set(asked.said) <= set(card.rules)
             and card.stage == "request"
             and card.thresholds
             and not card.seeded_by
@@ -152,13 +200,16 @@ class SeedDesk:
 
     def _filled(self, asked: Asked, like: HoldCard | None) -> Seed:
         model, backend = self._reached(asked, like)
+        rules = [one for one in dict.fromkeys(like.rules) if one in asked.said] if like else []
+        rules = rules or sorted(asked.said)
         return Seed(
             principal=asked.principal,
             text=asked.text,
             model=model,
             backend=backend,
             rule=asked.rule,
-            message=asked.message,
+            rules=tuple(rules),
+            messages=tuple(dict.fromkeys(asked.said[rule] for rule in rules)),
             terms=_terms(asked, like, self._around.ttl_s_max),
             revision=self._around.revision(),
             redact=asked.redact,

@@ -14,15 +14,25 @@ from sekisho.web.figures import oversees
 from sekisho.web.openapi import body_of
 
 BODY_BYTES_MAX = 65_536  # a made-up request is a page of text
-BODY_DEPTH_MAX = 1
+BODY_DEPTH_MAX = 3
 NAME_CHARS_MAX = 128
 TEXT_CHARS_MAX = 16_384
 MESSAGE_CHARS_MAX = 500
 TTL_S_MAX = 7 * 86_400
 APPROVE_MAX = 8
 KINDS_MAX = 32  # a scan knows fewer
+ALSO_MAX = 8  # few requests are held by more rules at once
 
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"], route_class=ProblemRoute)
+
+
+class AlsoHeld(BaseModel):
+    """Another rule that seems to have held it, and what that says."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    rule: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    message: str = Field(max_length=MESSAGE_CHARS_MAX)
 
 
 class SeedRequest(BaseModel):
@@ -54,6 +64,7 @@ class SeedRequest(BaseModel):
     ttl_s: int | None = Field(default=None, ge=60, le=TTL_S_MAX)
     office_time: bool | None = None
     redact: list[str] = Field(default_factory=list, max_length=KINDS_MAX)
+    also: list[AlsoHeld] = Field(default_factory=list, max_length=ALSO_MAX)
 
 
 @router.post("/seeds", status_code=201, openapi_extra=body_of(SeedRequest))
@@ -69,7 +80,8 @@ async def seed_hold(request: Request, parts: Parts, principal: Caller) -> HoldDe
         bytes_max=BODY_BYTES_MAX,
         depth_max=BODY_DEPTH_MAX,
     )
-    asked = Asked(**{**said.model_dump(), "redact": tuple(said.redact)})
+    also = tuple((one.rule, one.message) for one in said.also)
+    asked = Asked(**{**said.model_dump(), "redact": tuple(said.redact), "also": also})
     if parts.seeds is None:
         raise NotFound("No test items are made up here.")
     return detail(await parts.seeds.plant(principal, asked), principal)

@@ -96,9 +96,9 @@ def build(settings: Settings) -> Worker:
     backend, models = AiohttpBackend(endpoints(settings)), catalog(settings)
     unsettled, limiter = Unsettled(ledger), _limiter(settings, ledger, lambda: engine.usage)
     people = build_people(settings, pepper, ledger, clock, metrics=metrics, unsettled=unsettled)
-    memoized = MemoizedEngine(engine, settings.policy.memo_max)
-    shadowed = ShadowedEngine(memoized, unsettled.add, metrics.shadow_decided)
+    shadowed = _shadowed(settings, engine, unsettled, metrics)
     granting = _granting(settings, ledger, halts, lambda: engine.bundle)
+    around = _around(settings, granting, engine, shadowed, metrics)
     glass = break_glass(ledger, auditd, halts, clock, people=people.keys, metrics=metrics)
     filing = _filing(settings, holds, ledger, clock, pepper)
     samples = build_samples(settings, ledger, auditd, clock)
@@ -139,7 +139,7 @@ def build(settings: Settings) -> Worker:
         LiveQueue(settings.reviews.listeners_max),
         *(_grants(settings, granting, ledger, clock), samples.desk),
         break_glass_desk(settings, glass, ledger, clock, lambda: engine.bundle),
-        SeedDesk(holds, ledger, people.directory, _around(settings, granting, engine, metrics)),
+        SeedDesk(holds, ledger, people.directory, around),
     )
     checks = every_check(auditd, holds, people.keys, engine.check, unsettled)
     app = DataPath(
@@ -205,10 +205,29 @@ def _grants(settings: Settings, granting: Granting, ledger: Ledger, clock: Clock
     return GrantDesk(granting, ledger, clock, limits=limits, backends=backends)
 
 
+def _shadowed(
+    settings: Settings, engine: EmbeddedOPA | ServerOPA, unsettled: Unsettled, metrics: Metrics
+) -> ShadowedEngine:
+    """The rules in force, with what they said before remembered and what others would say noted."""
+    memoized = MemoizedEngine(engine, settings.policy.memo_max)
+    return ShadowedEngine(memoized, unsettled.add, metrics.shadow_decided)
+
+
 def _around(
-    settings: Settings, granting: Granting, engine: EmbeddedOPA | ServerOPA, metrics: Metrics
+    settings: Settings,
+    granting: Granting,
+    engine: EmbeddedOPA | ServerOPA,
+    shadowed: ShadowedEngine,
+    metrics: Metrics,
 ) -> Surroundings:
-    """What test items have to fit: the rules in force, the backends and office of the settings."""
+    """What test items have to fit: the rules in force, the backends and office of the settings, and
+    what operators count of requests.
+    """
+
+    def counted() -> None:
+        metrics.seeded()
+        shadowed.seeded()
+
     return Surroundings(
         rules=granting.rules,
         revision=lambda: engine.revision,
@@ -216,7 +235,9 @@ def _around(
         catalog=catalog(settings),
         office=office(settings),
         ttl_s_max=hold_limits(settings).ttl_s_max,
-        counted=metrics.seeded,
+        counted=counted,
+        waiting=metrics.inflight.track_inprogress,
+        wait_s=hold_limits(settings).wait_total_s,
     )
 
 

@@ -90,6 +90,29 @@ async def test_a_key_leads_to_its_principal(registry: Registry, directory: SqlDi
     assert found.person == "staff-7"
 
 
+async def test_whether_anybody_is_in_a_group_or_has_a_role(
+    registry: Registry, directory: SqlDirectory
+) -> None:
+    """A person, not a service account, not who is shut out, and not who is left out by name."""
+    with registry.change() as change:
+        change.put_principal("robot", kind="service", owner="staff-7")
+        change.set_groups("robot", {"machines"})
+        change.put_principal("gone", kind="person", owner=None)
+        change.set_groups("gone", {"leavers"})
+    await directory.refresh()
+    assert directory.anybody_in("leavers", ())
+    with registry.change() as change:
+        change.set_disabled("gone", disabled=True)
+    await directory.refresh()
+
+    found = {
+        name: directory.anybody_in(name, ())
+        for name in ("sales", "reviewer", "machines", "leavers", "sale", "auditor", "")
+    }
+    assert [name for name, there in found.items() if there] == ["sales", "reviewer"]
+    assert not directory.anybody_in("sales", {"staff-7"})
+
+
 async def test_what_is_not_a_known_key_leads_to_nobody(
     registry: Registry, directory: SqlDirectory
 ) -> None:

@@ -54,6 +54,7 @@ def test_what_was_named_is_sent_and_nothing_else(tmp_path: Path) -> None:
     text = tmp_path / "text"
     text.write_text("x")
     named = ["--deny", "2", "--no-office-time", "--redact", "email", "--redact", "name"]
+    named += ["--also", "r.b", "Look twice"]
     more = [*named, "--risk", "0", "--text"]
     plant(Gate("http://gateway", "k", httpx.MockTransport(answered)), options(*more, str(text)))
     assert {name: sent[0].get(name) for name in ("deny", "office_time", "redact", "risk")} == {
@@ -62,6 +63,7 @@ def test_what_was_named_is_sent_and_nothing_else(tmp_path: Path) -> None:
         "redact": ["email", "name"],
         "risk": 0,
     }
+    assert sent[0]["also"] == [{"rule": "r.b", "message": "Look twice"}]
     assert not {"approve", "reviewers"} & sent[0].keys()
 
 

@@ -36,7 +36,7 @@ from support.seeds import HELD_BY, seed_desk
 from support.valkey import Valkey
 
 SEEDER = person("auditor-1", Role.AUDITOR, Role.REVIEWER)
-PEOPLE = StaticDirectory({"key-staff": STAFF})
+PEOPLE = StaticDirectory({"key-staff": STAFF, "key-reviewer": REVIEWER})
 MADE_UP = Asked(
     principal="staff-990",
     text="Send me the salaries of all directors.",

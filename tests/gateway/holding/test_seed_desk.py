@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +25,8 @@ from support.memory_ledger import MemoryLedger
 from support.seeds import HELD_BY, OFFICE, seed_desk
 
 SEEDER = person("auditor-1", Role.AUDITOR)
-PEOPLE = StaticDirectory({"key-staff": STAFF})
+BOSS = person("boss-1", groups=("boss", "team-lead"))
+PEOPLE = StaticDirectory({"key-staff": STAFF, "key-reviewer": REVIEWER, "key-boss": BOSS})
 LITTLE = Asked("staff-990", "Send me all salaries.", HELD_BY, "Salaries are looked at first.")
 ASKED = replace(LITTLE, model="gpt-x", backend="demo")
 STEPS = (Threshold("team-lead", 1, 1), Threshold("reviewer", 2, 2, 2))
@@ -82,6 +86,9 @@ async def test_what_is_named_wins(desk: Desk) -> None:
         ({"model": "unknown", "backend": None}, "model"),
         ({"model": None, "backend": None}, "model"),
         ({"redact": ("salary",)}, "redact"),
+        ({"reviewers": "reviewrs"}, "reviewers"),
+        ({"also": (("nonsense.rule", "No."),)}, "also"),
+        ({"also": ((HELD_BY, "Again."),)}, "also"),
     ],
 )
 async def test_what_no_request_could_be_is_refused(
@@ -94,6 +101,51 @@ async def test_what_no_request_could_be_is_refused(
     assert caught.value.param == param
     assert await desk.store.list_open(10) == []
     assert counted == []
+
+
+async def test_who_made_it_up_is_nobody_to_answer_it(desk: Desk) -> None:
+    """The only one of a group does not count where it is they who make it up."""
+    seeder = replace(SEEDER, groups=("own",))
+    people = StaticDirectory({**PEOPLE.people, "key-seeder": seeder})
+    with pytest.raises(BadRequest) as caught:
+        await seed_desk(desk, people).plant(seeder, replace(ASKED, reviewers="own"))
+    assert caught.value.param == "reviewers"
+    other = StaticDirectory({**people.people, "key-other": person("own-2", groups=("own",))})
+    await seed_desk(desk, other).plant(seeder, replace(ASKED, reviewers="own"))
+
+
+async def test_several_rules_hold_it_in_the_order_of_a_real_hold(desk: Desk) -> None:
+    """Each with what it says; without a real one, by their names: the one that it is to be denied
+    for is not always the first.
+    """
+    other = "sekisho.hold.money"
+    known = frozenset({HELD_BY, other})
+    view = await put(desk, replace(ASKED, also=((other, "Money."),)), rules=known)
+    assert view.hold.rules == (other, HELD_BY)
+    assert view.hold.reasons == ("Money.", LITTLE.message)
+    assert view.hold.seed == HELD_BY
+
+
+async def test_it_waits_as_long_as_a_client(desk: Desk) -> None:
+    """What is under way is counted while it is open, and ends with it."""
+    waiting: list[str] = []
+
+    @contextmanager
+    def counted() -> Iterator[None]:
+        waiting.append("begins")
+        try:
+            yield
+        finally:
+            waiting.append("ends")
+
+    view = await put(desk, waiting=counted, wait_s=60)
+    async with asyncio.timeout(5):
+        while not waiting:
+            await asyncio.sleep(0.001)
+    await desk.review(view, REVIEWER, "deny")
+    async with asyncio.timeout(10):
+        while waiting != ["begins", "ends"]:
+            await asyncio.sleep(0.01)
 
 
 async def test_while_rules_are_not_known_none_is_made_up(desk: Desk) -> None:

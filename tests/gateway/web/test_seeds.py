@@ -209,6 +209,9 @@ async def test_others_make_nothing_up(site: Site, key: str) -> None:
         {"model": "llama"},
         {"model": "nothing"},
         {"redact": ["salary"]},
+        {"reviewers": "nobody-is-in-it"},
+        {"also": [{"rule": "nonsense.rule", "message": "No."}]},
+        {"also": [{"rule": "nonsense.rule"}]},
     ],
 )
 async def test_what_makes_no_test_item_is_refused(site: Site, changes: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from typing import Literal
 
 import orjson
 
@@ -29,7 +30,7 @@ from sekisho.errors import (
 )
 from sekisho.holding.file import asker_of
 from sekisho.model import evidence
-from sekisho.model.break_glass import need
+from sekisho.model.break_glass import Need, need
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.exchange import Exchange
 from sekisho.model.facts import Facts
@@ -50,8 +51,8 @@ from sekisho.resume import Resume
 from sekisho.revise import Revise
 from sekisho.stages.clear import Held, clear, clear_granted
 from sekisho.stages.describe import describe, spender_of
-from sekisho.stages.drafts import check_drafts
-from sekisho.stages.foretell import foretell
+from sekisho.stages.drafts import check_drafts, open_drafts
+from sekisho.stages.foretell import Known, foretell
 from sekisho.stages.guard import reads_whole
 from sekisho.stages.identify import identify, may_ask, within_credential
 from sekisho.stages.prepare import prepare
@@ -187,8 +188,8 @@ class Pipeline:
             made = self._made(exchange, principal, facts, decision, progress.before)
             if isinstance(made, Outgoing):
                 await self._count(made)
-            lately = await self._lately(decision)
-            told = foretell(exchange.id, facts, decision, made, lately, language=language)
+            known = await self._known(decision, principal, made)
+            told = foretell(exchange.id, facts, decision, made, known, language=language)
             event = evidence.checked(exchange.id, principal.id, told["effect"])
             await self._parts.ledger.append([*progress.before, event])
         except SekishoError as error:
@@ -196,6 +197,33 @@ class Pipeline:
             await self._dispatch.refuse(exchange.id, principal.id, progress, error)
             raise
         return orjson.dumps(told)
+
+    async def _known(
+        self, decision: Decision, principal: Principal, made: Outgoing | DeniedByPolicy
+    ) -> Known:
+        """What a check tells beside what the rules say. Uses nothing up."""
+        lately = await self._lately(decision)
+        if isinstance(made, DeniedByPolicy) or decision.effect is Effect.DENY:
+            return Known(lately)
+        counted = decision.obligations.drafts_max is not None
+        waiting = await open_drafts(principal, self._parts.ledger) if counted else ()
+        return Known(lately, self._answered_by(made, principal), len(waiting))
+
+    def _answered_by(
+        self, outgoing: Outgoing, principal: Principal
+    ) -> Literal["grant", "break_glass"] | None:
+        """What would answer in place of people; as `_granted`, which also records it."""
+        terms, parts = outgoing.decision.obligations.hold, self._parts
+        wanted = None if terms is None else _wanted(Held(outgoing, terms))
+        if terms is None or wanted is None:
+            return None
+        asking = Asking(principal.id, principal.person, principal.groups)
+        if parts.granting is not None and parts.granting.would_answer(asking, wanted):
+            return "grant"
+        needed = _needed(Held(outgoing, terms))
+        if parts.glass is not None and needed is not None:
+            return "break_glass" if parts.glass.would_answer(asking, needed) else None
+        return None
 
     async def _lately(self, decision: Decision) -> Mapping[str, Pace]:
         asked = decision.obligations
@@ -290,24 +318,21 @@ class Pipeline:
         """What is held, or a clearance where people agreed to it in advance, or whoever asks opened
         it in an emergency. Raises LedgerUnavailable.
         """
-        granting, outgoing, asked = self._parts.granting, held.outgoing, held.outgoing.decision
-        rules = rules_of(asked, evidence.REASONS_MAX)
-        if rules is None or asked.effect is not Effect.HOLD or asked.obligations.justify:
+        granting, wanted = self._parts.granting, _wanted(held)
+        if wanted is None:
             return held
-        *before, decided = outgoing.before
+        *before, _ = held.outgoing.before
         asking = Asking(principal.id, principal.person, principal.groups)
-        if granting is not None:
-            wanted = Wanted(decided, "request", outgoing.backend, held.terms, rules)
-            if await granting.answer(asking, [wanted], before):
-                return clear_granted(held)
+        if granting is not None and await granting.answer(asking, [wanted], before):
+            return clear_granted(held)
         opening = await self._opened(held, asking)
         return clear_granted(held, opening) if opening else held
 
     async def _opened(self, held: Held, asking: Asking) -> str:
         """The opening that lets it go on; "" where there is none."""
         glass, outgoing = self._parts.glass, held.outgoing
-        *before, decided = outgoing.before
-        asked = need(decided, "request", outgoing.decision, (), evidence.REASONS_MAX)
+        *before, _ = outgoing.before
+        asked = _needed(held)
         if glass is None or asked is None:
             return ""
         return await glass.answer(asking, outgoing.backend, [asked], before)
@@ -364,6 +389,21 @@ class Pipeline:
             return facts
         backend = pin_route.apply(route, model, facts.backend, self._parts.catalog)
         return replace(facts, backend=backend)
+
+
+def _wanted(held: Held) -> Wanted | None:
+    """What a grant would have to answer; None if none can."""
+    outgoing, asked = held.outgoing, held.outgoing.decision
+    rules = rules_of(asked, evidence.REASONS_MAX)
+    if rules is None or asked.effect is not Effect.HOLD or asked.obligations.justify:
+        return None
+    return Wanted(outgoing.before[-1], "request", outgoing.backend, held.terms, rules)
+
+
+def _needed(held: Held) -> Need | None:
+    """What an opening would have to answer; None if none can."""
+    decided, asked = held.outgoing.before[-1], held.outgoing.decision
+    return need(decided, "request", asked, (), evidence.REASONS_MAX)
 
 
 @contextmanager

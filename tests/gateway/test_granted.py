@@ -358,3 +358,36 @@ async def test_what_the_ledger_refuses_waits_for_people(
     assert isinstance(await line.pipeline.handle(STAFF, chat()), HoldView)
     decided = [(one["stage"], one["effect"]) for one in line.data("policy.decision")]
     assert decided == [("request", "allow"), ("tool_call", "hold"), ("response", "allow")]
+
+
+@pytest.mark.parametrize(
+    ("agreed", "by"),
+    [
+        (FOR_REQUESTS, "grant"),
+        (replace(FOR_REQUESTS, used=3), None),
+        (replace(FOR_REQUESTS, rules=("rule.b",)), None),
+        (FOR_CALLS, None),
+    ],
+    ids=["agreed", "used up", "other rules", "for calls"],
+)
+async def test_a_check_says_what_a_grant_would_answer(
+    granted: Granted, agreed: Grant, by: str | None
+) -> None:
+    """And uses nothing up: nothing of it is on record, and the next request finds it there."""
+    line = await granted.agreed(agreed)
+    line.rules.says = HOLD
+
+    told = orjson.loads(await line.pipeline.check(STAFF, chat()))
+
+    assert (told["effect"], told["answered_by"]) == ("hold", by)
+    assert "grant.used" not in line.ledger.types()
+    assert granted.granting.standing == (agreed,)
+
+
+async def test_a_check_of_what_nothing_answers_says_so(granted: Granted) -> None:
+    """A reason that is asked for, and what is allowed anyway."""
+    line = await granted.agreed(FOR_REQUESTS)
+    for says in (ALLOW, decision(Effect.HOLD, hold=HOLD.obligations.hold, justify=True)):
+        line.rules.says = says
+        told = orjson.loads(await line.pipeline.check(STAFF, chat()))
+        assert told["answered_by"] is None

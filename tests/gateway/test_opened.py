@@ -419,3 +419,15 @@ async def test_whoever_lost_the_role_waits(opened: Opened) -> None:
     opened.holders.names.clear()
 
     assert isinstance(await line.pipeline.handle(STAFF, chat()), HoldView)
+
+
+@pytest.mark.parametrize("person", [STAFF.id, STRANGER.id])
+async def test_a_check_says_what_an_opening_would_answer(opened: Opened, person: str) -> None:
+    """Of whoever asks, and uses nothing of it."""
+    line = await opened.with_open(replace(MINE, person=person))
+    line.rules.says = HOLD
+
+    told = orjson.loads(await line.pipeline.check(STAFF, chat()))
+
+    assert told["answered_by"] == ("break_glass" if person == STAFF.id else None)
+    assert "break_glass.used" not in line.ledger.types()

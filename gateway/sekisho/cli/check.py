@@ -19,7 +19,15 @@ from sekisho.cli.gate import GateFailed, add_gate, connect
 from sekisho.cli.hold_steps import asked_in_order
 from sekisho.cli.printing import add_json, as_json, visible
 
-EXIT_OF = {"allow": 0, "justify": 3, "hold": 3, "deny": 4}
+EXIT_OF = {
+    "allow": 0,
+    "grant": 0,
+    "break_glass": 0,
+    "justify": 3,
+    "hold": 3,
+    "deny": 4,
+    "drafts": 4,
+}
 _TEXT_BYTES_MAX = 8 * 1024 * 1024  # the gateway takes no more
 
 
@@ -72,9 +80,10 @@ def told_text(told: dict[str, Any]) -> str:
     """For a terminal: the effect first, then why, then what would be done to it."""
     lines = [_EFFECTS.get(_effect(told), str(told["effect"]))]
     lines += [f"  {one['message']} (rule {one['rule']})" for one in told["reasons"]]
+    lines += _drafts(told.get("drafts"))
     if told.get("justify"):
         lines.append("  You would be asked for a reason first; it is kept as evidence.")
-    if told["hold"]:
+    if told["hold"] and not told.get("answered_by"):
         lines += _asked(told["hold"]["asked"])
         lines.append(f"  They have {_time(told['hold'])}; after that it expires.")
     if told["masked"]:
@@ -97,13 +106,28 @@ _EFFECTS = {
     "justify": "It would be sent once you have said why:",
     "hold": "People would be asked first:",
     "deny": "It would be refused:",
+    "drafts": "It would be refused until you have said what became of earlier answers:",
+    "grant": "It would be sent: people agreed to it in advance, in a standing grant.",
+    "break_glass": "It would be sent without people, because you broke the glass; others see it.",
 }
 
 
 def _effect(told: dict[str, Any]) -> str:
     """The effect in one word; an allowed request that wants a reason first does not just go."""
-    effect = str(told.get("effect"))
+    effect, drafts = str(told.get("effect")), told.get("drafts") or {}
+    if drafts.get("refused"):
+        return "drafts"
+    if effect == "hold" and told.get("answered_by"):
+        return str(told["answered_by"])
     return "justify" if effect == "allow" and told.get("justify") else effect
+
+
+def _drafts(drafts: dict[str, Any] | None) -> list[str]:
+    """How many answers wait for a word, where the rules count them."""
+    if drafts is None:
+        return []
+    line = f"  Of {drafts['open']} answers you have not said what became of them; {drafts['max']} "
+    return [f"{line}may be open: the next is refused then. See sekisho draft."]
 
 
 def _time(hold: dict[str, Any]) -> str:

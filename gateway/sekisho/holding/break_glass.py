@@ -141,6 +141,13 @@ class BreakGlass:
                 return opening.id
         return ""
 
+    def would_answer(self, asking: Asking, needed: Need) -> bool:
+        """Whether an opening is there that would answer it, as far as is known here; it is not
+        used.
+        """
+        mine = asking.person == asking.principal and self._may(asking.principal)
+        return mine and self._found(asking, [needed]) is not None
+
     def _found(self, asking: Asking, needs: Sequence[Need]) -> Opening | None:
         for opening in self.open_now():
             mine = opening.person == asking.principal and answers(opening, needs)

@@ -120,6 +120,10 @@ class Granting:
                 return True
         return False
 
+    def would_answer(self, asking: Asking, wanted: Wanted) -> bool:
+        """Whether a grant is there that would answer it, as far as is known here; none is used."""
+        return chosen(self.standing, asking, [wanted], self._risk_below) is not None
+
     def _count(self, uses: Sequence[tuple[Grant, int]]) -> None:
         """Know of the uses before the ledger is asked again."""
         last = {grant.id: number for grant, number in uses}

@@ -26,10 +26,17 @@ async def check_drafts(decision: Decision, principal: Principal, ledger: Ledger)
     most = decision.obligations.drafts_max
     if most is None:
         return
-    page = await ledger.exchanges(principal.id, "", HISTORY)
-    waiting = [str(one["id"]) for one in page.data if _is_open(one)]
+    waiting = await open_drafts(principal, ledger)
     if len(waiting) >= most:
         raise outstanding(waiting)
+
+
+async def open_drafts(principal: Principal, ledger: Ledger) -> list[str]:
+    """The exchanges of which this principal has not said what became of the answer, the newest
+    first. Raises LedgerUnavailable.
+    """
+    page = await ledger.exchanges(principal.id, "", HISTORY)
+    return [str(one["id"]) for one in page.data if _is_open(one)]
 
 
 def outstanding(exchanges: Sequence[str] = ()) -> DraftsOutstanding:

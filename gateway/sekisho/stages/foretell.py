@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from sekisho.errors import DeniedByPolicy
 from sekisho.model.decision import Decision, Effect, HoldTerms
@@ -17,18 +18,28 @@ from sekisho.model.hold import Pace
 from sekisho.model.outgoing import Outgoing
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known beside the rules: how long reviewers took (`lately`), what would answer a hold
+    in place of people, and how many answers of whoever asks are open, where rules count them.
+    """
+
+    lately: Mapping[str, Pace] = field(default_factory=dict)
+    answered_by: Literal["grant", "break_glass"] | None = None
+    drafts_open: int = 0
+
+
 def foretell(
     exchange: str,
     facts: Facts,
     decision: Decision,
     outgoing: Outgoing | DeniedByPolicy,
-    lately: Mapping[str, Pace],
+    known: Known,
     *,
     language: str = "en",
 ) -> dict[str, Any]:
-    """The document of `/v1/check`. `outgoing` is what `prepare` made, or why it could not; `lately`
-    is how long reviewers took, where that is known. Messages are in `language`, where rules speak
-    it.
+    """The document of `/v1/check`. `outgoing` is what `prepare` made, or why it could not. Messages
+    are in `language`, where rules speak it.
     """
     asked, effect = decision.obligations, decision.effect
     told: dict[str, Any] = {
@@ -53,6 +64,8 @@ def foretell(
         "hold": None,
         "answer": {"read_whole": False, "holds": []},
         "justify": False,
+        "answered_by": None,
+        "drafts": None,
     }
     if isinstance(outgoing, DeniedByPolicy):
         why = {
@@ -72,10 +85,12 @@ def foretell(
         "masked": dict(masked),
         "labelled": asked.label_output,
         "justify": asked.justify,
-        "hold": _hold(asked.hold, lately) if effect is Effect.HOLD and asked.hold else None,
+        "answered_by": known.answered_by,
+        "drafts": _drafts(asked.drafts_max, known.drafts_open),
+        "hold": _hold(asked.hold, known.lately) if effect is Effect.HOLD and asked.hold else None,
         "answer": {
             "read_whole": asked.review_response or bool(asked.hold_later),
-            "holds": [{"stage": one.stage, **_hold(one, lately)} for one in asked.hold_later],
+            "holds": [{"stage": one.stage, **_hold(one, known.lately)} for one in asked.hold_later],
         },
     }
 
@@ -96,6 +111,11 @@ def _hold(terms: HoldTerms, lately: Mapping[str, Pace]) -> dict[str, Any]:
         "office_time": terms.office_time,
         "risk": terms.risk,
     }
+
+
+def _drafts(most: int | None, now: int) -> dict[str, Any] | None:
+    """How many answers may be open, and whether this would be refused because as many are."""
+    return None if most is None else {"max": most, "open": now, "refused": now >= most}
 
 
 def _pace(pace: Pace | None) -> dict[str, int] | None:

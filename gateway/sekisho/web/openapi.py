@@ -198,6 +198,10 @@ _CHECK = _closed(
         holds={"type": "array", "items": _closed(stage=_TEXT, **_HOLD_TERMS)},
     ),
     justify={"type": "boolean"},
+    answered_by={"enum": ["grant", "break_glass", None]},
+    drafts={
+        "anyOf": [{"type": "null"}, _closed(max=_COUNT, open=_COUNT, refused={"type": "boolean"})]
+    },
 )
 _DATA_PATH: Document = {
     "/v1/chat/completions": {

@@ -119,9 +119,24 @@ def test_a_text_that_is_piped(
             0,
             ["comes all at once", "Tool calls in it would wait for people, who have 60 minutes:"],
         ),
+        ({**HOLD, "answered_by": "grant"}, 0, ["in advance", "standing grant", "house"]),
+        ({**HOLD, "answered_by": "break_glass"}, 0, ["It would be sent without people"]),
+        (
+            {**ALLOW, "drafts": {"max": 5, "open": 2, "refused": False}},
+            0,
+            ["It would be sent.", "Of 2 answers", "5 may be open"],
+        ),
+        (
+            {**HOLD, "drafts": {"max": 2, "open": 2, "refused": True}, "answered_by": "grant"},
+            4,
+            ["until you have said", "Of 2 answers"],
+        ),
         (DENY, 4, ["It would be refused:", "<U+202E>review. (rule default.holds)"]),
     ],
-    ids=["hold", "hold with a pace", "justify", "answer held", "deny"],
+    ids=[
+        *("hold", "hold with a pace", "justify", "answer held"),
+        *("granted", "opened", "few drafts", "drafts", "deny"),
+    ],
 )
 def test_what_people_or_rules_would_say(
     gateway: Gateway,

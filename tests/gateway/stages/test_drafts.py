@@ -116,3 +116,14 @@ def test_a_refusal_names_a_few() -> None:
     assert f"x-{NAMED_MAX - 1}," in message or f"x-{NAMED_MAX - 1}." in message
     assert f"x-{NAMED_MAX}" not in message
     assert orjson.dumps(outstanding().message)
+
+
+async def test_a_check_says_how_many_are_open(line: Line) -> None:
+    """And whether the next would be refused; it is answered all the same."""
+    for number, refused in ((0, False), (1, False), (2, True)):
+        told = orjson.loads(await line.pipeline.check(STAFF, chat()))
+        assert told["drafts"] == {"max": 2, "open": number, "refused": refused}
+        if not refused:
+            await asked(line, number)
+    line.rules.says = decision(Effect.ALLOW)
+    assert orjson.loads(await line.pipeline.check(STAFF, chat()))["drafts"] is None

@@ -14,7 +14,7 @@ from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Rea
 from sekisho.model.facts import Facts, Found
 from sekisho.model.hold import Pace
 from sekisho.model.outgoing import Outgoing
-from sekisho.stages.foretell import foretell
+from sekisho.stages.foretell import Known, foretell
 from sekisho.web.openapi import described
 
 FOUND = tuple(Found(("a",), n, n + 1, kind) for n, kind in enumerate(["email", "email", "card"]))
@@ -22,14 +22,20 @@ FACTS = Facts({}, "abroad", FOUND)
 TERMS = HoldTerms("request", (Threshold("reviewer", 2, 1), Threshold("legal", 1, 1)), 600, 70)
 
 
-def told(effect: Effect, *, rewritten: tuple[str, ...] = (), **asked: Any) -> dict[str, Any]:
+def told(
+    effect: Effect,
+    *,
+    rewritten: tuple[str, ...] = (),
+    known: Known | None = None,
+    **asked: Any,
+) -> dict[str, Any]:
     """What is told of a decision with these obligations."""
     decision = Decision(effect, (Reason("r", "Because.", "a.b"),), "s", Obligations(**asked))
     facts = replace(FACTS, backend="house")
     outgoing = Outgoing(
         "x1", "staff-7", "house", "m", "e", "/p", b"{}", False, facts, decision, (), rewritten
     )
-    return foretell("x1", FACTS, decision, outgoing, {"legal": Pace(8, 700)})
+    return foretell("x1", FACTS, decision, outgoing, known or Known({"legal": Pace(8, 700)}))
 
 
 def test_what_would_be_sent_and_what_would_change_it() -> None:
@@ -56,7 +62,17 @@ def test_what_would_be_sent_and_what_would_change_it() -> None:
         "hold": None,
         "answer": {"read_whole": False, "holds": []},
         "justify": False,
+        "answered_by": None,
+        "drafts": None,
     }
+
+
+@pytest.mark.parametrize(("now", "refused"), [(0, False), (2, False), (3, True), (4, True)])
+def test_open_drafts_are_told_where_they_count(now: int, *, refused: bool) -> None:
+    """With as many as may be open, this one would be refused."""
+    said = told(Effect.ALLOW, drafts_max=3, known=Known(drafts_open=now))
+    assert said["drafts"] == {"max": 3, "open": now, "refused": refused}
+    assert told(Effect.DENY, drafts_max=3, known=Known(drafts_open=now))["drafts"] is None
 
 
 def test_what_would_happen_to_the_answer() -> None:
@@ -110,7 +126,7 @@ def test_a_deny_goes_nowhere() -> None:
 
 def test_an_obligation_that_cannot_be_carried_out_is_a_deny() -> None:
     decision = Decision(Effect.ALLOW, (), "s")
-    said = foretell("x1", FACTS, decision, DeniedByPolicy("No way.", code="no_route"), {})
+    said = foretell("x1", FACTS, decision, DeniedByPolicy("No way.", code="no_route"), Known())
     assert ("deny", None) == (said["effect"], said["backend"])
     assert [
         {"code": "no_route", "message": "No way.", "texts": {}, "rule": "gateway.obligations"}
@@ -122,16 +138,17 @@ def test_an_obligation_that_cannot_be_carried_out_is_a_deny() -> None:
     [
         told(Effect.ALLOW, label_output=True, justify=True),
         told(Effect.HOLD, hold=TERMS, hold_later=(replace(TERMS, stage="response"),)),
+        told(Effect.HOLD, hold=TERMS, known=Known(answered_by="grant"), drafts_max=1),
         told(Effect.DENY),
         foretell(
             "x1",
             FACTS,
             Decision(Effect.ALLOW, (), "s"),
             DeniedByPolicy("No route.", code="no_route"),
-            {},
+            Known(),
         ),
     ],
-    ids=["allow", "hold", "deny", "not to be carried out"],
+    ids=["allow", "hold", "granted", "deny", "not to be carried out"],
 )
 def test_what_is_told_is_what_the_api_promises(said: dict[str, Any]) -> None:
     """Member for member, as /openapi.json describes it."""

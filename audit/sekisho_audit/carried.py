@@ -30,7 +30,7 @@ from sekisho_audit.grant_rules import Grant, GrantRules, Use
 from sekisho_audit.halt_rules import Standing
 from sekisho_audit.officer_rules import OfficerRules
 from sekisho_audit.rules import MEMORY_EVENTS, Book
-from sekisho_audit.sample_rules import Sample, SampleRules, Tally
+from sekisho_audit.sample_rules import Given, Sample, SampleRules, Tally
 from sekisho_audit.shelves import BegunRun, LegalHold, Shelves
 from sekisho_audit.standing import Answer, Decided, Filed, Intent
 
@@ -100,7 +100,7 @@ def _samples_json(rules: SampleRules) -> Json:
     told = {
         **({"opened": _pairs(rules.opened, str)} if rules.opened else {}),
         "terms": list(rules.terms.values()),
-        "given": _pairs(rules.given, _same),
+        "given": _pairs(rules.given, lambda one: list(astuple(one))),
         "passed": _pairs(rules.passed, sorted),
         "standing": [_sample_json(one) for one in rules.standing.values()],
         "tallies": _pairs(rules.tallies, lambda one: list(astuple(one))),
@@ -338,12 +338,17 @@ def _read_sample(value: Any, origin: str) -> Sample:
     )
 
 
+def _read_given(value: Any) -> Given:
+    principal, n, ts = parts_of(value, 3)
+    return Given(maybe_text(principal), whole_in(n), whole_in(ts))
+
+
 def _read_samples(rules: SampleRules, value: Any, origin: str) -> None:
     more = ("opened",) if type(value) is dict and "opened" in value else ()
     said = members_of(value, ("terms", "given", "passed", "standing", "tallies", *more))
     terms = [_read_leaf(one, "sample.terms", origin) for one in exactly(said["terms"], list)]
     rules.terms = {one["id"]: one for one in terms}
-    rules.given = dict_in(said["given"], maybe_text)
+    rules.given = dict_in(said["given"], _read_given)
     rules.passed = dict_in(said["passed"], lambda one: frozenset(texts_in(one)))
     rules.opened = dict_in(said.get("opened", []), text_in)
     standing = [_read_sample(one, origin) for one in exactly(said["standing"], list)]

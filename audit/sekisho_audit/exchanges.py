@@ -81,6 +81,8 @@ def _decided(document: Document, leaf: Leaf, _digest: str) -> None:
             "at_us": leaf["ts"],
         }
     )
+    if risk := _risk(data.get("obligations", {})):
+        document["decisions"][-1]["risk"] = risk
     del document["decisions"][:-DECISIONS_MAX]
     # As `draft`: told only where it is so, so that documents of before stay what they are.
     if "drafts_max" in data.get("obligations", ()):
@@ -102,7 +104,16 @@ def _filed(document: Document, leaf: Leaf, _digest: str) -> None:
         "settled_us": None,
         "delivered_us": None,
         "reviews": [],
+        **({"risk": data["risk"]} if data.get("risk") else {}),
     }
+
+
+def _risk(obligations: Mapping[str, Any]) -> int:
+    """The highest risk of the holds that a decision asks for; 0 if it names none."""
+    later = obligations.get("hold_later", ())
+    terms = [obligations.get("hold"), *(later if isinstance(later, list) else ())]
+    risks = [one.get("risk") for one in terms if isinstance(one, Mapping)]
+    return max((one for one in risks if type(one) is int), default=0)
 
 
 def _holds_before(document: Document) -> list[Document]:

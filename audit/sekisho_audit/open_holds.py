@@ -20,6 +20,7 @@ from sekisho_audit.sample_rules import Sample
 from sekisho_audit.scan import PAYLOADS, BrokenSegment, read_frame
 from sekisho_audit.seal import Unreadable, unseal
 from sekisho_audit.standing import Filed, reviewer
+from sekisho_audit.undrawn import KeysOf, undrawn
 
 SAMPLES_TOLD = 5_000  # some 3 MB; whoever judges begins with the oldest
 
@@ -171,6 +172,11 @@ class OpenHolds:
                 for each in one.verdicts
             ],
         }
+
+    def undrawn(self, after: int, now_us: int, keys_of: KeysOf) -> dict[str, Any]:
+        """Exchanges whose draw was lost; see `undrawn.py`."""
+        who = self._keyring.principal_of
+        return undrawn(self._book.samples, after, now_us, who, keys_of)
 
     def openings(self) -> list[dict[str, Any]]:
         """The openings that nobody reviewed; without the reason of one that nobody can read."""

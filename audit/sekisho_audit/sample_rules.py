@@ -76,20 +76,31 @@ class Tally:
     unjudged: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Something of an answer was given out to `principal`, a pseudonym; when and where that
+    stands in the ledger.
+    """
+
+    principal: str | None
+    n: int
+    ts: int
+
+
 @dataclass(slots=True)
 class SampleRules:
     """The samples after some prefix of the ledger, by the id of the event that drew each.
 
-    `terms` by their event, the last one last; `given` has exchanges that may be drawn, with their
-    principal, and `passed` those that a grant let pass, with who agreed to it; both are kept only
-    where there are terms. `opened` has those that break-glass let go on, terms or not, with the
-    first opening that did. `tallies` are by month, kind and name.
+    `terms` by their event, the last one last; `given` has exchanges that may be drawn, and `passed`
+    those that a grant let pass, with who agreed to it; both are kept only where there are terms.
+    `opened` has those that break-glass let go on, terms or not, with the first opening that did.
+    `tallies` are by month, kind and name.
     """
 
     put: Put
     drop: Callable[[dict[str, Any], str], None]
     terms: dict[str, Leaf] = field(default_factory=dict)
-    given: dict[str, str | None] = field(default_factory=dict)
+    given: dict[str, Given] = field(default_factory=dict)
     passed: dict[str, frozenset[str]] = field(default_factory=dict)
     opened: dict[str, str] = field(default_factory=dict)
     standing: dict[str, Sample] = field(default_factory=dict)
@@ -102,7 +113,7 @@ class SampleRules:
     def give(self, principal: str | None, leaf: Leaf) -> None:
         """Something of the answer to `principal` may have been given out."""
         if self.terms or leaf["exchange"] in self.opened:
-            self.put(self.given, leaf["exchange"], principal)
+            self.put(self.given, leaf["exchange"], Given(principal, leaf["n"], leaf["ts"]))
 
     def let_pass(self, exchange: str, agreed: frozenset[str]) -> None:
         """A grant answered something of an exchange; these had agreed to it."""
@@ -122,7 +133,7 @@ class SampleRules:
             raise RuleBroken("unknown_terms", "no such terms of drawing are on record")
         if exchange not in self.given:
             raise RuleBroken("ungiven_draw", "nothing was given out of it, or it was drawn before")
-        if self.given[exchange] != leaf["principal"]:
+        if self.given[exchange].principal != leaf["principal"]:
             raise RuleBroken("foreign_draw", "the exchange is somebody else's")
         said = terms["data"]
         if data.get("opening") != self.opened.get(exchange):

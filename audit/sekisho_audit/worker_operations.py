@@ -107,6 +107,15 @@ def _samples(errand: Errand) -> None:
     errand.call(lambda ledger: errand.answer(ledger.holds.samples()))
 
 
+def _undrawn(errand: Errand) -> None:
+    after = errand.whole("after")
+
+    def run(ledger: Ledger) -> None:
+        errand.answer(ledger.holds.undrawn(after, ledger.now_us(), ledger.exchange_keys))
+
+    errand.call(run)
+
+
 def _openings(errand: Errand) -> None:
     errand.call(lambda ledger: errand.answer({"openings": ledger.holds.openings()}))
 
@@ -162,6 +171,7 @@ WORKER_OPERATIONS: dict[str, Operation] = {
     "grants": _grants,
     "samples": _samples,
     "openings": _openings,
+    "undrawn": _undrawn,
     "used": _used,
     "status": _status,
     "checkpoint": _checkpoint,

@@ -402,7 +402,8 @@ def test_samples_outlive_a_pruning(case: Case) -> None:
 
     assert json.loads(json.dumps(book_json(again))) == told
     assert again.samples.standing == case.scribe.book.samples.standing
-    assert again.samples.given == {"x-2": ASKS}
+    assert again.samples.given == case.scribe.book.samples.given
+    assert again.samples.given["x-2"].principal == ASKS
     for wrong in ({"needed": "2"}, {"barred": ASKS}, {"verdicts": None}):
         bad = json.loads(json.dumps(told))
         bad["samples"]["standing"][0] |= wrong

@@ -14,6 +14,7 @@ from sekisho_audit.errors import Refused
 from sekisho_audit.events import Event, Payload
 from sekisho_audit.ledger import Ledger
 from sekisho_audit.report import Verdict
+from sekisho_audit.undrawn import OLD_US
 from sekisho_audit.verify import verify
 from support.insider import Original, Tape, laid_down
 from support.ledgers import (
@@ -24,6 +25,7 @@ from support.ledgers import (
     open_ledger,
     outcome,
     received,
+    run_exchange,
     run_held_exchange,
 )
 from support.officers import OFFICER, in_office
@@ -240,6 +242,32 @@ def test_the_writer_knows_samples_after_a_start(tmp_path: Path) -> None:
     again.append_batch([shown(sample, SECOND), judged(sample, SECOND, "concern")])
     again.append_batch([closed(sample, "concern", "agreement")])
     assert again.holds.samples()["samples"] == []
+    again.close()
+    assert verify(tmp_path / "data" / "ledger").verdict is Verdict.SOUND
+
+
+def test_a_draw_that_was_lost_is_found_after_a_start(tmp_path: Path) -> None:
+    """Of an exchange whose worker was killed before it told it, and of no other; told then, it is
+    as any other.
+    """
+    ledger = open_ledger(tmp_path)
+    ledger.open_session("s-1", 1)
+    run_exchange(ledger, "s-1")  # before there were terms
+    on = terms()
+    ledger.append_batch([on])
+    run_sampled(ledger, on)
+    lost = run_exchange(ledger, "s-1")
+    ledger.close_session("s-1", "gone")
+    ledger.close()
+
+    again = open_ledger(tmp_path)
+    later_us = again.now_us() + OLD_US + 1
+    assert again.holds.undrawn(-1, again.now_us(), again.exchange_keys)["undrawn"] == []
+    told = again.holds.undrawn(-1, later_us, again.exchange_keys)
+    expected = {"exchange": lost.exchange, "principal": STAFF, "opening": ""}
+    assert told["undrawn"] == [expected]
+    again.append_batch([draw(on, lost.exchange)])
+    assert again.holds.undrawn(-1, later_us, again.exchange_keys)["undrawn"] == []
     again.close()
     assert verify(tmp_path / "data" / "ledger").verdict is Verdict.SOUND
 

@@ -17,7 +17,7 @@ from sekisho.model import argument_pattern
 from sekisho.model.break_glass import Opening
 from sekisho.model.grants import Grant
 from sekisho.model.halts import Halt, Lift
-from sekisho.model.samples import Sample, Standing, Terms, Verdict
+from sekisho.model.samples import Sample, Standing, Terms, Undrawn, Verdict
 from sekisho.ports import ExchangeKeys, ExchangePage, LedgerHold, Used
 from sekisho_audit.events import Appended, Event
 from sekisho_audit.sample_rules import Tally
@@ -118,6 +118,11 @@ class AuditdLedger(AuditdSocket):
         event = terms.pop("id", "")
         figures = {_figure(key): Tally(*counts) for key, *counts in reply["figures"]}
         return Standing(Terms(**terms), event, tuple(map(_sample, reply["samples"])), figures)
+
+    async def undrawn(self, after: int) -> tuple[Sequence[Undrawn], int]:
+        """See `SampleBook`."""
+        reply, _ = await self._ask({"op": "undrawn", "after": after})
+        return [Undrawn(**one) for one in reply["undrawn"]], reply["after"]
 
     async def openings(self) -> Sequence[Opening]:
         """See `sekisho.holding.break_glass.Openings`."""

@@ -107,8 +107,25 @@ class Standing:
     figures: Mapping[tuple[str, str, str], Tally] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Undrawn:
+    """An exchange whose draw was lost with the worker that should have told it; `opening` let it
+    go on, if any.
+    """
+
+    exchange: str
+    principal: str
+    opening: str = ""
+
+
 class SampleBook(Protocol):
     """Samples as the ledger has them."""
+
+    async def undrawn(self, after: int) -> tuple[Sequence[Undrawn], int]:
+        """Some that were lost, from a place in the ledger on (-1: its beginning), and from where
+        to go on: the same place if that was all. Raises LedgerUnavailable.
+        """
+        ...
 
     async def samples(self) -> Standing:
         """Those that stand, the oldest first, 5,000 at most. Raises LedgerUnavailable."""

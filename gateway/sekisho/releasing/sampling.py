@@ -23,7 +23,7 @@ from sekisho.holding import names
 from sekisho.model import evidence
 from sekisho.model.hold import Hold
 from sekisho.model.outgoing import Outgoing
-from sekisho.model.samples import Content, SampleBook, SampleStore, Terms
+from sekisho.model.samples import Content, SampleBook, SampleStore, Terms, Undrawn
 from sekisho.ports import ExchangeKeys, Ledger
 from sekisho_audit.events import Event
 from sekisho_audit.sample_draw import WHOLE, is_drawn
@@ -251,6 +251,23 @@ class Sampling:
         if draw.open:
             draw.follow(hold.outgoing)
 
+    async def make_up(self, lost: Undrawn, backend: str, model: str, said: About) -> bool:
+        """Tell a draw that nobody told, if it is one: the key says so, and the terms at that risk.
+        Its content is gone. Raises LedgerUnavailable, LedgerRefused.
+        """
+        about_it = (lost.exchange, lost.principal, backend, model)
+        draw = Draw(self, _Exchange(*about_it, b""), said, self._share(said))
+        draw.let_go(lost.opening)
+        if not draw.share:
+            return False
+        keys = await draw.keys()
+        if not draw.drawn(keys):
+            return False
+        await draw.on_record()
+        event = draw.event(keys)
+        await self._ledger.append([event, _kept(keys, event, "none")])
+        return True
+
     def _share(self, said: About) -> int:
         """Before the terms are on record nothing is drawn by them."""
         return self._terms.share(said.risk) if self.terms_event else 0
@@ -283,10 +300,7 @@ class Sampling:
         if not told and not await self._told(draw, keys):
             return
         event = draw.event(keys)
-        became = await self._keep(event.id, draw.exchange, content)
-        kept_id = evidence.keyed_id(keys.commit, "sample-kept", event.id)
-        data = {"sample": event.id, "content": became}
-        await self._tell(Event(kept_id, "sample.kept", event.exchange, event.principal, data))
+        await self._tell(_kept(keys, event, await self._keep(event.id, draw.exchange, content)))
 
     async def _keep(self, sample: str, exchange: _Exchange, content: Content | None) -> str:
         if content is None:
@@ -338,6 +352,13 @@ class Sampling:
         self._held_bytes -= held
         if not task.cancelled() and task.exception() is not None:
             _log.error("a draw broke", error=type(task.exception()).__name__)
+
+
+def _kept(keys: ExchangeKeys, drawn: Event, became: str) -> Event:
+    """What became of the content of a sample; once, whoever tells it."""
+    kept_id = evidence.keyed_id(keys.commit, "sample-kept", drawn.id)
+    data = {"sample": drawn.id, "content": became}
+    return Event(kept_id, "sample.kept", drawn.exchange, drawn.principal, data)
 
 
 async def _took_effect(writing: Writing) -> bool:

@@ -11,6 +11,7 @@ from sekisho.config import Settings
 from sekisho.holding.sample_desk import SampleDesk
 from sekisho.model.samples import SampleBook, Terms
 from sekisho.ports import Clock, Ledger
+from sekisho.releasing.lost_draws import LostDraws
 from sekisho.releasing.sampling import Sampling
 
 
@@ -21,13 +22,15 @@ class Samples:
     sampling: Sampling
     desk: SampleDesk
     store: RedisSampleStore
+    lost: LostDraws
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> None:
-        """Make the terms known, and close what is over, until stopped."""
+        """Make the terms known, close what is over, make up for what was lost, until stopped."""
         self._tasks = [
             asyncio.create_task(self.sampling.run()),
             asyncio.create_task(self.desk.run()),
+            asyncio.create_task(self.lost.run()),
         ]
 
     async def stop(self) -> None:
@@ -61,4 +64,4 @@ def build_samples(settings: Settings, ledger: Ledger, book: SampleBook, clock: C
     )
     sampling = Sampling(ledger, book, store, terms, content_bytes_max=chosen.content_bytes_max)
     desk = SampleDesk(ledger, book, store, clock, reviewers=chosen.reviewers)
-    return Samples(sampling, desk, store)
+    return Samples(sampling, desk, store, LostDraws(ledger, book, sampling))

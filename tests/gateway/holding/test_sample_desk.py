@@ -239,3 +239,10 @@ async def test_terms_of_another_time_still_hold_for_what_was_drawn(
         assert await after.judge(TWO, sample) == "fine"
     finally:
         await after.close()
+
+
+async def test_auditd_tells_no_draw_as_lost_that_is_about_to_be_told(table: Table) -> None:
+    """What was just given out is its worker's to draw; from where to go on is told all the same."""
+    await table.sample()
+
+    assert await table.ledger.undrawn(-1) == ([], -1)

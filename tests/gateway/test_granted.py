@@ -17,6 +17,7 @@ from sekisho.model.hold import HoldView
 from sekisho.releasing.relay import Stream
 from sekisho.releasing.replies import Whole
 from sekisho.stages.receive import RawRequest
+from support.calls import STREAM_BODY, STREAMED, calling
 from support.grants import grant
 from support.holds import ONE_REVIEW, STAFF, Desk
 from support.line import ALLOW, CHAT_BODY, HOLD, Line, chat, decision
@@ -27,33 +28,9 @@ CALLS_HELD = HoldTerms("tool_call", ONE_REVIEW, 600, 10)
 FORESEEN = replace(CALLS_HELD, rules=(RULE,))
 LATER_CALLS = decision(Effect.ALLOW, hold_later=(FORESEEN,))
 CALL_HELD = decision(Effect.HOLD, hold=CALLS_HELD)
-STREAM_BODY = CHAT_BODY[:-1] + b',"stream":true}'
 PATTERN = read({"named": {"id": {"equals": 7}}, "others": "absent"})
 FOR_CALLS = grant(rules=(RULE,), tool="crm.write", pattern=PATTERN, count=3)
 FOR_REQUESTS = grant(rules=(RULE,), tool=None, pattern=None, count=3)
-
-
-def said(*arguments: str) -> bytes:
-    """An answer that calls a tool so often."""
-    calls = [
-        {"id": f"t{n}", "type": "function", "function": {"name": "crm.write", "arguments": one}}
-        for n, one in enumerate(arguments)
-    ]
-    message = {"role": "assistant", "content": None, "tool_calls": calls}
-    return orjson.dumps(
-        {"choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}]}
-    )
-
-
-STREAMED = (
-    b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"I write."}}]}\n\n',
-    (
-        b'data: {"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t1",'
-        b'"function":{"name":"crm.write","arguments":"{\\"id\\":7}"}}]}}]}\n\n'
-    ),
-    b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}\n\n',
-    b"data: [DONE]\n\n",
-)
 
 
 class Granted:
@@ -82,12 +59,12 @@ async def test_a_granted_call_is_given_out(granted: Granted) -> None:
     """Use and decision first, then what was decided about the answer, and its outcome."""
     line = await granted.agreed(FOR_CALLS)
     line.rules.says, line.rules.later["tool_call"] = LATER_CALLS, CALL_HELD
-    line.backend.parts = (said('{"id":7}'),)
+    line.backend.parts = (calling('{"id":7}'),)
 
     answer = await line.pipeline.handle(STAFF, chat())
 
     assert isinstance(answer, Whole)
-    assert answer.body == said('{"id":7}')
+    assert answer.body == calling('{"id":7}')
     assert line.ledger.types() == [
         "request.received", "policy.decision", "backend.intent",
         "grant.used", "policy.decision", "policy.decision", "backend.outcome",
@@ -130,7 +107,7 @@ async def test_other_calls_wait_for_people(granted: Granted, arguments: tuple[st
     """Other arguments, one of two, or more calls than are left: held whole, and nothing is used."""
     line = await granted.agreed(FOR_CALLS)
     line.rules.says, line.rules.later["tool_call"] = LATER_CALLS, CALL_HELD
-    line.backend.parts = (said(*arguments),)
+    line.backend.parts = (calling(*arguments),)
 
     view = await line.pipeline.handle(STAFF, chat())
 
@@ -156,7 +133,7 @@ async def test_a_grant_is_for_the_number_that_is_written(
     pattern = read({"named": {"id": {"equals": wanted}}, "others": "absent"})
     line = await granted.agreed(replace(FOR_CALLS, pattern=pattern))
     line.rules.says, line.rules.later["tool_call"] = LATER_CALLS, CALL_HELD
-    line.backend.parts = (said(f'{{"id":{written}}}'),)
+    line.backend.parts = (calling(f'{{"id":{written}}}'),)
 
     assert isinstance(await line.pipeline.handle(STAFF, chat()), Whole if fits else HoldView)
     assert ("grant.used" in line.ledger.types()) == fits
@@ -167,7 +144,7 @@ async def test_malformed_arguments_are_never_granted(granted: Granted, arguments
     """Whatever they would be by another parser; blanks around one object are none."""
     line = await granted.agreed(FOR_CALLS)
     line.rules.says, line.rules.later["tool_call"] = LATER_CALLS, CALL_HELD
-    line.backend.parts = (said(arguments),)
+    line.backend.parts = (calling(arguments),)
 
     answer = await line.pipeline.handle(STAFF, chat())
 
@@ -182,7 +159,7 @@ async def test_arguments_that_rules_do_not_see_are_not_granted(granted: Granted)
     anything = replace(FOR_CALLS, pattern=read({"named": {}, "others": "any"}))
     line = await granted.agreed(anything)
     line.rules.says, line.rules.later["tool_call"] = LATER_CALLS, CALL_HELD
-    line.backend.parts = (said(orjson.dumps({"id": "x" * 20_000}).decode()),)
+    line.backend.parts = (calling(orjson.dumps({"id": "x" * 20_000}).decode()),)
 
     assert isinstance(await line.pipeline.handle(STAFF, chat()), HoldView)
 
@@ -192,7 +169,7 @@ async def test_a_denied_call_is_denied(granted: Granted) -> None:
     line = await granted.agreed(FOR_CALLS)
     line.rules.says = LATER_CALLS
     line.rules.later["tool_call"] = decision(Effect.DENY)
-    line.backend.parts = (said('{"id":7}'),)
+    line.backend.parts = (calling('{"id":7}'),)
 
     answer = await line.pipeline.handle(STAFF, chat())
 
@@ -218,7 +195,7 @@ async def test_what_the_request_foresaw_otherwise_waits(
     """The call alone would be granted."""
     line = await granted.agreed(FOR_CALLS)
     line.rules.says, line.rules.later["tool_call"] = request_says, CALL_HELD
-    line.backend.parts = (said('{"id":7}'),)
+    line.backend.parts = (calling('{"id":7}'),)
 
     assert isinstance(await line.pipeline.handle(STAFF, chat()), HoldView)
     assert "grant.used" not in line.ledger.types()
@@ -228,7 +205,7 @@ async def test_what_only_the_request_foresaw_is_granted(granted: Granted) -> Non
     """The rules about the call itself are silent; those that foresaw it are the grant's."""
     line = await granted.agreed(FOR_CALLS)
     line.rules.says = LATER_CALLS
-    line.backend.parts = (said('{"id":7}'),)
+    line.backend.parts = (calling('{"id":7}'),)
 
     assert isinstance(await line.pipeline.handle(STAFF, chat()), Whole)
     assert line.ledger.types().count("grant.used") == 1
@@ -320,7 +297,7 @@ async def test_without_the_record_no_call_is_given_out(
     """The answer is there, and nobody gets it."""
     line = await granted.agreed(FOR_CALLS)
     line.rules.says, line.rules.later["tool_call"] = LATER_CALLS, CALL_HELD
-    line.backend.parts = (said('{"id":7}'),)
+    line.backend.parts = (calling('{"id":7}'),)
     real = line.ledger.append
 
     async def append(events: Any) -> Any:
@@ -345,7 +322,7 @@ async def test_what_the_ledger_refuses_waits_for_people(
     """It may know that the grant ended: held as ever, and the use stands nowhere."""
     line = await granted.agreed(FOR_CALLS)
     line.rules.says, line.rules.later["tool_call"] = LATER_CALLS, CALL_HELD
-    line.backend.parts = (said('{"id":7}'),)
+    line.backend.parts = (calling('{"id":7}'),)
     real = line.ledger.append
 
     async def append(events: Any) -> Any:

@@ -29,9 +29,10 @@ from sekisho_audit.events import Event, Payload
 from sekisho_audit.report import Verdict
 from sekisho_audit.verify import verify
 from support.break_glass import Gauges, Holders, opening
+from support.calls import STREAM_BODY, STREAMED, calling
 from support.holds import ONE_REVIEW, STAFF, STRANGER, Desk, SystemClock
 from support.ledgers import open_ledger
-from support.line import ALLOW, CHAT_BODY, DENY, HOLD, Line, chat, decision
+from support.line import ALLOW, DENY, HOLD, Line, chat, decision
 from support.memory_ledger import MemoryLedger
 from support.switch import halt
 
@@ -39,40 +40,10 @@ RULE = "rule.a"
 CALLS_HELD = HoldTerms("tool_call", ONE_REVIEW, 600, 90, no_grant=True)
 ANSWER_HELD = replace(CALLS_HELD, stage="response")
 CALL_HELD = decision(Effect.HOLD, hold=CALLS_HELD)
-STREAM_BODY = CHAT_BODY[:-1] + b',"stream":true}'
-CALL = orjson.dumps(
-    {
-        "choices": [
-            {
-                "index": 0,
-                "finish_reason": "tool_calls",
-                "message": {
-                    "role": "assistant",
-                    "content": None,
-                    "tool_calls": [
-                        {
-                            "id": "t1",
-                            "type": "function",
-                            "function": {"name": "crm.write", "arguments": '{"id":7}'},
-                        }
-                    ],
-                },
-            }
-        ]
-    }
-)
+CALL = calling('{"id":7}')
 TEXT = (
     b'{"choices":[{"index":0,"finish_reason":"stop",'
     b'"message":{"role":"assistant","content":"Yes."}}]}'
-)
-STREAMED = (
-    b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"I write."}}]}\n\n',
-    (
-        b'data: {"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t1",'
-        b'"function":{"name":"crm.write","arguments":"{\\"id\\":7}"}}]}}]}\n\n'
-    ),
-    b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}\n\n',
-    b"data: [DONE]\n\n",
 )
 MINE = opening(person=STAFF.id, rules=(RULE,))
 

@@ -22,6 +22,7 @@ import structlog
 
 from sekisho.errors import LedgerRefused, SekishoError
 from sekisho.holding import names
+from sekisho.holding.rounds import Rounds
 from sekisho.model.break_glass import Need, Opening, answers
 from sekisho.model.grants import Asking
 from sekisho.model.halts import Halts
@@ -30,7 +31,6 @@ from sekisho.model.principal import Role
 from sekisho.ports import Clock, Ledger
 from sekisho_audit.events import Event
 
-INTERVAL_S = 1.0
 TRIES_MAX = 8  # other workers use the same opening at the same time
 _BEHIND = frozenset({"stale_use", "unknown_opening", "break_glass_over"})
 
@@ -56,8 +56,10 @@ class Gauges(Protocol):
         ...
 
 
-class BreakGlass:
-    """One a worker: `run` as a task, `stop` to end it."""
+class BreakGlass(Rounds):
+    """One a worker."""
+
+    about = "openings of break-glass"
 
     def __init__(
         self,
@@ -69,28 +71,13 @@ class BreakGlass:
         holds_role: HoldsRole,
         gauges: Gauges,
     ) -> None:
+        super().__init__()
         self._ledger, self._openings = ledger, openings
         self._halts, self._clock = halts, clock
         self._holds_role = holds_role
         self._gauges = gauges
         self._using = asyncio.Lock()
-        self._stopped = asyncio.Event()
         self.standing: tuple[Opening, ...] = ()
-
-    async def run(self) -> None:
-        """Ask the ledger about once a second, until stopped."""
-        while not self._stopped.is_set():
-            try:
-                await self.once()
-            except SekishoError as error:
-                _log.warning("openings could not be looked at", code=error.code)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL_S):
-                    await self._stopped.wait()
-
-    async def stop(self) -> None:
-        """End `run`."""
-        self._stopped.set()
 
     async def once(self) -> None:
         """One round. Raises LedgerUnavailable, DirectoryUnavailable."""

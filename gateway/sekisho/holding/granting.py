@@ -21,8 +21,9 @@ from dataclasses import replace
 
 import structlog
 
-from sekisho.errors import LedgerRefused, SekishoError
+from sekisho.errors import LedgerRefused
 from sekisho.holding import names
+from sekisho.holding.rounds import Rounds
 from sekisho.model.grants import Asking, Grant, Wanted, chosen
 from sekisho.model.halts import Halts
 from sekisho.model.ids import uuid7
@@ -30,7 +31,6 @@ from sekisho.ports import Ledger
 from sekisho_audit.events import Event
 from sekisho_audit.grant_rules import covers
 
-INTERVAL_S = 1.0
 TRIES_MAX = 5  # other workers use the same grant at the same time
 GONE_ROUNDS = 10  # a worker that has not loaded new rules yet must not end what others granted
 _BEHIND = frozenset({"stale_use", "unknown_grant", "grant_over", "grant_used_up"})
@@ -41,33 +41,20 @@ Rules = Callable[[], Collection[str] | None]
 """The rules in force, as decisions name them; None while they are not known."""
 
 
-class Granting:
-    """One a worker: `run` as a task, `stop` to end it. `risk_below` is the setting."""
+class Granting(Rounds):
+    """One a worker. `risk_below` is the setting."""
+
+    about = "grants"
 
     def __init__(self, ledger: Ledger, halts: Halts, rules: Rules, *, risk_below: int) -> None:
+        super().__init__()
         self._ledger = ledger
         self._halts = halts
         self.rules = rules
         self._risk_below = risk_below
         self._using = asyncio.Lock()
         self._gone: dict[str, int] = {}
-        self._stopped = asyncio.Event()
         self.standing: tuple[Grant, ...] = ()
-
-    async def run(self) -> None:
-        """Ask the ledger about once a second, until stopped."""
-        while not self._stopped.is_set():
-            try:
-                await self.once()
-            except SekishoError as error:
-                _log.warning("grants could not be looked at", code=error.code)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL_S):
-                    await self._stopped.wait()
-
-    async def stop(self) -> None:
-        """End `run`."""
-        self._stopped.set()
 
     async def once(self) -> None:
         """One round. Raises LedgerUnavailable."""

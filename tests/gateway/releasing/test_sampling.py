@@ -22,6 +22,7 @@ from sekisho.releasing.sampling import Sampling
 from sekisho_audit.events import Appended, Event
 from sekisho_audit.sample_draw import is_drawn
 from support.break_glass import Gauges, Holders, opening
+from support.calls import STREAM_BODY, STREAMED, calling
 from support.holds import ONE_REVIEW, ROBOT, STAFF, Desk, SystemClock
 from support.line import ANSWER, CHAT_BODY, HOLD, Line, chat, decision
 from support.memory_ledger import MemoryLedger
@@ -31,7 +32,6 @@ CHUNKS = (
     b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"two"}}]}\n\n',
     b"data: [DONE]\n\n",
 )
-STREAM_BODY = CHAT_BODY[:-1] + b',"stream":true}'
 ALL = Terms(10_000, 10_000)
 RISKY = HoldTerms("tool_call", ONE_REVIEW, 600, 50)
 
@@ -245,11 +245,6 @@ async def test_a_held_answer_is_drawn_when_it_is_released(desk: Desk) -> None:
 
 
 MINE = opening(person=STAFF.id, rules=("rule.a",))
-CALL = (
-    b'{"choices":[{"index":0,"finish_reason":"tool_calls","message":{"role":"assistant",'
-    b'"content":null,"tool_calls":[{"id":"t1","type":"function","function":'
-    b'{"name":"crm.write","arguments":"{}"}}]}}]}'
-)
 
 
 async def break_glass(case: Case) -> None:
@@ -284,15 +279,9 @@ async def test_a_call_that_break_glass_let_go_is_drawn() -> None:
     case = await made(Terms())
     await break_glass(case)
     case.line.rules.later["tool_call"] = decision(Effect.HOLD, hold=RISKY)
-    case.line.backend.parts = (CALL,)
+    case.line.backend.parts = (calling('{"id":7}'),)
     await case.ask()
-    case.line.backend.parts = (
-        (
-            b'data: {"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t1",'
-            b'"function":{"name":"crm.write","arguments":"{}"}}]}}]}\n\n'
-        ),
-        b"data: [DONE]\n\n",
-    )
+    case.line.backend.parts = STREAMED
     case.line.backend.content_type = "text/event-stream"
     stream = await case.line.pipeline.handle(STAFF, chat(STREAM_BODY))
     assert isinstance(stream, Stream)

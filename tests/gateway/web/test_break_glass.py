@@ -8,14 +8,12 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from sekisho.model.principal import Authentication, Scope
-from sekisho.ports import Log, Searches
 from sekisho.web.break_glass import router
 from sekisho.web.page_routes import html
-from sekisho.web.services import Services
 from support.break_glass import (
     AUDITOR,
     CHIEF,
@@ -27,9 +25,8 @@ from support.break_glass import (
     needed,
     open_plant,
 )
-from support.entrances import StaticDirectory, entrance
 from support.holds import STAFF, Desk
-from support.memory_ledger import MemoryLedger
+from support.key_site import KeySite, app_of, client_of
 from support.switchboards import running_auditd
 
 PEOPLE = {
@@ -51,35 +48,19 @@ def auditd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield socket
 
 
-class Http:
+class Http(KeySite):
     """One app on a real ledger, and everybody's key."""
 
     def __init__(self, client: httpx.AsyncClient, plant: Plant) -> None:
-        self.client = client
+        super().__init__(client, "/v1/admin/break-glass")
         self.plant = plant
-
-    async def ask(self, who: str, method: str, path: str = "", **more: Any) -> tuple[int, Any]:
-        headers = {"authorization": f"Bearer {who}"}
-        url = f"/v1/admin/break-glass{path}"
-        answer = await self.client.request(method, url, headers=headers, **more)
-        return answer.status_code, answer.json()
 
 
 @pytest.fixture
-async def http(desk: Desk, ledger: MemoryLedger, auditd: str) -> AsyncIterator[Http]:
-    plant, app = await open_plant(auditd), FastAPI()
-    app.include_router(router)
+async def http(desk: Desk, auditd: str) -> AsyncIterator[Http]:
+    plant = await open_plant(auditd)
+    app = app_of(router, desk, PEOPLE, break_glass=plant.desk)
     app.state.sign_in = type("Here", (), {"public_url": "https://g", "language": "en"})()
-    app.state.services = Services(
-        desk.store,
-        ledger,
-        cast("Log", None),
-        cast("Searches", None),
-        StaticDirectory(PEOPLE),
-        entrance(ledger),
-        desk.limits,
-        break_glass=plant.desk,
-    )
 
     @app.get("/page")
     async def page(request: Request) -> HTMLResponse:
@@ -93,8 +74,7 @@ async def http(desk: Desk, ledger: MemoryLedger, auditd: str) -> AsyncIterator[H
             )
         )
 
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
+    async with client_of(app) as client:
         yield Http(client, plant)
     await plant.tidy()
     await plant.ledger.close()

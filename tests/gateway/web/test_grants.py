@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from sekisho.model.principal import Scope
-from sekisho.ports import Log, Searches
 from sekisho.web.grants import router
-from sekisho.web.services import Services
-from support.entrances import StaticDirectory, entrance
 from support.grants import AUDITOR, FOR_STAFF, ONE, TWO, Office, open_office, wanted
 from support.holds import STAFF, STRANGER, Desk
-from support.memory_ledger import MemoryLedger
+from support.key_site import KeySite, app_of, client_of
 from support.switchboards import running_auditd
 
 PEOPLE = {
@@ -47,35 +43,19 @@ def auditd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield socket
 
 
-class Http:
+class Http(KeySite):
     """One app on a real ledger, and everybody's key."""
 
     def __init__(self, client: httpx.AsyncClient, office: Office) -> None:
-        self._client = client
+        super().__init__(client, "/v1/grants")
         self.office = office
-
-    async def ask(self, who: str, method: str, path: str = "", **more: Any) -> tuple[int, Any]:
-        headers = {"authorization": f"Bearer {who}"}
-        answer = await self._client.request(method, f"/v1/grants{path}", headers=headers, **more)
-        return answer.status_code, answer.json()
 
 
 @pytest.fixture
-async def http(desk: Desk, ledger: MemoryLedger, auditd: str) -> AsyncIterator[Http]:
-    office, app = await open_office(auditd), FastAPI()
-    app.include_router(router)
-    app.state.services = Services(
-        desk.store,
-        ledger,
-        cast("Log", None),
-        cast("Searches", None),
-        StaticDirectory(PEOPLE),
-        entrance(ledger),
-        desk.limits,
-        grants=office.desk,
-    )
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
+async def http(desk: Desk, auditd: str) -> AsyncIterator[Http]:
+    office = await open_office(auditd)
+    app = app_of(router, desk, PEOPLE, grants=office.desk)
+    async with client_of(app) as client:
         yield Http(client, office)
     await office.close()
 
@@ -189,16 +169,9 @@ async def test_a_key_that_was_not_made_for_it_grants_nothing(http: Http) -> None
     assert (await http.ask("staff", "POST", json=SAID))[0] == 403
 
 
-async def test_where_there_are_no_grants_there_are_none(desk: Desk, ledger: MemoryLedger) -> None:
+async def test_where_there_are_no_grants_there_are_none(desk: Desk) -> None:
     """A worker that was built without them says 404."""
-    app = FastAPI()
-    app.include_router(router)
-    nothing = (cast("Log", None), cast("Searches", None))
-    app.state.services = Services(
-        desk.store, ledger, *nothing, StaticDirectory(PEOPLE), entrance(ledger), desk.limits
-    )
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
+    async with client_of(app_of(router, desk, PEOPLE)) as client:
         answer = await client.get("/v1/grants", headers={"authorization": "Bearer one"})
 
     assert answer.status_code == 404

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from sekisho.model.principal import Role, Scope
-from sekisho.ports import Log, Searches
 from sekisho.web.samples import router
-from sekisho.web.services import Services
-from support.entrances import StaticDirectory, entrance
 from support.holds import STAFF, Desk, person
+from support.key_site import KeySite, app_of, client_of
 from support.line import ANSWER, CHAT_BODY
-from support.memory_ledger import MemoryLedger
 from support.samples import AUDITOR, ONE, THREE, TWO, Table, open_table
 from support.switchboards import running_auditd
 from support.valkey import Valkey
@@ -40,17 +36,12 @@ def auditd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield socket
 
 
-class Http:
+class Http(KeySite):
     """One app on a real ledger and store, and everybody's key."""
 
     def __init__(self, client: httpx.AsyncClient, table: Table) -> None:
-        self._client = client
+        super().__init__(client, "/v1/samples")
         self.table = table
-
-    async def ask(self, who: str, method: str, path: str = "", **more: Any) -> tuple[int, Any]:
-        headers = {"authorization": f"Bearer {who}"}
-        answer = await self._client.request(method, f"/v1/samples{path}", headers=headers, **more)
-        return answer.status_code, answer.json()
 
     async def judge(self, who: str, path: str, said: Any = None) -> tuple[int, Any]:
         """Look, then judge."""
@@ -59,23 +50,10 @@ class Http:
 
 
 @pytest.fixture
-async def http(
-    desk: Desk, ledger: MemoryLedger, auditd: str, valkey: Valkey
-) -> AsyncIterator[Http]:
-    table, app = await open_table(auditd, valkey.url), FastAPI()
-    app.include_router(router)
-    app.state.services = Services(
-        desk.store,
-        ledger,
-        cast("Log", None),
-        cast("Searches", None),
-        StaticDirectory(PEOPLE),
-        entrance(ledger),
-        desk.limits,
-        samples=table.desk,
-    )
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
+async def http(desk: Desk, auditd: str, valkey: Valkey) -> AsyncIterator[Http]:
+    table = await open_table(auditd, valkey.url)
+    app = app_of(router, desk, PEOPLE, samples=table.desk)
+    async with client_of(app) as client:
         yield Http(client, table)
     await table.close()
 

@@ -9,14 +9,31 @@ over one that is there. The keys are worthless.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
+from sekisho_audit import retention_run
+from sekisho_audit.ledger import Ledger
+from sekisho_audit.retention import parse
+from sekisho_audit.rules import DAY_US
 from sekisho_audit.verify import verify
 from support.golden_ledger import keys
+from support.golden_reviews import reviews
 from support.ledgers import HeldExchange
 from support.old_ledgers import Clock, after_days, live, open_at, prune
 
+YEAR_US = 366 * DAY_US
 HERE = Path(__file__).resolve().parents[1] / "golden" / "pruned"
+
+
+def end_content(ledger: Ledger) -> None:
+    """What was asked half a year ago and before cannot be read any more. Ids tell when that was, by
+    another clock than the one here.
+    """
+    run = retention_run.begin(ledger, parse("content=180"), time.time_ns() // 1000 + YEAR_US)
+    if run is None:
+        raise RuntimeError("nothing is over")
+    retention_run.finish(ledger, run, retention_run.destroy(ledger, run), texts=0)
 
 
 def make(home: Path) -> str:
@@ -26,12 +43,14 @@ def make(home: Path) -> str:
     clock = Clock()
     ledger = open_at(home, clock, segment_bytes=8_192)
     ledger.open_session("s-open", 1)
+    reviews(ledger, clock.now_us + 60_000_000)
     live(ledger, clock, 4, step=14)
     held = HeldExchange(expires_us=clock.now_us + 60_000_000)
     ledger.append_batch(held.filing())
     ledger.rotate_key()
     live(ledger, clock, 45, step=14)
     prune(ledger, clock, after_days(80))
+    end_content(ledger)
     live(ledger, clock, 1)
     ledger.close()
     report = verify(ledger.directory)

@@ -8,6 +8,7 @@
  * A world is made by variables of the environment, so that one build serves all:
  *   ANSWER      0 the hold is of a request, 1 of an answer (it can be edited, and is given out)
  *   NEED, DENY  approvals asked for, and denials that end it: 1 or 2
+ *   STEPS       1 reviewers are asked in order: who is 0 first, who is 1 when that one approved
  *   LAX         1 auditd checks nothing and writes what it is told: then the store stands alone
  *   CRASHES     workers that die      RESTARTS  of Valkey, with all its data or with none
  *   OLDER       1 it may also come back with an older copy of them (a replica that took over)
@@ -36,8 +37,10 @@
 #define SENT_ALL_THE_SAME (fault == 17)          /* people are asked anew, and it is sent */
 #define CLAIMED_UNREAD (fault == 19)             /* another version than was read */
 #define LEFT_BEHIND (fault == 18)                /* what is older than the ledger, and approved */
+#define OUT_OF_TURN (fault == 20)                /* whoever is asked later answers already */
+#define EDITED_UNREAD (fault == 21)              /* an edit at another step than was read */
 
-bool answer, lax, older;
+bool answer, lax, older, ordered;
 byte need, deny, fault;
 
 c_decl {
@@ -53,10 +56,12 @@ mtype = {
 #define YES 1
 #define NO 2
 
-/* The hold in Valkey. `seat` has the reviews of this version, `kind` to `from` the proposal. */
+/* The hold in Valkey. `seat` has the reviews of this version, `kind` to `at` the proposal; `at` is
+ * the step that was open when its maker read the hold.
+ */
 typedef Kept {
   mtype state; byte version; byte seat[2];
-  mtype kind; byte who; byte says; byte from;
+  mtype kind; byte who; byte says; byte from; byte at;
   byte claim; bool leased
 };
 Kept store;
@@ -78,12 +83,18 @@ bool fresh[2];                    /* an outcome was published since it read the 
 byte crashes, restarts, fails, late_leases, tries, edits, withdrawals, refusals, mores;
 
 /* What must never become true, or more than one. Nothing in the model reads these. */
-bool two_decisions, unreviewed, changed;
+bool two_decisions, unreviewed, changed, unordered;
 byte sent, given;
 mtype published, ended;
 
 #define OVER(s) (s == denied || s == expired || s == withdrawn || s == ready || s == failed \
                  || s == unknown || s == delivered)
+
+/* The step that is open, by the reviews of the version: in Valkey, and in the ledger. */
+#define step_open (ordered -> (store.seat[0] == YES -> 2 : 1) : 0)
+#define step_recorded (ordered -> (said[0] == YES -> 2 : 1) : 0)
+#define READS_ITS_STEP (at == step_open || (kind != review && kind != edit) || \
+                        (kind == review && OUT_OF_TURN) || (kind == edit && EDITED_UNREAD))
 
 #define approvals_recorded ((said[0] == YES) + (said[1] == YES))
 
@@ -118,7 +129,7 @@ inline leaves(v, recorded) {
 }
 
 inline no_proposal() {
-  store.kind = 0; store.who = 0; store.says = 0; store.from = 0
+  store.kind = 0; store.who = 0; store.says = 0; store.from = 0; store.at = 0
 }
 
 /* What the reviews known to a worker make of the hold: tally.py. */
@@ -151,6 +162,15 @@ inline in_time() {
   fi
 }
 
+/* Whose turn was it, and does an edit void what its maker has not read? */
+inline note_turn() {
+  if
+  :: ordered && kind == review && said[who] == 0 && who + 1 != step_recorded -> unordered = true
+  :: ordered && kind == edit && at != step_recorded -> unordered = true
+  :: else
+  fi
+}
+
 /* One batch at auditd: the review, or the new version, with the outcome it leads to.
  * `refused`: it has another, and the hold is restored from it. */
 inline append_decision() {
@@ -166,10 +186,11 @@ inline append_decision() {
   if
   :: lax && filed != version            /* of a version before, or the same once more */
   :: lax && filed == version && NEW_VERSION ->
+     note_turn();
      filed = version + 1; said[0] = 0; said[1] = 0; settled = 0; published = 0; in_time()
   :: lax && filed == version && !NEW_VERSION ->
      if
-     :: kind == review -> said[who] = says
+     :: kind == review -> note_turn(); said[who] = says
      :: else
      fi;
      if
@@ -179,7 +200,9 @@ inline append_decision() {
   :: !lax && NEW_VERSION ->
      if
      :: filed == version + 1
-     :: filed == version && (settled == 0 || settled == approved) && !intent && !released ->
+     :: filed == version && (settled == 0 || settled == approved) && !intent && !released &&
+        !(kind == edit && at != step_recorded) ->
+        note_turn();
         filed = version + 1; said[0] = 0; said[1] = 0; settled = 0; published = 0; in_time()
      :: else -> refused = true
      fi
@@ -202,9 +225,10 @@ inline append_decision() {
            fi
         :: kind == review && out == approved &&
            ((said[1 - who] == NO && deny == 1) || seats[1 - who] != said[1 - who]) -> refused = true
+        :: kind == review && ordered && said[who] == 0 && who + 1 != step_recorded -> refused = true
         :: else ->
            if
-           :: kind == review -> said[who] = says
+           :: kind == review -> note_turn(); said[who] = says
            :: else
            fi;
            if
@@ -334,13 +358,13 @@ inline record_leaving() {
 proctype Worker(byte me)
 {
   mtype kind, out;
-  byte who, says, version, seat0, seat1, mine, saw;
+  byte who, says, version, at, seat0, seat1, mine, saw;
   byte seats[2];
   bool refused;
 
 idle:
   atomic {
-    kind = 0; out = 0; who = 0; says = 0; version = 0; seat0 = 0; seat1 = 0;
+    kind = 0; out = 0; who = 0; says = 0; version = 0; at = 0; seat0 = 0; seat1 = 0;
     mine = 0; saw = 0; seats[0] = 0; seats[1] = 0; refused = false;
     holder[me] = 0
   }
@@ -348,15 +372,18 @@ idle:
   :: atomic {
        /* A reviewer answers, about what they were shown: this version, or one before. */
        open && store.state == pending && tries > 0 ->
-       tries--; kind = review;
-       if :: who = 0 :: who = 1 fi;
+       tries--; kind = review; at = step_open;
+       if
+       :: at != 2 || OUT_OF_TURN -> who = 0
+       :: at != 1 || OUT_OF_TURN -> who = 1
+       fi;
        if :: says = YES :: says = NO fi;
        if :: version = store.version :: store.version > 1 -> version = 1 fi
      }
      goto propose
   :: atomic {
        answer && open && store.state == pending && edits > 0 ->
-       edits--; kind = edit; version = store.version
+       edits--; kind = edit; version = store.version; at = step_open
      }
      goto propose
   :: atomic {
@@ -371,7 +398,8 @@ idle:
   :: atomic {
        /* The sweep finishes what somebody else began; they may be at it still. */
        open && store.state == deciding && !NOBODY_FINISHES ->
-       kind = store.kind; who = store.who; says = store.says; version = store.from
+       kind = store.kind; who = store.who; says = store.says; version = store.from;
+       at = store.at
      }
      goto finish
   :: atomic { open && store.state == approved -> saw = store.version }
@@ -410,7 +438,7 @@ propose:
     mortal();
     if
     :: open && (NO_COMPARE_AND_SET || store.state == pending) && (STALE_REVIEW_COUNTS || store.version == version) &&
-       !(kind == review && store.seat[who] != 0) && late == (kind == expire) ->
+       !(kind == review && store.seat[who] != 0) && late == (kind == expire) && READS_ITS_STEP ->
        if
        :: store.kind != 0 -> two_decisions = true
        :: else
@@ -421,6 +449,7 @@ propose:
        fi;
        version = store.version;
        store.kind = kind; store.who = who; store.says = says; store.from = version;
+       store.at = at;
        become(deciding)
     :: else -> goto idle
     fi
@@ -600,6 +629,7 @@ inline duplicate(one, other) {
   other.state = one.state; other.version = one.version;
   other.seat[0] = one.seat[0]; other.seat[1] = one.seat[1];
   other.kind = one.kind; other.who = one.who; other.says = one.says; other.from = one.from;
+  other.at = one.at;
   other.claim = one.claim; other.leased = one.leased
 }
 
@@ -636,7 +666,7 @@ init {
       now.crashes = told("CRASHES"); now.restarts = told("RESTARTS"); now.fails = told("FAILS");
       now.late_leases = told("LATE_LEASES"); now.tries = told("TRIES"); now.edits = told("EDITS");
       now.withdrawals = told("WITHDRAWALS"); now.refusals = told("REFUSALS");
-      now.mores = told("MORES");
+      now.mores = told("MORES"); now.ordered = told("STEPS");
     };
     store.state = pending; store.version = 1;
     run Worker(0); run Worker(1); run Clock(); run Valkey()
@@ -648,11 +678,12 @@ ltl at_most_one_dispatch { [] (sent <= 1) }
 ltl nothing_without_its_reviews { [] !unreviewed }
 ltl terminal_states_stay { [] !changed }
 ltl given_out_once { [] (given <= 1) }
+ltl in_order { [] !unordered }
 ltl no_hold_is_lost { <> [] (open && OVER(store.state)) }
 /* These two must fail: what never happens proves nothing. */
 ltl nothing_is_sent { [] (sent == 0) }
 ltl nothing_is_given { [] (given == 0) }
 
 ltl all_of_these {
-  [] (!two_decisions && sent <= 1 && !unreviewed && !changed && given <= 1)
+  [] (!two_decisions && sent <= 1 && !unreviewed && !changed && given <= 1 && !unordered)
 }

@@ -28,6 +28,7 @@ World = dict[str, int]
 
 TROUBLE: World = {"CRASHES": 1, "FAILS": 1, "LATE_LEASES": 1}
 EDITED: World = {"ANSWER": 1, "EDITS": 1, "NEED": 2}
+IN_ORDER: World = {"STEPS": 1, "NEED": 2, "TRIES": 3}
 WORLDS: list[tuple[str, World]] = [
     (SAFE, TROUBLE | {"REFUSALS": 1, "WITHDRAWALS": 1}),
     (SAFE, {"RESTARTS": 1, "FAILS": 1, "LATE_LEASES": 1}),
@@ -42,6 +43,11 @@ WORLDS: list[tuple[str, World]] = [
     (SAFE, {"MORES": 1, "RESTARTS": 1, "FAILS": 1}),
     (SAFE, {"MORES": 1, "RESTARTS": 1, "OLDER": 1}),
     (SAFE, {"MORES": 1, "ANSWER": 1, "CRASHES": 1, "FAILS": 1, "LATE_LEASES": 1}),
+    (SAFE, IN_ORDER | TROUBLE),
+    (SAFE, IN_ORDER | {"RESTARTS": 1, "OLDER": 1}),
+    (SAFE, IN_ORDER | EDITED | {"CRASHES": 1, "FAILS": 1}),
+    (SAFE, IN_ORDER | EDITED | {"LAX": 1, "CRASHES": 1, "LATE_LEASES": 1}),
+    (LIVE, IN_ORDER | EDITED | {"CRASHES": 1}),
     (LIVE, TROUBLE),
     (LIVE, {"MORES": 1, "CRASHES": 1, "FAILS": 1}),
     (LIVE, {"RESTARTS": 1}),
@@ -84,6 +90,8 @@ FAULTS: list[tuple[str, World, str]] = [
     ("CLAIMED_UNREAD", {"LAX": 1, "MORES": 1}, "nothing_without_its_reviews"),
     ("LEFT_BEHIND", {"MORES": 1, "RESTARTS": 1, "OLDER": 1}, SAFE),
     ("SECOND_OUTCOME", {"RESTARTS": 1}, "exactly_one_decision"),
+    ("OUT_OF_TURN", IN_ORDER | {"LAX": 1}, "in_order"),
+    ("EDITED_UNREAD", IN_ORDER | EDITED | {"LAX": 1}, "in_order"),
 ]
 
 
@@ -147,12 +155,19 @@ def test_a_planted_fault_is_caught(checker: Path, fault: str, world: World, brea
     assert not holds(checker, breaks, world, numbers()[fault])
 
 
+@pytest.mark.parametrize("fault", ["OUT_OF_TURN", "EDITED_UNREAD"])
+def test_auditd_makes_up_for_a_store_that_takes_it_out_of_turn(checker: Path, fault: str) -> None:
+    """Whatever the store lets through, the ledger has answers and edits in their order."""
+    assert holds(checker, "in_order", IN_ORDER | EDITED, numbers()[fault])
+
+
 def test_every_fault_of_the_model_is_planted_somewhere() -> None:
     """One that is never tried proves nothing."""
     assert set(numbers()) == {fault for fault, _, _ in FAULTS}
 
 
+@pytest.mark.parametrize("more", [{}, IN_ORDER], ids=["one step", "in order"])
 @pytest.mark.parametrize(("never", "answer"), [("nothing_is_sent", 0), ("nothing_is_given", 1)])
-def test_the_model_does_something(checker: Path, never: str, answer: int) -> None:
+def test_the_model_does_something(checker: Path, never: str, answer: int, more: World) -> None:
     """What never happens in it would be safe, and say nothing."""
-    assert not holds(checker, never, {"ANSWER": answer})
+    assert not holds(checker, never, {"ANSWER": answer} | more)

@@ -32,6 +32,7 @@ GIVEN_MAX = 20_000  # a draw stands beside its outcome, or soon after an outage
 TERMS_MAX = 1_024  # each change of the settings is one
 TALLIES_MAX = 5_000
 DAY_US = 86_400 * 1_000_000
+LATE_US = 3_600 * 1_000_000  # a draw that was lost is made up for long before
 FINE, CONCERN, UNJUDGED = "fine", "concern", "unjudged"
 HELD = "held"
 """The outcome with which nothing was given out. With all others something may have been: who hangs
@@ -160,6 +161,13 @@ class SampleRules:
         sample = self._of(leaf)
         shown = sample.shown | {leaf["actor"]}
         self.put(self.standing, leaf["data"]["sample"], replace(sample, shown=shown))
+
+    def unlooked(self, now_us: int) -> int:
+        """How many exchanges break-glass let go on that were given out an hour before and have no
+        draw: all of them are drawn, whatever key they have.
+        """
+        late = [self.given[one].ts for one in self.opened if one in self.given]
+        return sum(ts < now_us - LATE_US for ts in late)
 
     def erase(self, person: str) -> None:
         """The samples of who is erased end with their keys: nobody can read them any more."""

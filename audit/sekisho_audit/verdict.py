@@ -238,6 +238,21 @@ class Findings:
 
     # -- what it means
 
+    def _note_people(self) -> None:
+        """What people should have looked at, or been asked about."""
+        unfiled = len(self.book.unfiled())
+        if unfiled:
+            self.note(
+                f"{unfiled} answers were held back for people, and no hold was filed for them: "
+                "nobody was given them. A writer was stopped there."
+            )
+        unlooked = self.book.samples.unlooked(self._clock.latest_us)
+        if unlooked:
+            self.note(
+                f"{unlooked} exchanges that break-glass let go on were given out, and none of them "
+                "was drawn for people to look at: no gateway ran afterwards, or one of before."
+            )
+
     def conclude(self) -> Report:
         """The report, with its verdict."""
         report = self.report
@@ -257,12 +272,7 @@ class Findings:
                 f"{report.open_intents} requests are on their way to a backend and have no "
                 "outcome yet; their worker sessions are open."
             )
-        unfiled = len(self.book.unfiled())
-        if unfiled:
-            self.note(
-                f"{unfiled} answers were held back for people, and no hold was filed for them: "
-                "nobody was given them. A writer was stopped there."
-            )
+        self._note_people()
         if self._clock.steps:
             self.note(self._clock.said())
         if self.opening is not None:
@@ -300,6 +310,11 @@ class _Clock:
         self._largest = 0
         self._boot = ""
         self._latest = 0
+
+    @property
+    def latest_us(self) -> int:
+        """The time of the last event."""
+        return self._latest
 
     def read(self, leaf: Any) -> None:
         """The time of the next event; each boot begins anew."""

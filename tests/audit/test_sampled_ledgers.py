@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from support.ledgers import (
 )
 from support.officers import OFFICER, in_office
 from support.officers import SECOND as SECOND_OFFICER
+from support.old_ledgers import Clock, open_at
 
 SECOND, THIRD = "reviewer-2@ledger.example", "reviewer-3@ledger.example"
 TERMS = {
@@ -270,6 +272,41 @@ def test_a_draw_that_was_lost_is_found_after_a_start(tmp_path: Path) -> None:
     assert again.holds.undrawn(-1, later_us, again.exchange_keys)["undrawn"] == []
     again.close()
     assert verify(tmp_path / "data" / "ledger").verdict is Verdict.SOUND
+
+
+def test_what_break_glass_let_go_and_nobody_drew_is_told(tmp_path: Path) -> None:
+    """By the verifier, which needs no key for it: an hour later, and not if it was drawn."""
+    clock = Clock()
+    ledger = open_at(tmp_path, clock)
+    ledger.open_session("s-1", 1)
+    about = {"rules": ["sekisho.default"], "minutes": 15, "review_hours": 24}
+    why = (Payload("reason", b"why", b"why"),)
+    opening = Event(uuid7(), "break_glass.opened", None, None, about, STAFF, why)
+    on = terms()
+    ledger.append_batch([opening, on])
+    asked = [{"reviewers": "reviewer", "approve": 1, "deny": 1}]
+    hold = {"stage": "request", "ttl_s": 60, "risk": 50, "thresholds": asked}
+    exchanges = [uuid7(), uuid7()]
+    for number, exchange in enumerate(exchanges, 1):
+        held = decision(exchange, "hold", hold=hold)
+        use = {"opening": opening.id, "decision": held.id, "backend": "local", "number": number}
+        used = Event(uuid7(), "break_glass.used", exchange, STAFF, use)
+        sent = intent(exchange, "s-1")
+        ledger.append_batch([received(exchange), used, held, sent])
+        ledger.append_batch([outcome(sent)])
+    first = draw(on, exchanges[0])
+    data = {**first.data, "per_10000": 10_000, "risk": 50, "opening": opening.id}
+    ledger.append_batch([replace(first, data=data)])
+    ledger.write_checkpoint()
+    assert not any("break-glass" in one for one in verify(ledger.directory).notes)
+    clock.days(1)
+    run_exchange(ledger, "s-1")
+    ledger.close_session("s-1", "ended")
+    ledger.close()
+    report = verify(tmp_path / "data" / "ledger")
+    assert (report.verdict, report.faults) == (Verdict.SOUND, [])
+    [note] = [one for one in report.notes if "break-glass" in one]
+    assert note.startswith("1 exchanges")
 
 
 def test_an_erased_person_has_no_samples(tmp_path: Path) -> None:

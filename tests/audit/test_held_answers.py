@@ -369,6 +369,17 @@ def approved_by_who_wrote_into_a_version_before(ledger: Ledger) -> list[Event]:
     return [held.review(REVIEWER)]
 
 
+def edited_when_its_step_had_filled(ledger: Ledger) -> list[Event]:
+    held = waiting(ledger, second="compliance")
+    ledger.append_batch([held.review(counts_for=["reviewer"])])
+    return [edited(held, "reviewer-9")]
+
+
+def edited_before_its_step_opened(ledger: Ledger) -> list[Event]:
+    version = edited(waiting(ledger, second="compliance"), "reviewer-9")
+    return [replace(version, data={**version.data, "step": 2})]
+
+
 def edited_by_who_asked(ledger: Ledger) -> list[Event]:
     return [edited(waiting(ledger), STAFF)]
 
@@ -451,6 +462,8 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
         (approved_by_its_editor, "self_review"),
         (approved_by_who_wrote_into_a_version_before, "self_review"),
         (edited_by_who_asked, "self_review"),
+        (edited_when_its_step_had_filled, "edit_out_of_turn"),
+        (edited_before_its_step_opened, "edit_out_of_turn"),
         (opened_again_after_it_was_denied, "hold_settled"),
         (other_binding, "unapproved_release"),
         (denied_when_asked_again, "denied_release"),

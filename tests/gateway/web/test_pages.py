@@ -654,6 +654,19 @@ async def test_an_edit_says_what_differs_from_what_was_offered(
     assert (answer.status_code, "The rules say no." in text_of(answer)) == (403, True)
 
 
+@pytest.mark.parametrize(("said", "read"), [({}, 1), ({"step": "2"}, 2), ({"step": "x"}, -1)])
+async def test_an_edit_says_which_step_was_shown(
+    browser: Browser, desk: Desk, said: dict[str, str], read: int
+) -> None:
+    """The page tells the form; one that says none is of the first, and nonsense is of none."""
+    view = await held_tools(desk)
+    assert 'name="step" value="1"' in (await browser.get("reviewer", path_of(view))).text
+
+    await browser.post("reviewer", view, "edit", **{"drop-0": "yes"}, **said)
+
+    assert [one.step for one in browser.edits] == [read]
+
+
 async def test_what_cannot_be_filed_is_still_in_its_field(browser: Browser, desk: Desk) -> None:
     """So nobody writes it twice."""
     view = await held_tools(desk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ TOOLS: Any = [
     for name in ("crm.write", "kb.find")
 ]
 RULES = ("--rule", "default.holds", "--rule", "default.ladder")
+GONE_ON, DRAWN_S = 5, 20.0  # requests of `_goes_on`; a draw waits for nobody
 WHY = "The plant is down and no reviewer answers."
 
 
@@ -85,6 +87,7 @@ def test_an_emergency_from_end_to_end(plant: Plant) -> None:
 
     plant.glass("end", first["id"], key=plant.operator)
     plant.must_wait("After.")
+    _all_is_looked_at(plant, first["id"])
     _another_reviews(plant, first["id"])
 
     second = plant.glass("open", *RULES, "--reason", WHY)
@@ -102,7 +105,11 @@ def test_an_emergency_from_end_to_end(plant: Plant) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     leaves = plant.made.leaves()
     assert len(events_of(leaves, "break_glass.opened")) == 3
-    assert len(events_of(leaves, "break_glass.used")) >= 7
+    uses = events_of(leaves, "break_glass.used")
+    assert len(uses) >= 7
+    drawn = {leaf["exchange"]: leaf["data"] for leaf in events_of(leaves, "sample.drawn")}
+    assert drawn.keys() <= {leaf["exchange"] for leaf in uses}
+    assert {one["per_10000"] for one in drawn.values()} == {10_000}
 
 
 def _goes_on(plant: Plant, opening: str) -> None:
@@ -123,6 +130,19 @@ def _nothing_else_yields(plant: Plant, opening: str) -> None:
     assert f"open: {opening} of chief-1" in plant.doctor()
     told = httpx.get(f"{plant.made.url}/metrics", trust_env=False).text
     assert "sekisho_break_glass_open 1.0" in told
+
+
+def _all_is_looked_at(plant: Plant, opening: str) -> None:
+    """Though nothing else is drawn here: a reviewer finds each exchange with what was said."""
+    end = time.monotonic() + DRAWN_S
+    found: list[Any] = []
+    while time.monotonic() < end and len(found) < GONE_ON:
+        listed = json.loads(plant.made.run("sample", "list", "--json", key=plant.reviewer))
+        found = [one for one in listed if one["opening"] == opening]
+    assert len(found) == GONE_ON
+    shown = plant.made.run("sample", "show", found[0]["id"], key=plant.reviewer)
+    assert HELD in shown
+    assert f"opening   {opening}" in shown
 
 
 def _another_reviews(plant: Plant, opening: str) -> None:

@@ -339,8 +339,8 @@ def _read_sample(value: Any, origin: str) -> Sample:
 
 
 def _read_given(value: Any) -> Given:
-    principal, n, ts = parts_of(value, 3)
-    return Given(maybe_text(principal), whole_in(n), whole_in(ts))
+    principal, n, ts, out = parts_of(value, 4)
+    return Given(maybe_text(principal), whole_in(n), whole_in(ts), exactly(out, bool))
 
 
 def _read_samples(rules: SampleRules, value: Any, origin: str) -> None:

@@ -37,6 +37,8 @@ FINE, CONCERN, UNJUDGED = "fine", "concern", "unjudged"
 HELD = "held"
 """The outcome with which nothing was given out. With all others something may have been: who hangs
 up before the last byte has had those before it, and must not get out of the draw by that."""
+RELEASED = "released"
+_OUT = frozenset({RELEASED, "unknown"})  # of others only what went out in chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +81,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Something of an answer was given out to `principal`, a pseudonym; when and where that
-    stands in the ledger.
+    """Something of an answer may have been given out to `principal`, a pseudonym; when and where
+    that stands in the ledger. `out`: it was, or nobody knows, so that it has to be drawn.
     """
 
     principal: str | None
     n: int
     ts: int
+    out: bool
 
 
 @dataclass(slots=True)
@@ -114,7 +117,9 @@ class SampleRules:
     def give(self, principal: str | None, leaf: Leaf) -> None:
         """Something of the answer to `principal` may have been given out."""
         if self.terms or leaf["exchange"] in self.opened:
-            self.put(self.given, leaf["exchange"], Given(principal, leaf["n"], leaf["ts"]))
+            data = leaf["data"]
+            out = data.get("status", RELEASED) in _OUT or data.get("chunks", 0) > 0
+            self.put(self.given, leaf["exchange"], Given(principal, leaf["n"], leaf["ts"], out))
 
     def let_pass(self, exchange: str, agreed: frozenset[str]) -> None:
         """A grant answered something of an exchange; these had agreed to it."""
@@ -166,8 +171,8 @@ class SampleRules:
         """How many exchanges break-glass let go on that were given out an hour before and have no
         draw: all of them are drawn, whatever key they have.
         """
-        late = [self.given[one].ts for one in self.opened if one in self.given]
-        return sum(ts < now_us - LATE_US for ts in late)
+        there = [self.given[one] for one in self.opened if one in self.given]
+        return sum(one.out and one.ts < now_us - LATE_US for one in there)
 
     def erase(self, person: str) -> None:
         """The samples of who is erased end with their keys: nobody can read them any more."""

@@ -35,7 +35,7 @@ def undrawn(
     old = [
         (exchange, given)
         for exchange, given in rules.given.items()
-        if given.n > after and given.ts <= now_us - OLD_US
+        if given.out and given.n > after and given.ts <= now_us - OLD_US
     ]
     old = sorted(old, key=lambda one: one[1].n)[:EXAMINED_MAX]
     found = [_told(rules, *one, name_of, keys_of) for one in old]

@@ -411,6 +411,31 @@ def test_samples_outlive_a_pruning(case: Case) -> None:
             read(bad)
 
 
+@pytest.mark.parametrize(
+    ("status", "more", "out"),
+    [
+        ("released", {}, True),
+        ("unknown", {}, True),
+        ("cancelled", {"chunks": 1}, True),
+        ("cancelled", {"chunks": 0}, False),
+        ("stopped", {}, False),
+        ("failed", {"bytes": 5}, False),
+    ],
+)
+def test_what_went_out_is_told_from_what_may_have(
+    case: Case, status: str, more: dict[str, int], *, out: bool
+) -> None:
+    """What was given out, or nobody knows, has to be drawn if the key says so; of the rest a draw
+    is taken, since a stop may come behind the first words.
+    """
+    case.terms()
+    decide(case.scribe, "x-1")
+    sent = case.write("backend.intent", "x-1", session="s-1", backend="local", model="m")
+    case.write("backend.outcome", "x-1", intent=sent["id"], status=status, **more)
+
+    assert case.scribe.book.samples.given["x-1"].out is out
+
+
 def read(told: Any) -> Any:
     """Leaves made by hand have not the form of real ones, which another test is about."""
     with pytest.MonkeyPatch.context() as patch:

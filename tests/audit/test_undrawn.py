@@ -32,7 +32,7 @@ def rules(**shares: int) -> SampleRules:
     made = SampleRules(put, lambda where, key: where.pop(key))
     data = {"per_10000": 10_000, "per_10000_at_risk": 0, **shares}
     made.terms = {"t-1": {"n": 10, "data": data}}
-    made.given = {f"x-{n}": Given("p-1", n, OLD_US + n) for n in (11, 12, 13, 14)}
+    made.given = {f"x-{n}": Given("p-1", n, OLD_US + n, out=True) for n in (11, 12, 13, 14)}
     return made
 
 
@@ -56,16 +56,24 @@ def test_what_was_given_out_and_not_drawn_is_told_in_order() -> None:
 def test_the_key_decides_by_the_larger_share() -> None:
     """What no risk would draw is not told."""
     made = rules(per_10000=1, per_10000_at_risk=5_000)
-    made.given = {f"x-{n}": Given("p-1", n, n) for n in range(11, 111)}
+    made.given = {f"x-{n}": Given("p-1", n, n, out=True) for n in range(11, 111)}
 
     expected = [x for x in made.given if is_drawn(KEY + x.encode(), x, 5_000)]
     assert 20 < len(expected) < 80
     assert found(made) == expected
 
 
+def test_of_which_nothing_was_given_out_is_not_told() -> None:
+    """It failed before, or was stopped: whoever draws at once draws none of it either."""
+    made = rules()
+    made.given["x-12"] = Given("p-1", 12, 1, out=False)
+
+    assert found(made) == ["x-11", "x-13", "x-14"]
+
+
 def test_what_is_new_is_left_to_who_is_about_to_tell_it() -> None:
     made = rules()
-    made.given["x-14"] = Given("p-1", 14, NOW_US - OLD_US + 1)
+    made.given["x-14"] = Given("p-1", 14, NOW_US - OLD_US + 1, out=True)
 
     assert found(made) == ["x-11", "x-12", "x-13"]
 
@@ -74,8 +82,8 @@ def test_terms_draw_nothing_of_before() -> None:
     """What was given out before they were in force, and what nobody has a name for any more."""
     made = rules()
     made.terms["t-2"] = {"n": 13, "data": made.terms["t-1"]["data"]}
-    made.given["x-15"] = Given("p-erased", 15, 1)
-    made.given["x-16"] = Given("p-2", 16, 1)
+    made.given["x-15"] = Given("p-erased", 15, 1, out=True)
+    made.given["x-16"] = Given("p-2", 16, 1, out=True)
     assert found(made) == ["x-13", "x-14"]
     made.terms.clear()
     assert found(made) == []

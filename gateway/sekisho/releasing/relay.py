@@ -182,7 +182,7 @@ class Relay:
 
     async def _end_early(self, status: str, cause: str) -> None:
         said = assemble.chars(self._whole())
-        facts = {"cause": cause, "bytes": self._bytes}
+        facts = {"cause": cause, "bytes": self._bytes, "chunks": len(self._chunks)}
         await self._outcome.settle(
             status, facts, chars=said, given=self._given if self._chunks else None
         )

@@ -135,7 +135,9 @@ async def test_hanging_up_after_the_record_is_a_cut_not_a_second_outcome() -> No
 
 
 async def test_a_backend_that_breaks_off_ends_the_stream_with_an_error_event() -> None:
-    """What came is relayed, then every SDK raises on the error event."""
+    """What came is relayed, then every SDK raises on the error event. The record says how much went
+    out: somebody has had it.
+    """
     case = Case(FakeReply([CHUNK, BackendFailed("broke off", code="backend_cut")]))
 
     sent = await case.pieces()
@@ -143,6 +145,7 @@ async def test_a_backend_that_breaks_off_ends_the_stream_with_an_error_event() -
     assert sent.startswith(CHUNK)
     assert "backend_cut" == json.loads(sent.split(b"data: ")[-1])["error"]["code"]
     assert ["failed"] == case.ledger.statuses
+    assert [1] == [event.data["chunks"] for event in case.ledger.events]
 
 
 async def test_an_endless_answer_is_stopped() -> None:

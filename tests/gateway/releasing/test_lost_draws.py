@@ -2,75 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
-from sekisho.errors import LedgerRefused, LedgerUnavailable
+from sekisho.errors import LedgerUnavailable
 from sekisho.model import evidence
 from sekisho.model.decision import Effect, HoldTerms
 from sekisho.model.hold import HoldView
-from sekisho.model.samples import Content, Sample, Standing, Terms, Undrawn
+from sekisho.model.samples import Terms
 from sekisho.releasing import lost_draws as module
 from sekisho.releasing.lost_draws import LostDraws
 from sekisho.releasing.sampling import Sampling
-from sekisho_audit.events import Appended, Event
+from sekisho_audit.events import Event
 from sekisho_audit.sample_draw import is_drawn
+from support.drawing import ALL, SampleLedger, Shelf
 from support.holds import ONE_REVIEW, STAFF, Desk
 from support.line import HOLD, Line, chat, decision
-from support.memory_ledger import MemoryLedger
 
-ALL = Terms(10_000, 10_000)
 RISKY = HoldTerms("tool_call", ONE_REVIEW, 600, 50)
-
-
-class Ledger(MemoryLedger):
-    """Knows what was given out and not drawn; faults of appends with a draw in them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.openings: dict[str, str] = {}  # type: ignore[assignment]
-        self.fault = ""
-        self.asked: list[int] = []
-
-    async def samples(self) -> Standing:
-        return Standing()
-
-    async def undrawn(self, after: int) -> tuple[Sequence[Undrawn], int]:
-        self.asked.append(after)
-        drawn = {one.exchange for one in self.events if one.type == "sample.drawn"}
-        ended = [
-            (n, str(one.exchange))
-            for n, one in enumerate(self.events)
-            if one.type == "backend.outcome" and one.exchange not in drawn and n > after
-        ]
-        found = [Undrawn(one, STAFF.id, self.openings.get(one, "")) for _, one in ended]
-        return found, ended[-1][0] if ended else after
-
-    async def append(self, events: Sequence[Event]) -> Sequence[Appended]:
-        fault = self.fault if any(one.type == "sample.drawn" for one in events) else ""
-        self.fault = "" if fault else self.fault
-        if fault == "refuses":
-            raise LedgerRefused("no", code="ungiven_draw")
-        if fault == "fails":
-            raise LedgerUnavailable("away")
-        places = await super().append(events)
-        if fault == "loses":
-            raise LedgerUnavailable("the reply was lost")
-        return places
-
-
-class Shelf:
-    """Satisfies `SampleStore`; nothing lost is ever put into it."""
-
-    async def keep(self, sample: str, principal: str, exchange: str, content: Content) -> bool:
-        raise AssertionError("the content of a lost draw is gone")
-
-    async def get(self, sample: Sample) -> Content | None:
-        return None
-
-    async def drop(self, sample: str) -> None:
-        raise AssertionError("there is nothing")
 
 
 @pytest.fixture(autouse=True)
@@ -79,28 +27,30 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ledger() -> Ledger:
-    return Ledger()
+def ledger() -> SampleLedger:
+    return SampleLedger()
 
 
 @pytest.fixture
-def line(ledger: Ledger) -> Line:
+def line(ledger: SampleLedger) -> Line:
     """A worker that tells no draws, as if it were killed each time."""
     return Line(ledger=ledger)
 
 
-async def looking(ledger: Ledger, terms: Terms = ALL) -> LostDraws:
+async def looking(ledger: SampleLedger, terms: Terms = ALL) -> LostDraws:
     """Another worker, which looks for them."""
-    sampling = Sampling(ledger, ledger, Shelf(), terms, content_bytes_max=64)  # type: ignore[arg-type]
+    sampling = Sampling(ledger, ledger, Shelf(down=True), terms, content_bytes_max=64)
     await sampling.agree()
-    return LostDraws(ledger, ledger, sampling)  # type: ignore[arg-type]
+    return LostDraws(ledger, ledger, sampling)
 
 
-def drawn(ledger: Ledger) -> list[Event]:
+def drawn(ledger: SampleLedger) -> list[Event]:
     return [one for one in ledger.events if one.type == "sample.drawn"]
 
 
-async def test_a_lost_draw_is_told_with_what_the_history_knows(desk: Desk, ledger: Ledger) -> None:
+async def test_a_lost_draw_is_told_with_what_the_history_knows(
+    desk: Desk, ledger: SampleLedger
+) -> None:
     """Its risk, its rules, and that its content is gone; by whichever worker, once."""
     line = Line(holds=desk.store, ledger=ledger)
     line.rules.says = decision(Effect.ALLOW, hold_later=(RISKY,))
@@ -123,7 +73,7 @@ async def test_a_lost_draw_is_told_with_what_the_history_knows(desk: Desk, ledge
     assert kept == {"sample": event.id, "content": "none"}
 
 
-async def test_the_draw_is_the_one_that_was_lost(line: Line, ledger: Ledger) -> None:
+async def test_the_draw_is_the_one_that_was_lost(line: Line, ledger: SampleLedger) -> None:
     """Under the same id: a worker that was only slow tells no second one."""
     await line.pipeline.handle(STAFF, chat())
     await (await looking(ledger)).once()
@@ -133,7 +83,7 @@ async def test_the_draw_is_the_one_that_was_lost(line: Line, ledger: Ledger) -> 
     assert event.id == evidence.keyed_id(keys.commit, "sample", str(event.exchange))
 
 
-async def test_the_share_goes_by_risk_and_the_key_decides(line: Line, ledger: Ledger) -> None:
+async def test_the_share_goes_by_risk_and_the_key_decides(line: Line, ledger: SampleLedger) -> None:
     """What the larger share alone would draw is not drawn, where nothing was risky."""
     for _ in range(30):
         await line.pipeline.handle(STAFF, chat())
@@ -148,13 +98,13 @@ async def test_the_share_goes_by_risk_and_the_key_decides(line: Line, ledger: Le
 
 
 async def test_what_break_glass_let_go_is_told_whatever_the_terms(
-    line: Line, ledger: Ledger
+    line: Line, ledger: SampleLedger
 ) -> None:
     """With its opening, and the terms if nobody told them."""
     answer = await line.pipeline.handle(STAFF, chat())
     exchange = answer.headers["x-sekisho-exchange"]  # type: ignore[union-attr]
     await line.pipeline.handle(STAFF, chat())
-    ledger.openings[exchange] = "o-1"
+    ledger.let_go[exchange] = "o-1"
     await (await looking(ledger, Terms())).once()
 
     [event] = drawn(ledger)
@@ -163,7 +113,9 @@ async def test_what_break_glass_let_go_is_told_whatever_the_terms(
     )  # fmt: skip
 
 
-async def test_what_people_approved_has_the_risk_of_its_hold(desk: Desk, ledger: Ledger) -> None:
+async def test_what_people_approved_has_the_risk_of_its_hold(
+    desk: Desk, ledger: SampleLedger
+) -> None:
     """Whatever the rules say of it when they are asked again."""
     line = Line(holds=desk.store, ledger=ledger)
     line.rules.says = HOLD
@@ -178,12 +130,14 @@ async def test_what_people_approved_has_the_risk_of_its_hold(desk: Desk, ledger:
 
 
 @pytest.mark.parametrize("fault", ["fails", "loses"])
-async def test_a_ledger_that_is_away_is_asked_again(line: Line, ledger: Ledger, fault: str) -> None:
+async def test_a_ledger_that_is_away_is_asked_again(
+    line: Line, ledger: SampleLedger, fault: str
+) -> None:
     """From where it stopped: each draw stands once, and what became of its content with it."""
     await line.pipeline.handle(STAFF, chat())
     await line.pipeline.handle(STAFF, chat())
     lost = await looking(ledger)
-    ledger.fault = fault
+    getattr(ledger, fault).append("sample.drawn")
     with pytest.raises(LedgerUnavailable):
         await lost.once()
     await lost.once()
@@ -192,18 +146,20 @@ async def test_a_ledger_that_is_away_is_asked_again(line: Line, ledger: Ledger, 
     assert ledger.types().count("sample.kept") == 2
 
 
-async def test_what_the_ledger_refuses_keeps_no_other_waiting(line: Line, ledger: Ledger) -> None:
+async def test_what_the_ledger_refuses_keeps_no_other_waiting(
+    line: Line, ledger: SampleLedger
+) -> None:
     """It was told just now by whoever was late."""
     await line.pipeline.handle(STAFF, chat())
     await line.pipeline.handle(STAFF, chat())
-    ledger.fault = "refuses"
+    ledger.refuses["sample.drawn"] = "bad_draw"
     await (await looking(ledger)).once()
 
     assert len(drawn(ledger)) == 1
 
 
 async def test_of_who_was_erased_nothing_is_told(
-    line: Line, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    line: Line, ledger: SampleLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody knows any more what the exchange was."""
 

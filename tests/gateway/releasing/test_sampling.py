@@ -3,142 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import cast
 
 import pytest
 
-from sekisho.errors import LedgerRefused, LedgerUnavailable, Unavailable
+from sekisho.errors import LedgerUnavailable
 from sekisho.holding.break_glass import BreakGlass
 from sekisho.model.decision import Effect, HoldTerms
 from sekisho.model.hold import HoldView
-from sekisho.model.samples import Content, Sample, Standing, Terms
-from sekisho.ports import ExchangeKeys
+from sekisho.model.samples import Content, Standing, Terms
 from sekisho.releasing import sampling as module
 from sekisho.releasing.relay import Relay, Stream
 from sekisho.releasing.replies import Whole
 from sekisho.releasing.sampling import Sampling
-from sekisho_audit.events import Appended, Event
 from sekisho_audit.sample_draw import is_drawn
 from support.break_glass import Gauges, Holders, opening
 from support.calls import STREAM_BODY, STREAMED, calling
+from support.drawing import ALL, CHUNKS, Case, SampleLedger, Shelf, made
 from support.holds import ONE_REVIEW, ROBOT, STAFF, Desk, SystemClock
-from support.line import ANSWER, CHAT_BODY, HOLD, Line, chat, decision
+from support.line import ANSWER, CHAT_BODY, HOLD, chat, decision
 from support.memory_ledger import MemoryLedger
 
-CHUNKS = (
-    b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"one"}}]}\n\n',
-    b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"two"}}]}\n\n',
-    b"data: [DONE]\n\n",
-)
-ALL = Terms(10_000, 10_000)
 RISKY = HoldTerms("tool_call", ONE_REVIEW, 600, 50)
-
-
-@dataclass
-class Shelf:
-    """Satisfies `SampleStore` in memory, with faults on demand."""
-
-    contents: dict[str, Content] = field(default_factory=dict)
-    room: bool = True
-    down: bool = False
-    lose_after: bool = False
-
-    async def keep(self, sample: str, principal: str, exchange: str, content: Content) -> bool:
-        if self.down:
-            raise Unavailable("away", code="sample_store_unavailable")
-        if self.room:
-            self.contents[sample] = content
-        if self.lose_after:
-            raise Unavailable("the reply was lost", code="sample_store_unavailable")
-        return self.room
-
-    async def get(self, sample: Sample) -> Content | None:
-        return self.contents.get(sample.id)
-
-    async def drop(self, sample: str) -> None:
-        self.contents.pop(sample, None)
-
-
-class Ledger(MemoryLedger):
-    """The one in memory, as far as draws go: faults by type of event, and keys that can be late."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.known = Standing()
-        self.refuses: dict[str, str] = {}
-        self.fails: list[str] = []
-        self.loses: list[str] = []
-        self.keys_asked = 0
-        self.keys_gate: asyncio.Event | None = None
-        self.keys_fail = 0
-
-    async def samples(self) -> Standing:
-        if self.down:
-            raise LedgerUnavailable("away")
-        return self.known
-
-    async def exchange_keys(self, principal: str, exchange: str) -> ExchangeKeys:
-        self.keys_asked += 1
-        if self.keys_gate is not None:
-            await self.keys_gate.wait()
-        if self.keys_fail > 0:
-            self.keys_fail -= 1
-            raise LedgerUnavailable("away")
-        return await super().exchange_keys(principal, exchange)
-
-    async def append(self, events: Sequence[Event]) -> Sequence[Appended]:
-        for event in events:
-            if event.type in self.refuses:
-                raise LedgerRefused("no", code=self.refuses[event.type])
-            if event.type in self.fails:
-                self.fails.remove(event.type)
-                raise LedgerUnavailable("away")
-        places = await super().append(events)
-        for event in events:
-            if event.type in self.loses:
-                self.loses.remove(event.type)
-                raise LedgerUnavailable("the reply was lost")
-        return places
-
-
-@dataclass
-class Case:
-    """A line that draws."""
-
-    line: Line
-    ledger: Ledger
-    shelf: Shelf
-    sampling: Sampling
-
-    async def ask(self, body: bytes = CHAT_BODY, principal: Any = STAFF) -> Whole | HoldView:
-        answer = await self.line.pipeline.handle(principal, chat(body))
-        assert isinstance(answer, Whole | HoldView)
-        await self.sampling.drain()
-        return answer
-
-    async def stream(self) -> Stream:
-        self.line.backend.parts, self.line.backend.content_type = CHUNKS, "text/event-stream"
-        stream = await self.line.pipeline.handle(STAFF, chat(STREAM_BODY))
-        assert isinstance(stream, Stream)
-        return stream
-
-    def types(self) -> list[str]:
-        return [one.type for one in self.ledger.events]
-
-    def drawn(self) -> Event:
-        [event] = [one for one in self.ledger.events if one.type == "sample.drawn"]
-        return event
-
-
-async def made(terms: Terms = ALL, desk: Desk | None = None) -> Case:
-    """A worker whose terms are on record."""
-    ledger, shelf = Ledger(), Shelf()
-    sampling = Sampling(ledger, ledger, shelf, terms, content_bytes_max=64)
-    await sampling.agree()
-    holds = desk.store if desk else None
-    return Case(Line(holds=holds, ledger=ledger, sampling=sampling), ledger, shelf, sampling)
 
 
 @pytest.fixture(autouse=True)
@@ -487,7 +374,7 @@ async def test_only_so_much_waits_in_memory(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_terms_are_told_where_they_changed_and_only_there() -> None:
     """Not again by each worker; that it is off is told where it was on before."""
-    ledger, shelf = Ledger(), Shelf()
+    ledger, shelf = SampleLedger(), Shelf()
     off = Sampling(ledger, ledger, shelf, Terms(), content_bytes_max=64)
     await off.agree()
     assert ledger.events == []
@@ -503,7 +390,7 @@ async def test_terms_are_told_where_they_changed_and_only_there() -> None:
 
 async def test_nothing_is_drawn_before_the_terms_are_on_record() -> None:
     """A worker that cannot tell them serves all the same, and tries again."""
-    ledger, shelf = Ledger(), Shelf()
+    ledger, shelf = SampleLedger(), Shelf()
     ledger.down = True
     sampling = Sampling(ledger, ledger, shelf, ALL, content_bytes_max=64)
     running = asyncio.create_task(sampling.run())

@@ -144,6 +144,11 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
                 THRESHOLDS,
                 "Who must approve; all must be met. Absent if nobody is asked to.",
             ),
+            "relief_us": Field(
+                NUMBER,
+                "From then on those may answer who relieve the reviewers; without it, never.",
+                "microseconds since 1970, UTC",
+            ),
             "justify": Field(
                 FLAG, "Whether whoever asked must say why before anybody can approve it."
             ),
@@ -175,6 +180,13 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "thresholds": Field(THRESHOLDS, "Who is asked."),
             "risk": Field(NUMBER, "How risky it is called.", "0 to 100"),
         },
+        {
+            "relief_us": Field(
+                NUMBER,
+                "From then on those may answer who relieve the reviewers; without it, never.",
+                "microseconds since 1970, UTC",
+            ),
+        },
         payloads={
             "hold": "everything that is needed to build it again",
             "outgoing": "the bytes that reviewers see; only committed to",
@@ -196,6 +208,11 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             ),
             "step": Field(
                 NUMBER, "The step that was open; without it, the first.", "ordinal from 1"
+            ),
+            "relief": Field(
+                TEXT,
+                "The group by which the reviewer answered in the place of who was asked; without "
+                "it, they were asked themselves.",
             ),
         },
         optional_payloads={"reason": "why, in the reviewer's words"},

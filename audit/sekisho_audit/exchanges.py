@@ -135,8 +135,7 @@ def _reviewed(document: Document, leaf: Leaf, _digest: str) -> None:
         said = {"by": leaf["actor"], "decision": data["decision"], "at_us": leaf["ts"]}
         if data.get("person") not in {None, leaf["actor"]}:
             said["in_place_of"] = data["person"]
-        if "step" in data:
-            said["step"] = data["step"]
+        said |= {name: data[name] for name in ("step", "relief") if name in data}
         hold["reviews"].append(said)
     known = {(line["by"], line["purpose"]) for line in document["reads"]}
     if (leaf["actor"], "review") not in known:

@@ -14,6 +14,7 @@ from sekisho_audit.standing import Decided, Filed, Leaf, RuleBroken, commit_of, 
 # A decision taken in time may reach the ledger a little late: the store's clock is not ours, and a
 # worker that dies is followed by another one. What comes later still counts as silence.
 APPROVAL_LATE_US = 60 * 1_000_000
+RELIEF_EARLY_US = 60 * 1_000_000  # as well by the clock of the store
 
 
 def check_filing(leaf: Leaf, before: Filed | None, decided: Decided | None) -> None:
@@ -107,11 +108,21 @@ def check_review(leaf: Leaf, filed: Filed) -> None:
     approves = leaf["data"]["decision"] == "approve"
     if approves and people & filed.writers:
         raise RuleBroken("self_review", "nobody approves what they wrote into it themselves")
+    _check_relief(leaf, filed)
     turn = thresholds.out_of_turn(filed.thresholds, filed.reviews, leaf)
     if turn:
         raise RuleBroken("review_out_of_turn", turn)
     if filed.must_justify and filed.justified is None and approves:
         raise RuleBroken("unjustified_review", "an approval before the reason it has to weigh")
+
+
+def _check_relief(leaf: Leaf, filed: Filed) -> None:
+    """Nobody answers in the place of who was asked while these still have the most of the time."""
+    if "relief" not in leaf["data"]:
+        return
+    begins_us = filed.data.get("relief_us")
+    if begins_us is None or leaf["ts"] < begins_us - RELIEF_EARLY_US:
+        raise RuleBroken("early_relief", "those who are asked have their time still")
 
 
 def check_justification(leaf: Leaf, filed: Filed) -> None:

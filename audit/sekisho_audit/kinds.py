@@ -127,18 +127,26 @@ def _is_step(value: object) -> bool:
     return _is_number(value) and isinstance(value, int) and value >= STEP_MIN
 
 
+_SOME = ("",)
+
+
+def _are_some(value: object) -> bool:
+    return _are_texts(value) and bool(value)
+
+
 def _are_thresholds(value: object) -> bool:
     return (
         isinstance(value, (list, tuple))
         and 0 < len(value) <= LIST_ITEMS_MAX
         and all(
             isinstance(item, dict)
-            and item.keys() - {"step"} == _THRESHOLD
+            and item.keys() - {"step", "relief"} == _THRESHOLD
             and _is_text(item["reviewers"])
             and _is_number(item["approve"])
             and _is_number(item["deny"])
             and item["approve"] > 0
             and _is_step(item.get("step", STEP_MIN))
+            and _are_some(item.get("relief", _SOME))
             for item in value
         )
     )
@@ -228,13 +236,14 @@ OBSERVED = Kind(
 THRESHOLDS = Kind(
     "thresholds",
     "A list of 1 to 64 objects: `reviewers` who are asked (text), `approve` how many of them must "
-    "(at least 1), `deny` how many of them end it, and `step` at which of several steps they are "
-    "asked, from 2 on (absent: at the first).",
+    "(at least 1), `deny` how many of them end it, `step` at which of several steps they are "
+    "asked, from 2 on (absent: at the first), and `relief` a list of groups (texts, at least one) "
+    "that may answer in their place after a while (absent: none).",
     _are_thresholds,
     listed(
         closed(
             {"reviewers": _TEXT, "approve": _whole(1), "deny": _whole()},
-            {"step": _whole(STEP_MIN)},
+            {"step": _whole(STEP_MIN), "relief": listed(_TEXT, least=1)},
         ),
         least=1,
     ),

@@ -71,6 +71,7 @@ _THRESHOLD = _object(
         ("approve", _APPROVALS, True),
         ("deny", _NUMBER, True),
         ("step", _STEPS, False),
+        ("relief", _listed(f'"{_TEXT}"', 1), False),
     ]
 )
 _CHARGED = _object(

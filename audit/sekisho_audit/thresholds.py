@@ -8,6 +8,9 @@ A threshold may stand at a step. The reviewers of a step are asked when all step
 their approvals, and a review counts at the step that was open when it was given, which it names.
 Whatever names no step is of the first.
 
+A threshold may name groups that relieve its reviewers. Whoever answers in their place says by which
+group, and counts for no reviewers whom that group does not relieve. When they may, hold_rules asks.
+
 The book lets no two reviews share a person, neither as reviewer nor as whose seat it was, so here
 each review is one human being.
 """
@@ -15,6 +18,7 @@ each review is one human being.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 Leaf = Mapping[str, Any]
@@ -59,10 +63,28 @@ def out_of_turn(thresholds: Sequence[Leaf], before: Sequence[Leaf], review: Leaf
     if named != now:
         return f"a review at step {named} while step {now} is open"
     groups = {one["reviewers"] for one in thresholds if step_of(one) == now}
+    foreign = _not_relieved(thresholds, now, review["data"])
+    if foreign is not None:
+        return foreign
     # Where there is one step only, one that counts for nobody changes nothing and always might be.
     ordered = len(steps_of(thresholds)) > 1
     if ordered and not any(_counts_for(review, group) for group in groups):
         return f"a review that counts for nobody who is asked at step {now}"
+    return None
+
+
+def _not_relieved(thresholds: Sequence[Leaf], step: int, said: Leaf) -> str | None:
+    """Why whoever answers in the place of others may not, or None."""
+    group = said.get("relief")
+    if group is None:
+        return None
+    relieved = {
+        one["reviewers"]
+        for one in thresholds
+        if step_of(one) == step and group in one.get("relief", ())
+    }
+    if not said.get("counts_for") or not relieved.issuperset(said["counts_for"]):
+        return f"a review by {group} in the place of reviewers whom it does not relieve"
     return None
 
 
@@ -116,26 +138,21 @@ def _given_at(step: int, reviews: Sequence[Leaf]) -> list[Leaf]:
 
 def covered(asked: object, given: Sequence[Leaf]) -> bool:
     """Whether reviews collected for `given` are enough for what is asked now: the same groups at
-    the same steps with as many approvals or fewer. What does not read is never covered.
+    the same steps with as many approvals or fewer, relieved by nobody else. What does not read is
+    never covered.
     """
-    if not isinstance(asked, (list, tuple)):
+    wanted, had = _by_place(asked), _by_place(given)
+    if wanted is None or had is None:
         return False
-    had = {(step_of(one), one["reviewers"]): one["approve"] for one in given}
-    for threshold in asked:
-        if not isinstance(threshold, dict):
-            return False
-        group, need = threshold.get("reviewers"), threshold.get("approve")
-        place = step_of(threshold), group
-        if not isinstance(group, str) or type(need) is not int or type(place[0]) is not int:
-            return False
-        if need > had.get(place, 0):
-            return False
-    return True
+    return all(
+        place in had and one.approve <= had[place].approve and had[place].relief <= one.relief
+        for place, one in wanted.items()
+    )
 
 
 def merged(one: Sequence[Leaf] | None, other: Sequence[Leaf] | None) -> Sequence[Leaf] | None:
     """The reviews that satisfy both: of the same reviewers at the same step the most approvals, the
-    fewest denials.
+    fewest denials, relieved by whom both let relieve them.
 
     None where nothing was told, `UNREADABLE` where either does not read.
     """
@@ -145,40 +162,60 @@ def merged(one: Sequence[Leaf] | None, other: Sequence[Leaf] | None) -> Sequence
     if told[0] is None or told[1] is None:
         return UNREADABLE
     found = dict(told[0])
-    for place, (approve, deny) in told[1].items():
-        had = found.get(place, (approve, deny))
-        found[place] = max(had[0], approve), min(had[1], deny)
+    for place, asked in told[1].items():
+        had = found.get(place, asked)
+        found[place] = _Asked(
+            max(had.approve, asked.approve),
+            min(had.deny, asked.deny),
+            had.relief & asked.relief,
+        )
     return [
         {
             "reviewers": group,
-            "approve": approve,
-            "deny": deny,
+            "approve": asked.approve,
+            "deny": asked.deny,
             **({"step": step} if step > FIRST_STEP else {}),
+            **({"relief": sorted(asked.relief)} if asked.relief else {}),
         }
-        for (step, group), (approve, deny) in found.items()
+        for (step, group), asked in found.items()
     ]
 
 
 def strict(asked: Sequence[Leaf], given: Sequence[Leaf]) -> bool:
     """Whether `given` asks of everybody in `asked`, at the same step, for as many approvals or
-    more, and ends with as few denials or fewer. What does not read as thresholds is never met.
+    more, ends with as few denials or fewer, and lets nobody else relieve them. What does not read
+    as thresholds is never met.
     """
     wanted, had = _by_place(asked), _by_place(given)
     if wanted is None or had is None:
         return False
     return all(
-        place in had and had[place][0] >= approve and had[place][1] <= deny
-        for place, (approve, deny) in wanted.items()
+        place in had
+        and had[place].approve >= one.approve
+        and had[place].deny <= one.deny
+        and had[place].relief <= one.relief
+        for place, one in wanted.items()
     )
 
 
-_Places = dict[tuple[int, str], tuple[int, int]]
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of one group at one step."""
+
+    approve: int
+    deny: int
+    relief: frozenset[str]
 
 
-def _by_place(thresholds: Sequence[Leaf]) -> _Places | None:
-    """Approvals and denials by step and group, None if it does not read. Who is named twice is
-    asked twice: each review fills one place only.
+_Places = dict[tuple[int, str], _Asked]
+
+
+def _by_place(thresholds: object) -> _Places | None:
+    """What is asked by step and group, None if it does not read. Who is named twice is asked twice:
+    each review fills one place only.
     """
+    if not isinstance(thresholds, (list, tuple)):
+        return None
     found: _Places = {}
     for threshold in thresholds:
         if not isinstance(threshold, dict):
@@ -186,11 +223,17 @@ def _by_place(thresholds: Sequence[Leaf]) -> _Places | None:
         group, approve, deny = (threshold.get(name) for name in ("reviewers", "approve", "deny"))
         if not isinstance(group, str) or type(approve) is not int or type(deny) is not int:
             return None
-        step = step_of(threshold)
+        step, relief = step_of(threshold), threshold.get("relief", ())
         if approve < 1 or type(step) is not int or step < FIRST_STEP:
             return None
-        had = found.get((step, group), (0, deny))
-        found[step, group] = had[0] + approve, max(min(had[1], deny), 1)
+        if not isinstance(relief, (list, tuple)) or not all(isinstance(one, str) for one in relief):
+            return None
+        had = found.get((step, group), _Asked(0, deny, frozenset(relief)))
+        found[step, group] = _Asked(
+            had.approve + approve,
+            max(min(had.deny, deny), 1),
+            had.relief.intersection(relief),
+        )
     return found
 
 

@@ -361,8 +361,8 @@ hold_of(stage) := object.union(
 # METADATA
 # title: Thresholds
 # description: |
-#   For each group of reviewers at a step the most approvals and the fewest denials asked. A step is
-#   told from the second on.
+#   For each group of reviewers at a step the most approvals and the fewest denials asked, and who may
+#   relieve it by all who ask it. A step is told from the second on.
 thresholds(asking) := {threshold |
 	some [step, reviewers] in {[terms.step, terms.reviewers] | some terms in asking}
 	there := {terms | some terms in asking; [terms.step, terms.reviewers] == [step, reviewers]}
@@ -372,7 +372,13 @@ thresholds(asking) := {threshold |
 			"approve": max({terms.approve | some terms in there}),
 			"deny": min({terms.deny | some terms in there}),
 		},
-		{"step": step | step > 1},
+		object.union(
+			{"step": step | step > 1},
+			{"relief": relief |
+				relief := sort(intersection({{group | some group in terms.relief} | some terms in there}))
+				count(relief) > 0
+			},
+		),
 	)
 }
 
@@ -467,6 +473,7 @@ hold_terms(entry) := terms if {
 		"office_time",
 		"step",
 		"no_break_glass",
+		"relief",
 	}
 	stages[terms.stage]
 	named(terms.reviewers)
@@ -478,6 +485,12 @@ hold_terms(entry) := terms if {
 	is_boolean(terms.no_grant)
 	is_boolean(terms.office_time)
 	is_boolean(terms.no_break_glass)
+	is_array(terms.relief)
+	count(terms.relief) <= 8
+	every group in terms.relief {
+		named(group)
+		group != terms.reviewers
+	}
 }
 
 named(value) if {
@@ -508,6 +521,7 @@ hold_settings := object.union(
 		"office_time": false,
 		"step": 1,
 		"no_break_glass": false,
+		"relief": [],
 	},
 	object.remove(data.hold, ["models", "budget_percent"]),
 )

@@ -116,6 +116,33 @@ test_holds_add_up_step_by_step if {
 	}
 }
 
+# Relief widens who may answer, so it has to be what all want who ask this group.
+test_relief_is_what_all_want if {
+	one := {"code": "one", "msg": "One looks.", "reviewers": "desk", "relief": ["head", "legal"]}
+	two := {"code": "two", "msg": "Two look.", "reviewers": "desk", "relief": ["head"], "approve": 2}
+	none := {"code": "none", "msg": "Nobody else looks.", "reviewers": "desk", "step": 2}
+	decision := sekisho.decision with input as support.request
+		with data.packs as said({"allow": yes, "hold": {one, two, none}})
+		with data.modes as modes
+		with data.hold as support.settings
+	{threshold | some threshold in decision.obligations.hold.thresholds} == {
+		{"reviewers": "desk", "approve": 2, "deny": 1, "relief": ["head"]},
+		{"reviewers": "desk", "approve": 1, "deny": 1, "step": 2},
+	}
+	other := object.union(one, {"code": "other", "relief": []})
+	narrow := sekisho.decision with input as support.request
+		with data.packs as said({"allow": yes, "hold": {one, other}})
+		with data.modes as modes
+		with data.hold as support.settings
+	narrow.obligations.hold.thresholds == [{"reviewers": "desk", "approve": 1, "deny": 1}]
+}
+
+test_relief_that_cannot_be_read_denies if {
+	every relief in ["head", [""], [7], null, ["reviewer"], {"head": true}, ["1", "2", "3", "4", "5", "6", "7", "8", "9"]] {
+		malformed({"hold": {{"code": "bad", "msg": "Look.", "relief": relief}}})
+	}
+}
+
 test_a_step_that_cannot_be_read_denies if {
 	every step in [0, -1, 9, 1.5, "2", null, true] {
 		malformed({"hold": {{"code": "bad", "msg": "Look.", "step": step}}})

@@ -29,6 +29,7 @@ GOOD: dict[str, object] = {
     "thresholds": [
         {"reviewers": "a", "approve": 1, "deny": 0},
         {"reviewers": "a", "approve": 1, "deny": 0, "step": 2},
+        {"reviewers": "a", "approve": 1, "deny": 0, "relief": ["b"]},
     ],
     "charged": {"tokens": 0, "spend_micros": 2**53 - 1, "groups": ["a"]},
     "retained": [{"class": "input", "days": "keep", "keys": 0, "held": 0, "up_to": "2026-11-03"}],
@@ -126,6 +127,13 @@ def test_odd_steps_are_refused(step: object) -> None:
     asked = {"reviewers": "a", "approve": 1, "deny": 1}
     assert THRESHOLDS.fits([asked, {**asked, "step": 3}])
     assert not THRESHOLDS.fits([{**asked, "step": step}])
+
+
+@pytest.mark.parametrize("relief", [[], "b", None, [1], [None], ["b"] * 65, {"b": 1}])
+def test_odd_relief_is_refused(relief: object) -> None:
+    """Where nobody relieves it is not written, so that one thing is written in one way."""
+    asked = {"reviewers": "a", "approve": 1, "deny": 1}
+    assert not THRESHOLDS.fits([{**asked, "relief": relief}])
 
 
 def test_one_of_takes_its_words_only() -> None:

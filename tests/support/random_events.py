@@ -44,7 +44,10 @@ BY_KIND: dict[str, st.SearchStrategy[Any]] = {
     "thresholds": st.lists(
         st.fixed_dictionaries(
             {"reviewers": TEXTS, "approve": st.integers(1, INT_MAX), "deny": NUMBERS},
-            optional={"step": st.integers(2, INT_MAX)},
+            optional={
+                "step": st.integers(2, INT_MAX),
+                "relief": st.lists(TEXTS, min_size=1, max_size=3),
+            },
         ),
         min_size=1,
         max_size=3,

@@ -300,6 +300,7 @@ class _Report:
         if name == "thresholds":
             return " · ".join(
                 f"{self._step(one)}{isolated(_cut(one['reviewers']))} × {one['approve']}"
+                f"{self._relief(one)}"
                 for one in sorted(value, key=step_of)
             )
         if name.endswith("_us") and type(value) is int:
@@ -312,6 +313,11 @@ class _Report:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return " · ".join(isolated(_cut(item)) for item in value)
         return f'<span class="raw">{isolated(_cut(_compact(value)))}</span>'
+
+    def _relief(self, threshold: Mapping[str, Any]) -> str:
+        """Who may answer in their place."""
+        groups = " · ".join(isolated(_cut(one)) for one in threshold.get("relief", ()))
+        return f" ({self._words['labels']['relief']}: {groups})" if groups else ""
 
     def _step(self, threshold: Mapping[str, Any]) -> str:
         """Whoever is asked after others stands behind the number of their step."""

@@ -31,6 +31,7 @@ REASONS_MAX = 64  # a refusal that names more rules than this helps nobody
 OBSERVED_MAX = 64  # as many as an event tells; the fold cuts there
 MSG_CHARS_MAX = 1000  # a reason is a sentence or two; the ledger cuts at half of this
 THRESHOLDS_MAX = 8  # groups of people that one hold may ask
+RELIEF_MAX = THRESHOLDS_MAX  # groups that may answer in the place of one
 LATER_MAX = 2  # tool calls and the answer
 STEPS_MAX = THRESHOLDS_MAX  # one group after the other
 REVIEWS_MAX = 20  # reviews that one group may be asked for
@@ -81,6 +82,11 @@ class ThresholdWire(Wire):
         ge=FIRST_STEP,
         le=STEPS_MAX,
         description="They are asked when all steps before have their approvals.",
+    )
+    relief: list[Name] = Field(
+        default=[],
+        max_length=RELIEF_MAX,
+        description="Groups or roles that may answer in their place when most of the time is gone.",
     )
 
 
@@ -245,7 +251,8 @@ def _terms(hold: HoldWire) -> HoldTerms:
     return HoldTerms(
         stage=hold.stage,
         thresholds=tuple(
-            Threshold(t.reviewers, t.approve, t.deny, t.step) for t in hold.thresholds
+            Threshold(t.reviewers, t.approve, t.deny, t.step, tuple(t.relief))
+            for t in hold.thresholds
         ),
         ttl_s=hold.ttl_s,
         risk=hold.risk,

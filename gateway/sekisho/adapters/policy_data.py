@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 
 from sekisho.adapters.decision_wire import (
     HOLD_TTL_S_MAX,
+    RELIEF_MAX,
     RETAIN_DAYS_MAX,
     REVIEWS_MAX,
     TOKENS_MAX,
@@ -158,6 +159,7 @@ class HoldData(Wire):
     no_grant: bool = False
     office_time: bool = False
     no_break_glass: bool = False
+    relief: list[Name] = Field(default=[], max_length=RELIEF_MAX)
 
 
 class RecordsData(Wire):

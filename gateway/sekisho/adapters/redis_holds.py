@@ -9,6 +9,7 @@ together also on a cluster; people decide holds, so one slot carries them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -152,17 +153,18 @@ class RedisHoldStore:
 
     async def get(self, hold_id: str) -> HoldView | None:
         """See HoldStore."""
-        values, reviews = await self._run("read", hold_id, "1", *_VIEW)
+        values, reviews, read_us = await self._run("read", hold_id, "1", *_VIEW)
         row: dict[str, bytes | None] = dict(zip(_VIEW, values, strict=True))
         if row["state"] is None:
             return None
         principal, exchange = _text(row["principal"]), _text(row["exchange"])
         keys = await self._keys_of(principal, exchange)
-        return hold_content.open_view(hold_id, keys.content, row, reviews)
+        view = hold_content.open_view(hold_id, keys.content, row, reviews)
+        return replace(view, read_us=int(read_us))
 
     async def state(self, hold_id: str) -> str | None:
         """See HoldStore."""
-        values, _ = await self._run("read", hold_id, "0", "state")
+        values, *_ = await self._run("read", hold_id, "0", "state")
         return None if values[0] is None else _text(values[0])
 
     async def woken(self, hold_id: str, timeout_s: float) -> None:
@@ -173,8 +175,14 @@ class RedisHoldStore:
         """See HoldStore."""
         rows = await self._run("list", "", HOLDS, limit, principal or "")
         return [
-            record.decode_card(card, _text(state), justified=why == b"1", open_step=int(step))
-            for state, card, why, step in rows
+            record.decode_card(
+                card,
+                _text(state),
+                justified=why == b"1",
+                open_step=int(step),
+                read_us=int(read_us),
+            )
+            for state, card, why, step, read_us in rows
         ]
 
     async def now_us(self) -> int:
@@ -295,7 +303,7 @@ class RedisHoldStore:
 
     async def answer(self, hold_id: str) -> StoredAnswer | None:
         """See HoldStore."""
-        values, _ = await self._run("read", hold_id, "0", "answer")
+        values, *_ = await self._run("read", hold_id, "0", "answer")
         place = await self._place(hold_id)
         if values[0] is None or place is None:
             return None
@@ -384,7 +392,7 @@ class RedisHoldStore:
 
     async def _place(self, hold_id: str) -> tuple[bytes, int] | None:
         """The content key and version of a hold."""
-        values, _ = await self._run("read", hold_id, "0", "principal", "exchange", "version")
+        values, *_ = await self._run("read", hold_id, "0", "principal", "exchange", "version")
         if values[0] is None:
             return None
         keys = await self._keys_of(_text(values[0]), _text(values[1]))

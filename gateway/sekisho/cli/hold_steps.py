@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sekisho.cli.printing import visible
+from sekisho.cli.printing import visible, when
 
 _SAID = {"approve": "approved", "deny": "denied"}
 
@@ -49,6 +49,19 @@ def asked_in_order(asked: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any
     return [(f"Step {_step(one)}: " if several else "", one) for one in by_step]
 
 
+def relief_lines(hold: dict[str, Any]) -> list[str]:
+    """Who may answer in whose place, and from when on; nothing where nobody may."""
+    since = hold.get("relief_at")
+    relieved = [one for one in hold.get("thresholds", ()) if one.get("relief")]
+    if since is None:
+        return []
+    at = when(since * 1_000_000)
+    return [
+        visible(f"{'relief':<10}from {at} on {', '.join(one['relief'])} for {one['reviewers']}")
+        for one in relieved
+    ]
+
+
 def _standing(number: int, open_step: int | None, given: list[dict[str, Any]]) -> str:
     if any(one["decision"] == "deny" for one in given):
         return "denied"
@@ -61,6 +74,7 @@ def _standing(number: int, open_step: int | None, given: list[dict[str, Any]]) -
 
 def _answer(head: str, one: dict[str, Any]) -> str:
     stood_in = f" for {one['person']}" if one.get("person") else ""
+    stood_in += f" (relief: {one['relief']})" if one.get("relief") else ""
     # On one line: nobody's reason is to look like another's answer.
     why = f": {' '.join(one['reason'].splitlines())}" if one["reason"] else ""
     said = _SAID.get(one["decision"], one["decision"])

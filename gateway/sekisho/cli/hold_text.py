@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from sekisho.cli.hold_steps import answer_lines
+from sekisho.cli.hold_steps import answer_lines, relief_lines
 from sekisho.cli.printing import as_json, visible, when
 from sekisho.content.tool_calls import proposed
 
@@ -24,7 +24,7 @@ def bound_text(hold: dict[str, Any]) -> str:
     if hold.get("justify"):
         said = hold.get("justification") or {"person": "-", "reason": "(not given yet)"}
         lines.append(f"{'asked for':<10}{visible(said['reason'])} ({visible(said['person'])})")
-    lines += answer_lines(hold)
+    lines += [*relief_lines(hold), *answer_lines(hold)]
     outgoing = hold["outgoing"]
     goes = "would leave" if hold["stage"] == "request" else "would be given to who asked"
     if outgoing.get("withheld"):

@@ -34,9 +34,10 @@ def is_bound(hold: Hold, commit_key: bytes) -> bool:
     return hmac.compare_digest(hold.binding, _binding(hold, commit_key))
 
 
-def _asked(threshold: Threshold) -> list[str | int]:
+def _asked(threshold: Threshold) -> list[str | int | list[str]]:
     step = [threshold.step] if threshold.step > FIRST_STEP else []
-    return [threshold.reviewers, threshold.approve, threshold.deny, *step]
+    relief = [list(threshold.relief)] if threshold.relief else []
+    return [threshold.reviewers, threshold.approve, threshold.deny, *step, *relief]
 
 
 def _binding(hold: Hold, commit_key: bytes) -> str:
@@ -84,5 +85,6 @@ def _seldom(hold: Hold) -> dict[str, Any]:
         "seed": (seeds, hold.seed),
         "seeded_by": (seeds, hold.seeded_by),
         "opening": (bool(hold.opening), hold.opening),
+        "relief_us": (hold.relief_us != 0, hold.relief_us),
     }
     return {name: value for name, (there, value) in told.items() if there}

@@ -39,5 +39,5 @@ async def claim(store: HoldStore, reviewer: Principal, hold_id: str) -> Claim:
 async def leave(store: HoldStore, reviewer: Principal, hold_id: str) -> None:
     """Give a claim back; without one nothing happens. Raises NotFound, Forbidden, Unavailable."""
     view = await find(store, reviewer, hold_id)
-    check_asked(reviewer, view.hold)
+    check_asked(reviewer, view)
     await store.desk.leave(hold_id, reviewer.id)

@@ -64,6 +64,7 @@ def _terms(hold: Hold) -> dict[str, Any]:
         "expires_us": hold.expires_us,
         "risk": hold.risk,
         **({"thresholds": asked} if asked else {}),
+        **({"relief_us": hold.relief_us} if hold.relief_us else {}),
     }
 
 
@@ -76,12 +77,14 @@ def reviewed(hold: Hold, review: Review) -> Event:
     """One person's answer; the reason is content, so it is a payload.
 
     `person` is told where it is not the reviewer: then a delegate answered in that person's name.
-    `step` is told where it is not the first.
+    `step` is told where it is not the first, `relief` where others were asked.
     """
     reason = review.reason.encode()
     more: dict[str, Any] = {} if review.person == review.reviewer else {"person": review.person}
     if review.step > FIRST_STEP:
         more["step"] = review.step
+    if review.relief:
+        more["relief"] = review.relief
     return Event(
         id=review.id,
         type="hold.review",

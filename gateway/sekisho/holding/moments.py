@@ -1,7 +1,7 @@
 """Whom a hold has to be told to by now. Pure: from the hold as it stands and the time.
 
     open      the reviewers of the open step, once for each step of each version; again at half of
-              its time; the next group later
+              its time; later the next group, and whoever relieves them, who may answer from then on
     settled   whoever asked, where a channel is there for them, and the channels that rules named
 
 What was told before is in marks, so looking again tells nobody twice. Where several are due at once
@@ -77,14 +77,15 @@ def outstanding(
     marks = changed.told
     filed = f"{Moment.FILED.value}-{_opening(card)}"
     reminder_us = schedule.at_us(card, schedule.reminder_percent)
-    escalation_us = schedule.at_us(card, schedule.escalation_percent)
+    escalation_us = card.relief_us or schedule.at_us(card, schedule.escalation_percent)
+    asked = _asked(card) | (_relief(card) if now_us >= card.relief_us > 0 else frozenset())
     if filed not in marks:
-        waits += [(Moment.FILED, one) for one in _to_begin(card, channels)]
+        waits += [(Moment.FILED, one) for one in _to_begin(card, asked, channels)]
         marks |= {filed}
         if now_us >= reminder_us:
             marks |= {Moment.REMINDER.value}
     if now_us >= reminder_us and Moment.REMINDER.value not in marks:
-        waits += [(Moment.REMINDER, one) for one in _reviewers(card, channels)]
+        waits += [(Moment.REMINDER, one) for one in _reviewers(card, asked, channels)]
         marks |= {Moment.REMINDER.value}
     if now_us >= escalation_us and Moment.ESCALATION.value not in marks:
         waits += [(Moment.ESCALATION, one) for one in _next(card, channels)]
@@ -125,20 +126,26 @@ def _asked(card: HoldCard) -> frozenset[str]:
     return frozenset(threshold.reviewers for threshold in at(card.thresholds, card.open_step))
 
 
-def _to_begin(card: HoldCard, channels: Sequence[Channel]) -> list[Channel]:
+def _relief(card: HoldCard) -> frozenset[str]:
+    """Who may answer in the place of those whose turn it is, when it is time."""
+    open_ = at(card.thresholds, card.open_step)
+    return frozenset(group for threshold in open_ for group in threshold.relief)
+
+
+def _to_begin(card: HoldCard, asked: frozenset[str], channels: Sequence[Channel]) -> list[Channel]:
     """Who is told that a step opened; channels that rules named hear of the hold once."""
     if card.open_step == numbers(card.thresholds)[0]:
-        return _reviewers(card, channels)
-    return [one for one in channels if _asked(card) & one.groups]
+        return _reviewers(card, asked, channels)
+    return [one for one in channels if asked & one.groups]
 
 
-def _reviewers(card: HoldCard, channels: Sequence[Channel]) -> list[Channel]:
-    asked = _asked(card)
+def _reviewers(card: HoldCard, asked: frozenset[str], channels: Sequence[Channel]) -> list[Channel]:
     return [one for one in channels if asked & one.groups or one.name in card.notify]
 
 
 def _next(card: HoldCard, channels: Sequence[Channel]) -> list[Channel]:
-    return [one for one in channels if _asked(card) & one.escalation_of]
+    asked, relief = _asked(card), _relief(card)
+    return [one for one in channels if asked & one.escalation_of or relief & one.groups]
 
 
 def _settled(card: HoldCard, channels: Sequence[Channel]) -> list[tuple[Moment, Channel]]:

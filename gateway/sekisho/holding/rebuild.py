@@ -146,4 +146,5 @@ def _review(hold_id: str, said: Mapping[str, Any]) -> Review:
         at_us=said["at_us"],
         counts_for=tuple(said.get("counts_for") or ()),
         step=said.get("step", FIRST_STEP),
+        relief=said.get("relief", ""),
     )

@@ -43,8 +43,9 @@ _NOT_BEFORE: dict[str, Any] = {
     "office_s": 0,
     "opening": "",
     "edit_step": FIRST_STEP,
+    "relief_us": 0,
 }
-_TOLD_IF_SO = ("opening", "edit_step")  # then a worker of before reads all others
+_TOLD_IF_SO = ("opening", "edit_step", "relief_us")  # then a worker of before reads all others
 _TUPLES = frozenset({"groups", "roles", "rules", "reasons", "notify", "writers"})
 
 
@@ -104,7 +105,9 @@ def _build_hold(members: dict[str, Any]) -> Hold:
 
 def encode_card(hold: Hold) -> bytes:
     """What lists may show of a hold; holds no content."""
-    left_out = {"id", "state", "justified", "open_step"}
+    left_out = {"id", "state", "justified", "open_step", "read_us"}
+    if not hold.relief_us:
+        left_out |= {"relief_us"}
     card: dict[str, Any] = {
         field.name: getattr(hold, field.name)
         for field in fields(HoldCard)
@@ -115,10 +118,15 @@ def encode_card(hold: Hold) -> bytes:
 
 
 def decode_card(
-    card: bytes, state: str, *, justified: bool = False, open_step: int = FIRST_STEP
+    card: bytes,
+    state: str,
+    *,
+    justified: bool = False,
+    open_step: int = FIRST_STEP,
+    read_us: int = 0,
 ) -> HoldCard:
-    """The card with the state the hold is in now, whether a reason was given, and whose turn it
-    is.
+    """The card with the state the hold is in now, whether a reason was given, whose turn it is, and
+    when that was read.
     """
     members = _object(card)
     members["rules"] = _strings(members.get("rules"))
@@ -126,7 +134,13 @@ def decode_card(
         members[name] = _strings(members.get(name, []))
     members["thresholds"] = _thresholds(members.get("thresholds"))
     try:
-        return HoldCard(state=HoldState(state), justified=justified, open_step=open_step, **members)
+        return HoldCard(
+            state=HoldState(state),
+            justified=justified,
+            open_step=open_step,
+            read_us=read_us,
+            **members,
+        )
     except TypeError as error:
         raise ValueError("hold card has unknown or missing members") from error
 
@@ -180,10 +194,14 @@ def decode_proposal(content: bytes, at_us: int) -> Proposal:
 
 
 def _said(review: Review) -> dict[str, Any]:
-    """A review of the first step says nothing of steps, as reviews were written before."""
+    """A review of the first step says nothing of steps, as reviews were written before, and one of
+    who was asked nothing of relief.
+    """
     said = asdict(review)
     if review.step == FIRST_STEP:
         del said["step"]
+    if not review.relief:
+        del said["relief"]
     return said
 
 
@@ -221,6 +239,7 @@ def _thresholds(value: Any) -> tuple[Threshold, ...]:
             _typed(item.get("approve"), int),
             _typed(item.get("deny"), int),
             _typed(item.get("step", FIRST_STEP), int),
+            _strings(item.get("relief", [])),
         )
         for item in (_typed(item, dict) for item in _typed(value, list))
     )

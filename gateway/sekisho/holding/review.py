@@ -2,13 +2,15 @@
 
 Who may: a person (never a service account) with the role or group that a threshold of the hold
 names, or a delegate to whom such a person lent the role, and who is not, nor stands in for, the
-person behind the request. Whoever is asked at another step than the open one sees the hold and
-answers nothing. A hold that someone may neither review nor call their own does not exist for them.
+person behind the request. When most of the time is gone also whoever relieves these, where rules
+name somebody. Whoever is asked at another step than the open one sees the hold and answers nothing.
+A hold that someone may neither review yet nor call their own does not exist for them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from sekisho.errors import BadRequest, Conflict, Forbidden, NotFound
 from sekisho.holding import names, settle
@@ -36,24 +38,48 @@ class _Said:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """In whose name a reviewer answers, and for which reviewers of the thresholds that counts."""
+    """In whose name a reviewer answers, and for which reviewers of the thresholds that counts;
+    `relief` is the group by which they answer in the place of these.
+    """
 
     person: str
     counts_for: tuple[str, ...]
+    relief: str = ""
 
 
 def seat_of(
-    principal: Principal, thresholds: tuple[Threshold, ...], taken: frozenset[str] = frozenset()
+    principal: Principal,
+    thresholds: tuple[Threshold, ...],
+    taken: frozenset[str] = frozenset(),
+    *,
+    relieved: bool = False,
 ) -> Seat | None:
-    """The seat this principal takes: its own, else that of somebody who lent the role.
+    """The seat this principal takes: its own, else that of somebody who lent the role; if they have
+    none and the reviewers are `relieved`, the place of these.
 
     `taken` are seats in which others have answered: another lender's is tried before those. None if
     the principal is not asked at all.
     """
+    asked = dict.fromkeys(threshold.reviewers for threshold in thresholds)
+    found = _seat(principal, {name: (name,) for name in asked}, taken)
+    if found is not None or not relieved:
+        return found
+    for group in dict.fromkeys(group for one in thresholds for group in one.relief):
+        places = tuple(dict.fromkeys(one.reviewers for one in thresholds if group in one.relief))
+        found = _seat(principal, {group: places}, taken)
+        if found is not None:
+            return replace(found, relief=group)
+    return None
+
+
+def _seat(
+    principal: Principal, groups: Mapping[str, tuple[str, ...]], taken: frozenset[str]
+) -> Seat | None:
+    """A seat by one of `groups`, each with the reviewers for whom it counts."""
     counted: dict[str, list[str]] = {}
-    for name in dict.fromkeys(threshold.reviewers for threshold in thresholds):
-        for person in seats(principal, name):
-            counted.setdefault(person, []).append(name)
+    for group, counts_for in groups.items():
+        for person in seats(principal, group):
+            counted.setdefault(person, []).extend(counts_for)
     if not counted:
         return None
     person = min(counted, key=lambda one: (one != principal.id, one in taken, one))
@@ -84,41 +110,49 @@ def is_own_words(principal: Principal, hold: Hold) -> bool:
     return not principal.persons.isdisjoint({*wrote, *hold.writers})
 
 
-def may_see(principal: Principal, hold: Hold | HoldCard) -> bool:
+def may_see(principal: Principal, shown: HoldView | HoldCard) -> bool:
     """Requester or eligible reviewer; nobody else learns that the hold exists."""
-    return is_own(principal, hold) or seat_of(principal, hold.thresholds) is not None
+    hold = _hold(shown)
+    return is_own(principal, hold) or _is_asked(principal, hold.thresholds, shown)
 
 
 def may_review(principal: Principal, shown: HoldView | HoldCard) -> bool:
     """Whether this person may answer this hold now: it is their turn."""
-    hold = shown if isinstance(shown, HoldCard) else shown.hold
+    hold = _hold(shown)
     step = shown.open_step if isinstance(shown, HoldCard) else steps.open_step_of(shown)
-    return _is_apart(principal, hold) and _is_asked(principal, steps.at(hold.thresholds, step))
+    asked = steps.at(hold.thresholds, step)
+    return _is_apart(principal, hold) and _is_asked(principal, asked, shown)
 
 
-def may_review_ever(principal: Principal, hold: Hold | HoldCard) -> bool:
+def may_review_ever(principal: Principal, shown: HoldView | HoldCard) -> bool:
     """Whether this person is asked about this hold at any step, also one whose turn it is not."""
-    return _is_apart(principal, hold) and _is_asked(principal, hold.thresholds)
+    hold = _hold(shown)
+    return _is_apart(principal, hold) and _is_asked(principal, hold.thresholds, shown)
 
 
 def is_others_turn(principal: Principal, shown: HoldView | HoldCard) -> bool:
     """Whether this person is asked about this hold, but not at the step that is open."""
-    hold = shown if isinstance(shown, HoldCard) else shown.hold
-    return may_review_ever(principal, hold) and not may_review(principal, shown)
+    return may_review_ever(principal, shown) and not may_review(principal, shown)
+
+
+def _hold(shown: HoldView | HoldCard) -> Hold | HoldCard:
+    return shown if isinstance(shown, HoldCard) else shown.hold
 
 
 def _is_apart(principal: Principal, hold: Hold | HoldCard) -> bool:
     return principal.persons.isdisjoint({hold.principal, hold.person, hold.behind})
 
 
-def _is_asked(principal: Principal, thresholds: tuple[Threshold, ...]) -> bool:
-    return seat_of(principal, thresholds) is not None
+def _is_asked(
+    principal: Principal, thresholds: tuple[Threshold, ...], shown: HoldView | HoldCard
+) -> bool:
+    return seat_of(principal, thresholds, relieved=shown.relieved) is not None
 
 
 async def find(store: HoldStore, principal: Principal, hold_id: str) -> HoldView:
     """The hold if `principal` may see it. Raises NotFound otherwise: the two look the same."""
     view = await store.get(hold_id) if names.is_hold_id(hold_id) else None
-    if view is None or not may_see(principal, view.hold):
+    if view is None or not may_see(principal, view):
         raise NotFound("There is no such hold, or it is not yours to see.")
     return view
 
@@ -181,6 +215,7 @@ async def _review(
         at_us=await store.now_us(),
         counts_for=seat.counts_for,
         step=step,
+        relief=seat.relief,
     )
     proposal = Proposal(
         id=names.decision_id(hold.id, hold.version, "review", spoken_by, decision),
@@ -215,10 +250,11 @@ def check_duties(reviewer: Principal, view: HoldView) -> Seat:
     return _check_seat(reviewer, view, steps.open_step_of(view))
 
 
-def check_asked(reviewer: Principal, hold: Hold) -> None:
+def check_asked(reviewer: Principal, view: HoldView) -> None:
     """Raises Forbidden (`self_approval`, `not_eligible`) for whoever is not asked at any step."""
+    hold = view.hold
     duties.may_review(reviewer, {hold.principal, hold.person, hold.behind})
-    if seat_of(reviewer, hold.thresholds) is None:
+    if not _is_asked(reviewer, hold.thresholds, view):
         raise Forbidden("You are not among the reviewers of this hold.", code="not_eligible")
 
 
@@ -232,12 +268,13 @@ def _step_for(reviewer: Principal, view: HoldView) -> int:
 
 def _check_seat(reviewer: Principal, view: HoldView, step: int) -> Seat:
     hold = view.hold
-    check_asked(reviewer, hold)
+    check_asked(reviewer, view)
     taken = frozenset(one.person for one in steps.of_version(view) if one.reviewer != reviewer.id)
     asked = steps.at(hold.thresholds, step)
-    seat = seat_of(reviewer, asked, taken)
+    seat = seat_of(reviewer, asked, taken, relieved=view.relieved)
     if seat is None and view.state not in {HoldState.PENDING, HoldState.DECIDING}:
-        seat = seat_of(reviewer, hold.thresholds, taken)  # the store says that it is over
+        # The store says that it is over.
+        seat = seat_of(reviewer, hold.thresholds, taken, relieved=view.relieved)
     if seat is None:
         who = ", ".join(one.reviewers for one in asked)
         message = f"It is not your turn: step {step} is open, and {who} answer there."

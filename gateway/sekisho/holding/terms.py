@@ -17,8 +17,8 @@ from sekisho.model.office import Office
 def together(terms: Sequence[HoldTerms]) -> HoldTerms | None:
     """The terms that meet all of `terms`; None if there are none.
 
-    For each group at a step the most approvals and the fewest denials, the shortest time (of office
-    time only if all are), the highest risk.
+    For each group at a step the most approvals and the fewest denials, relief by whom all of them
+    let relieve it; the shortest time (of office time only if all are), the highest risk.
     The stage is `response` if any is of it, since the answer holds its tool calls.
     """
     if not terms:
@@ -27,7 +27,11 @@ def together(terms: Sequence[HoldTerms]) -> HoldTerms | None:
     for one in (threshold for each in terms for threshold in each.thresholds):
         known = asked.get(_place(one), one)
         asked[_place(one)] = Threshold(
-            one.reviewers, max(known.approve, one.approve), min(known.deny, one.deny), one.step
+            one.reviewers,
+            max(known.approve, one.approve),
+            min(known.deny, one.deny),
+            one.step,
+            tuple(group for group in one.relief if group in known.relief),
         )
     stages = {one.stage for one in terms}
     return HoldTerms(
@@ -44,9 +48,20 @@ def together(terms: Sequence[HoldTerms]) -> HoldTerms | None:
 
 def ends_us(terms: HoldTerms, now_us: int, office: Office) -> int:
     """When the time is over that people have from now on."""
+    return _after(terms.ttl_s, terms, now_us, office)
+
+
+def relief_us(terms: HoldTerms, now_us: int, office: Office) -> int:
+    """When those may answer too who relieve the reviewers; 0 where nobody does."""
+    if not any(one.relief for one in terms.thresholds):
+        return 0
+    return _after(terms.ttl_s * office.escalation_percent / 100, terms, now_us, office)
+
+
+def _after(part_s: float, terms: HoldTerms, now_us: int, office: Office) -> int:
     if terms.office_time:
-        return office.after(now_us, terms.ttl_s)
-    return now_us + int(terms.ttl_s * 1_000_000)
+        return office.after(now_us, part_s)
+    return now_us + int(part_s * 1_000_000)
 
 
 def asked_anew(hold: Hold, more: Sequence[HoldTerms]) -> HoldTerms:
@@ -63,12 +78,15 @@ def satisfied(now: HoldTerms, then: Sequence[Threshold], approvals: int) -> bool
 
     Every threshold asked now must have been asked then from the same reviewers, at the same step,
     with at least as many approvals; a new group of reviewers was never asked and so cannot be
-    satisfied, nor can one that should have looked after others. A hold that names nobody is no hold
-    that anybody could have satisfied.
+    satisfied, nor can one that should have looked after others, nor one in whose place others could
+    answer who may not any more. A hold that names nobody is no hold that anybody could have
+    satisfied.
     """
-    asked = {_place(threshold): threshold.approve for threshold in then}
+    asked = {_place(threshold): threshold for threshold in then}
     return bool(now.thresholds) and all(
-        threshold.approve <= asked.get(_place(threshold), 0) <= approvals
+        (known := asked.get(_place(threshold))) is not None
+        and threshold.approve <= known.approve <= approvals
+        and set(known.relief) <= set(threshold.relief)
         for threshold in now.thresholds
     )
 

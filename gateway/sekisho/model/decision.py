@@ -54,18 +54,23 @@ class Observed:
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """How many reviews of which reviewers (a role or a group) approve, and how many deny. They are
-    asked when all steps before `step` have their approvals.
+    asked when all steps before `step` have their approvals. `relief` are groups who may answer in
+    their place when most of the time is gone.
     """
 
     reviewers: str
     approve: int
     deny: int
     step: int = FIRST_STEP
+    relief: tuple[str, ...] = ()
 
     def told(self) -> dict[str, Any]:
-        """As it is written down: without a step it is of the first, as all were once."""
-        step = {"step": self.step} if self.step > FIRST_STEP else {}
-        return {"reviewers": self.reviewers, "approve": self.approve, "deny": self.deny, **step}
+        """As it is written down: without a step it is of the first, as all were once, and without
+        relief there is none.
+        """
+        more: dict[str, Any] = {"step": self.step} if self.step > FIRST_STEP else {}
+        more |= {"relief": list(self.relief)} if self.relief else {}
+        return {"reviewers": self.reviewers, "approve": self.approve, "deny": self.deny, **more}
 
 
 @dataclass(frozen=True, slots=True)

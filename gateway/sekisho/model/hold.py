@@ -63,6 +63,7 @@ class Hold:
     `seed`: it is a test item, made up by `seeded_by`, to be denied for this rule; nothing of it is
     ever sent, and what reviewers see of it does not say so before it is over.
     `opening` let the request go on whose answer this is, in an emergency.
+    `relief_us`: from then on those may answer too who relieve the reviewers; 0: never.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Hold:
     office_s: int = 0
     opening: str = ""
     edit_step: int = FIRST_STEP
+    relief_us: int = 0
 
     @property
     def behind(self) -> str:
@@ -160,7 +162,8 @@ class Review:
     the reviewer was.
     `counts_for` names the reviewers (roles or groups of the hold's thresholds) this person belonged
     to when the review was made; a later change of roles does not undo it. `step` was open then, and
-    is the only one at which it counts.
+    is the only one at which it counts. `relief` is the group by which the reviewer answered in
+    the place of who was asked, '' if they were asked themselves.
     """
 
     id: str
@@ -174,6 +177,7 @@ class Review:
     at_us: int
     counts_for: tuple[str, ...] = ()
     step: int = FIRST_STEP
+    relief: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +228,7 @@ class HoldCard:
     """What may be seen of a hold without opening its content: for lists and for sweeping.
 
     `open_step` says whose turn it is, as the store remembers it; who answers is judged by the
-    reviews.
+    reviews. `read_us` is the store's time when it was read.
     """
 
     id: str
@@ -253,11 +257,18 @@ class HoldCard:
     asked_anew: bool = False
     office_s: int = 0
     open_step: int = FIRST_STEP
+    relief_us: int = 0
+    read_us: int = field(default=0, compare=False)
 
     @property
     def behind(self) -> str:
         """As of `Hold`."""
         return self.seeded_by or self.person
+
+    @property
+    def relieved(self) -> bool:
+        """Whether those may answer who relieve the reviewers."""
+        return 0 < self.relief_us <= self.read_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +319,13 @@ class HoldView:
     hops: int = 0
     proposal: Proposal | None = None
     justification: Justification | None = None
+    # The store's time when it was read; says nothing of the hold.
+    read_us: int = field(default=0, compare=False)
+
+    @property
+    def relieved(self) -> bool:
+        """Whether those may answer who relieve the reviewers."""
+        return 0 < self.hold.relief_us <= self.read_us
 
     @property
     def unjustified(self) -> bool:

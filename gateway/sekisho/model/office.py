@@ -22,6 +22,7 @@ class Office:
     `closed_on` are days on which it is closed all the same, `open_on` days on which it is open all
     the same. Office time ends after `wait_days_max` days whatever the calendar says.
     `content_days` is how long the ledger keeps contents at most, None for ever.
+    `escalation_percent`: at this part of a hold's time it is put before the next ones.
     """
 
     opens_min: int = 8 * 60
@@ -32,6 +33,7 @@ class Office:
     closed_on: frozenset[date] = frozenset()
     open_on: frozenset[date] = frozenset()
     wait_days_max: int = 31
+    escalation_percent: int = 75
 
     def facts(self, now_us: int) -> dict[str, object]:
         """Members of the input's `context` that come from here, at `now_us`."""

@@ -83,18 +83,20 @@ class JustificationRequest(BaseModel):
 
 class ThresholdOut(BaseModel):
     """How many reviews of which role or group decide. They are asked when all steps before `step`
-    have their approvals.
+    have their approvals; `relief` may answer in their place from `relief_at` of the hold on.
     """
 
     reviewers: str
     approve: int
     deny: int
     step: int = FIRST_STEP
+    relief: list[str] = Field(default_factory=list)
 
 
 class HoldSummary(BaseModel):
     """A line of the queue. `claimed_by` looks at it, and is told to those who may review it.
-    `open_step` is the one whose reviewers are asked now; null where nobody is asked.
+    `open_step` is the one whose reviewers are asked now; null where nobody is asked. `relief_at`:
+    others may answer in their place from then on; null where nobody may.
     """
 
     object: Literal["approval"] = "approval"
@@ -114,6 +116,7 @@ class HoldSummary(BaseModel):
     risk: int
     created_at: int
     expires_at: int
+    relief_at: int | None = None
     outgoing_bytes: int
     may_review: bool
     justify: bool
@@ -124,7 +127,7 @@ class HoldSummary(BaseModel):
 
 class ReviewOut(BaseModel):
     """One recorded answer, at the `step` that was open. `person`: in whose name, where the reviewer
-    stood in for somebody.
+    stood in for somebody. `relief`: by which group, where others were asked.
     """
 
     reviewer: str
@@ -134,6 +137,7 @@ class ReviewOut(BaseModel):
     reason: str
     version: int
     at: int
+    relief: str | None = None
 
 
 class JustificationOut(BaseModel):
@@ -321,11 +325,11 @@ def _shared(hold: Hold | HoldCard) -> dict[str, object]:
         "risk": hold.risk,
         "justify": hold.justify,
         "thresholds": [
-            ThresholdOut(reviewers=t.reviewers, approve=t.approve, deny=t.deny, step=t.step)
-            for t in sorted(hold.thresholds, key=lambda one: one.step)
+            ThresholdOut(**t.told()) for t in sorted(hold.thresholds, key=lambda one: one.step)
         ],
         "created_at": hold.created_us // 1_000_000,
         "expires_at": hold.expires_us // 1_000_000,
+        "relief_at": hold.relief_us // 1_000_000 or None,
     }
 
 
@@ -354,4 +358,5 @@ def _review(review: Review) -> ReviewOut:
         reason=review.reason,
         version=review.version,
         at=review.at_us // 1_000_000,
+        relief=review.relief or None,
     )

@@ -76,6 +76,7 @@ def office(settings: Settings) -> Office:
         closed_on=frozenset(policy.office_closed_on),
         open_on=frozenset(policy.office_open_on),
         wait_days_max=policy.office_wait_days_max,
+        escalation_percent=settings.notify.escalation_percent,
     )
 
 

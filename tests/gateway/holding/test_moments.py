@@ -60,6 +60,27 @@ def test_reviewers_are_told_at_once_and_once() -> None:
     assert said(at(1, set(first.told))) == []
 
 
+HEAD = Channel("head", groups=frozenset({"head"}))
+
+
+def test_who_relieves_them_is_told_when_it_is_time() -> None:
+    """At the moment that the hold is bound to, with the next group; or when a later step opens."""
+    first = Threshold("reviewer", 1, 1, relief=("head",))
+    card = replace(CARD, thresholds=(first,), relief_us=BEGAN_US + 600 * S)
+    every = (*EVERY, HEAD)
+
+    def told(seconds: float, marks: set[str], of: HoldCard = card) -> list[tuple[str, str]]:
+        changed = Changed(of, frozenset(marks))
+        return said(outstanding(changed, every, Schedule(), BEGAN_US + int(seconds * S)))
+
+    assert told(599, {"filed-1", "reminder"}) == []
+    assert told(600, {"filed-1", "reminder"}) == [("escalation", "leads"), ("escalation", "head")]
+    later = replace(card, thresholds=(first, replace(first, step=2)), open_step=2)
+    marks = {"filed-1", "reminder", "escalation"}
+    assert told(599, marks, later) == [("filed", "desk"), ("filed", "legal")]
+    assert ("filed", "head") in told(601, marks, later)
+
+
 def test_reviewers_are_reminded_at_half_time_and_the_next_group_told_later() -> None:
     """And then nothing more comes by itself."""
     half = at(500, {"filed-1"})

@@ -31,9 +31,10 @@ HOLDS = st.builds(
     version=st.integers(1, 9),
     stream=st.booleans(),
     risk=st.integers(0, 100),
-    thresholds=st.lists(st.builds(Threshold, WORDS, *[st.integers(1, 9)] * 3), max_size=3).map(
-        tuple
-    ),
+    thresholds=st.lists(
+        st.builds(Threshold, WORDS, *[st.integers(1, 9)] * 3, st.lists(WORDS).map(tuple)),
+        max_size=3,
+    ).map(tuple),
     created_us=TIMES,
     expires_us=TIMES,
     wait_until_us=TIMES,
@@ -42,6 +43,7 @@ HOLDS = st.builds(
     log_level=WORDS,
     path=WORDS,
     justify=st.booleans(),
+    relief_us=TIMES,
     before=st.binary(max_size=50),
 )
 REVIEW = Review("r-1", "hold_1", 1, "reviewer-1", "reviewer-1", "approve", "ok", "b", 5, ("x",))

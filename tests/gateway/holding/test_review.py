@@ -102,7 +102,7 @@ async def test_the_person_behind_a_request_is_no_reviewer_of_it(desk: Desk) -> N
     assert is_own(REVIEWER, robots.hold)
     assert not may_review(person("staff-7", Role.REVIEWER), mine)
     assert not may_review(REVIEWER, robots)
-    assert may_see(REVIEWER, robots.hold)
+    assert may_see(REVIEWER, robots)
     assert may_review(REVIEWER, mine)
 
 

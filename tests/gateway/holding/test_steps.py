@@ -87,8 +87,8 @@ async def test_nobody_answers_before_their_turn(
     """They see the hold and may not answer, and that they tried is on record."""
     view = await desk.file(thresholds=IN_ORDER)
     assert await refused(desk, view, COMPLIANCE, said) == "not_your_turn"
-    assert may_see(COMPLIANCE, view.hold)
-    assert (may_review(COMPLIANCE, view), may_review_ever(COMPLIANCE, view.hold)) == (False, True)
+    assert may_see(COMPLIANCE, view)
+    assert (may_review(COMPLIANCE, view), may_review_ever(COMPLIANCE, view)) == (False, True)
     assert [e.data["code"] for e in ledger.events if e.type == "hold.refused"] == ["not_your_turn"]
     assert await refused(desk, view, STRANGER, said) == "not_found"
 

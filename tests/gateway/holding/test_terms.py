@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sekisho.holding.terms import ends_us, satisfied, together
+from dataclasses import replace
+
+from sekisho.holding.terms import ends_us, relief_us, satisfied, together
 from sekisho.model.decision import HoldTerms, Threshold
 from sekisho.model.office import Office
 
@@ -17,6 +19,28 @@ def test_the_strictest_of_each_counts() -> None:
     asked = (Threshold("legal", 1, 1), Threshold("reviewer", 2, 1))
     assert HoldTerms("response", asked, 60, 80) == together([calls, answer])
     assert HoldTerms("response", asked, 60, 80) == together([answer, calls])
+
+
+def test_relief_is_what_all_want() -> None:
+    """It widens who may answer, so everybody who asks has to let it."""
+    one = HoldTerms("request", (Threshold("a", 1, 1, relief=("x", "y")),), 600, 10)
+    two = HoldTerms("request", (Threshold("a", 2, 1, relief=("y",)),), 600, 10)
+    none = HoldTerms("request", (Threshold("a", 1, 1),), 600, 10)
+    both = together([one, two])
+    assert both is not None
+    assert both.thresholds == (Threshold("a", 2, 1, relief=("y",)),)
+    assert together([one, none]) == together([none, one]) == none
+
+
+def test_relief_comes_at_its_part_of_the_time() -> None:
+    """Of office time where that is what people have; never, where nobody relieves."""
+    terms = HoldTerms("request", (Threshold("a", 1, 1, relief=("x",)),), 4 * 3600, 10)
+    friday_us = 1_795_186_800_000_000  # 2026-11-20 15:00 UTC, and the office closes at 19:00
+    assert relief_us(terms, friday_us, Office()) - friday_us == 3 * 3600 * 1_000_000
+    in_office = replace(terms, ttl_s=8 * 3600, office_time=True)
+    monday_us = friday_us + (2 * 86_400 + 9 * 3600 + 8 * 3600 + 2 * 3600) * 1_000_000
+    assert relief_us(in_office, friday_us, Office()) == monday_us
+    assert relief_us(replace(terms, thresholds=(Threshold("a", 1, 1),)), friday_us, Office()) == 0
 
 
 def test_alone_it_is_what_it_was() -> None:

@@ -156,6 +156,8 @@ def _asked(asked: list[dict[str, Any]]) -> list[str]:
 def _threshold(step: str, one: dict[str, Any]) -> str:
     many = "review" if one["approve"] == 1 else "reviews"
     said = f"  {step}{one['approve']} {many} by {one['reviewers']} would let it go."
+    if one.get("relief"):
+        said += f" Late, {', '.join(one['relief'])} may in their place."
     lately = one.get("lately")
     if lately is None:
         return said

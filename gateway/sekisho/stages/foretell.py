@@ -103,6 +103,7 @@ def _hold(terms: HoldTerms, lately: Mapping[str, Pace]) -> dict[str, Any]:
                 "approve": one.approve,
                 "deny": one.deny,
                 "step": one.step,
+                "relief": list(one.relief),
                 "lately": _pace(lately.get(one.reviewers)),
             }
             for one in terms.thresholds

@@ -167,7 +167,14 @@ _LATELY: Document = {
 _HOLD_TERMS: Document = {
     "asked": {
         "type": "array",
-        "items": _closed(reviewers=_TEXT, approve=_COUNT, deny=_COUNT, step=_COUNT, lately=_LATELY),
+        "items": _closed(
+            reviewers=_TEXT,
+            approve=_COUNT,
+            deny=_COUNT,
+            step=_COUNT,
+            lately=_LATELY,
+            relief={"type": "array", "items": _TEXT},
+        ),
     },
     "ttl_s": _COUNT,
     "office_time": {"type": "boolean"},

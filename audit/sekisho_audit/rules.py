@@ -42,8 +42,6 @@ MEMORY_EVENTS = 200_000
 APPEALS_MAX = 5
 DAY_US = 86_400 * 1_000_000
 _ABSENT = object()
-# Asked for each request, it would cost more than all else that is done with it here.
-_FORGET_PARTS = 1_024
 # Nothing stands about such answers any more once they were given out.
 _ONLY_CALLS = tuple(
     Answer(calls=calls, granted=calls and granted, opened=opened)
@@ -73,7 +71,6 @@ class Book:
     def __init__(self, memory: int | None = None) -> None:
         self._memory = memory
         self._undo: list[tuple[dict[str, Any], str, Any]] = []
-        self._kept = 0  # requests, since the oldest were last forgotten
         # `cut`: bytes that the boot just before says were cut, and nobody has named yet.
         self.writer: dict[str, Any] = {"boot": None, "down": False, "cut": None}
         self.boots: dict[str, int] = {}
@@ -108,20 +105,23 @@ class Book:
         self._undo.clear()
 
     def commit(self) -> None:
-        """Keep what was applied since `begin`; now and then forget the oldest beyond the memory."""
+        """Keep what was applied since `begin`, and forget the oldest beyond the memory."""
         self._undo.clear()
-        self._kept += 1
-        if self._memory is not None and self._kept * _FORGET_PARTS > self._memory:
-            self._kept = 0
-            grants, glass = self.grants, self.break_glass
-            answered = (grants.cleared, grants.named, glass.cleared, glass.named)
-            for where in (self.closed, self.decided, self.appeals, *answered):
-                forget_oldest(where, self._memory)
-            forget_oldest(self.drafts.wanted, self._memory)
-            forget_oldest(self.answers, self._memory, self._under_way)
-            forget_oldest(self.samples.given, min(self._memory, GIVEN_MAX))
-            forget_oldest(self.samples.passed, min(self._memory, GIVEN_MAX))
-            forget_oldest(self.samples.opened, min(self._memory, GIVEN_MAX))
+        memory = self._memory
+        if memory is None:
+            return
+        grants, glass, samples = self.grants, self.break_glass, self.samples
+        few = min(memory, GIVEN_MAX)
+        for most, kept in (
+            (memory, (self.closed, self.decided, self.appeals, self.drafts.wanted)),
+            (memory, (grants.cleared, grants.named, glass.cleared, glass.named)),
+            (few, (samples.given, samples.passed, samples.opened)),
+        ):
+            for where in kept:
+                if len(where) > most:  # asked here, since it is asked for each request
+                    forget_oldest(where, most)
+        if len(self.answers) > memory:
+            forget_oldest(self.answers, memory, self._under_way)
 
     def _under_way(self) -> set[str]:
         """Exchanges that may still be answered."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sekisho_audit.rules import APPEALS_MAX, Book, forget_oldest
@@ -224,3 +226,27 @@ def test_appeals_are_bounded(scribe: Scribe) -> None:
     scribe.write("exchange.appealed", "x", appeal="last")
     assert broken(scribe, "exchange.appealed", "x", appeal="sixth") == "too_many_appeals"
     scribe.write("exchange.appealed", "y", appeal="a-0")
+
+
+def test_whatever_is_remembered_of_the_past_is_bounded() -> None:
+    """By the memory and a quarter of it, however much one request brings."""
+    book = Book(memory=8)
+    past = {
+        "closed": book.closed,
+        "decided": book.decided,
+        "appeals": book.appeals,
+        "answers": book.answers,
+        "wanted": book.drafts.wanted,
+        "given": book.samples.given,
+        "passed": book.samples.passed,
+        "opened": book.samples.opened,
+        "grants cleared": book.grants.cleared,
+        "grants named": book.grants.named,
+        "openings cleared": book.break_glass.cleared,
+        "openings named": book.break_glass.named,
+    }
+    kept: list[Any] = list(past.values())
+    for where in kept:
+        where.update({str(number): None for number in range(100)})
+    book.commit()
+    assert {name: len(where) for name, where in past.items()} == dict.fromkeys(past, 8)

@@ -19,7 +19,9 @@ from sekisho.web.openapi import described
 
 FOUND = tuple(Found(("a",), n, n + 1, kind) for n, kind in enumerate(["email", "email", "card"]))
 FACTS = Facts({}, "abroad", FOUND)
-TERMS = HoldTerms("request", (Threshold("reviewer", 2, 1), Threshold("legal", 1, 1)), 600, 70)
+TERMS = HoldTerms(
+    "request", (Threshold("reviewer", 2, 1, relief=("head",)), Threshold("legal", 1, 1)), 600, 70
+)
 
 
 def told(
@@ -95,12 +97,20 @@ def test_who_would_be_asked_and_how_long_they_have() -> None:
     assert "hold" == said["effect"]
     assert said["hold"] == {
         "asked": [
-            {"reviewers": "reviewer", "approve": 2, "deny": 1, "step": 1, "lately": None},
+            {
+                "reviewers": "reviewer",
+                "approve": 2,
+                "deny": 1,
+                "step": 1,
+                "relief": ["head"],
+                "lately": None,
+            },
             {
                 "reviewers": "legal",
                 "approve": 1,
                 "deny": 1,
                 "step": 1,
+                "relief": [],
                 "lately": {"count": 8, "median_s": 700},
             },
         ],

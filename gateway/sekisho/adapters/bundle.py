@@ -283,6 +283,7 @@ class _Reader:
 
     def __init__(self, directory: Path) -> None:
         self._root = directory
+        self._inside = directory.resolve()
         self.faults: list[Fault] = []
         self._modules: list[Module] = []
         self._tests: list[Module] = []
@@ -335,7 +336,8 @@ class _Reader:
             if path.name.lower().endswith(_LIKE_RULES):
                 self._fault(name, "is not read: files of rules are called <area>.rego")
             return
-        if not path.resolve().is_relative_to(self._root.resolve()):
+        # Links to directories are not followed, so only the file itself may be one.
+        if path.is_symlink() and not path.resolve().is_relative_to(self._inside):
             self._fault(name, "is a link that leads out of the bundle")
             return
         limit = MODULE_BYTES_MAX if kind == "rego" else DATA_BYTES_MAX

@@ -6,14 +6,20 @@ lists, lists and mappings on one line, and scalars that no version of YAML reads
 gives None at the first line that may be anything else: an anchor, a tag, an escape, a text over
 several lines, a word that YAML takes for something else, a key that stands twice. So it refuses
 nothing and explains nothing. A property test holds it to what the full reader says.
+
+What one principal's lines say follows from them alone, and a change leaves most as they were: short
+entries are remembered. So documents share their parts, and whoever gets one only looks at it.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 LINE_CHARS_MAX = 1000  # YAML's own bound for a key
+ENTRIES_KEPT_MAX = 16_384  # of 10,000 principals one changes and the others do not: 10 MiB
+ENTRY_CHARS_MAX = 1_000  # of an entry that is kept; a principal's has some hundred
 _DEPTH_MAX = 8  # of lists and mappings on one line; data.yaml needs two
 
 # Beyond ASCII nothing means anything in YAML but blanks, and those are not printable.
@@ -33,6 +39,9 @@ _FLOW = re.compile(
     rf" *(?:([\[\]{{}},])|(?:({_WORD}|{_QUOTED})(:(?= ))?|({_NUMBER}))(?=[\]}}, ]|$))"
 )
 _COMMENT = re.compile(r" *(?:#|$)")
+# What stands at the second column of a document, as a principal does, with all that stands deeper.
+_ENTRY_COLUMN = 2
+_ENTRY = re.compile(r"^(  [^ #\n-][^\n]*\n(?:(?: *(?:#[^\n]*)?\n)*   [^\n]*\n)*)", re.MULTILINE)
 _REST = re.compile(_END)
 # What YAML 1.1 or 1.2 takes for something else than text, in any spelling.
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "null", "true", "false"})
@@ -48,24 +57,60 @@ class _NotPlain(Exception):
 def read_plain(source: bytes) -> dict[str, Any] | None:
     """The document of `source`, exactly as PyYAML's safe loader gives it, or None: ask that one."""
     try:
-        lines = source.decode("utf-8").split("\n")
+        text = source.decode("utf-8")
+        lines = text.split("\n")
         if not "".join(lines).isprintable() or max(map(len, lines)) > LINE_CHARS_MAX:
             return None
-        return _Reader().read(lines)
+        return _whole(text if text.endswith("\n") else f"{text}\n")
     except (_NotPlain, UnicodeDecodeError):
         return None
+
+
+def _whole(text: str) -> dict[str, Any]:
+    """Entries, and the other lines between them and at both ends."""
+    reader = _Reader()
+    for turn, part in enumerate(_ENTRY.split(text)):
+        is_entry = turn % 2 == 1
+        if not is_entry or not _take_entry(reader, part):
+            reader.read(part[:-1].split("\n") if part else [])
+    return reader.end()
+
+
+def _take_entry(reader: _Reader, part: str) -> bool:
+    """Whether the lines say something by themselves: a list may follow that stands no deeper."""
+    try:
+        entry = (_fresh_entry if len(part) > ENTRY_CHARS_MAX else _kept_entry)(part)
+    except _NotPlain:
+        return False
+    reader.take(entry)
+    return True
+
+
+def _fresh_entry(part: str) -> dict[str, Any]:
+    reader = _Reader(_ENTRY_COLUMN)
+    reader.read(part[:-1].split("\n"))
+    return reader.end()
+
+
+_kept_entry = lru_cache(ENTRIES_KEPT_MAX)(_fresh_entry)
 
 
 class _Reader:
     """The blocks that are open, outermost first, each with the column it stands at."""
 
-    def __init__(self) -> None:
+    def __init__(self, column: int = 0) -> None:
         self._whole: dict[str, Any] = {}
-        self._open: list[tuple[int, Any]] = [(0, self._whole)]
+        self._open: list[tuple[int, Any]] = [(column, self._whole)]
         self._waiting: str | None = None  # the key of the innermost block that has no value yet
 
-    def read(self, lines: list[str]) -> dict[str, Any]:
-        """All of it."""
+    def take(self, entry: dict[str, Any]) -> None:
+        """An entry that was read by itself: one key with its value."""
+        block = self._block(_ENTRY_COLUMN, item=False)
+        for key, value in entry.items():
+            self._set(block, key, value)
+
+    def read(self, lines: list[str]) -> None:
+        """Some more of it."""
         for line in lines:
             found = _LINE.match(line)
             if found is None or found.lastindex == 1:
@@ -91,6 +136,9 @@ class _Reader:
                 block.append(value)
             else:
                 raise _NotPlain
+
+    def end(self) -> dict[str, Any]:
+        """All of it."""
         if self._waiting is not None or not self._whole:
             raise _NotPlain
         return self._whole

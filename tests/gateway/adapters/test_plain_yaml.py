@@ -11,6 +11,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sekisho.adapters import plain_yaml
 from sekisho.adapters.plain_yaml import LINE_CHARS_MAX, read_plain
 from sekisho.adapters.policy_data import _Loader, _refuse_tricks
 from support.rules import SHIPPED
@@ -42,6 +43,15 @@ PIECES = st.sampled_from(
         "|", "yes", "true", "\n\n", " ", "c d", "?", "\n---\n", "\n...\n", "\t", "\r\n", "<<: ",
         "k", "\\", '"', "'", "★", "\u3000", "\ufeff",
         "principal:*", "\na: ", "\nb:", "\nc:\n  ", "{k: 1}", "[a, 1]",
+    ]
+)  # fmt: skip
+
+ENTRY_PIECES = st.sampled_from(
+    [
+        "  b:\n", "  b: 1\n", "  c: [x]\n", "    d: 2\n", "    e:\n", "      f: 3\n", "  - g\n",
+        "    - h\n", "  - i: 4\n", "a:\n", "j: 5\n", "# k\n", "   # l\n", "\n", "   \n",
+        "   m: 6\n",
+        "  'n':\n", "  - \n", "  b", "    o",
     ]
 )  # fmt: skip
 
@@ -141,3 +151,33 @@ def test_what_it_leaves(source: str) -> None:
 def test_bytes_that_are_no_text() -> None:
     """Not UTF-8: left to the other reader, which refuses it."""
     assert read_plain(b"a: \xff\n") is None
+
+
+@given(st.lists(ENTRY_PIECES, max_size=10).map("".join))
+@example("a:\n  b:\n  - c\n")
+@example("a:\n  b:\n  - c\n  d:\n    e: 1\n")
+@example("a:\n  b: 1\n\n    # c\n  b: 2\n")
+@example("a:\n  b:\n    c: 1\n# d\n    e: 1\n")
+@example("a:\n  b: 1\n  - c\n")
+@example("  b:\n    c: 1\n")
+@settings(max_examples=1000)
+def test_entries(source: str) -> None:
+    """Entries that are remembered say in any document what their lines say there."""
+    same(source)
+    same("a:\n" + source)
+    same("a: 1\n" + source)
+
+
+def test_entries_are_remembered_within_bounds() -> None:
+    """The second reading of many entries is the first one's; a long one is read each time."""
+    long = "x" * (LINE_CHARS_MAX // 2)
+    rows = "".join(f"  long-{row}:\n    a: {long}\n    b: {long}\n" for row in range(3))
+    source = (
+        "a:\n" + "".join(f"  k-{row}:\n    cap: {row}\n" for row in range(50)) + rows
+    ).encode()
+    first = read_plain(source)
+    before = plain_yaml._kept_entry.cache_info()
+    assert first is not None
+    assert read_plain(source) == first
+    after = plain_yaml._kept_entry.cache_info()
+    assert (after.hits - before.hits, after.misses - before.misses) == (50, 0)

@@ -5,8 +5,9 @@ nothing changes. Who may do what is in `model/revisions.py`; this module fetches
 ask about, and asks again inside the transaction, because tests take seconds and a second draft may
 come meanwhile.
 
-Until the first activation the directory in the settings is in force. It is then put in too, as what
-there was before, so that the first rollback finds it.
+Until the first activation the directory in the settings is in force, as a worker read it when it
+began: who edits it there compares with what decides and not with their own edit. It is then put in
+too, as what there was before, so that the first rollback finds it.
 """
 
 from __future__ import annotations
@@ -88,11 +89,11 @@ class PolicyDesk:
         return row, self._store.read(row.revision, row.contents)
 
     def active(self) -> Bundle:
-        """What is in force: the activated revision, else the directory of the settings."""
+        """What is in force: the activated revision, else that of the settings."""
         with self._registry().reading() as registry:
             row = registry_policies.in_force(registry).active
         if row is None:
-            return read_bundle(self._first)
+            return self._first_bundle()
         return self._store.read(row.revision, row.contents)
 
     def place_of(self, named: str | None) -> Path:
@@ -102,7 +103,10 @@ class PolicyDesk:
             return self._store.place(row.contents)
         with self._registry().reading() as registry:
             active = registry_policies.in_force(registry).active
-        return self._first if active is None else self.place_of(active.revision)
+        if active is not None:
+            return self.place_of(active.revision)
+        noted = self._store.first()
+        return self._first if noted is None else self._store.place(noted.contents)
 
     def tested(self, who: Principal, named: str) -> Tested:
         """What the revision's own tests say."""
@@ -275,9 +279,13 @@ class PolicyDesk:
         with self._registry().reading() as registry:
             if registry_policies.in_force(registry).active is not None:
                 return None
-        bundle = read_bundle(self._first)
+        bundle = self._first_bundle()
         self._store.put(bundle)
         return bundle
+
+    def _first_bundle(self) -> Bundle:
+        """As a worker began with it; of the directory itself, if none ever did."""
+        return self._store.first() or read_bundle(self._first)
 
     def _green(self, activator: Principal, row: Revision) -> int:
         """How many tests passed. Raises PolicyRejected, which is on record then."""

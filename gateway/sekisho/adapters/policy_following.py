@@ -7,7 +7,8 @@ fails, the old one decides. A failure is on record once and tried again, because
 have taken it already.
 
 At a start the revision in force must load: there is no falling back to the settings, whose rules
-may be a year old. They count as long as nothing was ever activated.
+may be a year old. They count as long as nothing was ever activated; what a worker read there is
+kept, since whoever edits the directory does not change what decides.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Protocol
 import structlog
 
 from sekisho.adapters import registry_policies
+from sekisho.adapters.bundle import must_be, read_bundle
 from sekisho.adapters.policy_shadow import ShadowedEngine
 from sekisho.adapters.policy_store import PolicyStore, PolicyStoreUnusable
 from sekisho.adapters.registry_schema import RegistryUnusable, prepare
@@ -102,6 +104,7 @@ class PolicyFollower:
                 await self._engine.start(on_exhausted, place, state.active.revision)
             else:
                 await self._engine.start(on_exhausted, self._first)
+                await asyncio.to_thread(self._note_first, self._engine.revision)
         except (RegistryUnusable, PolicyStoreUnusable) as error:
             raise PolicyRejected([error.message]) from error
         if state is not None:
@@ -119,6 +122,17 @@ class PolicyFollower:
         if self._shadowed is not None:
             await self._shadowed.use(None)
         await self._engine.close()
+
+    def _note_first(self, revision: str) -> None:
+        """Keep what decides now. Without it `policy diff` reads the directory, so a full disk is no
+        reason not to serve.
+        """
+        try:
+            bundle = read_bundle(self._first)
+            must_be(bundle, revision)
+            self._store.note_first(bundle)
+        except (PolicyRejected, PolicyStoreUnusable) as error:
+            _log.warning("the rules of the settings are in force and not kept", fault=str(error))
 
     def _look(self) -> InForce | None:
         """What is in force; None if that is what this worker has. Raises RegistryUnusable."""

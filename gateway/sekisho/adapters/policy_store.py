@@ -1,6 +1,7 @@
 """Bundles kept by the digest of their files: what was reviewed is what runs, also in a year.
 
     <data_dir>/policies/<digest of all files>/…      the exact files, read-only
+    <data_dir>/policies/first                        what a worker began with that was never put in
 
 A bundle appears under its name whole or not at all, and is never changed. Each reading computes its
 digests again from the very bytes that are used: a damaged bundle, or one that somebody edited, is
@@ -29,6 +30,8 @@ _FOLDER_MODE = 0o700
 _PATH_CHARS_MAX = 200
 FILES_MAX = 2 * MODULES_MAX  # rules and as many tests
 BYTES_MAX = DATA_BYTES_MAX
+_FIRST = "first"
+_FIRST_BYTES_MAX = 200  # two digests
 
 
 class PolicyStoreUnusable(SekishoError):
@@ -74,6 +77,37 @@ class PolicyStore:
         if (bundle.revision, bundle.contents) != (revision, contents):
             raise _damaged(revision, place)
         return bundle
+
+    def note_first(self, bundle: Bundle) -> None:
+        """Keep what was taken from the settings' directory, which may be edited while it decides.
+
+        Raises PolicyStoreUnusable.
+        """
+        contents = self.put(bundle)
+        draft = self._root / f".new-{uuid.uuid4().hex}"
+        try:
+            draft.write_text(f"{bundle.revision} {contents}\n", "ascii")
+            draft.replace(self._root / _FIRST)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            message = f"The rules in force cannot be noted in {self._root}: {error.strerror}."
+            raise PolicyStoreUnusable(message) from error
+
+    def first(self) -> Bundle | None:
+        """What `note_first` kept last; None if nothing was. Raises PolicyStoreUnusable."""
+        note = self._root / _FIRST
+        try:
+            with note.open("rb") as file:
+                words = file.read(_FIRST_BYTES_MAX).decode("ascii", "replace").split()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise PolicyStoreUnusable(f"{note} cannot be read: {error.strerror}.") from error
+        if len(words) != 2:  # noqa: PLR2004 - revision and contents
+            raise PolicyStoreUnusable(
+                f"{note} no longer names the rules in force. A worker writes it anew at its start."
+            )
+        return self.read(*words)
 
     def _write(self, place: Path, files: Mapping[str, bytes]) -> None:
         make_directory(self._root)

@@ -173,6 +173,8 @@ def _text(said: dict[str, Any]) -> str:
         f"{said['decisions']} decisions since {since}, {base} -> {other}",
         f"newly {counts}; same effect with other reasons or obligations {changed['other']}",
     ]
+    if said["base"] == said["revision"]:
+        lines.append("both are the SAME rules and data, so nothing can change")
     for name, told in (
         ("unread", "inputs that nobody can open any more"),
         ("left_out", "older ones left out (--limit)"),
@@ -211,13 +213,14 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _bundle_of(desk: PolicyDesk, settings: Settings, revision: str) -> Bundle:
-    """The revision that decided: kept, or still the one of the settings."""
+    """The revision that decided: put in, or the one of the settings, as it was or as it is."""
     try:
         return desk.bundle(revision)[1]
     except NotFound:
-        bundle = read_bundle(settings.policy.bundle)
-        if bundle.revision == revision:
-            return bundle
+        for known in (desk.active, lambda: read_bundle(settings.policy.bundle)):
+            bundle = known()
+            if bundle.revision == revision:
+                return bundle
         raise NotFound(
             f"{revision} made this decision and is not kept here. Put its files in with "
             "`sekisho policy draft`: the revision will be the same."

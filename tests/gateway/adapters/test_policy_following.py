@@ -192,3 +192,48 @@ async def test_a_registry_that_goes_away_leaves_the_rules(settings: Settings) ->
         await asyncio.sleep(0.2)
         assert one.engine.revision == before
         assert (await one.engine.decide(document())).revision == before
+
+
+async def test_edits_in_place_are_compared_with_what_decides(
+    desk: PolicyDesk, settings: Settings
+) -> None:
+    """Whoever edits the directory of the settings compares with what runs, puts the edit in force
+    and goes back to what ran; a worker that starts meanwhile decides by the edit, and says so.
+    """
+    place = settings.policy.bundle
+    ran = read_bundle(place)
+    async with worker(settings):
+        source = (place / "data.yaml").read_text()
+        (place / "data.yaml").write_text(source + "# a model more\n")
+        edited = read_bundle(place)
+        assert edited.revision != ran.revision
+        assert read_bundle(await asyncio.to_thread(desk.place_of, None)).files == ran.files
+        assert (await asyncio.to_thread(desk.active)).revision == ran.revision
+
+        await put_in_force(desk, place)
+
+        assert (await asyncio.to_thread(desk.active)).revision == edited.revision
+        done = await asyncio.to_thread(desk.rollback, ACTIVATOR)
+        assert (done.revision, done.previous) == (ran.revision, edited.revision)
+
+
+async def test_a_restart_takes_the_directory_until_something_is_activated(
+    desk: PolicyDesk, settings: Settings
+) -> None:
+    """Then what is compared with is what the newest worker began with."""
+    place = settings.policy.bundle
+    async with worker(settings):
+        (place / "data.yaml").write_text((place / "data.yaml").read_text() + "# more\n")
+    async with worker(settings) as late:
+        assert (await asyncio.to_thread(desk.active)).revision == late.engine.revision
+        assert late.engine.revision == read_bundle(place).revision
+
+
+async def test_a_store_that_keeps_nothing_does_not_stop_a_worker(
+    settings: Settings,
+) -> None:
+    """It decides all the same, by the directory."""
+    settings.policies_dir.parent.mkdir(parents=True, exist_ok=True)
+    settings.policies_dir.write_text("in the way")
+    async with worker(settings) as one:
+        assert (await one.engine.decide(document())).effect is Effect.DENY

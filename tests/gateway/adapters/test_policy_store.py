@@ -7,7 +7,7 @@ import pytest
 from sekisho.adapters.bundle import read_bundle
 from sekisho.adapters.policy_store import PolicyStore, PolicyStoreUnusable, write_files
 from sekisho.errors import PolicyRejected
-from support.rules import SHIPPED
+from support.rules import SHIPPED, bundle
 
 
 @pytest.fixture
@@ -91,3 +91,49 @@ def test_sent_names_stay_inside(tmp_path: Path, name: str) -> None:
     with pytest.raises(PolicyRejected):
         write_files(tmp_path / "new", {name: b"package lib.a\n"})
     assert not (tmp_path / "new").exists()
+
+
+def test_what_a_worker_began_with_is_kept(store: PolicyStore, tmp_path: Path) -> None:
+    """It comes back whole though the directory is edited meanwhile; the next one replaces it."""
+    assert store.first() is None
+    made = bundle(tmp_path / "made")
+    began = read_bundle(made)
+    store.note_first(began)
+    (made / "data.yaml").write_text((made / "data.yaml").read_text() + "# edited\n")
+    found = store.first()
+    assert found is not None
+    assert (found.revision, found.files) == (began.revision, began.files)
+    store.note_first(read_bundle(made))
+    again = store.first()
+    assert again is not None
+    assert again.revision == read_bundle(made).revision != began.revision
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["", "sha256:00", "x y z", "sha256:00 ../../etc", f"sha256:{'0' * 64} sha256:{'0' * 64}"],
+)
+def test_a_note_that_was_edited_is_refused(store: PolicyStore, note: str, tmp_path: Path) -> None:
+    """It names what is kept, whole, or nothing."""
+    kept = read_bundle(bundle(tmp_path / "made"))
+    store.note_first(kept)
+    file = store.place(kept.contents).parent / "first"
+    file.write_text(note)
+    with pytest.raises(PolicyStoreUnusable):
+        store.first()
+    file.write_text(f"sha256:{'0' * 64} {kept.contents}")
+    with pytest.raises(PolicyStoreUnusable, match="edited"):
+        store.first()
+
+
+def test_a_store_that_takes_no_note_says_so(store: PolicyStore, tmp_path: Path) -> None:
+    """A directory in the way leaves nothing half written."""
+    kept = read_bundle(bundle(tmp_path / "made"))
+    store.put(kept)
+    root = store.place(kept.contents).parent
+    (root / "first").mkdir()
+    with pytest.raises(PolicyStoreUnusable, match="cannot be noted"):
+        store.note_first(kept)
+    with pytest.raises(PolicyStoreUnusable, match="cannot be read"):
+        store.first()
+    assert not list(root.glob(".new-*"))

@@ -70,3 +70,19 @@ async def append(auditd: Auditd, events: Sequence[Event]) -> None:
     await ledger.start()
     await ledger.append(events)
     await ledger.close()
+
+
+def disclosed(made: Sequence[tuple[Event, bytes]]) -> bytes:
+    """The lines of `sekisho-audit disclose --json` about them."""
+    lines = (
+        {
+            "name": "input",
+            "type": "policy.decision",
+            "index": number,
+            "exchange": event.exchange,
+            "ts": 0,
+            "content": seen.decode(),
+        }
+        for number, (event, seen) in enumerate(made)
+    )
+    return b"".join(orjson.dumps(line) + b"\n" for line in lines)

@@ -13,7 +13,9 @@ from typing import Any
 
 from sekisho.adapters.ledger_desk import evidence
 from sekisho.adapters.policy_desk import PolicyDesk
+from sekisho.adapters.policy_remote import RemotePolicyDesk
 from sekisho.adapters.policy_store import PolicyStore
+from sekisho.adapters.policy_trial import Trials
 from sekisho.adapters.sql_registry import Registry
 from sekisho.config import Settings
 from sekisho.model.principal import Principal, Role
@@ -61,6 +63,17 @@ def desk_in(settings: Settings, appended: list[Any] | None = None) -> PolicyDesk
         lambda: Registry.open(settings.registry_path),
         lambda: evidence(settings),
         settings.policy.bundle,
+    )
+
+
+def remote_desk_in(settings: Settings, trials: Trials | None = None) -> RemotePolicyDesk:
+    """The same desk as workers have it."""
+    return RemotePolicyDesk(
+        PolicyStore(settings.policies_dir),
+        lambda: Registry.open(settings.registry_path),
+        lambda: evidence(settings),
+        settings.policy,
+        trials,
     )
 
 

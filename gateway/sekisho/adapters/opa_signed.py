@@ -61,7 +61,9 @@ _REGO = 1  # the version of the language
 class BundleNotTrusted(SekishoError):
     """A bundle file is not what somebody signed whose key is configured."""
 
+    status = 422
     code = "bundle_not_trusted"
+    kind = "invalid_request_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,11 @@ def read_signed(path: Path, trust: Trust) -> dict[str, bytes]:
             packed = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         raise BundleNotTrusted(f"{path} cannot be read: {error.strerror}.") from error
+    return verified(packed, trust)
+
+
+def verified(packed: bytes, trust: Trust) -> dict[str, bytes]:
+    """As `read_signed`, for the bytes of such a file. Raises BundleNotTrusted."""
     members = _unpacked(packed)
     signature = members.pop(SIGNATURES, None)
     if signature is None:

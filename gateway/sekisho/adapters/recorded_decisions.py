@@ -9,7 +9,7 @@ inputs come from a file: the lines of `sekisho-audit disclose --json`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,19 +79,24 @@ def _opened(client: OfficerClient, question: Mapping[str, Any]) -> Iterator[tupl
 
 def from_file(path: Path) -> list[Recorded]:
     """Inputs that were disclosed into a file before. Raises BadRequest."""
-    found = []
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if number > LINES_MAX or len(line) > LINE_BYTES_MAX:
-                    raise BadRequest(f"{path}:{number}: more than a file of inputs may hold.")
-                found += list(_line(path, number, line))
+            return from_lines(str(path), file)
     except OSError as error:
         raise BadRequest(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def from_lines(name: str, lines: Iterable[bytes]) -> list[Recorded]:
+    """As `from_file`, for the lines of one; `name` is for messages. Raises BadRequest."""
+    found: list[Recorded] = []
+    for number, line in enumerate(lines, 1):
+        if number > LINES_MAX or len(line) > LINE_BYTES_MAX:
+            raise BadRequest(f"{name}:{number}: more than a file of inputs may hold.")
+        found += list(_line(name, number, line))
     return found
 
 
-def _line(path: Path, number: int, line: bytes) -> Iterator[Recorded]:
+def _line(path: str, number: int, line: bytes) -> Iterator[Recorded]:
     if not line.strip():
         return
     try:

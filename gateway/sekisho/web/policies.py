@@ -1,7 +1,8 @@
 """`/v1/admin/policies`: the life of a revision over HTTP, by the same desk as the command.
 
 Two persons here too: who drafts does not activate. A replay needs an officer, whose secret never
-passes through a worker, so reports are made by `sekisho policy diff --record` and read here.
+passes through a worker, so reports are made by `sekisho policy diff --record` and read here. What
+an officer disclosed before can be compared here, for a look; that goes on no record.
 """
 
 from __future__ import annotations
@@ -9,20 +10,22 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from sekisho.errors import PolicyUnavailable
-from sekisho.model.revisions import Activation, Known, Report
-from sekisho.web.bodies import read_model
+from sekisho.model.revisions import Activation, Known, Report, may_draft, may_look
+from sekisho.web.bodies import read_body, read_model
 from sekisho.web.callers import Caller, Parts, ProblemRoute
-from sekisho.web.openapi import body_of
+from sekisho.web.openapi import body_of, bytes_of
 from sekisho.web.policy_port import Policies
 from sekisho.web.services import Services
 
 BODY_BYTES_MAX = 8 * 1024 * 1024  # data of 10,000 principals takes 2 MiB
 BODY_DEPTH_MAX = 4
 FILES_MAX = 2_000
+INPUTS_BYTES_MAX = 16 * 1024 * 1024  # 5,000 disclosed inputs take some 10 MiB
+INPUTS_S_MAX = 30.0  # for all of them, also over a slow line
 
 router = APIRouter(prefix="/v1/admin/policies", tags=["policy"], route_class=ProblemRoute)
 
@@ -76,6 +79,21 @@ class RevisionOut(BaseModel):
     activations: list[ActivationOut]
 
 
+class ShadowOut(BaseModel):
+    """Which revision decides beside the one in force, or (`ended`) does no longer."""
+
+    revision: str
+    ended: bool
+
+
+class ComparedOut(BaseModel):
+    """What the sent inputs would be by `revision` instead of `base`. On no record."""
+
+    base: str
+    revision: str
+    report: dict[str, Any]
+
+
 class RevisionList(BaseModel):
     """All revisions, the newest first."""
 
@@ -115,6 +133,28 @@ async def draft_revision(request: Request, parts: Parts, principal: Caller) -> D
     return DraftOut(revision=row.revision)
 
 
+@router.post("/signed", status_code=201, openapi_extra=bytes_of("application/gzip"))
+async def draft_signed(
+    request: Request,
+    parts: Parts,
+    principal: Caller,
+    source: Annotated[str, Query(max_length=200, description="For the list.")] = "http",
+) -> DraftOut:
+    """Put a bundle file in that was signed with the key in the settings (`opa sign`)."""
+    desk = _desk(parts)
+    may_draft(principal)
+    packed = await read_body(request, bytes_max=BODY_BYTES_MAX, timeout_s=INPUTS_S_MAX)
+    row = await asyncio.to_thread(desk.draft_signed, principal, packed, source)
+    return DraftOut(revision=row.revision)
+
+
+@router.delete("/shadow")
+async def end_shadow(parts: Parts, principal: Caller) -> ShadowOut:
+    """Nothing decides beside the revision in force any more."""
+    which = await asyncio.to_thread(_desk(parts).shadow, principal, None)
+    return ShadowOut(revision=which, ended=True)
+
+
 @router.post("/rollback")
 async def roll_back(parts: Parts, principal: Caller) -> ActivationOut:
     """Go back to the revision before the one in force."""
@@ -137,6 +177,31 @@ async def test_revision(revision: Named, parts: Parts, principal: Caller) -> Tes
         coverage_percent=tested.coverage_percent,
         failed=list(tested.failed),
     )
+
+
+@router.post("/{revision}/diff", openapi_extra=bytes_of("application/x-ndjson"))
+async def compare_revision(
+    request: Request,
+    revision: Named,
+    parts: Parts,
+    principal: Caller,
+    base: Annotated[
+        str | None, Query(max_length=80, description="Compared with; else what is in force.")
+    ] = None,
+) -> ComparedOut:
+    """What disclosed inputs (the lines of `sekisho-audit disclose --json`) would be by it."""
+    desk = _desk(parts)
+    may_look(principal)
+    lines = await read_body(request, bytes_max=INPUTS_BYTES_MAX, timeout_s=INPUTS_S_MAX)
+    found = await asyncio.to_thread(desk.compared, principal, revision, base, lines)
+    return ComparedOut.model_validate(found)
+
+
+@router.post("/{revision}/shadow")
+async def cast_shadow(revision: Named, parts: Parts, principal: Caller) -> ShadowOut:
+    """Let a colleague's revision decide beside the one in force; nothing follows from it."""
+    which = await asyncio.to_thread(_desk(parts).shadow, principal, revision)
+    return ShadowOut(revision=which, ended=False)
 
 
 @router.post("/{revision}/activate")

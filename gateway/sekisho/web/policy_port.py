@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from sekisho.model.principal import Principal
 from sekisho.model.revisions import Activation, Known, Revision, Tested
@@ -31,6 +31,24 @@ class Policies(Protocol):
 
     def draft_files(self, author: Principal, files: Mapping[str, bytes], source: str) -> Revision:
         """Put a bundle in. Raises PolicyRejected with all faults."""
+        ...
+
+    def draft_signed(self, author: Principal, packed: bytes, source: str) -> Revision:
+        """Put a signed bundle file in. Raises PolicyRejected, and SekishoError (422) for one that
+        is not what somebody signed whose key the settings name.
+        """
+        ...
+
+    def compared(
+        self, who: Principal, named: str, base: str | None, lines: bytes
+    ) -> Mapping[str, Any]:
+        """What disclosed inputs would be by it and by `base` (None: what is in force). Raises
+        Overloaded while another one runs, PolicyRejected, PolicyUnavailable.
+        """
+        ...
+
+    def shadow(self, activator: Principal, named: str | None) -> str:
+        """Let it decide beside the one in force, or (None) no longer; which. Raises Conflict."""
         ...
 
     def activate(self, activator: Principal, named: str) -> Activation:

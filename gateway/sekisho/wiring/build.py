@@ -23,9 +23,9 @@ from sekisho.adapters.offered_models import OfferedModels
 from sekisho.adapters.opa_choice import rules_engine
 from sekisho.adapters.opa_embedded import EmbeddedOPA
 from sekisho.adapters.opa_server import ServerOPA
-from sekisho.adapters.policy_desk import PolicyDesk
 from sekisho.adapters.policy_following import PolicyFollower
 from sekisho.adapters.policy_memo import MemoizedEngine
+from sekisho.adapters.policy_remote import RemotePolicyDesk
 from sekisho.adapters.policy_shadow import ShadowedEngine
 from sekisho.adapters.policy_store import PolicyStore
 from sekisho.adapters.redis_halts import HaltStore
@@ -298,12 +298,12 @@ def _notifier(
     )
 
 
-def _policies(settings: Settings, ledger: Ledger) -> PolicyDesk:
-    return PolicyDesk(
+def _policies(settings: Settings, ledger: Ledger) -> RemotePolicyDesk:
+    return RemotePolicyDesk(
         PolicyStore(settings.policies_dir),
         lambda: Registry.look(settings.registry_path),
         worker_evidence(ledger, asyncio.get_running_loop()),
-        settings.policy.bundle,
+        settings.policy,
     )
 
 

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import pytest
+import yaml
 from fastapi import FastAPI
+from joserfc.jwk import ECKey
 
-from sekisho.adapters.policy_desk import PolicyDesk
+from sekisho.adapters.policy_remote import RemotePolicyDesk
 from sekisho.config import Settings
 from sekisho.model.principal import Role, Scope
 from sekisho.ports import Log, Searches
-from sekisho.web.policies import BODY_BYTES_MAX, router
+from sekisho.web.policies import BODY_BYTES_MAX, INPUTS_BYTES_MAX, router
 from sekisho.web.services import Services
 from support.entrances import StaticDirectory, entrance
 from support.holds import STAFF, Desk
 from support.memory_ledger import MemoryLedger
+from support.replays import decided, disclosed
 from support.revisions import (
     ACTIVATOR,
     AUTHOR,
     DENY_ALL,
     Rules,
-    desk_in,
     person,
     policy_leaves,
+    remote_desk_in,
     replay,
     settings_in,
 )
+from support.signed_bundles import KEYS, signed
 
 PEOPLE = {
     "author": AUTHOR,
@@ -70,12 +76,33 @@ def settings(tmp_path: Path, rules: Rules) -> Settings:
 
 
 @pytest.fixture
-def policies(settings: Settings) -> PolicyDesk:
-    return desk_in(settings)
+def policies(settings: Settings) -> RemotePolicyDesk:
+    return remote_desk_in(settings)
 
 
 @pytest.fixture
-async def http(desk: Desk, ledger: MemoryLedger, policies: PolicyDesk) -> AsyncIterator[Http]:
+async def http(desk: Desk, ledger: MemoryLedger, policies: RemotePolicyDesk) -> AsyncIterator[Http]:
+    async with served(desk, ledger, policies) as made:
+        yield made
+
+
+@pytest.fixture
+async def keyed(
+    desk: Desk, ledger: MemoryLedger, settings: Settings, tmp_path: Path
+) -> AsyncIterator[tuple[Http, ECKey]]:
+    """The same with a key in the settings, by which bundles are believed."""
+    key = KEYS["ES256"]()
+    (tmp_path / "signer.pem").write_bytes(key.as_pem(private=False))
+    policy = settings.policy.model_copy(update={"verification_key": tmp_path / "signer.pem"})
+    policies = remote_desk_in(settings.model_copy(update={"policy": policy}))
+    async with served(desk, ledger, policies) as made:
+        yield made, key
+
+
+@asynccontextmanager
+async def served(
+    desk: Desk, ledger: MemoryLedger, policies: RemotePolicyDesk
+) -> AsyncIterator[Http]:
     app = FastAPI()
     app.include_router(router)
     app.state.services = Services(
@@ -93,6 +120,13 @@ async def http(desk: Desk, ledger: MemoryLedger, policies: PolicyDesk) -> AsyncI
         yield Http(client)
 
 
+def members(directory: Path) -> dict[str, bytes]:
+    """A bundle's files as OPA packs them, with data as JSON."""
+    files = {name: text.encode() for name, text in sent(directory)["files"].items()}
+    data = yaml.safe_load(files.pop("data.yaml"))
+    return {**files, "data.json": json.dumps(data).encode()}
+
+
 def sent(directory: Path) -> dict[str, Any]:
     """A bundle as it is sent."""
     files = {
@@ -104,7 +138,7 @@ def sent(directory: Path) -> dict[str, Any]:
 
 
 async def test_a_revision_lives_over_http(
-    http: Http, rules: Rules, policies: PolicyDesk, settings: Settings
+    http: Http, rules: Rules, policies: RemotePolicyDesk, settings: Settings
 ) -> None:
     """Drafted by one, refused to them, activated by another, rolled back; each step on record."""
     body = sent(rules.write(packs__team__closed=DENY_ALL))
@@ -142,6 +176,10 @@ async def test_nobody_else_learns_or_changes_anything(http: Http, rules: Rules, 
         ("GET", "/aaaaaa/tests"),
         ("POST", "/aaaaaa/activate"),
         ("POST", "/rollback"),
+        ("POST", "/signed"),
+        ("POST", "/aaaaaa/diff"),
+        ("POST", "/aaaaaa/shadow"),
+        ("DELETE", "/shadow"),
     ):
         status, _ = await http.ask(who, method, path)
         assert status == 403, path
@@ -169,3 +207,89 @@ async def test_what_is_no_bundle_is_refused(http: Http, rules: Rules) -> None:
     assert status == 404
     status, _ = await http.ask("author", "GET", "/no-digest")
     assert status == 400
+
+
+async def test_a_shadow_is_cast_and_ended(http: Http, rules: Rules, settings: Settings) -> None:
+    """By an activator who is no author; what is in force or does not exist casts none."""
+    _, made = await http.ask("author", "POST", json=sent(rules.write(packs__team__closed=DENY_ALL)))
+    path = f"/{made['revision'][7:19]}/shadow"
+    status, said = await http.ask("author", "POST", path)
+    assert (status, said["error"]["code"]) == (403, "self_activation")
+    status, said = await http.ask("activator", "DELETE", "/shadow")
+    assert (status, said["error"]["code"]) == (409, "no_shadow")
+
+    status, said = await http.ask("activator", "POST", path)
+
+    assert (status, said) == (200, {"revision": made["revision"], "ended": False})
+    assert (await http.ask("operator", "GET", path[:-7]))[1]["state"] == "shadow"
+    assert (await http.ask("operator", "DELETE", "/shadow"))[0] == 403
+    status, said = await http.ask("activator", "DELETE", "/shadow")
+    assert (status, said) == (200, {"revision": made["revision"], "ended": True})
+    assert (await http.ask("activator", "POST", "/000000/shadow"))[0] == 404
+    kinds = [leaf["type"] for leaf in await asyncio.to_thread(policy_leaves, settings)]
+    assert kinds == ["policy.drafted", *["policy.shadow_changed"] * 2]
+
+
+async def test_disclosed_inputs_are_compared(http: Http, rules: Rules, settings: Settings) -> None:
+    """With what is in force or with any other revision; it goes on no record, so that nobody puts
+    a revision in force by a report on inputs of their own making.
+    """
+    _, made = await http.ask("author", "POST", json=sent(rules.write(packs__team__closed=DENY_ALL)))
+    path = f"/{made['revision'][7:19]}/diff"
+    lines = disclosed(await decided(settings.policy.bundle))
+
+    status, said = await http.ask("author", "POST", path, content=lines)
+
+    assert status == 200, said
+    assert said["revision"] == made["revision"] != said["base"]
+    assert said["report"]["rules"]["team.closed"]["other"] > 0  # a bundle without packs allows none
+    status, same = await http.ask(
+        "operator", "POST", path, content=lines, params={"base": made["revision"]}
+    )
+    assert (status, same["base"], any(same["report"]["changed"].values())) == (
+        200,
+        made["revision"],
+        False,
+    )
+    status, refused = await http.ask("activator", "POST", f"{path[:-5]}/activate")
+    assert (status, refused["error"]["code"]) == (409, "replay_missing")
+    status, refused = await http.ask("author", "POST", path, content=b"no line\n")
+    assert (status, refused["error"]["code"]) == (400, "invalid_request")
+    assert "inputs:1" in refused["error"]["message"]
+    assert (await http.ask("author", "POST", "/000000/diff", content=lines))[0] == 404
+    assert (await http.ask("author", "POST", path, params={"base": "x" * 81}))[0] == 422
+    status, _ = await http.ask("author", "POST", path, content=b" " * (INPUTS_BYTES_MAX + 1))
+    assert status == 413
+    kinds = [leaf["type"] for leaf in await asyncio.to_thread(policy_leaves, settings)]
+    assert kinds == ["policy.drafted"]
+
+
+async def test_signed_bundles_are_put_in(http: Http, rules: Rules) -> None:
+    """Only what the key in the settings signed: without one nothing, and nothing that was changed
+    on its way. The signer is no author; whoever sends it is.
+    """
+    key = KEYS["ES256"]()
+    packed = signed(members(rules.write(packs__team__closed=DENY_ALL)), key)
+    status, said = await http.ask("author", "POST", "/signed", content=packed)
+    assert (status, said["error"]["code"]) == (422, "bundle_not_trusted")
+    assert "verification_key" in said["error"]["message"]
+
+
+async def test_only_the_key_of_the_settings_counts(keyed: tuple[Http, ECKey], rules: Rules) -> None:
+    """A good bundle is a draft like any other; another key's, a changed one and none are not."""
+    http, key = keyed
+    good = signed(members(rules.write(packs__team__closed=DENY_ALL)), key)
+
+    status, made = await http.ask("author", "POST", "/signed", content=good, params={"source": "s"})
+
+    assert status == 201, made
+    _, shown = await http.ask("author", "GET", f"/{made['revision'][7:19]}")
+    assert (shown["authors"], shown["source"], shown["state"]) == ([AUTHOR.id], "s", "draft")
+    other = signed(members(rules.write()), KEYS["ES256"]())
+    for bad in (other, good[:-20], b"", b"\x1f\x8b", b"{}"):
+        status, said = await http.ask("author", "POST", "/signed", content=bad)
+        assert (status, said["error"]["code"]) == (422, "bundle_not_trusted"), bad[:20]
+    assert (await http.ask("activator", "POST", "/signed", content=good))[0] == 403
+    status, _ = await http.ask("author", "POST", "/signed", content=b" " * (BODY_BYTES_MAX + 1))
+    assert status == 413
+    assert len((await http.ask("author", "GET"))[1]["data"]) == 1

@@ -326,12 +326,12 @@ def _activated(
 
 
 def _known(registry: Change, row: Revision, state: InForce) -> Known:
+    done = registry_policies.activations(registry)
     return Known(
         row,
         active=state.active == row,
         shadow=state.shadow == row,
         reports=tuple(registry_policies.reports(registry, row.revision)),
-        activations=tuple(
-            one for one in registry_policies.activations(registry) if one.revision == row.revision
-        ),
+        activations=tuple(one for one in done if one.revision == row.revision),
+        replaced=any(one.previous == row.revision for one in done),
     )

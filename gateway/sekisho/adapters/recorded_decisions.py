@@ -3,12 +3,13 @@
 Effects and reasons stand in the leaves. Inputs are sealed: auditd opens them for somebody with the
 duty `disclose`, records that first, and whoever asked then finds the reading in their own history.
 Nothing but inputs is opened, no prompt and no answer. Without a ledger, as for a pull request,
-inputs come from a file: the lines of `sekisho-audit disclose --json`.
+inputs come from a file: the lines of `sekisho-audit disclose --json`, or those that were saved.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from sekisho_audit.scan import BrokenSegment
 
 _DECISION = b'"type":"policy.decision"'
 _INPUT = "input"
+_MODE = 0o600
 LINES_MAX = 1_000_000
 LINE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -84,6 +86,29 @@ def from_file(path: Path) -> list[Recorded]:
             return from_lines(str(path), file)
     except OSError as error:
         raise BadRequest(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def new_file(path: Path) -> int:
+    """A file that only its owner reads, for `save`. Made before anything is opened: what cannot be
+    kept must not have been given out. Raises BadRequest.
+    """
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    except OSError as error:
+        raise BadRequest(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def save(file: int, recorded: Sequence[Recorded]) -> None:
+    """Write opened inputs, as `from_file` reads them."""
+    with os.fdopen(file, "wb") as out:
+        out.writelines(_saved(one) + b"\n" for one in recorded)
+
+
+def _saved(one: Recorded) -> bytes:
+    content = None if one.document is None else one.document.decode("utf-8", "surrogateescape")
+    line = {"index": one.index, "type": "policy.decision", "ts": one.ts_us}
+    line |= {"exchange": one.exchange, "name": _INPUT, "content": content}
+    return json.dumps(line).encode()
 
 
 def from_lines(name: str, lines: Iterable[bytes]) -> list[Recorded]:

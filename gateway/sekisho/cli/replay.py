@@ -17,7 +17,7 @@ from typing import Any
 from sekisho.adapters.bundle import Bundle, read_bundle
 from sekisho.adapters.policy_desk import PolicyDesk
 from sekisho.adapters.policy_replay import Explained, compare, explain
-from sekisho.adapters.recorded_decisions import decisions, from_file, with_inputs
+from sekisho.adapters.recorded_decisions import decisions, from_file, new_file, save, with_inputs
 from sekisho.cli import explaining
 from sekisho.cli.gate import add_key
 from sekisho.cli.person import person_of
@@ -46,6 +46,7 @@ def configure(verbs: Any) -> None:
     diff.add_argument("--since", type=span_s, default=7 * 86_400, metavar="7d", help="h, d or w")
     diff.add_argument("--limit", type=int, default=LIMIT, metavar="N", help="the newest N only")
     diff.add_argument("--inputs", type=Path, metavar="FILE", help="disclosed before, in place of")
+    diff.add_argument("--save", type=Path, metavar="FILE", help="keep the inputs for --inputs")
     diff.add_argument("--record", action="store_true", help="keep the report for the activator")
     diff.add_argument(
         "--exit-code", action="store_true", help="exit 1 if anything would be decided otherwise"
@@ -97,7 +98,10 @@ def _diff(options: argparse.Namespace) -> int:
         settings = load(options.config)
         desk = desk_of(settings)
         before, after = _place(desk, options.base), _place(desk, options.against)
+        kept = None if options.save is None else new_file(options.save)
         found, recorded = _asked_for(options, settings, since_us)
+        if kept is not None:
+            save(kept, recorded)
     left_out = len(found) - len(recorded)
     base, other, report = asyncio.run(
         compare(recorded, before, after, since_us=since_us, left_out=left_out)

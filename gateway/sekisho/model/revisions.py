@@ -79,13 +79,15 @@ class Known:
     shadow: bool
     reports: tuple[Report, ...]
     activations: tuple[Activation, ...]
+    replaced: bool = False
+    """Whether another one was put in force in its place, as happens to what the settings name."""
 
     @property
     def state(self) -> str:
         """In one word: `active`, `shadow`, `was active` or `draft`."""
         if self.active or self.shadow:
             return "active" if self.active else "shadow"
-        return "was active" if self.activations else "draft"
+        return "was active" if self.activations or self.replaced else "draft"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,8 @@ def needs_report(revision: Revision, active: str | None, report: Report | None) 
         return report
     raise Conflict(
         "Nobody has looked yet what this revision would change against the one in force. Run "
-        f"`sekisho policy diff --against {revision.revision[:19]} --record` first.",
+        f"`sekisho policy diff --against {revision.revision[:19]} --record` first, with an officer "
+        "(docs/howto/policy.md).",
         code="replay_missing",
     )
 

@@ -65,6 +65,7 @@ def test_a_revision_lives(desk: PolicyDesk, rules: Rules, settings: Settings) ->
     shipped = read_bundle(settings.policy.bundle).revision
     assert (done.revision, done.previous) == (row.revision, shipped)
     assert desk.active().revision == row.revision
+    assert [one.state for one in desk.listed(AUTHOR)] == ["was active", "active"]
 
     back = desk.rollback(ACTIVATOR)
 

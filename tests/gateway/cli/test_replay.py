@@ -12,6 +12,7 @@ from sekisho.adapters.key_desk import KeyDesk
 from sekisho.cli import main
 from sekisho.cli.replay import span_s
 from sekisho.config import load
+from sekisho_audit.places import newest_of
 from support.ledgers import Auditd
 from support.officers import OFFICER, appoint
 from support.replays import append, auditd_in, decided
@@ -85,6 +86,38 @@ async def test_from_draft_to_force(
     assert (await run("explain", "0192e4a0-0000-7000-8000-00000000ffff", *officer))[0] == 1
     kinds = [leaf["type"] for leaf in policy_leaves(settings)]
     assert kinds[len(made) :] == ["policy.drafted", "policy.replayed", "policy.activated"]
+
+
+async def test_opened_inputs_are_saved_for_later(
+    auditd: Auditd,
+    config: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Inputs and nothing else, for the owner's eyes; nothing is opened that cannot be kept."""
+    monkeypatch.chdir(tmp_path)
+    settings = load(config)
+    made = await decided(settings.policy.bundle)
+    await append(auditd, [event for event, _ in made])
+    monkeypatch.setenv("SEKISHO_OFFICER_SECRET", appoint(tmp_path))
+    saved = tmp_path / "saved.jsonl"
+    words = ["policy", "diff", "--against", str(SHIPPED), "--officer", OFFICER, "--purpose", "ci"]
+    words += ["--ticket", "T-1", "--save", str(saved), "--config", str(config)]
+
+    assert await asyncio.to_thread(main, words) == 0
+
+    assert saved.stat().st_mode & 0o777 == 0o600
+    lines = [json.loads(line) for line in saved.read_bytes().splitlines()]
+    assert {line["name"] for line in lines} == {"input"}
+    assert [line["content"].encode() for line in lines] == [seen for _, seen in made]
+    offline = ["policy", "diff", "--base", str(SHIPPED), "--against", str(SHIPPED)]
+    assert await asyncio.to_thread(main, [*offline, "--inputs", str(saved)]) == 0
+    assert f"{len(made)} decisions" in capsys.readouterr().out
+    readings = list(newest_of(settings.ledger_dir, b"audit.disclosed"))
+    assert await asyncio.to_thread(main, words) == 1
+    assert "cannot be written: File exists" in capsys.readouterr().err
+    assert list(newest_of(settings.ledger_dir, b"audit.disclosed")) == readings
 
 
 def test_a_pull_request_needs_no_installation(

@@ -90,7 +90,8 @@ class OfficerNeeded(SekishoError):
 def _diff(options: argparse.Namespace) -> int:
     if options.limit < 1:
         raise BadRequest("--limit must be 1 or more.")
-    since_us = (int(time.time()) - options.since) * 1_000_000
+    # Inputs from a file are as old as they are.
+    since_us = 0 if options.inputs else (int(time.time()) - options.since) * 1_000_000
     if _is_offline(options):
         before, after = Path(options.base), Path(options.against)
         found = recorded = from_file(options.inputs)
@@ -171,10 +172,11 @@ def _opened(
 
 def _text(said: dict[str, Any]) -> str:
     changed = said["changed"]
-    since, base, other = when(said["since_us"]), said["base"][:_SHORT], said["revision"][:_SHORT]
+    base, other = said["base"][:_SHORT], said["revision"][:_SHORT]
+    since = f"since {when(said['since_us'])}" if said["since_us"] else "from a file"
     counts = ", ".join(f"{name} {changed[name]}" for name in CHANGES[:-1])
     lines = [
-        f"{said['decisions']} decisions since {since}, {base} -> {other}",
+        f"{said['decisions']} decisions {since}, {base} -> {other}",
         f"newly {counts}; same effect with other reasons or obligations {changed['other']}",
     ]
     if said["base"] == said["revision"]:

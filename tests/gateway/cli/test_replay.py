@@ -113,7 +113,7 @@ async def test_opened_inputs_are_saved_for_later(
     assert [line["content"].encode() for line in lines] == [seen for _, seen in made]
     offline = ["policy", "diff", "--base", str(SHIPPED), "--against", str(SHIPPED)]
     assert await asyncio.to_thread(main, [*offline, "--inputs", str(saved)]) == 0
-    assert f"{len(made)} decisions" in capsys.readouterr().out
+    assert f"{len(made)} decisions from a file" in capsys.readouterr().out
     readings = list(newest_of(settings.ledger_dir, b"audit.disclosed"))
     assert await asyncio.to_thread(main, words) == 1
     assert "cannot be written: File exists" in capsys.readouterr().err

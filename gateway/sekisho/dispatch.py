@@ -35,6 +35,7 @@ from sekisho.model.grants import Asking
 from sekisho.model.halts import Reach
 from sekisho.model.hold import HoldView, Place
 from sekisho.model.outgoing import Outgoing
+from sekisho.obligations import notify
 from sekisho.parts import Parts
 from sekisho.ports import BackendReply, Charge
 from sekisho.releasing.outcome import Outcome, cause_of
@@ -108,10 +109,10 @@ class Dispatch:
         nothing is raised: it stands, told or not.
         """
         outbox, denied = self._parts.outbox, decision.effect is Effect.DENY
-        names = self._parts.channels.intersection(decision.obligations.notify).difference(known)
-        if not names or outbox is None or decision.effect is Effect.HOLD:
+        names = notify.apply(decision, self._parts.channels, known)
+        if not names or outbox is None:
             return
-        told = decided(exchange, stage, decision, sorted(names), self._parts.clock.now_us())
+        told = decided(exchange, stage, decision, names, self._parts.clock.now_us())
         try:
             if await outbox.post(told) and not denied:
                 message = (

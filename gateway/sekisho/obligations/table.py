@@ -13,7 +13,15 @@ from typing import Any, Literal
 from sekisho.content.entities import KINDS
 from sekisho.model.decision import Obligations
 from sekisho.model.facts import Found
-from sekisho.obligations import allow_tools, cap_tokens, pin_route, redact, retain_days
+from sekisho.obligations import (
+    allow_tools,
+    cap_tokens,
+    hold,
+    notify,
+    pin_route,
+    redact,
+    retain_days,
+)
 
 Point = Literal["request", "tool call", "stream", "response"]
 
@@ -28,7 +36,6 @@ class Carried:
 
 
 _CALL = "tool_call"
-_AFTER = {"request": frozenset({_CALL, "response"}), _CALL: frozenset({"response"})}
 
 CARRIED: Mapping[str, Carried] = {
     "max_tokens": Carried(
@@ -60,20 +67,20 @@ CARRIED: Mapping[str, Carried] = {
         "answers in a format for programs have it in the header only.",
     ),
     "hold": Carried(
-        "stages.clear, stages.guard",
+        "obligations.hold, stages.clear, stages.guard",
         ("request", "tool call", "response"),
         "Files for people what is decided about, the request or the answer with its tool calls; "
         "it goes on when they approve. Only of the stage that is asked about. A call in a stream "
         "that is on its way already cannot wait: it is withheld.",
     ),
     "hold_later": Carried(
-        "stages.guard",
+        "obligations.hold, stages.guard",
         ("request", "tool call"),
         "Has the answer read whole, and holds its tool calls or all of it on these terms, whatever "
         "is decided there. Only of stages after the one that is asked about.",
     ),
     "review_response": Carried(
-        "stages.guard",
+        "obligations.review_response, stages.guard",
         ("request",),
         "Has the answer read whole before anything of it is shown, and policy asked about it at "
         "stage `response`.",
@@ -85,7 +92,7 @@ CARRIED: Mapping[str, Carried] = {
         "is kept as evidence. With a hold, reviewers can approve only after it.",
     ),
     "notify": Carried(
-        "dispatch, holding.notifying",
+        "obligations.notify, holding.notifying",
         ("request", "tool call", "response"),
         "Tells these channels of `[[notify.channels]]` what was decided, and of a hold that it "
         "waits and how it ended. They are told at least once: where that cannot be promised, "
@@ -98,7 +105,7 @@ CARRIED: Mapping[str, Carried] = {
         "them. With more the request is refused (`drafts_outstanding`) until they have said it.",
     ),
     "log_level": Carried(
-        "pipeline, stages.release",
+        "content.kept",
         ("request", "stream", "response"),
         "`metadata` keeps nothing of the content, `redacted` masks what the scanner found.",
     ),
@@ -136,13 +143,9 @@ def unsupported(
         missing.append("route")
     if retain_days.apply(obligations.retain_days, obligations.log_level, content_days) is None:
         missing.append("retain_days")
-    if channels is not None and not set(channels).issuperset(obligations.notify):
+    if not notify.reaches_all(obligations, channels):
         missing.append("notify")
-    if obligations.hold is not None and obligations.hold.stage != stage:
-        missing.append("hold.stage")
-    if not _AFTER.get(stage, frozenset()).issuperset(one.stage for one in obligations.hold_later):
-        missing.append("hold_later")
-    return tuple(missing)
+    return (*missing, *hold.misplaced(obligations, stage))
 
 
 def apply_request(

@@ -16,6 +16,7 @@ from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.facts import Facts
 from sekisho.model.hold import Pace
 from sekisho.model.outgoing import Outgoing
+from sekisho.obligations import review_response
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def foretell(
         "drafts": _drafts(asked.drafts_max, known.drafts_open),
         "hold": _hold(asked.hold, known.lately) if effect is Effect.HOLD and asked.hold else None,
         "answer": {
-            "read_whole": asked.review_response or bool(asked.hold_later),
+            "read_whole": review_response.apply(asked),
             "holds": [{"stage": one.stage, **_hold(one, known.lately)} for one in asked.hold_later],
         },
     }

@@ -33,7 +33,7 @@ from sekisho.model.grants import Wanted, rules_of
 from sekisho.model.halts import Halt, Halts, Reach, halted
 from sekisho.model.outgoing import Outgoing
 from sekisho.model.verdict import UNTOUCHED, Asked, Verdict
-from sekisho.obligations import redact
+from sekisho.obligations import redact, review_response
 from sekisho_audit.events import Event
 
 ARGUMENTS_BYTES_MAX = 16_384  # of one call, as rules see them; the contract's word
@@ -58,8 +58,7 @@ Ask = Callable[[Facts], Awaitable[Decision]]
 
 def reads_whole(decision: Decision) -> bool:
     """Whether the answer must be there to its end before anything of it is shown."""
-    asked = decision.obligations
-    return asked.review_response or bool(asked.hold_later)
+    return review_response.apply(decision.obligations)
 
 
 class Guard:

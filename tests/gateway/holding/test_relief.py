@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -9,16 +10,26 @@ import orjson
 import pytest
 import redis
 
-from sekisho.errors import SekishoError
+from sekisho.errors import SekishoError, Unavailable
 from sekisho.holding import anew
 from sekisho.holding.file import Filing
 from sekisho.holding.queue import Wanted, page
-from sekisho.holding.review import may_review, may_see
+from sekisho.holding.review import may_review, may_see, withdraw
 from sekisho.model.decision import Decision, Effect, HoldTerms, Obligations, Reason, Threshold
 from sekisho.model.hold import HoldState, HoldView
 from sekisho.model.office import Office
 from sekisho.model.principal import Principal, Role, Scope
-from support.holds import JOIN_KEY, LIMITS, REVIEWER, Desk, SystemClock, open_desk, person, until
+from support.holds import (
+    JOIN_KEY,
+    LIMITS,
+    REVIEWER,
+    STAFF,
+    Desk,
+    SystemClock,
+    open_desk,
+    person,
+    until,
+)
 from support.memory_ledger import MemoryLedger
 from support.valkey import Valkey
 
@@ -198,3 +209,58 @@ async def test_a_hold_that_nobody_relieves_is_what_it_was(desk: Desk) -> None:
     [card] = await desk.store.list_open(10)
     assert (card.relief_us, card.relieved) == (0, False)
     assert card.read_us > 0
+
+
+@pytest.mark.parametrize("fault", ["lose_before", "lose_after"])
+async def test_an_answer_whose_record_is_in_doubt_counts_once(
+    soon: Desk, ledger: MemoryLedger, fault: str
+) -> None:
+    """Not recorded, or recorded and the reply lost: given again it is one review."""
+    view = await soon.file(thresholds=RELIEVED, ttl_s=TTL_S)
+    setattr(ledger, fault, 1)
+    with pytest.raises(Unavailable):
+        await soon.approve(view, HEAD)
+    assert ledger.types().count("hold.review") == (fault == "lose_after")
+    view = await soon.approve(view, HEAD)
+    assert (view.state, [one.relief for one in view.reviews]) == (HoldState.APPROVED, ["head"])
+    assert ledger.types().count("hold.review") == 1
+
+
+async def test_at_two_workers_one_person_relieves_once(
+    soon: Desk, valkey: Valkey, ledger: MemoryLedger
+) -> None:
+    """Both take the same answer at the same time; two reviews stay two people."""
+    view = await soon.file(thresholds=(Threshold("reviewer", 2, 1, relief=("head",)),), ttl_s=TTL_S)
+    other = open_desk(valkey.url, ledger)
+    try:
+        await asyncio.gather(
+            soon.approve(view, HEAD), other.approve(view, HEAD), return_exceptions=True
+        )
+        found = await other.store.get(view.hold.id)
+        assert found is not None
+        assert (found.state, len(found.reviews)) == (HoldState.PENDING, 1)
+        assert (await other.approve(view, HEAD_2)).state is HoldState.APPROVED
+    finally:
+        await other.close()
+    assert ledger.types().count("hold.review") == 2
+
+
+async def test_what_was_taken_back_is_answered_by_nobody(soon: Desk, ledger: MemoryLedger) -> None:
+    """Who relieves may no more approve a hold that was withdrawn than who was asked."""
+    view = await soon.file(thresholds=RELIEVED, ttl_s=TTL_S)
+    await withdraw(soon.store, ledger, STAFF, view.hold.id)
+    assert await refused(soon, view, HEAD) == await refused(soon, view, REVIEWER)
+    assert await soon.store.state(view.hold.id) == HoldState.WITHDRAWN
+    assert "hold.review" not in ledger.types()
+
+
+async def test_relief_ends_with_the_hold(soon: Desk, ledger: MemoryLedger) -> None:
+    """Who relieves has no more time than who was asked: later answers are refused."""
+    view = await soon.file(thresholds=RELIEVED, ttl_s=0.05)
+
+    async def over() -> bool:
+        return await soon.store.now_us() >= view.hold.expires_us
+
+    await until(over)
+    assert await refused(soon, view, HEAD) == await refused(soon, view, REVIEWER)
+    assert "hold.review" not in ledger.types()

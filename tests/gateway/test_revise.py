@@ -445,3 +445,15 @@ async def test_what_the_ledger_knows_of_steps_wins(
     assert now is not None
     assert (now.state, now.hold.version, open_step_of(now)) == (HoldState.PENDING, 1, 2)
     assert (await desk.approve(now)).state is HoldState.APPROVED
+
+
+async def test_a_version_is_relieved_when_the_one_before_would_have_been(line: Line) -> None:
+    """An edit gains those who relieve no time and loses them none; the ledger has the moment."""
+    relieved = HoldTerms("tool_call", (Threshold("reviewer", 1, 1, relief=("head",)),), 600, 10)
+    line.rules.says = decision(Effect.ALLOW, hold_later=(relieved,))
+    first = await held(line)
+    second = await edit(line, first)
+    assert first.hold.relief_us > 0
+    assert second.hold.relief_us == first.hold.relief_us
+    assert second.hold.thresholds == relieved.thresholds
+    assert [one["relief_us"] for one in line.data("hold.filed")] == [first.hold.relief_us] * 2

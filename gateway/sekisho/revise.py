@@ -21,7 +21,7 @@ from sekisho.errors import BadRequest, Conflict, DeniedByPolicy, Halted
 from sekisho.holding import binding, names, settle
 from sekisho.holding.denial import said
 from sekisho.holding.review import check_duties, find
-from sekisho.holding.terms import asked_anew
+from sekisho.holding.terms import asked_anew, unrelieved
 from sekisho.model import steps
 from sekisho.model.decision import FIRST_STEP, Decision, Effect, Obligations
 from sekisho.model.facts import Facts
@@ -151,15 +151,17 @@ def _version_of(
     hold: Hold, editor: Principal, edit: Edit, after: Mapping[str, Any], verdict: Verdict
 ) -> Hold:
     """The next version, not yet bound. It asks for all that this one asked for, and more if the
-    rules want more.
+    rules want more. Its time goes on, so nobody relieves who had no moment in it so far.
     """
     terms = asked_anew(hold, [verdict.terms] if verdict.terms else [])
+    thresholds = terms.thresholds if hold.relief_us else unrelieved(terms.thresholds)
     narrowed = _only_takes_out(edit)
     return replace(
         hold,
         version=hold.version + 1,
         stage=terms.stage,
-        thresholds=terms.thresholds,
+        thresholds=thresholds,
+        relief_us=hold.relief_us if any(one.relief for one in thresholds) else 0,
         risk=terms.risk,
         outgoing=orjson.dumps(verdict.rewritten or after),
         facts=orjson.dumps([one.document for one in verdict.asked]),

@@ -7,6 +7,7 @@ declared, or with a body that does not fit.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,19 @@ ROLES = {
 # Whoever is let in is told of changes for minutes; tests/gateway/web/test_desk.py listens to it.
 ENDLESS = frozenset({"/v1/approvals/events"})
 HELD = "please summarise the customer list"
+
+
+@schemathesis.serializer("application/gzip")
+def packed(_about: Any, value: Any) -> bytes:
+    """A signed bundle comes packed; half of what is tried is, so that it is looked into."""
+    said = lines(_about, value)
+    return gzip.compress(said) if len(said) % 2 else said
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(_about: Any, value: Any) -> bytes:
+    """Disclosed inputs come as lines; none that is made up is one, and each has to be refused."""
+    return bytes(value) if isinstance(value, bytes) else str(value).encode()
 
 
 @dataclass

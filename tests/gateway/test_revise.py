@@ -457,3 +457,16 @@ async def test_a_version_is_relieved_when_the_one_before_would_have_been(line: L
     assert second.hold.relief_us == first.hold.relief_us
     assert second.hold.thresholds == relieved.thresholds
     assert [one["relief_us"] for one in line.data("hold.filed")] == [first.hold.relief_us] * 2
+
+
+async def test_a_version_gains_no_relief_that_it_has_no_moment_for(line: Line) -> None:
+    """Rules may ask others about the edit; who relieves these was told of no time."""
+    relieved = HoldTerms("tool_call", (Threshold("legal", 1, 1, relief=("head",)),), 600, 10)
+    first = await held(line)
+    line.rules.says = decision(Effect.HOLD, hold=relieved)
+    second = await edit(line, first)
+    assert [(one.reviewers, one.relief) for one in second.hold.thresholds] == [
+        ("legal", ()),
+        ("reviewer", ()),
+    ]
+    assert (first.hold.relief_us, second.hold.relief_us) == (0, 0)

@@ -8,6 +8,7 @@ and by the rules about the answer. It is shown once and decided once, on terms t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sekisho.model.decision import HoldTerms, Threshold
 from sekisho.model.hold import Hold
@@ -56,6 +57,11 @@ def relief_us(terms: HoldTerms, now_us: int, office: Office) -> int:
     if not any(one.relief for one in terms.thresholds):
         return 0
     return _after(terms.ttl_s * office.escalation_percent / 100, terms, now_us, office)
+
+
+def unrelieved(thresholds: Sequence[Threshold]) -> tuple[Threshold, ...]:
+    """The same, answered by nobody but those who are asked."""
+    return tuple(replace(one, relief=()) for one in thresholds)
 
 
 def _after(part_s: float, terms: HoldTerms, now_us: int, office: Office) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 from opa_bindings import OpaEngine
 
 from sekisho.adapters.bundle import Bundle, Fault, Module, syntax_tree
+from sekisho.adapters.policy_entries import unfit_entries
 from sekisho.adapters.policy_reads import unknown_reads
 from sekisho.adapters.rego_places import Metadata, Place, Places
 from sekisho.adapters.rego_rules import FOLDED, PACK_DEPTH
@@ -125,9 +126,9 @@ def parse(modules: Sequence[Module]) -> list[Parsed]:
 
 
 def lint(bundle: Bundle) -> list[Fault]:
-    """Everything that is unused or does not say what it is."""
+    """Everything that is unused, does not say what it is, or can never be taken."""
     parsed = parse(bundle.modules)
-    faults = [*_silent(parsed), *_unused(parsed), *_misspelt(parsed)]
+    faults = [*_silent(parsed), *_unused(parsed), *_misspelt(parsed), *_unfit(parsed)]
     for one in (*parsed, *parse(bundle.tests)):
         faults += _idle_imports(one)
     return sorted(dict.fromkeys(faults), key=lambda fault: fault.order)
@@ -159,6 +160,14 @@ def _misspelt(parsed: Sequence[Parsed]) -> Iterator[Fault]:
         for name, text in unknown_reads(one.tree, frozenset(one.imports)):
             at = one.places.name(name) or one.places.name(name.rsplit(".", 1)[0]) or (1, 1)
             yield Fault(one.module.path, at[0], text, at[1])
+
+
+def _unfit(parsed: Sequence[Parsed]) -> Iterator[Fault]:
+    for one in parsed:
+        for rule in one.rules:
+            if rule.read_by_gateway and rule.name != _DECISION:
+                for text in unfit_entries(rule.name[-1], rule.tree):
+                    yield Fault(one.module.path, rule.place[0], text, rule.place[1])
 
 
 def _unused(parsed: Sequence[Parsed]) -> Iterator[Fault]:

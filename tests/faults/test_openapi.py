@@ -49,17 +49,23 @@ ENDLESS = frozenset({"/v1/approvals/events"})
 HELD = "please summarise the customer list"
 
 
+def raw(value: Any) -> bytes:
+    """What was made up for a body that is no JSON."""
+    made = getattr(value, "data", value)
+    return made if isinstance(made, bytes) else str(made).encode()
+
+
 @schemathesis.serializer("application/gzip")
 def packed(_about: Any, value: Any) -> bytes:
     """A signed bundle comes packed; half of what is tried is, so that it is looked into."""
-    said = lines(_about, value)
+    said = raw(value)
     return gzip.compress(said) if len(said) % 2 else said
 
 
 @schemathesis.serializer("application/x-ndjson")
 def lines(_about: Any, value: Any) -> bytes:
     """Disclosed inputs come as lines; none that is made up is one, and each has to be refused."""
-    return bytes(value) if isinstance(value, bytes) else str(value).encode()
+    return raw(value)
 
 
 @dataclass

@@ -463,7 +463,7 @@ async def test_a_version_gains_no_relief_that_it_has_no_moment_for(line: Line) -
     """Rules may ask others about the edit; who relieves these was told of no time."""
     relieved = HoldTerms("tool_call", (Threshold("legal", 1, 1, relief=("head",)),), 600, 10)
     first = await held(line)
-    line.rules.says = decision(Effect.HOLD, hold=relieved)
+    line.rules.later["tool_call"] = decision(Effect.HOLD, hold=relieved)
     second = await edit(line, first)
     assert [(one.reviewers, one.relief) for one in second.hold.thresholds] == [
         ("legal", ()),

@@ -100,7 +100,7 @@ def test_what_is_behind_or_nowhere_is_not_found(ledger: Ledger) -> None:
 def test_payloads_of_nobody_are_passed(tmp_path: Path) -> None:
     """A batch that was killed between its payloads and its events leaves them behind."""
     ledger = open_ledger(tmp_path)
-    writer = ledger._payloads
+    writer = ledger.files._payloads
     writer.write([frame(bytes.fromhex(stored_hash(b"nobody's")), b"nobody's")])
     writer.sync()
     ledger.open_session("s-1", 1)

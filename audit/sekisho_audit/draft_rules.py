@@ -1,16 +1,17 @@
 """Drafts as the ledger knows them: of which answers nobody has said yet what became of them.
 
 A decision about a request can say `drafts_max`: whoever asks has at most so many answers open. An
-answer is open from its intent on until its requester has said what became of it (`draft.answered`),
-or it came to nothing. While too many are open, no further intent of that requester under such a
-decision is recorded, so what the ledger has wins over what a gateway remembers.
+answer is open from its intent on until its requester has said what became of it
+(`draft.answered`), or nothing of it was given out. While too many are open, no further intent of
+that requester under such a decision is recorded, so what the ledger has wins over what a gateway
+remembers.
 
 `rules.py` shows the leaves in order and keeps the way back; here is the state and what it means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sekisho_audit.officer_rules import Put
@@ -49,9 +50,12 @@ class DraftRules:
             raise RuleBroken("drafts_outstanding", message)
         self._open(leaf)
 
-    def end(self, exchange: str, principal: str | None, status: str) -> None:
-        """After the outcome of an intent of this `principal`: only what was given out is open."""
-        if exchange in self.wanted and status != "released":
+    def end(self, exchange: str, principal: str | None, outcome: Mapping[str, Any]) -> None:
+        """After the outcome of an intent of this `principal`: what was given out is open, also a
+        part of it. Who hangs up before the end of a stream has had what they read.
+        """
+        given = outcome["status"] == "released" or outcome.get("chunks", 0) > 0
+        if exchange in self.wanted and not given:
             self._close(exchange, principal)
 
     def release(self, leaf: Leaf) -> None:

@@ -211,6 +211,8 @@ def _ended(document: Document, leaf: Leaf, digest: str) -> None:
         "at_us": leaf["ts"],
         "receipt": _receipt(leaf, digest),
     }
+    if data.get("chunks"):
+        send["outcome"]["chunks"] = data["chunks"]
 
 
 def _cut(document: Document, leaf: Leaf, _digest: str) -> None:

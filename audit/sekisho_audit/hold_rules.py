@@ -77,6 +77,9 @@ def _check_edit(leaf: Leaf, before: Filed) -> None:
     now, named = thresholds.open_step(before.thresholds, before.reviews), leaf["data"].get("step")
     if (named or thresholds.FIRST_STEP) != now:
         raise RuleBroken("edit_out_of_turn", f"an edit at another step while step {now} is open")
+    begins_us = leaf["data"].get("relief_us")
+    if begins_us not in {None, before.data.get("relief_us")}:
+        raise RuleBroken("early_relief", "an edit moves the time of those who relieve others")
 
 
 def current(leaf: Leaf, filed: Filed | None) -> Filed:

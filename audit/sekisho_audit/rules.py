@@ -327,7 +327,7 @@ class Book:
         if intent.exchange != leaf["exchange"]:
             raise RuleBroken("unknown_intent", "intent and outcome are of different exchanges")
         self._answered(leaf, intent.principal)
-        self.drafts.end(intent.exchange, intent.principal, leaf["data"]["status"])
+        self.drafts.end(intent.exchange, intent.principal, leaf["data"])
         self._drop(self.intents, key)
         self._put(self.closed, key, intent.exchange)
         if leaf["data"]["status"] != HELD:

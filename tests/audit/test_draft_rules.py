@@ -68,6 +68,22 @@ def test_what_is_on_its_way_counts(scribe: Scribe) -> None:
     assert refused(scribe, "x-1") == "drafts_outstanding"
 
 
+@pytest.mark.parametrize("status", ["cancelled", "stopped", "failed", "unknown"])
+def test_what_was_read_in_part_is_open(scribe: Scribe, status: str) -> None:
+    """Nobody gets around their word by hanging up before the last chunk."""
+    for exchange in ("x-1", "x-2"):
+        decide(scribe, exchange, drafts_max=2)
+        sent = intent(scribe, exchange)
+        scribe.write("backend.outcome", exchange, intent=sent, status=status, chunks=3)
+    decide(scribe, "x-3", drafts_max=2)
+    assert refused(scribe, "x-3") == "drafts_outstanding"
+    said(scribe, "x-1")
+    sent = intent(scribe, "x-3")
+    scribe.write("backend.outcome", "x-3", intent=sent, status=status, chunks=0)
+    decide(scribe, "x-4", drafts_max=2)
+    intent(scribe, "x-4")
+
+
 def test_another_attempt_of_one_is_the_same_one(scribe: Scribe) -> None:
     """It does not stand in its own way."""
     answered(scribe, "x-1")
@@ -120,7 +136,7 @@ def test_a_held_answer_is_open_when_people_released_it(scribe: Scribe) -> None:
     decide(scribe, "x-1", drafts_max=2)
     leaf = scribe.leaf("backend.intent", "x-1")
     rules.check_intent(leaf)
-    rules.end("x-1", "p-1", "held")
+    rules.end("x-1", "p-1", {"status": "held"})
     assert rules.open == {}
     rules.release(scribe.leaf("hold.released", "x-1"))
     assert rules.open == {"p-1": ("x-1",)}

@@ -148,3 +148,20 @@ def test_relief_is_what_all_want() -> None:
         {**DESK, "relief": ["legal"]}
     ]
     assert merged([RELIEVED], [DESK]) == [DESK]
+
+
+def test_an_edit_moves_no_moment(scribe: Scribe) -> None:
+    """Neither earlier nor later, nor is there one where there was none."""
+    file(scribe, RELIEVED)
+    edited = {**NAMED, "version": 2, "editor": "p-3", "narrowed": False}
+    terms = {"stage": "request", "expires_us": 10**15, "backend": "local"}
+    given = edited | terms | {"thresholds": [RELIEVED]}
+    for moved in (1, SINCE_US - 1, SINCE_US + 1):
+        assert broken(scribe, "hold.filed", "x", **given, relief_us=moved) == "early_relief"
+    scribe.write("hold.filed", "x", **given, relief_us=SINCE_US)
+    third = given | {"version": 3, "thresholds": [DESK]}
+    scribe.write("hold.filed", "x", **third)
+    assert (
+        broken(scribe, "hold.filed", "x", **(third | {"version": 4}), relief_us=SINCE_US)
+        == "early_relief"
+    )

@@ -21,6 +21,9 @@ from sekisho.cli.printing import add_json, as_json, visible
 DECISIONS = ("accepted", "edited", "rejected")
 PAGE = 100
 
+# Of a stream that its client left, something was read.
+_GIVEN = frozenset({"released", "cancelled", "stopped"})
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `sekisho draft`."""
@@ -61,7 +64,7 @@ def _open(gate: Gate) -> list[dict[str, Any]]:
         found += [
             one
             for one in page["data"]
-            if one["draft_wanted"] and one["draft"] is None and one["status"] == "released"
+            if one["draft_wanted"] and one["draft"] is None and one["status"] in _GIVEN
         ]
         if not page["has_more"]:
             return found

@@ -1,6 +1,6 @@
 """What everybody is told of break-glass: that it was opened, is used, and waits for its review.
 
-    opened      while it is open
+    opened      once it was, also where it is over already: nobody is quicker than the alarm
     used        at each tenth use
     unreviewed  when its time of review is over
 
@@ -32,8 +32,7 @@ class Alarm:
 
     def _about(self, opening: Opening, now_us: int) -> Iterator[Notification]:
         tens = opening.used // USES_EACH * USES_EACH
-        if opening.open_at(now_us):
-            yield from self._each(opening, "opened", 0, now_us)
+        yield from self._each(opening, "opened", 0, now_us)
         if tens:
             yield from self._each(opening, "used", tens, now_us)
         if opening.overdue_at(now_us):

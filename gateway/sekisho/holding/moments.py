@@ -4,7 +4,8 @@
               its time; later the next group, and whoever relieves them, who may answer from then on
     settled   whoever asked, where a channel is there for them, and the channels that rules named
 
-What was told before is in marks, so looking again tells nobody twice. Where several are due at once
+What was told before is in marks, so looking again tells nobody twice; a version that was asked anew
+has a time of its own, and is told of like another hold. Where several are due at once
 (nobody could look for a while) the later word stands for the earlier to the same people.
 """
 
@@ -67,7 +68,7 @@ def outstanding(
     if not card.thresholds:
         return Outstanding((), changed.told, None)  # nobody was asked, so nobody decided anything
     if card.state not in OPEN:
-        marks = frozenset({Moment.SETTLED.value})
+        marks = frozenset({_mark(card, Moment.SETTLED)})
         tell = () if marks <= changed.told else _settled(card, channels)
         return Outstanding(tuple(_told(card, tell, now_us)), changed.told | marks, None)
     if card.justify and not card.justified:
@@ -83,13 +84,13 @@ def outstanding(
         waits += [(Moment.FILED, one) for one in _to_begin(card, asked, channels)]
         marks |= {filed}
         if now_us >= reminder_us:
-            marks |= {Moment.REMINDER.value}
-    if now_us >= reminder_us and Moment.REMINDER.value not in marks:
+            marks |= {_mark(card, Moment.REMINDER)}
+    if now_us >= reminder_us and _mark(card, Moment.REMINDER) not in marks:
         waits += [(Moment.REMINDER, one) for one in _reviewers(card, asked, channels)]
-        marks |= {Moment.REMINDER.value}
-    if now_us >= escalation_us and Moment.ESCALATION.value not in marks:
+        marks |= {_mark(card, Moment.REMINDER)}
+    if now_us >= escalation_us and _mark(card, Moment.ESCALATION) not in marks:
         waits += [(Moment.ESCALATION, one) for one in _next(card, channels)]
-        marks |= {Moment.ESCALATION.value}
+        marks |= {_mark(card, Moment.ESCALATION)}
     ahead = [due_us for due_us in (reminder_us, escalation_us) if due_us > now_us]
     return Outstanding(tuple(_told(card, waits, now_us)), marks, min(ahead, default=None))
 
@@ -119,6 +120,11 @@ def _opening(card: HoldCard) -> str:
     """What names one opening of a hold to reviewers: its version, and a step but the first."""
     later = card.open_step != numbers(card.thresholds)[0]
     return f"{card.version}-{card.open_step}" if later else str(card.version)
+
+
+def _mark(card: HoldCard, moment: Moment) -> str:
+    """What says that it was told; of each version that was asked anew once more."""
+    return f"{moment.value}-{card.version}" if card.asked_anew else moment.value
 
 
 def _asked(card: HoldCard) -> frozenset[str]:
@@ -164,7 +170,8 @@ def _told(
     if card.state not in OPEN:
         state = HoldState.APPROVED.value if card.state in _APPROVED else card.state.value
     for moment, channel in waits:
-        version = _opening(card) if moment is Moment.FILED else ""
+        version = str(card.version) if card.asked_anew else ""
+        version = _opening(card) if moment is Moment.FILED else version
         yield Notification(
             id=notification_id(card.id, moment.value, version, channel.name),
             channel=channel.name,

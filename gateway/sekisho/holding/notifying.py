@@ -32,6 +32,7 @@ from sekisho.model.notification import (
     OPEN_ONLY,
     Channel,
     Couriers,
+    Moment,
     Notification,
     NotSent,
 )
@@ -163,7 +164,8 @@ class Notifier:
         try:
             queue = await self._outbox.due(line.channel.name, _BATCH_MAX)
             for waiting in queue.waiting:
-                if not self._leads or not _may_send(line, loop.time()):
+                alarm = waiting.notification.moment is Moment.BREAK_GLASS
+                if not self._leads or not _may_send(line, loop.time(), alarm=alarm):
                     return
                 await self._settle(line, waiting, queue.now_us)
         except SekishoError as error:
@@ -232,10 +234,12 @@ class Notifier:
         await self._outbox.done(told)
 
 
-def _may_send(line: _Line, now_s: float) -> bool:
+def _may_send(line: _Line, now_s: float, *, alarm: bool) -> bool:
+    """An alarm waits for a channel that rests, and not until others may be sent again."""
     while line.sent_s and now_s - line.sent_s[0] > _MINUTE_S:
         line.sent_s.popleft()
-    return now_s >= line.rests_until_s and len(line.sent_s) < line.channel.per_minute_max
+    has_room = alarm or len(line.sent_s) < line.channel.per_minute_max
+    return has_room and now_s >= line.rests_until_s
 
 
 def _backoff(attempts: int) -> float:

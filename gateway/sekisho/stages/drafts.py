@@ -15,7 +15,8 @@ from sekisho.model.decision import Decision
 from sekisho.model.principal import Principal
 from sekisho.ports import Ledger
 
-HISTORY = 100  # newest exchanges that are looked at; the ledger knows them all
+HISTORY = 100  # newest exchanges of which anything was sent; the ledger knows them all
+PAGES_MAX = 10  # that many tries may be among them, each refused
 NAMED_MAX = 5
 
 
@@ -35,8 +36,16 @@ async def open_drafts(principal: Principal, ledger: Ledger) -> list[str]:
     """The exchanges of which this principal has not said what became of the answer, the newest
     first. Raises LedgerUnavailable.
     """
-    page = await ledger.exchanges(principal.id, "", HISTORY)
-    return [str(one["id"]) for one in page.data if _is_open(one)]
+    found: list[str] = []
+    sent, after = 0, ""
+    for _ in range(PAGES_MAX):
+        page = await ledger.exchanges(principal.id, after, HISTORY)
+        found += [str(one["id"]) for one in page.data if _is_open(one)]
+        sent += sum(bool(one["sends"]) for one in page.data)
+        after = page.after
+        if not after or sent >= HISTORY:
+            break
+    return found
 
 
 def outstanding(exchanges: Sequence[str] = ()) -> DraftsOutstanding:
@@ -53,5 +62,5 @@ def _is_open(exchange: Mapping[str, Any]) -> bool:
     if not exchange.get("draft_wanted") or exchange.get("draft") is not None:
         return False
     outcomes = [send["outcome"] for send in exchange["sends"] if send["outcome"] is not None]
-    released = any(outcome["status"] == "released" for outcome in outcomes)
-    return released or (exchange["hold"] or {}).get("released") is not None
+    given = any(one["status"] == "released" or one.get("chunks") for one in outcomes)
+    return given or (exchange["hold"] or {}).get("released") is not None

@@ -58,15 +58,23 @@ def test_each_tenth_use_is_told() -> None:
 
 
 def test_what_nobody_reviewed_is_told() -> None:
-    """When its time is over, not before, also if it ended early; and not that it is open."""
+    """When its time is over, not before, also if it ended early."""
     over = replace(ONE, ended="person")
     watched = Watched(over)
 
+    watched.tell(over.review_by_us)
     assert watched.tell(over.review_by_us) == []
     late = over.review_by_us + 1
     assert watched.tell(late) == [("chat", "unreviewed", 0), ("mail", "unreviewed", 0)]
     watched.standing = []
     assert watched.tell(late) == []
+
+
+def test_nobody_is_quicker_than_the_alarm() -> None:
+    """It was opened, used and ended between two looks: that it was opened is told all the same."""
+    watched = Watched(replace(ONE, used=1, ended="person"))
+    assert watched.tell(NOW_US) == [("chat", "opened", 0), ("mail", "opened", 0)]
+    assert watched.tell(NOW_US) == []
 
 
 def test_each_has_an_id_that_stays() -> None:

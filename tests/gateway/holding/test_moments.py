@@ -81,6 +81,24 @@ def test_who_relieves_them_is_told_when_it_is_time() -> None:
     assert ("filed", "head") in told(601, marks, later)
 
 
+def test_what_is_asked_anew_is_told_of_like_another_hold() -> None:
+    """It has a time of its own: reminder, escalation and end are told again, as other messages."""
+    told = {"filed-1", "reminder", "escalation", "settled"}
+    anew = replace(CARD, version=2, asked_anew=True)
+    first = at(0, told, anew)
+    assert said(first) == [("filed", "desk"), ("filed", "legal")]
+    half = at(500, set(first.told), anew)
+    assert said(half) == [("reminder", "desk"), ("reminder", "legal")]
+    late = at(750, set(half.told), anew)
+    assert said(late) == [("escalation", "leads")]
+    over = replace(anew, state=HoldState.EXPIRED)
+    end = at(1000, set(late.told), over)
+    assert [(one.moment.value, one.state) for one in end.notifications] == [("settled", "expired")]
+    assert said(at(1001, set(end.told), over)) == []
+    before = at(500, {"filed-1"})
+    assert {one.id for one in before.notifications}.isdisjoint(one.id for one in half.notifications)
+
+
 def test_reviewers_are_reminded_at_half_time_and_the_next_group_told_later() -> None:
     """And then nothing more comes by itself."""
     half = at(500, {"filed-1"})

@@ -10,7 +10,7 @@ from sekisho.model import evidence
 from sekisho.model.decision import Effect
 from sekisho.model.draft import DraftSaid
 from sekisho.releasing.replies import Whole
-from sekisho.stages.drafts import NAMED_MAX, outstanding
+from sekisho.stages.drafts import NAMED_MAX, open_drafts, outstanding
 from support.holds import STAFF, STRANGER
 from support.line import ANSWER, CHAT_BODY, Line, chat, decision
 
@@ -127,3 +127,16 @@ async def test_a_check_says_how_many_are_open(line: Line) -> None:
             await asked(line, number)
     line.rules.says = decision(Effect.ALLOW)
     assert orjson.loads(await line.pipeline.check(STAFF, chat()))["drafts"] is None
+
+
+async def test_many_refused_tries_hide_no_open_answer(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is looked at are exchanges of which something was sent."""
+    monkeypatch.setattr("sekisho.stages.drafts.HISTORY", 2)
+    await asked(line, 1)
+    await asked(line, 2)
+    for number in range(6):
+        with pytest.raises(DraftsOutstanding):
+            await asked(line, 3 + number)
+    assert len(await open_drafts(STAFF, line.ledger)) == 2

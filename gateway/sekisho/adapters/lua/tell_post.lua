@@ -2,7 +2,8 @@
 --
 -- Promises: both or neither; a hold that changed since it was looked at is `stale` and nothing is
 -- put anywhere; a notification that waits is not put in twice; those for which there is no room
--- come back, and are kept apart until it is on record that nobody was told.
+-- come back, and are kept apart until it is on record that nobody was told. Alarms go to the front,
+-- and there is room for them: whoever breaks the glass may not hide it behind requests of their own.
 --
 -- ARGV: 3 key of holds  4 key of queues  5 hold or ''  6 state  7 version  8 told so far  9 told now
 --       10 when to look again (us) or ''  11 open step  12 waiting_max  13 refused_max
@@ -27,14 +28,15 @@ local bodies = ARGV[4] .. 'bodies'
 for at = 14, #ARGV, 3 do
   local queue = ARGV[4] .. 'queue:' .. ARGV[at]
   if redis.call('HEXISTS', bodies, ARGV[at + 1]) == 0 then
-    if redis.call('ZCARD', queue) >= tonumber(ARGV[12]) then
+    local alarm = cjson.decode(ARGV[at + 2]).moment == 'break_glass'
+    if not alarm and redis.call('ZCARD', queue) >= tonumber(ARGV[12]) then
       answer[#answer + 1] = ARGV[at + 1]
       if redis.call('HLEN', ARGV[4] .. 'refused') < tonumber(ARGV[13]) then
         redis.call('HSET', ARGV[4] .. 'refused', ARGV[at + 1], ARGV[at + 2])
       end
     else
       redis.call('HSET', bodies, ARGV[at + 1], ARGV[at + 2])
-      redis.call('ZADD', queue, text(NOW), ARGV[at + 1])
+      redis.call('ZADD', queue, alarm and 0 or text(NOW), ARGV[at + 1])
       redis.call('SADD', ARGV[4] .. 'channels', ARGV[at])
     end
   end

@@ -159,7 +159,11 @@ class NotifySettings(Section):
         50, ge=1, le=99, description="Of a hold's time: then its reviewers are reminded."
     )
     escalation_percent: int = Field(
-        75, ge=1, le=99, description="Of a hold's time: then the next group is told."
+        75,
+        ge=1,
+        le=99,
+        description="Of a hold's time: then the next group is told, and "
+        "whoever relieves the reviewers may answer.",
     )
     give_up_s: int = Field(
         14_400,

@@ -441,6 +441,26 @@ async def test_no_channel_gets_more_a_minute_than_it_may(
     assert len(site.seen) == 2
 
 
+async def test_no_requests_hide_that_the_glass_was_broken(
+    desk: Desk, tellers: Tellers, site: ChatSite
+) -> None:
+    """It comes before what waits, and though the channel has had its share for this minute."""
+    openings = [opening()][:0]
+    alarm = Alarm(lambda: openings, ["webhook"])
+    notifier = tellers.new(hook(per_minute_max=2), alarm=alarm)
+    for number in range(6):
+        await desk.file(f"text {number}")
+    await idle(notifier)
+    assert len(site.seen) == 2
+    openings.append(opening())
+
+    await rounds(notifier, lambda: len(site.seen) == 3)
+    await idle(notifier)
+
+    moments = [one.raw["moment"] for one in site.of("webhook")]
+    assert moments == ["filed", "filed", "break_glass"]
+
+
 async def test_it_runs_by_itself_and_stops(desk: Desk, tellers: Tellers, site: ChatSite) -> None:
     """As a worker has it; a fault of the store ends nothing."""
     client = FaultyRedis.to(tellers.url)

@@ -308,18 +308,21 @@ class Pipeline:
         if exchange.background and not isinstance(cleared, Held):
             cleared = Held(outgoing, BACKGROUND)
         elif isinstance(cleared, Held) and not exchange.background:
-            cleared = await self._granted(cleared, principal)
+            cleared = await self._granted(cleared, exchange, principal)
         if isinstance(cleared, Held):
             await self._count(outgoing)
             await self._dispatch.tell(exchange.id, "request", decision)
         return cleared
 
-    async def _granted(self, held: Held, principal: Principal) -> Clearance | Held:
+    async def _granted(
+        self, held: Held, exchange: Exchange, principal: Principal
+    ) -> Clearance | Held:
         """What is held, or a clearance where people agreed to it in advance, or whoever asks opened
-        it in an emergency. Raises LedgerUnavailable.
+        it in an emergency. What people have before them already is theirs to answer: else it would
+        be sent twice. Raises LedgerUnavailable, HoldStoreUnavailable.
         """
         granting, wanted = self._parts.granting, _wanted(held)
-        if wanted is None:
+        if wanted is None or await self._parts.filing.waits(exchange, principal):
             return held
         *before, _ = held.outgoing.before
         asking = Asking(principal.id, principal.person, principal.groups)

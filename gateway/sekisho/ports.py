@@ -352,7 +352,6 @@ class HoldStore(Protocol):
     @property
     def desk(self) -> ReviewDesk:
         """What reviewers are doing at the moment."""
-        ...
 
     async def reserve(self, place: Place, size: int, expected_s: float = 0) -> Reservation:
         """Claim a place for a hold of `size` bytes that is not yet in the ledger.
@@ -365,11 +364,12 @@ class HoldStore(Protocol):
 
     async def file(self, hold: Hold, join: str) -> None:
         """Keep a pending hold that the ledger has. Idempotent by hold id."""
-        ...
 
     async def drop(self, hold_id: str, join: str) -> None:
         """Give up a reservation whose hold is not in the ledger."""
-        ...
+
+    async def waits(self, join: str) -> str:
+        """The hold that an equal request would join and that is not over, '' if there is none."""
 
     async def get(self, hold_id: str) -> HoldView | None:
         """The hold with its content and reviews."""

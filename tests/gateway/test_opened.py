@@ -30,9 +30,9 @@ from sekisho_audit.report import Verdict
 from sekisho_audit.verify import verify
 from support.break_glass import Gauges, Holders, opening
 from support.calls import STREAM_BODY, STREAMED, calling
-from support.holds import ONE_REVIEW, STAFF, STRANGER, Desk, SystemClock
+from support.holds import ONE_REVIEW, REVIEWER, STAFF, STRANGER, Desk, SystemClock
 from support.ledgers import open_ledger
-from support.line import ALLOW, DENY, HOLD, Line, chat, decision
+from support.line import ALLOW, CHAT_BODY, DENY, HOLD, Line, chat, decision
 from support.memory_ledger import MemoryLedger
 from support.switch import halt
 
@@ -94,6 +94,25 @@ async def test_a_held_request_is_sent_at_once(opened: Opened) -> None:
     assert (use["opening"], use["number"], use["backend"]) == (MINE.id, 1, "demo")
     assert use["decision"] == line.ledger.events[2].id
     assert line.data("policy.decision")[0]["effect"] == "hold"
+
+
+async def test_what_people_have_before_them_stays_theirs(opened: Opened, desk: Desk) -> None:
+    """The same request joins the hold that waits, and is sent once; another one is let go on."""
+    line = await opened.with_open(replace(MINE, rules=("rule.b",)))
+    line.rules.says = decision(Effect.HOLD, hold=replace(CALLS_HELD, stage="request"))
+    waiting = await line.pipeline.handle(STAFF, chat())
+    assert isinstance(waiting, HoldView)
+    await opened.with_open()
+
+    again = await line.pipeline.handle(STAFF, chat())
+
+    assert isinstance(again, HoldView)
+    assert again.hold.id == waiting.hold.id
+    assert line.backend.sent == []
+    other = await line.pipeline.handle(STAFF, chat(CHAT_BODY.replace(b"hello", b"help")))
+    assert isinstance(other, Whole)
+    await desk.review(waiting, REVIEWER, "deny")
+    assert isinstance(await line.pipeline.handle(STAFF, chat()), Whole)
 
 
 async def test_a_stream_says_it_in_its_head(opened: Opened) -> None:

@@ -157,10 +157,13 @@ class Lists:
 
 
 class NoHolds:
-    """Satisfies the part of `sekisho.ports.HoldStore` that a check asks."""
+    """Satisfies the part of `sekisho.ports.HoldStore` that is asked where nothing is held."""
 
     async def lately(self, reviewers: Sequence[str]) -> Mapping[str, Pace]:
         return dict.fromkeys(reviewers, Pace(7, 60))
+
+    async def waits(self, join: str) -> str:
+        return ""
 
 
 @dataclass

@@ -151,6 +151,10 @@ class RedisHoldStore:
 
     # -- reading
 
+    async def waits(self, join: str) -> str:
+        """See HoldStore."""
+        return _text(await self._run("waits", "", HOLDS, join=join))
+
     async def get(self, hold_id: str) -> HoldView | None:
         """See HoldStore."""
         values, reviews, read_us = await self._run("read", hold_id, "1", *_VIEW)

@@ -157,6 +157,11 @@ class Filing:
             return place
         return await self._filed(reservation.hold)
 
+    async def waits(self, exchange: Exchange, principal: Principal) -> bool:
+        """Whether people have an equal request before them. Raises HoldStoreUnavailable."""
+        join, _ = self._digests(exchange, principal)
+        return bool(await self._store.waits(join))
+
     async def _claim_again(self, place: Place) -> None:
         """A backend may take minutes, and a claim of a dead worker must not."""
         while True:

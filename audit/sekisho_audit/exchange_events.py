@@ -62,6 +62,11 @@ _OUTCOME = EventType(
     },
     optional_payloads={"answer": "what came back, as it came"},
 )
+_RELIEF_US = Field(
+    NUMBER,
+    "From then on those may answer who relieve the reviewers; without it, never.",
+    "microseconds since 1970, UTC",
+)
 
 EXCHANGE_EVENTS: Mapping[str, EventType] = {
     "request.received": EventType(
@@ -144,11 +149,7 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
                 THRESHOLDS,
                 "Who must approve; all must be met. Absent if nobody is asked to.",
             ),
-            "relief_us": Field(
-                NUMBER,
-                "From then on those may answer who relieve the reviewers; without it, never.",
-                "microseconds since 1970, UTC",
-            ),
+            "relief_us": _RELIEF_US,
             "justify": Field(
                 FLAG, "Whether whoever asked must say why before anybody can approve it."
             ),
@@ -181,11 +182,7 @@ EXCHANGE_EVENTS: Mapping[str, EventType] = {
             "risk": Field(NUMBER, "How risky it is called.", "0 to 100"),
         },
         {
-            "relief_us": Field(
-                NUMBER,
-                "From then on those may answer who relieve the reviewers; without it, never.",
-                "microseconds since 1970, UTC",
-            ),
+            "relief_us": _RELIEF_US,
         },
         payloads={
             "hold": "everything that is needed to build it again",

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from sekisho.holding import binding, names, settle
 from sekisho.holding.denial import denied
-from sekisho.holding.terms import asked_anew, ends_us, relief_us, satisfied, together
+from sekisho.holding.terms import asked_anew, satisfied, times, together
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho.model.hold import Hold, HoldView, Proposal, ProposalKind
 from sekisho.model.office import Office
@@ -60,11 +60,9 @@ def next_version(
         reasons=tuple(dict.fromkeys([*hold.reasons, *(one.msg for one in reasons)])),
         justify=hold.justify or any(one.obligations.justify for one in decisions),
         created_us=now_us,
-        expires_us=ends_us(terms, now_us, office),
-        office_s=terms.ttl_s if terms.office_time else 0,
-        relief_us=relief_us(terms, now_us, office),
         asked_anew=True,
         binding="",
+        **times(terms, now_us, office),
     )
 
 

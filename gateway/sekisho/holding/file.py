@@ -32,7 +32,7 @@ from sekisho.errors import (
     Unavailable,
 )
 from sekisho.holding import binding, evidence, names, settle
-from sekisho.holding.terms import ends_us, relief_us
+from sekisho.holding.terms import times
 from sekisho.model.decision import Effect, HoldTerms
 from sekisho.model.exchange import Exchange
 from sekisho.model.hold import Hold, HoldLimits, HoldState, HoldView, Place
@@ -316,15 +316,13 @@ class Filing:
             thresholds=terms.thresholds,
             risk=terms.risk,
             created_us=now_us,
-            expires_us=ends_us(terms, now_us, self._office),
-            office_s=terms.ttl_s if terms.office_time else 0,
-            relief_us=relief_us(terms, now_us, self._office),
             wait_until_us=asker.wait_until_us or wait_until_us,
             binding="",
             outgoing=b"",
             facts=b"",
             received_event=asker.received_event,
             log_level=outgoing.decision.obligations.log_level,
+            **times(terms, now_us, self._office),
         )
 
     def _place(self, exchange: Exchange, principal: Principal) -> Place:

@@ -22,7 +22,7 @@ import orjson
 
 from sekisho.content.scan import Scanner
 from sekisho.holding import names
-from sekisho.holding.terms import ends_us, relief_us
+from sekisho.holding.terms import times
 from sekisho.model.decision import HoldTerms
 from sekisho.model.hold import Hold, HoldState, HoldView
 from sekisho.model.ids import uuid7
@@ -101,9 +101,6 @@ def made_up(
         thresholds=terms.thresholds,
         risk=terms.risk,
         created_us=now_us,
-        expires_us=ends_us(terms, now_us, office),
-        office_s=terms.ttl_s if terms.office_time else 0,
-        relief_us=relief_us(terms, now_us, office),
         wait_until_us=now_us,
         binding="",
         outgoing=orjson.dumps(parsed if masked is None else masked),
@@ -112,6 +109,7 @@ def made_up(
         notify=seed.notify,
         seed=seed.rule,
         seeded_by=seeder.person,
+        **times(terms, now_us, office),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypedDict
 
 from sekisho.model.decision import HoldTerms, Threshold
 from sekisho.model.hold import Hold
@@ -45,6 +46,23 @@ def together(terms: Sequence[HoldTerms]) -> HoldTerms | None:
         office_time=all(one.office_time for one in terms),
         no_break_glass=any(one.no_break_glass for one in terms),
     )
+
+
+class Times(TypedDict):
+    """The members of a hold that say how long people have."""
+
+    expires_us: int
+    office_s: int
+    relief_us: int
+
+
+def times(terms: HoldTerms, now_us: int, office: Office) -> Times:
+    """How long people have from now on, and when others may answer in their place."""
+    return {
+        "expires_us": ends_us(terms, now_us, office),
+        "office_s": terms.ttl_s if terms.office_time else 0,
+        "relief_us": relief_us(terms, now_us, office),
+    }
 
 
 def ends_us(terms: HoldTerms, now_us: int, office: Office) -> int:

@@ -2,14 +2,14 @@
 
 While one round is built, those who were answered in the round before come with what they want
 next: rounds that take turns keep both sides at work, and one that takes everything lets each wait
-for the other. But each round waits for the disk. So it takes what takes a few times as long to
-build as the disk took last: a quick disk makes small rounds, a slow one large ones.
+for the other. But each round waits for the disk. So it takes what takes somewhat longer to build
+than the disk took last: a quick disk makes small rounds, a slow one large ones.
 """
 
 from __future__ import annotations
 
 # So many times as long as for the disk.
-_BUILDING = 5.0
+_BUILDING = 1.5
 _EVENTS_MIN = 64
 
 
@@ -27,4 +27,4 @@ class Pace:
 
     def takes_all(self, waiting: int) -> bool:
         """Whether so many events are few enough for one round; a small rest goes along."""
-        return 2 * waiting <= 3 * self.events
+        return 4 * waiting <= 5 * self.events

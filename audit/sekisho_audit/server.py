@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,8 @@ CONNECTIONS_MAX = 256
 # Incomplete messages of all connections together.
 BUFFERED_BYTES_MAX = 256 * 1024 * 1024
 OFFICERS_POLL_S = 1.0
+# A loop that is busy for longer sends them later.
+_SENT_S = 0.02
 TOLD = -1  # `req` of what nobody asked for
 
 OFFICER_OPERATIONS: dict[str, Operation] = {
@@ -205,10 +208,14 @@ class Server:
         self._outbox.append((connection, encode(message, blobs)))
 
     def round_over(self) -> None:
-        """Hand the answers of a round to the loop. Called in the writer's thread."""
+        """Have the loop send the answers of a round, and wait for that: those who are answered come
+        with what they want next while the next round is built. Called in the writer's thread.
+        """
         outbox, self._outbox = self._outbox, []
         if outbox:
-            self._loop.call_soon_threadsafe(_send, outbox)
+            sent = threading.Event()
+            self._loop.call_soon_threadsafe(_send, outbox, sent)
+            sent.wait(_SENT_S)
 
     def spawn(self, answering: Coroutine[Any, Any, None]) -> None:
         """Let something be answered that takes a while, beside the rest."""
@@ -232,12 +239,15 @@ class Server:
             self.empty.set()
 
 
-def _send(outbox: list[tuple[Connection, bytes]]) -> None:
+def _send(outbox: list[tuple[Connection, bytes]], sent: threading.Event) -> None:
     by_connection: dict[Connection, list[bytes]] = {}
     for connection, frame in outbox:
         by_connection.setdefault(connection, []).append(frame)
-    for connection, frames in by_connection.items():
-        connection.send(b"".join(frames))
+    try:
+        for connection, frames in by_connection.items():
+            connection.send(b"".join(frames))
+    finally:
+        sent.set()
 
 
 def _close_session(ledger: Ledger, session: str, cause: str) -> None:

@@ -6,13 +6,13 @@ from sekisho_audit.pace import Pace
 
 
 def test_a_slow_disk_makes_larger_rounds() -> None:
-    """A round takes what takes five times as long to build as the disk took."""
+    """A round takes what takes half as long again to build as the disk took."""
     pace = Pace()
     assert pace.events == 64
     pace.learn(100, took_s=0.014, disk_s=0.010)
-    assert pace.events == 1_250
-    pace.learn(1_250, took_s=0.051, disk_s=0.001)
-    assert pace.events == 125
+    assert pace.events == 375
+    pace.learn(375, took_s=0.016, disk_s=0.004)
+    assert pace.events == 188
 
 
 def test_a_quick_disk_makes_rounds_of_some_size() -> None:
@@ -31,7 +31,7 @@ def test_a_round_of_nothing_teaches_nothing() -> None:
 
 
 def test_a_small_rest_goes_along() -> None:
-    """Half a round more is no reason to wait for the disk once more."""
+    """A quarter of a round more is no reason to wait for the disk once more."""
     pace = Pace()
-    assert pace.takes_all(96)
-    assert not pace.takes_all(97)
+    assert pace.takes_all(80)
+    assert not pace.takes_all(81)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -13,6 +15,9 @@ from sekisho_audit import server as module
 from sekisho_audit.wire import Splitter, encode
 from support.ledgers import HeldExchange, open_ledger
 from support.sockets import LIMIT_S, ask, serving
+
+if TYPE_CHECKING:
+    from sekisho_audit.connection import Connection
 
 
 @pytest.fixture
@@ -78,3 +83,50 @@ async def test_two_connections_of_one_session_keep_it(path: str) -> None:
     await asyncio.sleep(0.3)
     [answer] = await ask(path, {"op": "status"})
     assert answer["status"]["sessions"] == 0
+
+
+class _Client:
+    """Stands where a connection would: what it was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def send(self, frames: bytes) -> None:
+        """Keep them."""
+        self.sent.append(frames)
+
+
+async def test_a_round_is_over_when_its_answers_are_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer begins the next round after that, so that the answered ask while it is built."""
+    monkeypatch.setattr(module, "_SENT_S", LIMIT_S)
+    server, client = module.Server(open_ledger(tmp_path), session_grace_s=1), _Client()
+
+    def rounds() -> list[int]:
+        seen = []
+        for number in range(20):
+            server.answer(cast("Connection", client), {"req": number})
+            server.round_over()
+            seen.append(len(client.sent))
+        return seen
+
+    assert await asyncio.to_thread(rounds) == list(range(1, 21))
+
+
+async def test_a_busy_loop_holds_up_no_writer(tmp_path: Path) -> None:
+    """What the loop cannot send soon it sends later, in order and once."""
+    server, client = module.Server(open_ledger(tmp_path), session_grace_s=1), _Client()
+    answers = [encode({"req": number}) for number in range(3)]
+
+    def rounds() -> None:
+        for number in range(3):
+            server.answer(cast("Connection", client), {"req": number})
+            server.round_over()
+
+    writer = threading.Thread(target=rounds)
+    writer.start()
+    writer.join()  # the loop does nothing else meanwhile
+    assert client.sent == []
+    await asyncio.sleep(0)
+    assert client.sent == answers

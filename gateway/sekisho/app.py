@@ -24,6 +24,7 @@ from sekisho.web import (
     approvals,
     audit,
     break_glass,
+    break_glass_pages,
     desk,
     exchanges,
     figure_pages,
@@ -75,6 +76,7 @@ _PAGES = (
     figure_pages.router,
     pages.router,
     sample_pages.router,
+    break_glass_pages.router,
     home.router,
     sign_in_routes.router,
 )

@@ -76,12 +76,10 @@ class House:
         there; what the further steps said. With other `options` it is another browser.
         """
         profile = f"{who} {orjson.dumps(options).decode()}"
-        arrive: tuple[Any, ...] = (("goto", self.page(hold)),)
-        if profile not in self.signed_in:
-            key = self.keys[who]
-            arrive += (("fill", "#key", key), ("press", "Enter"), ("gone", "#key"))
+        if profile in self.signed_in:
+            return self.chromium.run(profile, ("goto", self.page(hold)), *steps, **options)[1:]
         self.signed_in.add(profile)
-        return self.chromium.run(profile, *arrive, *steps, **options)[len(arrive) :]
+        return self.chromium.visit(profile, self.page(hold), self.keys[who], *steps, **options)
 
     def stands(self, hold: dict[str, Any], status: str) -> dict[str, Any]:
         """Wait until the hold is in this state."""

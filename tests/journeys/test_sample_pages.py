@@ -57,13 +57,7 @@ class House:
     def visit(self, who: str, address: str, *steps: Any, **options: Any) -> list[Any]:
         """Follow a link, sign in with a key, and go on; what the further steps said."""
         profile = f"{who} {sorted(options)} {options.get('locale')} {address}"
-        arrive = (
-            ("goto", address),
-            ("fill", "#key", self.keys[who]),
-            ("press", "Enter"),
-            ("gone", "#key"),
-        )
-        return self.chromium.run(profile, *arrive, *steps, **options)[len(arrive) :]
+        return self.chromium.visit(profile, address, self.keys[who], *steps, **options)
 
 
 @pytest.fixture(scope="module")

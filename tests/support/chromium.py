@@ -81,3 +81,10 @@ class Chromium:
         assert told.get("failed") is None, told["failed"]
         assert told["problems"] == []
         return list(told["said"])
+
+    def visit(
+        self, who: str, address: str, key: str, *steps: tuple[Any, ...], **options: Any
+    ) -> list[Any]:
+        """Follow a link, sign in with a key and go on; what the further steps said."""
+        arrive = (("goto", address), ("fill", "#key", key), ("press", "Enter"), ("gone", "#key"))
+        return self.run(who, *arrive, *steps, **options)[len(arrive) :]

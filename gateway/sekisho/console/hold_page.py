@@ -15,6 +15,7 @@ import orjson
 from sekisho.console.alarms import hidden_in, mixed_in
 from sekisho.console.bound import Bound, bound_of
 from sekisho.console.difference import Change, differences
+from sekisho.holding.break_glass_desk import may_open
 from sekisho.holding.review import (
     REASON_CHARS_MAX,
     RISK_NEEDS_REASON,
@@ -31,6 +32,7 @@ from sekisho.model.hold import Hold, HoldState, HoldView, Review
 from sekisho.model.principal import Principal, Scope
 
 OPEN = frozenset({HoldState.PENDING, HoldState.DECIDING})
+_UNANSWERED = frozenset({HoldState.PENDING, HoldState.EXPIRED, HoldState.WITHDRAWN})
 AGAIN = OPEN | {HoldState.APPROVED, HoldState.DISPATCHING}
 _MICROS = 1_000_000
 
@@ -67,7 +69,9 @@ class Masked:
 
 @dataclass(frozen=True, slots=True)
 class HoldPage:
-    """The values of `hold.html`. Times are seconds since the epoch."""
+    """The values of `hold.html`. Times are seconds since the epoch. `emergency`: nobody answered,
+    and the reader may go on by break-glass.
+    """
 
     hold: Hold
     state: str
@@ -86,6 +90,7 @@ class HoldPage:
     may_approve: bool
     may_edit: bool
     may_withdraw: bool
+    emergency: bool
     may_justify: bool
     reason_needed: bool
     answered: str
@@ -160,6 +165,12 @@ def hold_page(view: HoldView, reader: Principal, now_us: int) -> HoldPage:
         may_approve=may_decide and not view.unjustified and not is_own_words(reader, hold),
         may_edit=may_decide and any(c.offered is not None for c in (bound.calls if bound else ())),
         may_withdraw=own and view.state is HoldState.PENDING,
+        emergency=(
+            hold.principal == reader.id
+            and view.state in _UNANSWERED
+            and bool(hold.rules)
+            and may_open(reader)
+        ),
         may_justify=own and is_open and view.unjustified and reader.owner is None,
         reason_needed=hold.risk >= RISK_NEEDS_REASON,
         answered=answered,

@@ -12,6 +12,7 @@ in; a key or a token proves who asks each time.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -73,6 +74,11 @@ class BreakGlassDesk:
         """How many are open, as far as is known without asking: for whoever passes by."""
         return len(self._glass.open_now())
 
+    @property
+    def limits(self) -> OpeningLimits:
+        """What an opening may be at most here."""
+        return self._limits
+
     def now_us(self) -> int:
         """By which openings are open or overdue."""
         return self._clock.now_us()
@@ -86,6 +92,24 @@ class BreakGlassDesk:
             role in who.roles and scope in who.scopes for role, scope in _WATCHES
         )
         return [one for one in self._glass.standing if all_of_it or one.person == who.id]
+
+    async def seen(self, who: Principal, opening_id: str) -> Opening:
+        """One of those. Raises NotFound, LedgerUnavailable."""
+        found = next((one for one in await self.listed(who) if one.id == opening_id), None)
+        if found is None:
+            raise NotFound("There is no such opening, or it was reviewed, or is not yours to see.")
+        return found
+
+    def acts(self, who: Principal, opening: Opening) -> frozenset[str]:
+        """What `who` may do with it as it stands: `end`, `review`, or neither."""
+        if not opening.open_at(self._clock.now_us()):
+            with suppress(Forbidden):
+                may_confirm(who, {opening.person})
+                _seat(who)
+                return frozenset({"review"})
+        elif Scope.ADMIN in who.scopes and _may_end(who, opening):
+            return frozenset({"end"})
+        return frozenset()
 
     async def open(
         self, who: Principal, rules: Sequence[str], reason: str, minutes: int | None
@@ -114,14 +138,14 @@ class BreakGlassDesk:
         """End it at once. Raises NotFound, Forbidden, Conflict (`break_glass_over`),
         LedgerUnavailable.
         """
-        opening = await self._visible(who, opening_id)
-        mine = who.id == opening.person
-        if not mine and (Role.OPERATOR not in who.roles or who.owner is not None):
+        opening = await self.seen(who, opening_id)
+        if not _may_end(who, opening):
             message = "Whoever opened it ends it, or an operator."
             raise Forbidden(message, code="role_missing")
-        data = {"opening": opening.id, "cause": "person" if mine else "operator"}
+        cause = "person" if who.id == opening.person else "operator"
+        data = {"opening": opening.id, "cause": cause}
         await self._append(Event(uuid7(), "break_glass.ended", None, None, data, who.id))
-        _log.warning("break-glass was ended", opening=opening.id, cause=data["cause"])
+        _log.warning("break-glass was ended", opening=opening.id, cause=cause)
         return await self._found(opening.id)
 
     async def review(self, who: Principal, opening_id: str, verdict: str, reason: str) -> Opening:
@@ -129,7 +153,7 @@ class BreakGlassDesk:
         (`role_missing`, `self_confirmation`), BadRequest, Conflict (`break_glass_open`),
         LedgerUnavailable.
         """
-        opening = await self._visible(who, opening_id)
+        opening = await self.seen(who, opening_id)
         may_confirm(who, {opening.person})
         seat = _seat(who)
         if verdict not in VERDICTS:
@@ -146,7 +170,7 @@ class BreakGlassDesk:
         return opening
 
     def _check_person(self, who: Principal) -> None:
-        if seats(who, Role.BREAK_GLASS.value) != (who.id,):  # in their own right, and no program
+        if not may_open(who):
             message = "Persons with the role break_glass open it. Ask for a review instead."
             raise Forbidden(message, code="role_missing")
         if who.authentication is not Authentication.SESSION:
@@ -173,12 +197,6 @@ class BreakGlassDesk:
             message = f"No such rule is in force: {missing[0]!r}. A hold names those that held it."
             raise BadRequest(message, param="rules")
 
-    async def _visible(self, who: Principal, opening_id: str) -> Opening:
-        found = next((one for one in await self.listed(who) if one.id == opening_id), None)
-        if found is None:
-            raise NotFound("There is no such opening, or it was reviewed, or is not yours to see.")
-        return found
-
     async def _found(self, opening_id: str) -> Opening:
         await self._glass.consult()
         for one in self._glass.standing:
@@ -191,6 +209,16 @@ class BreakGlassDesk:
             await self._ledger.append([event])
         except LedgerRefused as error:
             raise _said(error, event.type) from error
+
+
+def may_open(who: Principal) -> bool:
+    """Whether they hold the role, in their own right, and are no program."""
+    return seats(who, Role.BREAK_GLASS.value) == (who.id,)
+
+
+def _may_end(who: Principal, opening: Opening) -> bool:
+    operates = Role.OPERATOR in who.roles and who.owner is None
+    return operates or who.id == opening.person
 
 
 def _said(error: LedgerRefused, act: str) -> Exception:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sekisho.model.decision import Decision, Effect, HoldTerms
 from sekisho_audit.events import Event
 
-ENDED_BY_TIME = "time"
+Status = Literal["open", "unreviewed", "overdue"]
+Ended = Literal["", "time", "person", "operator", "halted", "person_gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,21 @@ class Opening:
     until_us: int
     review_by_us: int
     used: int = 0
-    ended: str = ""
+    ended: Ended = ""
 
     def open_at(self, now_us: int) -> bool:
         """Whether it answers anything, as far as is known here."""
         return not self.ended and now_us <= self.until_us
+
+    def status_at(self, now_us: int) -> Status:
+        """Whether it is open, or waits for its review, too long or not."""
+        if self.open_at(now_us):
+            return "open"
+        return "overdue" if self.overdue_at(now_us) else "unreviewed"
+
+    def ended_at(self, now_us: int) -> Ended:
+        """Why it ended; empty while it is open."""
+        return "" if self.open_at(now_us) else self.ended or "time"
 
     def overdue_at(self, now_us: int) -> bool:
         """Whether its time of review is over: then whoever opened it opens nothing more."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sekisho.errors import NotFound
 from sekisho.holding.break_glass_desk import BreakGlassDesk
-from sekisho.model.break_glass import Opening
+from sekisho.model.break_glass import Ended, Opening, Status
 from sekisho.model.principal import Scope
 from sekisho.web.bodies import read_model
 from sekisho.web.callers import Caller, Parts, ProblemRoute, needs
@@ -51,7 +51,7 @@ class OpeningOut(BaseModel):
     """An opening that is open or waits for its review. `ended` says why it ended, if it did."""
 
     id: str
-    status: Literal["open", "unreviewed", "overdue"]
+    status: Status
     person: str
     rules: list[str]
     reason: str
@@ -60,7 +60,7 @@ class OpeningOut(BaseModel):
     until_us: int
     review_by_us: int
     uses: int
-    ended: Literal["", "time", "person", "operator", "halted", "person_gone"]
+    ended: Ended
 
 
 class OpeningList(BaseModel):
@@ -81,7 +81,7 @@ class ReviewedOut(BaseModel):
 async def list_openings(parts: Parts, principal: Caller) -> OpeningList:
     """What is open or waits for review: one's own; all of it for reviewers, auditors, operators."""
     needs(principal, Scope.ADMIN, Scope.REVIEW, Scope.AUDIT)
-    desk = _desk(parts)
+    desk = desk_of(parts)
     found = await desk.listed(principal)
     return OpeningList(data=[_told(one, desk.now_us()) for one in found])
 
@@ -93,7 +93,7 @@ async def open_break_glass(request: Request, parts: Parts, principal: Caller) ->
     said = await read_model(
         request, OpenIn, what="an opening", bytes_max=BODY_BYTES_MAX, depth_max=BODY_DEPTH_MAX
     )
-    desk = _desk(parts)
+    desk = desk_of(parts)
     opened = await desk.open(principal, said.rules, said.reason, said.minutes)
     return _told(opened, desk.now_us())
 
@@ -102,7 +102,7 @@ async def open_break_glass(request: Request, parts: Parts, principal: Caller) ->
 async def end_break_glass(opening_id: Named, parts: Parts, principal: Caller) -> OpeningOut:
     """End it at once: whoever opened it, or an operator."""
     needs(principal, Scope.ADMIN)
-    desk = _desk(parts)
+    desk = desk_of(parts)
     return _told(await desk.end(principal, opening_id), desk.now_us())
 
 
@@ -115,22 +115,21 @@ async def review_break_glass(
     said = await read_model(
         request, ReviewIn, what="a review", bytes_max=BODY_BYTES_MAX, depth_max=BODY_DEPTH_MAX
     )
-    found = await _desk(parts).review(principal, opening_id, said.verdict, said.reason)
+    found = await desk_of(parts).review(principal, opening_id, said.verdict, said.reason)
     return ReviewedOut(id=found.id, verdict=said.verdict)
 
 
-def _desk(parts: Services) -> BreakGlassDesk:
+def desk_of(parts: Services) -> BreakGlassDesk:
+    """The desk, where there is one. Raises NotFound."""
     if parts.break_glass is None:
         raise NotFound("There is no break-glass here.")
     return parts.break_glass
 
 
 def _told(opening: Opening, now_us: int) -> OpeningOut:
-    is_open = opening.open_at(now_us)
-    overdue = "overdue" if opening.overdue_at(now_us) else "unreviewed"
     return OpeningOut(
         id=opening.id,
-        status="open" if is_open else overdue,
+        status=opening.status_at(now_us),
         person=opening.person,
         rules=list(opening.rules),
         reason=opening.reason,
@@ -139,5 +138,5 @@ def _told(opening: Opening, now_us: int) -> OpeningOut:
         until_us=opening.until_us,
         review_by_us=opening.review_by_us,
         uses=opening.used,
-        ended="" if is_open else opening.ended or "time",
+        ended=opening.ended_at(now_us),
     )

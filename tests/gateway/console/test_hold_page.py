@@ -253,3 +253,26 @@ def test_a_high_risk_wants_a_reason() -> None:
 def test_who_asked_is_told_what_it_waits_for(hold: dict[str, Any], told: str) -> None:
     """People, their own reason, or nobody."""
     assert hold_page(view(**hold), STAFF, NOW_US).standing == told
+
+
+@pytest.mark.parametrize(
+    ("state", "offered"),
+    [
+        (HoldState.PENDING, True),
+        (HoldState.WITHDRAWN, True),
+        (HoldState.EXPIRED, True),
+        (HoldState.DECIDING, False),
+        (HoldState.DENIED, False),
+        (HoldState.READY, False),
+    ],
+)
+def test_who_may_go_on_in_an_emergency_is_shown_how(state: HoldState, offered: bool) -> None:
+    """Where nobody answered, and for one's own requests alone."""
+    chief = person("staff-7", Role.BREAK_GLASS)
+    other = person("reviewer-1", Role.REVIEWER, Role.BREAK_GLASS)
+
+    assert hold_page(view(state), chief, NOW_US).emergency == offered
+    for reader in (STAFF, other):
+        assert not hold_page(view(state), reader, NOW_US).emergency
+    assert not hold_page(view(state, rules=()), chief, NOW_US).emergency
+    assert not hold_page(view(state, principal="robot-7"), chief, NOW_US).emergency

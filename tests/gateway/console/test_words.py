@@ -3,11 +3,13 @@ from __future__ import annotations
 import re
 import string
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from sekisho.console import words
 from sekisho.console.words import WORDS
+from sekisho.model.break_glass import Ended, Status
 from sekisho.model.hold import HoldState
 from sekisho.web.language import SPOKEN
 
@@ -15,6 +17,8 @@ PACKAGE = Path(words.__file__).parent
 STAGES = ("request", "response", "tool_call")
 # What templates put together: a stage, a state or a decision after these.
 COMPOSED = {
+    *(f"opening_{status}" for status in get_args(Status)),
+    *(f"opening_ended_{cause}" for cause in get_args(Ended) if cause),
     *("told_unjustified", "told_alone", "told_anew"),
     *(f"figures_{kind}" for kind in ("own", "total", "rules", "people")),
     *("figure_rules", "figure_people"),

@@ -11,19 +11,17 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from sekisho.errors import NotAuthenticated
-from sekisho.model.principal import Principal, Shown
 from sekisho.ports import Log, Searches
 from sekisho.web import sample_pages
 from sekisho.web.page_routes import HEADERS
 from sekisho.web.services import Services
 from support.entrances import entrance
 from support.holds import STAFF, Desk
+from support.page_site import Browser, Sessions
 from support.samples import AUDITOR, ONE, THREE, TWO, Table, open_table
 from support.switchboards import running_auditd
 from support.valkey import Valkey
 
-OURS = {"sec-fetch-site": "same-origin"}
 PEOPLE = {"one": ONE, "two": TWO, "three": THREE, "staff": STAFF, "auditor": AUDITOR}
 BAD = orjson.dumps(
     {
@@ -37,37 +35,12 @@ BAD = orjson.dumps(
 )
 
 
-class Sessions:
-    """Satisfies the part of Directory that is used: people by the cookie of their browser."""
-
-    async def find(self, shown: Shown) -> Principal:
-        found = PEOPLE.get(shown.session)
-        if found is None:
-            raise NotAuthenticated("That is not known here.", cause="missing")
-        return found
-
-    async def may_ask(self, principal: str) -> bool:
-        return True
-
-
-class Browser:
-    """Looks at pages and sends their forms, as somebody."""
+class Site(Browser):
+    """A browser, and the table where samples are drawn."""
 
     def __init__(self, http: httpx.AsyncClient, table: Table) -> None:
-        self._http = http
+        super().__init__(http)
         self.table = table
-
-    async def get(self, who: str, path: str, **headers: str) -> httpx.Response:
-        return await self._http.get(path, headers={**_cookie(who), **headers})
-
-    async def post(
-        self, who: str, path: str, headers: dict[str, str] = OURS, **fields: str
-    ) -> httpx.Response:
-        return await self._http.post(path, headers={**_cookie(who), **headers}, data=fields)
-
-
-def _cookie(who: str) -> dict[str, str]:
-    return {"cookie": f"sekisho={who}"} if who else {}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +50,7 @@ def auditd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-async def browser(desk: Desk, auditd: str, valkey: Valkey) -> AsyncIterator[Browser]:
+async def browser(desk: Desk, auditd: str, valkey: Valkey) -> AsyncIterator[Site]:
     table, app = await open_table(auditd, valkey.url), FastAPI()
     app.include_router(sample_pages.router)
     app.state.sign_in = SimpleNamespace(public_url="http://gateway", language="en")
@@ -86,23 +59,23 @@ async def browser(desk: Desk, auditd: str, valkey: Valkey) -> AsyncIterator[Brow
         desk.ledger,
         cast("Log", None),
         cast("Searches", None),
-        Sessions(),
+        Sessions(PEOPLE),
         entrance(desk.ledger),
         desk.limits,
         samples=table.desk,
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-        yield Browser(http, table)
+        yield Site(http, table)
     await table.close()
 
 
-async def drawn(browser: Browser) -> str:
+async def drawn(browser: Site) -> str:
     """The page of a sample."""
     return f"/samples/{(await browser.table.sample()).id}"
 
 
-async def test_a_sample_is_read_and_judged_on_pages(browser: Browser) -> None:
+async def test_a_sample_is_read_and_judged_on_pages(browser: Site) -> None:
     """Listed, opened, judged by form, answered with a redirect; then it waits for others only."""
     path = await drawn(browser)
     listed = await browser.get("one", "/samples")
@@ -120,7 +93,7 @@ async def test_a_sample_is_read_and_judged_on_pages(browser: Browser) -> None:
     assert f'href="{path}"' in (await browser.get("two", "/samples")).text
 
 
-async def test_a_page_tells_what_others_found_only_afterwards(browser: Browser) -> None:
+async def test_a_page_tells_what_others_found_only_afterwards(browser: Site) -> None:
     path = await drawn(browser)
     await browser.get("one", path)
     await browser.post("one", path, act="concern", reason="a name")
@@ -132,7 +105,7 @@ async def test_a_page_tells_what_others_found_only_afterwards(browser: Browser) 
     assert "reviewer-1" not in (await browser.get("three", path)).text.split("<main", 1)[1]
 
 
-async def test_what_a_model_wrote_does_nothing(browser: Browser) -> None:
+async def test_what_a_model_wrote_does_nothing(browser: Site) -> None:
     """No tag, no link, hidden characters spelled out; the policy of a page stands."""
     browser.table.line.backend.parts = (BAD,)
     path = await drawn(browser)
@@ -148,7 +121,7 @@ async def test_what_a_model_wrote_does_nothing(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("who", ["staff", "auditor"])
-async def test_nobody_else_comes_in(browser: Browser, who: str) -> None:
+async def test_nobody_else_comes_in(browser: Site, who: str) -> None:
     """Neither to the list nor to what they asked themselves."""
     path = await drawn(browser)
     for wanted in ("/samples", path, "/samples/none"):
@@ -158,7 +131,7 @@ async def test_nobody_else_comes_in(browser: Browser, who: str) -> None:
     assert (await browser.post(who, path, act="fine")).status_code == 403
 
 
-async def test_ones_own_is_not_there(browser: Browser) -> None:
+async def test_ones_own_is_not_there(browser: Site) -> None:
     """A reviewer who asked it cannot tell it from one that never was."""
     own = await browser.table.sample(ONE)
     page = await browser.get("one", f"/samples/{own.id}")
@@ -169,14 +142,14 @@ async def test_ones_own_is_not_there(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("path", ["/samples", "/samples/s-1"])
-async def test_who_is_not_signed_in_signs_in_and_comes_back(browser: Browser, path: str) -> None:
+async def test_who_is_not_signed_in_signs_in_and_comes_back(browser: Site, path: str) -> None:
     answer = await browser.get("", path)
 
     back = path.replace("/", "%2F")
     assert (answer.status_code, answer.headers["location"]) == (303, f"/login?return_to={back}")
 
 
-async def test_a_fault_is_told_above_the_sample(browser: Browser) -> None:
+async def test_a_fault_is_told_above_the_sample(browser: Site) -> None:
     """A concern without a reason, a verdict that is none: what was written is still there."""
     path = await drawn(browser)
     await browser.get("one", path)
@@ -187,7 +160,7 @@ async def test_a_fault_is_told_above_the_sample(browser: Browser) -> None:
     assert "kept words" in page.text
 
 
-async def test_a_form_of_another_site_judges_nothing(browser: Browser) -> None:
+async def test_a_form_of_another_site_judges_nothing(browser: Site) -> None:
     """Also with the session of a reviewer."""
     path = await drawn(browser)
     await browser.get("one", path)
@@ -199,7 +172,7 @@ async def test_a_form_of_another_site_judges_nothing(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize(("language", "title"), [("zh", "事后复核"), ("ja", "事後確認")])
-async def test_pages_speak_three_languages(browser: Browser, language: str, title: str) -> None:
+async def test_pages_speak_three_languages(browser: Site, language: str, title: str) -> None:
     path = await drawn(browser)
     for wanted in ("/samples", path):
         page = await browser.get("one", wanted, **{"accept-language": language})

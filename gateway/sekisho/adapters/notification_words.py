@@ -184,7 +184,11 @@ def say(told: Notification, language: str, public_url: str, now_us: int) -> Said
 
 
 def link_to(told: Notification, public_url: str) -> str:
-    """The page of the hold; it asks who is there before it shows anything. "" without a hold."""
+    """The page of the hold or of the opening; it asks who is there before it shows anything. ""
+    where there is neither.
+    """
+    if told.opening:
+        return f"{public_url}/break-glass/{told.opening}"
     return f"{public_url}/approvals/{told.hold}" if told.hold else ""
 
 

@@ -70,7 +70,7 @@ def test_names_of_rules_stay_as_they_are() -> None:
 @pytest.mark.parametrize("state", ["opened", "used", "unreviewed"])
 @pytest.mark.parametrize("language", sorted(WORDS))
 def test_break_glass_is_said_in_words(language: str, state: str) -> None:
-    """What happened, to which opening, how often it was used; no risk and no link."""
+    """What happened, to which opening, how often it was used, and the link to its page; no risk."""
     about = {"state": state, "opening": "o-1", "uses": 20}
     said = say(Notification("i", "c", Moment.BREAK_GLASS, ("r",), **about), language, "u", NOW_US)  # type: ignore[arg-type]
     words = WORDS[language]
@@ -81,4 +81,4 @@ def test_break_glass_is_said_in_words(language: str, state: str) -> None:
         words["opening"]: "o-1",
         words["uses"]: "20",
     }
-    assert said.link == ""
+    assert said.link == "u/break-glass/o-1"

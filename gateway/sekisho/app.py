@@ -26,6 +26,7 @@ from sekisho.web import (
     break_glass,
     break_glass_pages,
     desk,
+    draft_pages,
     exchanges,
     figure_pages,
     figures,
@@ -77,6 +78,7 @@ _PAGES = (
     pages.router,
     sample_pages.router,
     break_glass_pages.router,
+    draft_pages.router,
     home.router,
     sign_in_routes.router,
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import openai
 import pytest
 
+from support.chromium import Chromium, put_in_place
 from support.installation import Installation, events_of
 from support.loopback_backend import in_thread
 
@@ -65,3 +67,39 @@ def test_say_what_became_of_an_answer_before_the_next(house: Installation) -> No
     assert [one["name"] for one in word["pl"]] == ["final"]
     assert hashlib.sha256(letter.read_bytes()).hexdigest() not in str(leaves)
     assert house.verify().returncode == 0
+
+
+def test_who_has_no_terminal_says_it_on_a_page(house: Installation) -> None:
+    """The refusal names the page; it is accessible, and works on a phone without scripts."""
+    put_in_place()
+    key = house.key("staff-7")
+    with openai.OpenAI(base_url=f"{house.url}/v1", api_key=key, max_retries=0) as client:
+
+        def ask() -> None:
+            client.chat.completions.create(
+                model="ok", messages=[{"role": "user", "content": "hello"}]
+            )
+
+        ask()
+        ask()
+        with pytest.raises(openai.APIStatusError, match="/drafts"):
+            ask()
+        with Chromium() as chromium:
+            address, phone = f"{house.url}/drafts", {"width": 390, "height": 844}
+            plain: Any = {"javaScriptEnabled": False, "viewport": phone}
+            waits = chromium.visit("plain", address, key, ("count", "form.draft"), **plain)
+            assert waits == [2]
+            said = ("click", "form.draft >> nth=0 >> [value=accepted]")
+            chromium.run("plain", said, ("wait", ".note[role=status]"))
+            changed = (
+                *(("axe",), ("dark",), ("axe",), ("click", "summary"), ("axe",)),
+                ("fill", "[name=final]", "Dear Ms Li,"),
+                *(("click", "[value=edited]"), ("wait", ".note[role=status]"), ("axe",)),
+                ("count", "form.draft"),
+            )
+            told = chromium.visit("scripted", address, key, *changed)
+            assert [one for one in told if isinstance(one, list)] == [[]] * 4
+            assert told[-1] == 0
+        ask()
+    decisions = [one["data"]["decision"] for one in events_of(house.leaves(), "draft.answered")]
+    assert decisions == ["accepted", "edited"]

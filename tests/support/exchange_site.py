@@ -72,11 +72,15 @@ async def ran(
     tokens: int = 40,
     session: str = "s-1",
     status: str = "released",
+    *,
+    drafts_max: int | None = None,
 ) -> str:
     """A whole exchange of somebody, let through by policy; returns its id."""
     asked = asked_now()
     out = leaving(asked, principal, None)  # type: ignore[arg-type]
-    allowed = replace(out.decision, effect=Effect.ALLOW, obligations=Obligations())
+    allowed = replace(
+        out.decision, effect=Effect.ALLOW, obligations=Obligations(drafts_max=drafts_max)
+    )
     decided = evidence.decided(asked.id, principal.id, "request", allowed, b"{}")
     out = replace(out, decision=allowed, before=(out.before[0], decided))
     sent = evidence.intent(out, session, 1, None, charged=ASIDE)

@@ -29,18 +29,18 @@ async def check_drafts(decision: Decision, principal: Principal, ledger: Ledger)
         return
     waiting = await open_drafts(principal, ledger)
     if len(waiting) >= most:
-        raise outstanding(waiting)
+        raise outstanding([str(one["id"]) for one in waiting])
 
 
-async def open_drafts(principal: Principal, ledger: Ledger) -> list[str]:
-    """The exchanges of which this principal has not said what became of the answer, the newest
-    first. Raises LedgerUnavailable.
+async def open_drafts(principal: Principal, ledger: Ledger) -> list[Mapping[str, Any]]:
+    """The exchanges of which this principal has not said what became of the answer, as the history
+    tells them, the newest first. Raises LedgerUnavailable.
     """
-    found: list[str] = []
+    found: list[Mapping[str, Any]] = []
     sent, after = 0, ""
     for _ in range(PAGES_MAX):
         page = await ledger.exchanges(principal.id, after, HISTORY)
-        found += [str(one["id"]) for one in page.data if _is_open(one)]
+        found += [one for one in page.data if _is_open(one)]
         sent += sum(bool(one["sends"]) for one in page.data)
         after = page.after
         if not after or sent >= HISTORY:
@@ -52,9 +52,9 @@ def outstanding(exchanges: Sequence[str] = ()) -> DraftsOutstanding:
     """The refusal; it names some of the exchanges, the newest first, where they are known."""
     named = f": {', '.join(exchanges[:NAMED_MAX])}" if exchanges else ""
     return DraftsOutstanding(
-        "Say first what became of answers that you have had" + named + ". For each run "
-        "sekisho draft EXCHANGE accepted (or edited, or rejected), or POST it to "
-        "/v1/exchanges/EXCHANGE/acceptance. Nothing was sent; then send this again."
+        "Say first what became of answers that you have had" + named + ". In a browser, on the "
+        "page /drafts of this gateway; in a terminal, for each: sekisho draft EXCHANGE accepted "
+        "(or edited, or rejected). Nothing was sent; then send this again."
     )
 
 

@@ -24,6 +24,7 @@ from sekisho.web.callers import Caller, Parts, ProblemRoute, needs
 from sekisho.web.exchanges import find_exchange
 from sekisho.web.exchanges_schema import ReceiptOut, status_of
 from sekisho.web.openapi import body_of
+from sekisho_audit.events import Appended
 
 BODY_BYTES_MAX = 1024  # two hashes and a word
 BODY_DEPTH_MAX = 1
@@ -72,19 +73,28 @@ async def accept_exchange(
         bytes_max=BODY_BYTES_MAX,
         depth_max=BODY_DEPTH_MAX,
     )
-    ledger = parts.ledger
+    answer = DraftSaid(said.decision, said.output_sha256 or "", said.final_sha256 or "")
+    place = await say_of_draft(parts.ledger, principal, exchange_id, answer)
+    receipt = ReceiptOut(origin=parts.ledger.origin, index=place.index, leaf=place.leaf)
+    return AcceptanceOut(exchange=exchange_id, decision=said.decision, receipt=receipt)
+
+
+async def say_of_draft(
+    ledger: Ledger, principal: Principal, exchange_id: str, answer: DraftSaid
+) -> Appended:
+    """Record what `principal` made of an answer of theirs; where it stands. Pages call it too.
+    Raises NotFound, Conflict (`no_draft`), LedgerUnavailable.
+    """
     await _caught_up(ledger, principal)
     found = await find_exchange(ledger, principal, exchange_id)
     if status_of(found) not in {"released", "cancelled"} or not found["sends"]:
         message = "This exchange gave no answer, so there is nothing to accept. See its status."
         raise Conflict(message, code="no_draft")
     keys = await ledger.exchange_keys(principal.id, exchange_id)
-    answer = DraftSaid(said.decision, said.output_sha256 or "", said.final_sha256 or "")
     event = evidence.draft_answered(exchange_id, principal.id, principal.id, answer, keys.commit)
     [place] = await ledger.append([event])
     await _caught_up(ledger, principal)
-    receipt = ReceiptOut(origin=ledger.origin, index=place.index, leaf=place.leaf)
-    return AcceptanceOut(exchange=exchange_id, decision=said.decision, receipt=receipt)
+    return place
 
 
 async def _caught_up(ledger: Ledger, principal: Principal) -> None:

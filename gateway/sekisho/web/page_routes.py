@@ -30,6 +30,7 @@ HEADERS = {
     "cache-control": "no-store",
     "vary": "accept-language",
 }
+_LEADS_BACK = ("/approvals", "/samples", "/break-glass", "/drafts")
 _KEPT = {b"retry-after", b"connection"}
 
 
@@ -75,7 +76,7 @@ def html(request: Request, template: str, **values: object) -> str:
 def failed(request: Request, error: SekishoError) -> Response:
     """What went wrong, and the way on: to what was wanted, or to sign in."""
     path = request.url.path
-    wanted = quote(path) if path.startswith(("/approvals", "/samples", "/break-glass")) else ""
+    wanted = quote(path) if path.startswith(_LEADS_BACK) else ""
     text = html(request, "failed.html", error=error, wanted=wanted, reader=None)
     return HTMLResponse(text, error.status, said_by(error))
 

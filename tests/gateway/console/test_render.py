@@ -42,7 +42,8 @@ def test_who_is_signed_in_is_told_so_with_the_way_out() -> None:
 
     assert "employee, reviewer" in made
     assert "<script>alert" not in made
-    assert re.findall(r'<li><a href="([^"]*)"', made) == ["/approvals", "/v1/exchanges", "/v1/me"]
+    links = ["/approvals", "/drafts", "/v1/exchanges", "/v1/me"]
+    assert re.findall(r'<li><a href="([^"]*)"', made) == links
     assert 'action="/logout"' in made
 
 

@@ -29,6 +29,7 @@ from sekisho.adapters.diagnosis_halts import halts
 from sekisho.adapters.diagnosis_identity import LoadTLS, certificate, issuers
 from sekisho.adapters.diagnosis_notify import channels
 from sekisho.adapters.diagnosis_policy import in_force
+from sekisho.adapters.diagnosis_reviewers import reviewers
 from sekisho.adapters.finding import Finding
 from sekisho.adapters.registry_schema import why
 from sekisho.adapters.sql_registry import Registry
@@ -62,6 +63,7 @@ def diagnose(
         *openings(settings, ASK_S),
         *in_force(settings, environ),
         _registry(settings, config),
+        *reviewers(settings),
         *(finding for backend in settings.backends for finding in _backend(backend, environ)),
         *issuers(settings.issuers, environ),
         *channels(settings.notify, environ),

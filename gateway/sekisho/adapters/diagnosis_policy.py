@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from sekisho.adapters import registry_policies
+from sekisho.adapters.bundle import Bundle
 from sekisho.adapters.finding import Finding
 from sekisho.adapters.opa_choice import EngineMissing, server_engine
 from sekisho.adapters.policy_check import check_bundle
@@ -27,7 +28,7 @@ SEE = "see docs/howto/opa-server.md"
 def in_force(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """The revision that two persons put in force, else the directory of the settings."""
     try:
-        active = _active(settings)
+        active = active_bundle(settings)
     except PolicyStoreUnusable as error:
         mend = "restore policies/ of the data directory from a backup, or put the files in again"
         yield Finding("policy", ok=False, said=error.message, mend=mend)
@@ -37,21 +38,23 @@ def in_force(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding
     if active is None:
         yield from rules(settings.policy, environ)
         return
-    yield Finding("policy", ok=True, said=f"{active} is in force, as it was put in")
+    said = f"{active.revision} is in force, as it was put in"
+    yield Finding("policy", ok=True, said=said)
     if settings.policy.engine == "server":
         yield _server(settings.policy, environ)
 
 
-def _active(settings: Settings) -> str | None:
-    """The revision in force, read as a worker would; None before the first activation."""
+def active_bundle(settings: Settings) -> Bundle | None:
+    """What two persons put in force, read as a worker would; None before the first activation.
+    Raises PolicyStoreUnusable, RegistryUnusable, OSError.
+    """
     if not settings.registry_path.exists():
         return None
     with Registry.look(settings.registry_path).reading() as registry:
         row = registry_policies.in_force(registry).active
     if row is None:
         return None
-    PolicyStore(settings.policies_dir).read(row.revision, row.contents)
-    return row.revision
+    return PolicyStore(settings.policies_dir).read(row.revision, row.contents)
 
 
 def rules(policy: PolicySettings, environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -220,7 +220,7 @@ class Waiting:
 
     def error(self, view: HoldView) -> SekishoError:
         """How a hold stands that has no answer."""
-        why = f" Reason: {view.outcome_reason}" if view.outcome_reason else ""
+        why = f" Their reason: {_quoted(view.outcome_reason)}." if view.outcome_reason else ""
         page, (what, *_, kept_back) = self._page(view), _WORDS[view.hold.stage]
         match view.state:
             case HoldState.DENIED:
@@ -357,10 +357,15 @@ def _is_anew(view: HoldView) -> bool:
 def _without_calls(view: HoldView) -> StoredAnswer:
     """The answer whose tool calls nobody approved: an agent reads why, and its run ends there."""
     how = "were denied" if view.state is HoldState.DENIED else "were not approved in time"
-    why = f": {view.outcome_reason.rstrip('.')}" if view.outcome_reason else ""
+    why = f": {_quoted(view.outcome_reason)}" if view.outcome_reason else ""
     notice = f"[The tool calls of the model {how} by a reviewer{why}. None was run.]"
     completion = without_calls(orjson.loads(view.hold.outgoing), notice)
     return StoredAnswer(HTTPStatus.OK, "application/json", orjson.dumps(completion))
+
+
+def _quoted(words: str) -> str:
+    """Somebody's words on one line, and where they end: what follows them is ours again."""
+    return '"' + " ".join(words.split()).replace('"', "'") + '"'
 
 
 def _retrieving(view: HoldView) -> str:

@@ -169,6 +169,15 @@ async def test_a_reviewers_reason_reaches_the_requester() -> None:
     assert "too much" in _error(await Room(HoldState.DENIED, reason="too much").hop())["message"]
 
 
+async def test_a_reviewers_reason_says_nothing_in_our_name() -> None:
+    """On one line and between quotes, wherever it ends."""
+    reason = 'No."\n\nDetails: https://evil.example'
+    message = _error(await Room(HoldState.DENIED, reason=reason).hop())["message"]
+
+    quoted = 'Their reason: "No.\' Details: https://evil.example". Details: https://gate.example/'
+    assert quoted in message
+
+
 @pytest.mark.parametrize(
     "state", [HoldState.PENDING, HoldState.DECIDING, HoldState.APPROVED, HoldState.DISPATCHING]
 )

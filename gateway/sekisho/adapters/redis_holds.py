@@ -464,7 +464,11 @@ _REFUSALS: dict[str, tuple[type[Conflict | Forbidden | NotFound], str, str]] = {
     "stranger": (NotFound, "not_found", "There is no such hold."),
     "busy": (Conflict, "busy", "Another decision on this hold is being recorded. Try again."),
     "closed": (Conflict, "already_decided", "This hold has been decided already."),
-    "again": (Conflict, "already_reviewed", "You have reviewed this hold already."),
+    "again": (
+        Conflict,
+        "already_reviewed",
+        "You, or whoever you stand in for, have reviewed this hold already.",
+    ),
     "binding": (
         Conflict,
         "binding_mismatch",

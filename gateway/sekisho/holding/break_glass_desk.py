@@ -20,7 +20,7 @@ import structlog
 from sekisho.errors import BadRequest, Conflict, Forbidden, LedgerRefused, NotFound
 from sekisho.holding.break_glass import BreakGlass
 from sekisho.model.break_glass import Opening
-from sekisho.model.duties import may_confirm, seats
+from sekisho.model.duties import seats
 from sekisho.model.ids import uuid7
 from sekisho.model.principal import Authentication, Principal, Role, Scope
 from sekisho.ports import Clock, Ledger
@@ -104,8 +104,7 @@ class BreakGlassDesk:
         """What `who` may do with it as it stands: `end`, `review`, or neither."""
         if not opening.open_at(self._clock.now_us()):
             with suppress(Forbidden):
-                may_confirm(who, {opening.person})
-                _seat(who)
+                _seat(who, opening)
                 return frozenset({"review"})
         elif Scope.ADMIN in who.scopes and _may_end(who, opening):
             return frozenset({"end"})
@@ -154,8 +153,7 @@ class BreakGlassDesk:
         LedgerUnavailable.
         """
         opening = await self.seen(who, opening_id)
-        may_confirm(who, {opening.person})
-        seat = _seat(who)
+        seat = _seat(who, opening)
         if verdict not in VERDICTS:
             raise BadRequest(f"A verdict is one of {', '.join(VERDICTS)}.", param="verdict")
         said = _reason(reason)
@@ -252,8 +250,14 @@ def _said(error: LedgerRefused, act: str) -> Exception:
     return error
 
 
-def _seat(who: Principal) -> str:
+def _seat(who: Principal, opening: Opening) -> str:
     """In whose name they review: their own, or whoever lent them the role. Raises Forbidden."""
+    if who.owner is not None or opening.person in who.persons:
+        message = (
+            "Nobody reviews what they opened themselves, also not with another key or as a "
+            "delegate, and no service account does. Ask a colleague who reviews or audits."
+        )
+        raise Forbidden(message, code="self_confirmation")
     if Role.AUDITOR in who.roles and Scope.AUDIT in who.scopes:
         return who.id
     found = seats(who, Role.REVIEWER.value)

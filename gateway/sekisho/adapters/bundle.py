@@ -258,6 +258,8 @@ def _fresh_look(module: Module) -> _Look:
             tree = syntax_tree(parser, module)
     except OpaError as error:
         return _Look(tuple(_parse_faults(error, module)))
+    except RecursionError:  # the engine reads deeper than its tree is read here
+        return _Look((Fault(module.path, 1, "is nested too deeply to be looked through"),))
     test = module.path.endswith("_test.rego")
     faults = rule_faults(tree, module.path, Places(module.source), test=test)
     told = tuple(Fault(module.path, place[0], text, place[1]) for place, text in faults)

@@ -108,7 +108,7 @@ def review_bundle(directory: Path) -> list[Fault]:
 def _checked(directory: Path, *, strict: bool) -> list[Fault]:
     faults: list[Fault] = []
     try:
-        bundle = read_bundle(directory)
+        bundle = _in_time(lambda: read_bundle(directory))
         faults += lint(bundle) if strict else []
         try_bundle(bundle)
     except PolicyRejected as error:
@@ -124,8 +124,7 @@ def try_bundle(bundle: Bundle) -> None:
 def test_bundle(directory: Path) -> TestReport:
     """Run every `test_*` rule of the bundle's `_test.rego` files."""
     try:
-        bundle = read_bundle(directory)
-        return _in_time(lambda: _run(bundle))
+        return _in_time(lambda: _run(read_bundle(directory)))
     except PolicyRejected as error:
         return TestReport((), (), 0.0, tuple(error.faults))
 
@@ -138,7 +137,9 @@ def _in_time(work: Callable[[], _T]) -> _T:
     try:
         return bounded(work, TIME_S_MAX)
     except TimeoutError as error:
-        text = f"the rules were {error}: a rule does not end. Set packs to off to find it"
+        text = (
+            f"the rules were {error}: one does not end or is too long. Set packs to off to find it"
+        )
         raise PolicyRejected([f"data.yaml:1:1: {text}"]) from None
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from sekisho.adapters import registry_policies
 from sekisho.adapters.bundle import Bundle, read_bundle
 from sekisho.adapters.ledger_desk import Append
-from sekisho.adapters.policy_check import check_bundle, test_bundle
+from sekisho.adapters.policy_check import TestReport, check_bundle, test_bundle
 from sekisho.adapters.policy_store import PolicyStore, write_files
 from sekisho.adapters.signed_commit import CommitNotTrusted, SignedFiles
 from sekisho.adapters.sql_registry import Change, Registry
@@ -112,7 +112,7 @@ class PolicyDesk:
         """What the revision's own tests say."""
         may_look(who)
         row, _ = self.bundle(named)
-        report = test_bundle(self._store.place(row.contents))
+        report = self._test(self._store.place(row.contents))
         red = [f"{one.file}: {one.name}" for one in report.results if not one.passed]
         failed = (*report.faults, *red)
         return Tested(len(report.results), report.passed, report.coverage_percent, failed)
@@ -132,12 +132,12 @@ class PolicyDesk:
         if that is nobody here.
         """
         may_draft(author)
-        bundle = read_bundle(directory)
+        bundle = self._read(directory)
         self._store.put(bundle)
         # What is kept is judged, not the directory, which may change meanwhile.
-        faults = check_bundle(self._store.place(bundle.contents))
+        faults = self._faults(self._store.place(bundle.contents))
         if faults:
-            raise PolicyRejected([str(fault) for fault in faults])
+            raise PolicyRejected(faults)
         named = (source or directory.name)[:SOURCE_CHARS_MAX]
         data = {"revision": bundle.revision, "contents": bundle.contents, "bundle": named}
         if commit is not None:
@@ -251,6 +251,20 @@ class PolicyDesk:
             append([Event(uuid7(), "policy.shadow_changed", None, None, data, activator.id)])
         return row.revision
 
+    # -- what runs rules that nobody has judged yet: a command does it in itself, and ends
+
+    def _read(self, directory: Path) -> Bundle:
+        """The rules of a directory. Raises PolicyRejected."""
+        return read_bundle(directory)
+
+    def _faults(self, place: Path) -> list[str]:
+        """Why the gateway would not run them; empty if it would."""
+        return [str(fault) for fault in check_bundle(place)]
+
+    def _test(self, place: Path) -> TestReport:
+        """What their own tests say."""
+        return test_bundle(place)
+
     # -- what those are made of
 
     def _step_back(self, registry: Change, activator: Principal) -> Revision:
@@ -291,8 +305,8 @@ class PolicyDesk:
         """How many tests passed. Raises PolicyRejected, which is on record then."""
         self._store.read(row.revision, row.contents)
         place = self._store.place(row.contents)
-        faults = [str(fault) for fault in check_bundle(place)]
-        report = test_bundle(place)
+        faults = self._faults(place)
+        report = self._test(place)
         if not faults and not report.passed:
             red = [one for one in report.results if not one.passed]
             faults = [*report.faults, *(f"{one.file}:1: {one.name} failed" for one in red)]

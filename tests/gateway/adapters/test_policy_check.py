@@ -144,3 +144,11 @@ def test_endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faults = check_bundle(bundle(tmp_path, packs__team__runaway=source))
 
     assert any("not done after" in fault.text for fault in faults)
+
+
+def test_what_is_nested_too_deeply_has_a_place(tmp_path: Path) -> None:
+    """The engine reads deeper than Python reads its trees; that is a fault and no traceback."""
+    deep = "package packs.team.deep\n\nx := " + "[" * 1000 + "]" * 1000 + "\n"
+    faults = check_bundle(bundle(tmp_path, packs__team__deep=deep))
+    assert ["packs/team/deep.rego"] == [fault.file for fault in faults]
+    assert "nested too deeply" in faults[0].text

@@ -30,6 +30,13 @@ ENDLESS = (
 )
 HOG = _RULE % 'count([sprintf("%d", [i]) | some i in numbers.range(1, 40000000)]) == 1'
 
+_NO_END = """count([1 |
+		some a in numbers.range(1, 20000)
+		some b in numbers.range(1, 20000)
+		a + b == -1
+	]) == 1"""
+RED = "package packs.team.red_test\n\ntest_red if {\n\tfalse\n}\n"
+
 
 @pytest.fixture
 async def lines() -> bytes:
@@ -93,9 +100,54 @@ def test_a_child_that_dies_is_no_report(lines: bytes, tmp_path: Path) -> None:
 def test_one_at_a_time(lines: bytes) -> None:
     """A second one is refused at once and told when to come again."""
     trials = Trials()
-    with trials._running, pytest.raises(Overloaded, match="Another comparison"):
+    with trials._running, pytest.raises(Overloaded, match="Another trial"):
         trials.compare(SHIPPED, SHIPPED, lines)
     assert trials.compare(SHIPPED, SHIPPED, lines)["report"]["decisions"]
+
+
+def test_check_and_tests_say_what_the_commands_say(tmp_path: Path) -> None:
+    """Sound rules have no faults and green tests, others each fault and each red test."""
+    trials = Trials()
+    rules = bundle(tmp_path, packs__team__closed=DENY_ALL, packs__team__red_test=RED)
+    assert trials.check(rules) == []
+    report = trials.test(rules)
+    assert [one.name for one in report.results if not one.passed] == ["test_red"]
+    assert not report.passed
+    assert 0 < report.coverage_percent <= 100
+    (rules / "packs/team/closed.rego").write_text("package packs.team.closed\n\nx := {")
+    assert "packs/team/closed.rego:3:" in trials.check(rules)[0]
+    assert "packs/team/closed.rego:3:" in trials.test(rules).faults[0]
+
+
+@pytest.mark.parametrize("source", [ENDLESS, HOG])
+def test_what_does_not_end_is_no_sound_draft(tmp_path: Path, source: str) -> None:
+    """The smoke decisions of a check meet it in a child, which is gone afterwards."""
+    endless = bundle(tmp_path, packs__team__endless=source)
+    try:
+        faults = Trials(limit_s=4).check(endless)
+    except PolicyUnavailable as error:
+        faults = [error.message]
+    assert faults
+    assert not _children()
+
+
+def test_a_test_that_does_not_end_is_not_green(tmp_path: Path) -> None:
+    """And the fault says what to look for."""
+    rules = bundle(tmp_path, packs__team__endless_test=RED.replace("false", _NO_END))
+    report = Trials(limit_s=4).test(rules)
+    assert not report.passed
+    assert "does not end" in report.faults[0]
+    assert not _children()
+
+
+def test_a_file_that_ends_its_reader_ends_a_child(tmp_path: Path) -> None:
+    """Brackets as deep as no reader of YAML goes: it dies, and not in the worker."""
+    deep = bundle(tmp_path)
+    with (deep / "data.yaml").open("a") as file:
+        file.write("more: " + "[" * 1_000_000 + "]" * 1_000_000)
+    with pytest.raises(PolicyUnavailable) as caught:
+        Trials().check(deep)
+    assert caught.value.cause == "broken"
 
 
 def test_no_secret_of_the_worker_goes_along(lines: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

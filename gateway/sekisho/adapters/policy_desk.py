@@ -326,7 +326,7 @@ def _must_be_a_person(registry: Change, signer: str) -> None:
     if row is None or row.kind != "person" or row.disabled or row.left_us is not None:
         raise CommitNotTrusted(
             f"The commit is signed by {ascii(signer)[:200]}, who is no person here: list keys in "
-            "[policy] allowed_signers under the ids of persons (`sekisho principals list`)."
+            "[policy] allowed_signers under the ids of persons (`sekisho principal list`)."
         )
 
 

@@ -132,6 +132,12 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         for name in files
         if not _is_inside(name)
     ]
+    folders = {str(folder) for name in files for folder in PurePosixPath(name).parents}
+    faults += [
+        f"{name}:1: is a file and also the folder of another"
+        for name in sorted(folders.intersection(files))
+        if _is_inside(name)
+    ]
     if len(files) > FILES_MAX:
         faults.append(f"data.yaml:1: more than {FILES_MAX} files are no bundle")
     if sum(map(len, files.values())) > BYTES_MAX:

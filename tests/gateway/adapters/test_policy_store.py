@@ -93,6 +93,15 @@ def test_sent_names_stay_inside(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("folder", ["packs", "packs/q.rego"])
+def test_no_file_is_the_folder_of_another(tmp_path: Path, folder: str) -> None:
+    """Which no disk can hold."""
+    files = {folder: b"package lib.a\n", "packs/q.rego/a.rego": b"package lib.b\n"}
+    with pytest.raises(PolicyRejected, match="also the folder of another"):
+        write_files(tmp_path / "new", files)
+    assert not (tmp_path / "new").exists()
+
+
 def test_what_a_worker_began_with_is_kept(store: PolicyStore, tmp_path: Path) -> None:
     """It comes back whole though the directory is edited meanwhile; the next one replaces it."""
     assert store.first() is None

@@ -21,6 +21,11 @@ from sekisho.model.revisions import Activation, Known, Report
 
 VERBS = ("draft", "list", "show", "activate", "rollback", "shadow")
 _SHORT = len("sha256:") + 12  # enough of a digest for people
+_NOT_SEEN = (
+    ("left_out", "older LEFT OUT"),
+    ("unread", "not readable"),
+    ("unlike", "NOT as recorded"),
+)
 _COLUMNS = ("revision", "state", "source", "authors", "drafted", "activator")
 
 
@@ -68,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         case "show":
             _show(options, desk, who)
         case "activate":
-            _print_done(options, desk.activate(who, options.revision))
+            _print_activated(options, desk, who)
         case "rollback":
             _print_done(options, desk.rollback(who))
         case "shadow":
@@ -86,6 +91,15 @@ def _print_done(options: argparse.Namespace, done: Activation) -> None:
     said = {"revision": done.revision, "previous": done.previous, "rollback": done.rollback}
     instead = f", in place of {done.previous[:_SHORT]}" if done.previous else ""
     _print(options, said, f"{done.revision[:_SHORT]} is in force{instead}.")
+
+
+def _print_activated(options: argparse.Namespace, desk: PolicyDesk, who: Principal) -> None:
+    """With the reports that it rests on: an author could have made the last over little."""
+    done = desk.activate(who, options.revision)
+    _print_done(options, done)
+    if not options.json:
+        reports = map(_report, desk.known(who, done.revision).reports)
+        print("\n".join(_line(one) for one in reports if one["against"] == done.previous))
 
 
 def _row(known: Known) -> dict[str, Any]:
@@ -111,7 +125,7 @@ def _show(options: argparse.Namespace, desk: PolicyDesk, who: Principal) -> None
         "files": {name: len(body) for name, body in sorted(bundle.files.items())},
     }
     lines = [f"{name:<10} {_told(said[name])}" for name in _COLUMNS]
-    lines += [f"{'report':<10} against {r['against'][:_SHORT]}: {_sum(r)}" for r in said["reports"]]
+    lines += [_line(one) for one in said["reports"]]
     lines += [f"{size:>10} {visible(name)}" for name, size in said["files"].items()]
     _print(options, said, "\n".join(lines))
 
@@ -125,9 +139,17 @@ def _report(made: Report) -> dict[str, Any]:
     return {"against": made.against, "made": when(made.made_us), **made.summary}
 
 
-def _sum(report: dict[str, Any]) -> str:
+def _line(report: dict[str, Any]) -> str:
+    """What it compared, how much of it and what it did not look at, and when it was made."""
     changed = report["changed"]
-    return (
-        f"{report['decisions']} decisions, newly denied {changed['denied']}, "
-        f"held {changed['held']}, freed {changed['freed']}"
+    missing = [f"{report[name]} {told}" for name, told in _NOT_SEEN if report.get(name)]
+    since = f" since {when(report['since_us'])}" if report["since_us"] else ""
+    counts = (
+        f"{report['decisions']} decisions{since}",
+        f"newly denied {changed['denied']}",
+        f"held {changed['held']}",
+        f"freed {changed['freed']}",
+        *missing,
     )
+    against = report["against"][:_SHORT]
+    return f"{'report':<10} against {against} ({report['made']}): {', '.join(counts)}"

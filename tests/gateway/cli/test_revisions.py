@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from sekisho.cli.stock import desk_of
 from sekisho.config import load
 from support.policy_house import House
-from support.revisions import ACTIVATOR, AUTHOR, DENY_ALL, replay
+from support.revisions import ACTIVATOR, AUTHOR, DENY_ALL, empty_report, replay
 
 
 @pytest.fixture
@@ -35,6 +36,24 @@ def test_two_persons_change_the_rules(house: House, capsys: pytest.CaptureFixtur
     assert "packs/team/closed.rego" in capsys.readouterr().out
     assert house.run(ACTIVATOR.id, "rollback", "--json") == 0
     assert json.loads(capsys.readouterr().out)["previous"] == revision
+
+
+def test_an_activator_sees_how_much_a_report_looked_at(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A later report over one decision takes the place of one over a week, and must show it."""
+    assert house.run(AUTHOR.id, "draft", str(house.rules.write(packs__team__closed=DENY_ALL))) == 0
+    desk = desk_of(load(house.config))
+    revision = desk.listed(AUTHOR)[0].revision
+    made = empty_report(revision.revision, desk.active().revision, revision.contents)
+    seen = {**made.summary, "decisions": 1, "left_out": 4000, "since_us": 1_700_000_000_000_000}
+    desk.record_replay(AUTHOR, revision.revision, replace(made, summary=seen))
+    capsys.readouterr()
+    for verb in ("show", "activate"):
+        assert house.run(ACTIVATOR.id, verb, revision.revision) == 0
+        told = capsys.readouterr().out
+        assert "1 decisions since 2023-11-14T22:13:20Z" in told
+        assert "4000 older LEFT OUT" in told
 
 
 def test_who_it_is_is_asked(house: House, capsys: pytest.CaptureFixture[str]) -> None:

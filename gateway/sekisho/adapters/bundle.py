@@ -342,6 +342,12 @@ class _Reader:
         if path.is_symlink() and not path.resolve().is_relative_to(self._inside):
             self._fault(name, "is a link that leads out of the bundle")
             return
+        if not name.isprintable() or "\\" in name:  # which could not be kept, and spoils a terminal
+            self._fault(ascii(name), "has characters in its name that no bundle keeps: rename it")
+            return
+        if path.exists() and not path.is_file():  # to open a pipe is to wait for its other end
+            self._fault(name, "is no file")
+            return
         limit = MODULE_BYTES_MAX if kind == "rego" else DATA_BYTES_MAX
         try:
             with path.open("rb") as file:

@@ -29,6 +29,7 @@ from sekisho.adapters.recorded_decisions import from_lines
 from sekisho.errors import BadRequest, Overloaded, PolicyRejected, PolicyUnavailable, SekishoError
 
 TRIAL_S_MAX = 60.0  # 5,000 inputs take some 10 s twice on a busy machine
+WAIT_S_MAX = 5.0  # for another trial to end: a check takes a second, and threads are few
 INPUTS_MAX = 5_000  # newest; more are for the command, which nobody waits for over a network
 MEMORY_BYTES_MAX = 2 * 1024 * 1024 * 1024  # two engines with 10,000 principals take some 300 MiB
 ANSWER_BYTES_MAX = 4 * 1024 * 1024  # a report of every group and rule of a large house
@@ -40,13 +41,13 @@ OUTPUT_CHARS_MAX = 2_000  # of a fault or of what a test prints
 
 
 class Trials:
-    """Runs one trial at a time. Synchronous, for threads.
+    """Runs one trial at a time; another one waits a little. Synchronous, for threads.
 
     All raise Overloaded while another one runs, and PolicyUnavailable if the child died.
     """
 
-    def __init__(self, limit_s: float = TRIAL_S_MAX) -> None:
-        self._limit_s = limit_s
+    def __init__(self, limit_s: float = TRIAL_S_MAX, wait_s: float = WAIT_S_MAX) -> None:
+        self._limit_s, self._wait_s = limit_s, wait_s
         self._running = threading.Lock()
 
     def compare(self, before: Path, after: Path, lines: bytes) -> dict[str, Any]:
@@ -78,7 +79,7 @@ class Trials:
         )
 
     def _child(self, kind: str, *places: Path, lines: bytes = b"") -> dict[str, Any]:
-        if not self._running.acquire(blocking=False):
+        if not self._running.acquire(timeout=self._wait_s):
             raise Overloaded("Another trial of rules runs on this worker. Try again in a minute.")
         try:
             done = subprocess.run(  # noqa: S603 - this very interpreter and module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,23 @@ def test_not_text(tmp_path: Path, content: bytes) -> None:
     (made / "lib/a.rego").write_bytes(content)
 
     assert any(text.startswith("lib/a.rego:1:1: ") for text in faults(made))
+
+
+@pytest.mark.parametrize("name", [b"\xff.rego", b"a\n.rego", b"a\x1b[31m.rego", b"a\\b.rego"])
+def test_names_that_no_bundle_keeps(tmp_path: Path, name: bytes) -> None:
+    """The check says so, and not only the store when the rules are put in."""
+    made = bundle(tmp_path)
+    (made / "lib" / os.fsdecode(name)).write_text("package lib.a\n")
+    (fault,) = faults(made)
+    assert "characters in its name" in fault
+    assert fault.isprintable()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody may ever write to it."""
+    made = bundle(tmp_path)
+    os.mkfifo(made / "lib/pipe.rego")
+    assert faults(made) == ("lib/pipe.rego:1:1: is no file",)
 
 
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

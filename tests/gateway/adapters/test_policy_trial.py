@@ -98,8 +98,8 @@ def test_a_child_that_dies_is_no_report(lines: bytes, tmp_path: Path) -> None:
 
 
 def test_one_at_a_time(lines: bytes) -> None:
-    """A second one is refused at once and told when to come again."""
-    trials = Trials()
+    """A second one waits a little, is refused then and told when to come again."""
+    trials = Trials(wait_s=0.1)
     with trials._running, pytest.raises(Overloaded, match="Another trial"):
         trials.compare(SHIPPED, SHIPPED, lines)
     assert trials.compare(SHIPPED, SHIPPED, lines)["report"]["decisions"]

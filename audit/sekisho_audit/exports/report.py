@@ -267,9 +267,8 @@ class _Report:
         return str(seat).format(actor=who, person=f"<code>{isolated(lender)}</code>")
 
     def _details(self, leaf: Leaf) -> str:
-        labels = self._words["labels"]
         pairs = [
-            (labels.get(name, name), self._value(name, value))
+            (self._label(leaf["type"], name), self._value(name, value))
             for name, value in sorted(leaf["data"].items(), key=lambda item: self._rank(item[0]))
             if name not in _LEFT_OUT and value not in (None, [], {})
         ]
@@ -278,6 +277,12 @@ class _Report:
             pairs.append((self._words["sealed"], f"{isolated(entry['name'])} ({length})"))
         listed = "".join(f"<dt>{escaped(label)}</dt><dd>{value}</dd>" for label, value in pairs)
         return f"<dl>{listed}</dl>" if listed else ""
+
+    def _label(self, kind: str, name: str) -> str:
+        """What a fact is called; in some events the same member means another thing."""
+        meant = self._words["labels_of"].get(kind, {})
+        label: str = meant.get(name) or self._words["labels"].get(name, name)
+        return label
 
     def _rank(self, name: str) -> int:
         """Where a fact stands: in the order of the words, what is not among them at the end."""

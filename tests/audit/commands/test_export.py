@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from pyarrow import parquet
@@ -18,12 +19,15 @@ from pyarrow import parquet
 from sekisho_audit.canon import decode
 from sekisho_audit.cli import main
 from sekisho_audit.exports.bundle import verifier_source
+from sekisho_audit.exports.inert import visible
 from sekisho_audit.exports.tables import read_json_line
 from sekisho_audit.officer_client import SECRET_VARIABLE
 from sekisho_audit.verify import verify
 from support.bundles import bodies, packed, parts
 from support.ledgers import CANARY, Auditd, open_ledger, run_exchange, run_held_exchange
 from support.officers import OFFICER, appoint, socket_of
+from support.report_page import read_page
+from support.report_truth import Truth
 
 HOSTILE = b'<script>alert(1)</script>\n=cmd|x\x1b[31m "' + "身份证\u202e".encode()
 
@@ -101,6 +105,25 @@ async def test_everything_can_be_exported(words: list[str], tmp_path: Path) -> N
     size = act["data"]["size"]
     assert read == [one for one in bodies(tmp_path / "data" / "ledger") if one.index < size]
     assert "audit.export" in out.read_text()
+
+
+async def test_reports_say_what_the_events_of_their_bundle_say(
+    words: list[str], tmp_path: Path
+) -> None:
+    """Every event, and every disclosed text, in each language."""
+    out = tmp_path / "case.evidence.zip"
+    asked = ("--ticket", "T-1", "--disclose", "--time-zone", "America/New_York")
+    await export(words, out, "--format", "bundle", *asked)
+    files = parts(out)
+    events = [decode(read_json_line(line)[0].body) for line in files["events.jsonl"].splitlines()]
+    texts = json.loads(files["disclosed.json"])
+    assert len(events) > 20
+    assert len(texts) > 5
+    for language in ("en", "zh", "ja"):
+        page = read_page(files[f"report.{language}.html"].decode())
+        Truth(language, ZoneInfo("America/New_York")).compare(page, events)
+        kept = [visible(files[one["file"]].decode(), lines=True) for one in texts]
+        assert sorted(text for _, text in page.texts) == sorted(kept)
 
 
 async def test_a_bundle_proves_itself_to_strangers(

@@ -80,7 +80,7 @@ class Writer(threading.Thread):
         self._ended = ended
         self._wake = threading.Condition()
         self._jobs: deque[Job] = deque()
-        self._now: deque[Job] = deque()
+        self._unanswered: dict[int, Job] = {}  # of this round, by identity, in order
         self._pace = Pace()
         self._stopping = False
         self._over: str | None = None
@@ -137,8 +137,10 @@ class Writer(threading.Thread):
             why = str(error)
         except Exception as error:  # noqa: BLE001 - a writer in an unknown state must never go on
             why = f"the writer failed in a way it should not: {error!r}"
-        self._turn_away(why or "auditd has stopped")
-        self._ended(why)
+        try:
+            self._turn_away(why or "auditd has stopped")
+        finally:
+            self._ended(why)
 
     def _work(self) -> None:
         next_sign = time.monotonic() + self._limits.checkpoint_s
@@ -175,21 +177,24 @@ class Writer(threading.Thread):
     def _round(self, jobs: deque[Job]) -> None:
         appends: list[Append] = []
         later: list[Call] = []
-        self._now = jobs
+        self._unanswered = {id(job): job for job in jobs}
         for job in jobs:
             if isinstance(job, Append):
                 appends.append(job)
             elif job.ordered:
                 self._append(appends)
                 appends = []
-                job.run(self._ledger)
+                self._call(job)
             else:
                 later.append(job)
         self._append(appends)
         for call in later:
-            call.run(self._ledger)
-        self._now = deque()
+            self._call(call)
         self._round_over()
+
+    def _call(self, call: Call) -> None:
+        call.run(self._ledger)
+        del self._unanswered[id(call)]
 
     def _append(self, appends: list[Append]) -> None:
         if not appends:
@@ -207,12 +212,13 @@ class Writer(threading.Thread):
             self.queued_bytes -= sum(job.size for job in appends)
         for job, result in zip(appends, results, strict=True):
             job.answered(result)
+            del self._unanswered[id(job)]
 
     def _turn_away(self, why: str) -> None:
-        """Tell everyone who waits. Some of this round may have been answered: they ignore it."""
+        """Tell everyone who waits, and nobody who has an answer."""
         with self._wake:
             self._over = why
-            jobs = [*self._now, *self._jobs]
+            jobs = [*self._unanswered.values(), *self._jobs]
             self._jobs.clear()
         for job in jobs:
             if isinstance(job, Append):

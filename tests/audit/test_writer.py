@@ -159,6 +159,36 @@ def test_a_failure_is_told_to_everybody_and_is_final(ledger: Ledger) -> None:
         desk.append(received(uuid7()))
 
 
+def test_a_failure_is_not_told_to_whom_the_round_had_answered(ledger: Ledger) -> None:
+    """They have their answer, and it holds: what they asked for was done before."""
+    (ledger.directory / "events" / "000000000000.seg").unlink()
+    desk, told = Desk(ledger), queue.Queue[str]()
+    desk.writer.submit(Call(lambda _: told.put("done"), lambda _: told.put("over"), ordered=True))
+    desk.append(received(uuid7()))
+    desk.writer.submit(Call(lambda _: told.put("done"), lambda _: told.put("late over")))
+    desk.writer.start()
+    assert desk.over.get(timeout=LIMIT_S) is not None
+    assert isinstance(desk.answers.get(timeout=LIMIT_S), Poisoned)
+    assert [told.get(timeout=LIMIT_S), told.get(timeout=LIMIT_S)] == ["done", "late over"]
+    assert told.empty()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_that_it_is_over_is_told_also_when_a_waiter_cannot_be(ledger: Ledger) -> None:
+    """Else the process would stay without a writer, and nobody would start another."""
+    (ledger.directory / "events" / "000000000000.seg").unlink()
+    desk = Desk(ledger)
+
+    def deaf(_error: LedgerError) -> None:
+        raise KeyError("surprise")
+
+    desk.writer.submit(Call(lambda _ledger: None, deaf))
+    desk.append(received(uuid7()))
+    desk.writer.start()
+    desk.writer.join(LIMIT_S)
+    assert desk.over.get(timeout=LIMIT_S) is not None
+
+
 def test_a_fault_of_ours_ends_the_writer_too(ledger: Ledger) -> None:
     """An error nobody thought of must not leave a writer in an unknown state."""
     desk = Desk(ledger)

@@ -41,11 +41,12 @@ p.intro,footer{color:#4a5460}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:start;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #d5dae0}
 th{font-weight:600}
-.events th:nth-child(1){width:4rem}.events th:nth-child(2){width:13rem}
-.events th:nth-child(3){width:13rem}.events th:nth-child(4){width:14rem}
+.events{table-layout:fixed}.events>*>tr>*{font-size:.94em;padding-inline:.5em}
+.events th:nth-child(1){width:4.5em}.events th:nth-child(2),.events th:nth-child(3){width:9.5em}
+.events th:nth-child(4){width:11em}.events th:nth-child(5){width:8em}
 thead th{white-space:nowrap;background:#eef1f4;border-bottom:1px solid #1b1f24}
 .facts th{width:19rem;font-weight:500;color:#4a5460}
-.time{white-space:nowrap;font-variant-numeric:tabular-nums}
+.time{font-variant-numeric:tabular-nums}
 .n{text-align:end;font-variant-numeric:tabular-nums;white-space:nowrap}
 code,.raw{font-family:ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;font-size:.86em;
 overflow-wrap:anywhere}

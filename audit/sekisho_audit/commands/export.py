@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sekisho_audit.canon import NotCanonical, decode
-from sekisho_audit.checkpoint import BadNote
+from sekisho_audit.checkpoint import BadNote, read_unverified
 from sekisho_audit.commands.presenting import add_officer_arguments, presented
 from sekisho_audit.commands.printing import complain
 from sekisho_audit.commands.verify import read_key
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _export(out: BinaryIO, arguments: argparse.Namespace) -> ExportClient:
     """Write what is asked for. What can go wrong before anything is recorded goes wrong first."""
     zone, key = zone_named(arguments.time_zone), read_key(arguments.key)
-    pinned = None if arguments.pinned is None else arguments.pinned.read_bytes()
+    pinned = None if arguments.pinned is None else _kept(arguments.pinned)
     if arguments.format == "parquet":
         arrow()
     with presented(arguments) as asker:
@@ -108,6 +108,16 @@ def _export(out: BinaryIO, arguments: argparse.Namespace) -> ExportClient:
             write = partial(write_csv, bom=True) if arguments.bom else WRITERS[arguments.format]
             write(out, events)
     return client
+
+
+def _kept(path: Path) -> bytes:
+    """A checkpoint that somebody kept; auditd's keys tell later whether it is of this ledger."""
+    note = path.read_bytes()
+    try:
+        read_unverified(note)
+    except BadNote as error:
+        raise BadNote(f"{path}: {error}") from error
+    return note
 
 
 def _told(client: ExportClient) -> Iterator[Proved]:

@@ -191,6 +191,7 @@ async def test_a_disclosed_text_cannot_be_another(
         (["--format", "bundle", "--disclose"], "--ticket"),
         (["--format", "bundle", "--time-zone", "Mars/Base"], "time zone"),
         (["--format", "bundle", "--pinned", "missing"], "missing"),
+        (["--format", "bundle", "--pinned", __file__], "test_export.py: "),
         (["--format", "csv", "--key", "x+y+z"], "base64"),
         (["--format", "csv", "--officer", "nobody@ledger.example"], "no officer"),
     ],

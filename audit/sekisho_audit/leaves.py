@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from sekisho_audit.arrivals import Arrivals
 from sekisho_audit.canon import LEAF_BYTES_MAX
 from sekisho_audit.custody import Custody
 from sekisho_audit.errors import Refused
@@ -98,12 +99,15 @@ class LeafBuilder:
         keyring: Keyring,
         now_us: Callable[[], int],
         custody: Custody | None = None,
+        *,
+        arrivals: Arrivals | None = None,
     ) -> None:
         self._origin = origin
         self._boot = boot
         self._keyring = keyring
         self._now_us = now_us
         self._custody = custody or Custody()
+        self._arrivals = arrivals or Arrivals()
         self._salts = Salts()
 
     def build(self, event: Event, index: int) -> Built:
@@ -137,14 +141,14 @@ class LeafBuilder:
         return Built(leaf, body, leaf_hash(body), stored, commits)
 
     def _gone(self, principal: str | None, exchange: str | None) -> bool:
-        """Whether an exchange is of somebody whose erasure began after it did. Whoever comes back
-        later is known by another name then, or begins a new exchange.
+        """Whether an exchange is of somebody whose erasure began after it did, also if they are
+        back under another pseudonym.
         """
-        if principal is None or exchange is None:
+        if principal is None or exchange is None or not _is_dated(exchange):
             return False
         known = self._keyring.known(principal)
         if known is not None and known not in self._custody.erased:
-            return False
+            return self._arrivals.too_new(known, began_us(exchange))
         return began_us(exchange) <= self._custody.erased_us
 
     def _nameless(self, event: Event) -> Event:

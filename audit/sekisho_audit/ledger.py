@@ -85,7 +85,9 @@ class Ledger:
         self._state = state
         self._limits = limits
         self.now_us = now_us
-        self._builder = LeafBuilder(self.origin, self.boot, keyring, now_us, state.custody)
+        self._builder = LeafBuilder(
+            self.origin, self.boot, keyring, now_us, state.custody, arrivals=state.arrivals
+        )
         self.files = BatchFiles(directory, keyring, limits.segment_bytes, syncing)
         self.custody = state.custody  # as `holds`, for the writer's thread
         self.holds = OpenHolds(state.book, state.hold_payloads, keyring)
@@ -286,6 +288,7 @@ class Ledger:
             state.edge.append(built.digest)
             state.sums.apply(leaf)
             state.custody.apply(leaf)
+            state.arrivals.apply(leaf)
             held = HOLD_PAYLOADS.get(leaf["type"])
             if held:
                 state.hold_payloads.update(

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from sekisho_audit.arrivals import Arrivals
 from sekisho_audit.checkpoint import BadNote, Checkpoint, VerifierKey, open_any
 from sekisho_audit.custody import Custody
 from sekisho_audit.durable import sync_directory
@@ -115,6 +116,7 @@ class State:
     cut: list[tuple[str, int]] = field(default_factory=list)
     sums: Sums = field(default_factory=Sums)
     custody: Custody = field(default_factory=Custody)
+    arrivals: Arrivals = field(default_factory=Arrivals)
     rotations: list[Rotation] = field(default_factory=list)
     roots: dict[int, bytes] = field(default_factory=dict)  # of the sizes that were asked for
     pruned: Pruned | None = None
@@ -265,6 +267,7 @@ class _Reader:
         state.book.commit()
         state.sums.apply(leaf)
         state.custody.apply(leaf)
+        state.arrivals.apply(leaf)
         if leaf["type"] == ROTATED:
             self._rotated(leaf)
         elif leaf["type"] == PRUNED and self._pruned is not None:

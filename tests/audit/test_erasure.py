@@ -171,6 +171,52 @@ def test_what_comes_late_has_no_name_and_no_content(ledger: Ledger) -> None:
     assert ledger.pseudonym_of(STAFF) is None
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_what_comes_late_has_no_name_when_the_person_is_back(
+    ledger: Ledger, together: bool
+) -> None:
+    """They ask again while it is under way: the new pseudonym must not lead to the old one."""
+    exchange = uuid7()
+    sent = intent(exchange, "s-1")
+    ledger.append_batch([received(exchange), decision(exchange), sent])
+    erased(ledger)
+    comes_back = received(uuid7(ledger.custody.erased_us // 1000 + 1))
+    if together:
+        *_, place = ledger.append_batch([comes_back, outcome(sent)])
+    else:
+        ledger.append_batch([comes_back])
+        [place] = ledger.append_batch([outcome(sent)])
+    assert ledger.pseudonym_of(STAFF) is not None
+    nameless(ledger, place.index, exchange)
+
+
+def test_what_comes_late_has_no_name_after_a_restart_either(tmp_path: Path) -> None:
+    """Who is back is read from the leaves."""
+    ledger = open_ledger(tmp_path)
+    ledger.open_session("s-1", 1)
+    exchange = uuid7()
+    sent = intent(exchange, "s-1")
+    ledger.append_batch([received(exchange), decision(exchange), sent])
+    in_office(ledger, OFFICER)
+    erased(ledger)
+    ledger.append_batch([received(uuid7(ledger.custody.erased_us // 1000 + 1))])
+    ledger.close()
+    ledger = open_ledger(tmp_path)
+    [place] = ledger.append_batch([outcome(sent)])
+    nameless(ledger, place.index, exchange)
+    ledger.close()
+
+
+def nameless(ledger: Ledger, index: int, exchange: str) -> None:
+    """Without name, content and a key."""
+    leaf = leaves(ledger.directory)[index]
+    assert (leaf["exchange"], leaf["principal"]) == (exchange, None)
+    assert not any("ct" in entry for entry in leaf["pl"])
+    with pytest.raises(Refused) as error:
+        ledger.exchange_keys(STAFF, exchange)
+    assert error.value.code == "erased"
+
+
 def test_between_beginning_and_end_the_name_is_gone_too(ledger: Ledger) -> None:
     """The keys are still there then; what a request under way says has no name any more."""
     exchange = uuid7()

@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sekisho.adapters.auditd_ledger import AuditdLedger
 from sekisho.model.ids import uuid7
+from sekisho.worker import calm_collector
 from support.ledgers import Auditd, decision, intent, outcome, received
 
 BODY = os.urandom(512).hex().encode()
@@ -197,6 +198,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(".build/bench"))
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
+    calm_collector()  # as workers do; else a collection of all that plots need stops every caller
     tell(uvloop.run(run(1, 300)))
     runs = []
     for _ in range(asked.runs):

@@ -148,6 +148,12 @@ class Metrics:
             "backend", "From sending to the head of the answer.", "backend", _LONG_S
         )
         self._decision_s = self._histogram("decision", "One policy decision.", "stage", _SHORT_S)
+        self._memo = self._counter(
+            "memo_decisions",
+            "Decisions where equal ones are kept, by whether this one was: kept, new.",
+            "outcome",
+        )
+        self._memo_last = ""
         self._append_s = self._histogram(
             "ledger_append", "One durable append, as the worker sees it.", "outcome", _SHORT_S
         )
@@ -221,6 +227,11 @@ class Metrics:
         if stage == _REQUEST:
             self._decided_s = seconds
 
+    def decision_kept(self, kept: bool) -> None:
+        """Count a decision as one that was kept, or was new, where decisions are kept."""
+        self._memo_last = "kept" if kept else "new"
+        self._memo.of(self._memo_last).inc()
+
     def append_took(self, outcome: str, seconds: float) -> None:
         """Time one append; `outcome` is `ok` or `failed`."""
         self._append_s.of(outcome).observe(seconds)
@@ -232,6 +243,8 @@ class Metrics:
     def seeded(self) -> None:
         """Count a test item as the hold of a request is counted: anybody may read metrics."""
         self._decision_s.of(_REQUEST).observe(self._decided_s * _about_one())
+        if self._memo_last:
+            self._memo.of(self._memo_last).inc()
         self.hold_entered("pending")
         self.exchange_ended("held")
 

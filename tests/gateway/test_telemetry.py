@@ -174,6 +174,20 @@ def test_a_test_item_moves_what_a_held_request_does() -> None:
     assert 'sekisho_holds_total{state="pending"} 1.0' in counts(seeded)
 
 
+@pytest.mark.parametrize(("kept", "outcome"), [(True, "kept"), (False, "new")])
+def test_a_test_item_was_kept_as_the_last_decision_was(kept: bool, outcome: str) -> None:
+    """Where decisions are kept; else nothing is counted of either."""
+    metrics = Metrics()
+    metrics.seeded()
+    assert "sekisho_memo_decisions_total{" not in metrics.render()[0].decode()
+    metrics.decision_kept(not kept)
+    metrics.decision_kept(kept)
+    metrics.seeded()
+
+    told = f'sekisho_memo_decisions_total{{outcome="{outcome}"}} 2.0'
+    assert told in metrics.render()[0].decode()
+
+
 def test_a_test_item_took_about_as_long_to_decide_as_the_last_request() -> None:
     """And never exactly: neither where it falls nor the sum tells that nobody asked the rules."""
     metrics = Metrics()

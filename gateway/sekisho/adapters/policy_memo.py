@@ -10,7 +10,7 @@ values at those paths, bounded in number, and never outlives its revision.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -91,15 +91,18 @@ class _Engine(Protocol):
 
 
 class MemoizedEngine:
-    """A PolicyEngine that asks `engine` only what it has not answered before."""
+    """A PolicyEngine that asks `engine` only what it has not answered before. `told` hears of each
+    decision whether it was kept.
+    """
 
-    def __init__(self, engine: _Engine, kept_max: int) -> None:
+    def __init__(
+        self, engine: _Engine, kept_max: int, told: Callable[[bool], None] = lambda _kept: None
+    ) -> None:
         self._engine = engine
         self._kept_max = kept_max
+        self._told = told
         self._kept: OrderedDict[bytes, Decision] = OrderedDict()
         self._revision = ""
-        self.hits = 0
-        self.misses = 0
 
     @property
     def revision(self) -> str:
@@ -116,11 +119,10 @@ class MemoizedEngine:
             self._revision = bundle.revision
         key = _key(document, bundle.reads)
         known = self._kept.get(key)
+        self._told(known is not None)
         if known is not None:
-            self.hits += 1
             self._kept.move_to_end(key)
             return known
-        self.misses += 1
         decision = await self._engine.decide(document)
         if decision.revision == self._revision and not _fault(decision):
             self._kept[key] = replace(decision, memo=True, took_us=0)

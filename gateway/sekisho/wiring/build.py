@@ -209,7 +209,7 @@ def _shadowed(
     settings: Settings, engine: EmbeddedOPA | ServerOPA, unsettled: Unsettled, metrics: Metrics
 ) -> ShadowedEngine:
     """The rules in force, with what they said before remembered and what others would say noted."""
-    memoized = MemoizedEngine(engine, settings.policy.memo_max)
+    memoized = MemoizedEngine(engine, settings.policy.memo_max, metrics.decision_kept)
     return ShadowedEngine(memoized, unsettled.add, metrics.shadow_decided)
 
 

@@ -191,13 +191,28 @@ async def test_a_decision_of_a_swapped_revision_is_not_kept() -> None:
             self.decision = replace(ALLOW, revision="r2")
             return ALLOW
 
-    told = Swapping(ALLOW)
-    engine = MemoizedEngine(told, 100)
-    await engine.decide({"a": 1})
+    kept: list[bool] = []
+    engine = MemoizedEngine(Swapping(ALLOW), 100, kept.append)
+    for _ in range(2):
+        await engine.decide({"a": 1})
 
-    assert 1 == engine.misses
-    await engine.decide({"a": 1})
-    assert (0, 2) == (engine.hits, engine.misses)
+    assert kept == [False, False]
+
+
+async def test_it_tells_of_each_decision_whether_it_was_kept() -> None:
+    """Those that are never kept are not told of."""
+    kept: list[bool] = []
+    engine = MemoizedEngine(Told(ALLOW), 100, kept.append)
+    for value in (1, 1, 2, 1):
+        await engine.decide({"a": value})
+    assert kept == [False, True, False, True]
+
+    for never in (
+        MemoizedEngine(Told(ALLOW), 0, kept.append),
+        MemoizedEngine(Told(ALLOW, reads=None), 9, kept.append),
+    ):
+        await never.decide({"a": 1})
+    assert len(kept) == 4
 
 
 async def test_faults_are_asked_again() -> None:

@@ -115,6 +115,7 @@ WHAT_TO_DO = {
     "replay_missing": "Run `sekisho policy diff --against REVISION --record` and read it first.",
     "request_timeout": "Send the whole request within the time the message names.",
     "request_too_large": "Send less at once.",
+    "revision_in_force": "Change a rule file as well as the tests, then put it in again.",
     "revision_changed": "Somebody put it in again meanwhile: look at it again.",
     "role_missing": "Ask an operator for the role the message names.",
     "sample_over": "Nothing: enough people have judged it, or nobody is asked any more.",

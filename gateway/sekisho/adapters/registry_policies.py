@@ -20,15 +20,25 @@ from sekisho.adapters.registry_schema import (
     policy_state,
 )
 from sekisho.adapters.sql_registry import Change, now_us
-from sekisho.errors import BadRequest, NotFound
+from sekisho.errors import BadRequest, Conflict, NotFound
 from sekisho.model.principal import Principal
 from sekisho.model.revisions import Activation, InForce, Report, Revision, beginning
+
+_KEPT_TESTS = (
+    "These rules are in force, or were, with the tests that were judged then. Change a rule file "
+    "as well, be it a comment: then they are a revision of their own."
+)
 
 
 def draft(
     change: Change, revision: str, contents: str, source: str, author: Principal | None
 ) -> Revision:
-    """Note a bundle that was put in, and its author; without one, it came with the settings."""
+    """Note a bundle that was put in, and its author; without one, it came with the settings.
+
+    Tests are no part of a revision, so the same rules may come with others; not once they are or
+    were in force, since workers read all of it when they start. Raises Conflict
+    (`revision_in_force`).
+    """
     known = change.execute(
         select(policy_revisions).where(policy_revisions.c.revision == revision)
     ).first()
@@ -38,7 +48,9 @@ def draft(
                 revision=revision, contents=contents, source=source, drafted_us=now_us()
             )
         )
-    elif known.contents != contents and author is not None:  # other tests for the same rules
+    elif known.contents != contents:
+        if author is not None and _was_in_force(change, revision):
+            raise Conflict(_KEPT_TESTS, code="revision_in_force")
         change.write(
             update(policy_revisions)
             .where(policy_revisions.c.revision == revision)
@@ -47,6 +59,15 @@ def draft(
     if author is not None:
         add_author(change, revision, author.id, author.person)
     return get(change, revision)
+
+
+def _was_in_force(change: Change, revision: str) -> bool:
+    """Whether it decides, or did, and may again by a rollback."""
+    columns = policy_activations.c
+    wanted = select(columns.id).where(
+        (columns.revision == revision) | (columns.previous == revision)
+    )
+    return change.execute(wanted).first() is not None
 
 
 def add_author(change: Change, revision: str, principal: str, person: str) -> None:

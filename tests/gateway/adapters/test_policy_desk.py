@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,8 @@ from support.revisions import (
     replay,
     settings_in,
 )
+
+MORE = "package more_test\n\ntest_always if 1 == 1\n"
 
 
 @pytest.fixture
@@ -177,13 +180,51 @@ def test_other_tests_for_the_same_rules_need_another_report(desk: PolicyDesk, ru
     """What was reviewed is what is activated: a second draft replaces the tests, not the review."""
     row = desk.draft(AUTHOR, rules.write(packs__team__closed=DENY_ALL))
     replay(desk, AUTHOR, row.revision)
-    green = "package more_test\n\ntest_always if 1 == 1\n"
-    again = desk.draft(AUTHOR, rules.write(packs__team__closed=DENY_ALL, more_test=green))
+    again = desk.draft(AUTHOR, rules.write(packs__team__closed=DENY_ALL, more_test=MORE))
     assert (again.revision, again.contents) != (row.revision, row.contents)
     assert again.revision == row.revision
 
     with pytest.raises(Conflict):
         desk.activate(ACTIVATOR, row.revision)
+
+
+def test_what_is_or_was_in_force_keeps_its_tests(
+    desk: PolicyDesk, rules: Rules, settings: Settings
+) -> None:
+    """Workers read them when they start, and an author alone must not change what they read; nor
+    what a rollback would bring back, the rules of the settings among it.
+    """
+    closed = {"packs__team__closed": DENY_ALL}
+    row = desk.draft(AUTHOR, rules.write(**closed))
+    replay(desk, AUTHOR, row.revision)
+    done = desk.activate(ACTIVATOR, row.revision)
+    shipped = Path(shutil.copytree(settings.policy.bundle, settings.data_dir / "again"))
+    (shipped / "more_test.rego").write_text(MORE)
+
+    for again in (rules.write(more_test=MORE, **closed), shipped):
+        with pytest.raises(Conflict) as refused:
+            desk.draft(AUTHOR, again)
+        assert refused.value.code == "revision_in_force"
+    assert desk.draft(AUTHOR, rules.write(**closed)).contents == row.contents
+    assert desk.rollback(ACTIVATOR).revision == done.previous
+    with pytest.raises(Conflict):
+        desk.draft(AUTHOR, rules.write(more_test=MORE, **closed))
+
+
+def test_the_rules_of_the_settings_come_back_with_their_own_tests(
+    desk: PolicyDesk, rules: Rules, settings: Settings
+) -> None:
+    """Somebody put them in with others before anything was activated."""
+    own = read_bundle(settings.policy.bundle)
+    shipped = Path(shutil.copytree(settings.policy.bundle, settings.data_dir / "again"))
+    (shipped / "more_test.rego").write_text(MORE)
+    assert desk.draft(AUTHOR, shipped).contents != own.contents
+    row = desk.draft(AUTHOR, rules.write(packs__team__closed=DENY_ALL))
+    replay(desk, AUTHOR, row.revision)
+    desk.activate(ACTIVATOR, row.revision)
+
+    assert desk.rollback(ACTIVATOR).revision == own.revision
+    assert desk.active().contents == own.contents
 
 
 def test_a_damaged_bundle_is_never_put_in_force(

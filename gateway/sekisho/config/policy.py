@@ -78,7 +78,7 @@ class PolicySettings(Section):
     )
     allowed_signers: Path | None = Field(
         None,
-        description="Who may sign commits that are put in, by e-mail address or id of a person: a "
+        description="Who may sign commits that are put in, each under the id of a person: a "
         "file of OpenSSH (ssh-keygen(1), ALLOWED SIGNERS). Absent: no commits are put in.",
     )
     deadline_ms: int = Field(

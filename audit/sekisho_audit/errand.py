@@ -49,7 +49,10 @@ class Errand:
         return found
 
     def call(self, run: Callable[[Ledger], None], *, ordered: bool = False) -> None:
-        """Let something run in the writer's thread; it may raise Refused, and answers itself."""
+        """Let something run in the writer's thread; it may raise Refused, and answers itself.
+
+        Raises Refused `busy` when too many calls of this connection wait.
+        """
 
         def guarded(ledger: Ledger) -> None:
             try:
@@ -57,7 +60,7 @@ class Errand:
             except Refused as error:
                 self.fail(error)
 
-        self.server.writer.submit(Call(guarded, self.fail, ordered=ordered))
+        self.server.writer.submit(Call(guarded, self.fail, ordered=ordered, asker=self.connection))
 
     async def written(self, run: Callable[[Ledger], T]) -> T:
         """Let something run in the writer's thread, and wait for what it returns; for tasks of the

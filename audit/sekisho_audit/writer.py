@@ -1,8 +1,9 @@
 """The one thread that writes: takes what is queued, writes it as one batch, hands back the answers.
 
 What arrives while a batch is on its way to the disk makes the next one, so a slow disk means larger
-batches, not more waiting for each (`pace.py`). The queue is bounded by events and bytes. The first
-error ends the thread for good: waiters are told, nothing is tried again.
+batches, not more waiting for each (`pace.py`). The queue is bounded by events, bytes and calls of
+each asker, and no append waits for more than some calls of a round. The first error ends the thread
+for good: waiters are told, nothing is tried again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class WriterLimits:
 
     queue_events_max: int = 8_192  # a second of work for a fast disk; more would only be late
     queue_bytes_max: int = 128 * 1024 * 1024
+    calls_each_max: int = 4_096  # as much as a worker has in flight in all: no worker meets it
+    calls_round_max: int = 64  # while appends wait; some milliseconds for most calls
     checkpoint_s: float = 1.0
     disk_free_min_bytes: int = 256 * 1024 * 1024
 
@@ -51,12 +54,14 @@ class Append:
 @dataclass(frozen=True, slots=True)
 class Call:
     """Something else that needs the ledger. `ordered`: not before what was queued earlier, and
-    nothing queued later before it; otherwise it runs after the appends of its round.
+    nothing queued later before it; otherwise it runs after the appends of its round, or of a later
+    one. `asker`: whoever may have only so many waiting; nobody's calls are not counted.
     """
 
     run: Callable[[Ledger], None]
     failed: Callable[[LedgerError], None]
     ordered: bool = False
+    asker: object = None
 
 
 Job = Append | Call
@@ -81,6 +86,7 @@ class Writer(threading.Thread):
         self._wake = threading.Condition()
         self._jobs: deque[Job] = deque()
         self._unanswered: dict[int, Job] = {}  # of this round, by identity, in order
+        self._calls: Counter[object] = Counter()  # that wait, of each asker
         self._pace = Pace()
         self._stopping = False
         self._over: str | None = None
@@ -95,12 +101,14 @@ class Writer(threading.Thread):
         return self._wake
 
     def submit(self, job: Job) -> None:
-        """Queue a job. Raises Refused `busy` when the queue is full, Poisoned when it is over."""
+        """Queue a job. Raises Refused `busy` when too much waits, Poisoned when it is over."""
         with self._wake:
             if self._over is not None:
                 raise Poisoned(self._over)
             if isinstance(job, Append):
                 self._admit(job)
+            elif job.asker is not None:
+                self._count(job.asker)
             self._jobs.append(job)
             self._wake.notify()
 
@@ -118,6 +126,13 @@ class Writer(threading.Thread):
             raise Refused("disk_full", "the ledger's disk is nearly full; free some space")
         self.queued_events += events
         self.queued_bytes += job.size
+
+    def _count(self, asker: object) -> None:
+        most = self._limits.calls_each_max
+        if self._calls[asker] >= most:
+            why = f"{most} calls of this connection wait; ask again when some were answered"
+            raise Refused("busy", why)
+        self._calls[asker] += 1
 
     def stop(self) -> None:
         """Write what is queued, close the ledger, end the thread."""
@@ -188,13 +203,29 @@ class Writer(threading.Thread):
             else:
                 later.append(job)
         self._append(appends)
-        for call in later:
+        for place, call in enumerate(later):
+            # Appends are what everybody waits for; whoever asks without pause must not hold them.
+            if place >= self._limits.calls_round_max and self.queued_events:
+                self._leave(later[place:])
+                break
             self._call(call)
         self._round_over()
 
     def _call(self, call: Call) -> None:
         call.run(self._ledger)
         del self._unanswered[id(call)]
+        if call.asker is not None:
+            with self._wake:
+                self._calls[call.asker] -= 1
+                if not self._calls[call.asker]:
+                    del self._calls[call.asker]
+
+    def _leave(self, calls: Sequence[Call]) -> None:
+        """Let the next round begin with these: they keep their turn among calls."""
+        with self._wake:
+            self._jobs.extendleft(reversed(calls))
+        for call in calls:
+            del self._unanswered[id(call)]
 
     def _append(self, appends: list[Append]) -> None:
         if not appends:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from sekisho.model.ids import uuid7
 from sekisho_audit import server as module
-from sekisho_audit.wire import Splitter, encode
-from support.ledgers import HeldExchange, open_ledger
-from support.sockets import LIMIT_S, ask, serving
+from sekisho_audit.wire import Splitter, encode, pack_events
+from support.ledgers import HeldExchange, open_ledger, received
+from support.sockets import LIMIT_S, Client, ask, serving
 
 if TYPE_CHECKING:
     from sekisho_audit.connection import Connection
@@ -65,6 +66,25 @@ async def test_unfinished_messages_are_bounded_together(
         await writer.wait_closed()
     await asyncio.sleep(0.05)
     assert len(await ask(path, {"op": "status"})) == 1
+
+
+async def test_a_flood_of_calls_holds_up_no_append(tmp_path: Path) -> None:
+    """Too many of one connection are refused in words; others append, and it may ask again."""
+    limits = {"calls_each_max": 40, "calls_round_max": 8}
+    async with serving(open_ledger(tmp_path), tmp_path / "s.sock", **limits) as path:
+        for _ in range(3):
+            events, blobs = pack_events([received(uuid7())])
+            other = Client(*await asyncio.open_unix_connection(path))
+            flood = asyncio.create_task(ask(path, *[{"op": "status"}] * 200))
+            appended = await other.ask({"op": "append", "events": events}, blobs)
+            assert appended is not None
+            assert "error" not in appended[0]
+            answers = await flood
+            refused = [answer for answer in answers if "error" in answer]
+            assert len(refused) == 160
+            assert {answer["error"] for answer in refused} == {"busy"}
+            assert "40 calls of this connection wait" in refused[0]["message"]
+            await other.close()
 
 
 async def test_two_connections_of_one_session_keep_it(path: str) -> None:

@@ -233,3 +233,89 @@ def test_checkpoint_is_written_while_nothing_happens(ledger: Ledger) -> None:
     desk.append(replace(received(uuid7())))
     assert written.wait(LIMIT_S)
     assert desk.end() is None
+
+
+def test_appends_go_on_under_a_flood_of_calls(ledger: Ledger) -> None:
+    """Whoever asks without pause is answered, and an append waits for one round's calls only."""
+    desk = Desk(ledger, calls_round_max=8)
+    ran = 0
+    at_append: queue.Queue[int] = queue.Queue()
+
+    def count(_ledger: Ledger) -> None:
+        nonlocal ran
+        ran += 1
+        if ran == 1:  # the round is under way
+            for _ in range(2):
+                append = Append(Request([received(uuid7())]), 10, lambda _: at_append.put(ran))
+                desk.writer.submit(append)
+
+    for _ in range(200):
+        desk.writer.submit(Call(count, _unexpected))
+    desk.writer.start()
+    assert [at_append.get(timeout=LIMIT_S) for _ in range(2)] == [8, 8]
+    assert desk.end() is None
+    assert ran == 200
+
+
+def test_calls_go_on_under_a_flood_of_appends(ledger: Ledger) -> None:
+    """What a round leaves over is not left for ever, though appends never stop."""
+    desk = Desk(ledger, calls_round_max=2)
+    answered: queue.Queue[LedgerError | None] = queue.Queue()
+    endless = threading.Event()
+
+    def another(_answer: AppendAnswer) -> None:
+        if not endless.is_set():
+            desk.writer.submit(Append(Request([received(uuid7())]), 10, another))
+
+    another([])
+    for _ in range(20):
+        desk.writer.submit(Call(lambda _ledger: answered.put(None), answered.put))
+    desk.writer.start()
+    assert [answered.get(timeout=LIMIT_S) for _ in range(20)] == [None] * 20
+    endless.set()
+    assert desk.end() is None
+
+
+def test_calls_that_were_left_over_are_told_that_it_is_over(ledger: Ledger) -> None:
+    """Once each, whether they had their turn or not."""
+    desk, told = Desk(ledger, calls_round_max=1), queue.Queue[str]()
+
+    def first(_ledger: Ledger) -> None:
+        (ledger.directory / "events" / "000000000000.seg").unlink()
+        desk.append(received(uuid7()))
+
+    desk.writer.submit(Call(first, lambda _: told.put("over")))
+    for _ in range(3):
+        desk.writer.submit(Call(lambda _: told.put("done"), lambda _: told.put("over")))
+    desk.writer.start()
+    assert desk.over.get(timeout=LIMIT_S) is not None
+    desk.writer.join(LIMIT_S)
+    assert [told.get_nowait() for _ in range(3)] == ["over"] * 3
+    assert told.empty()
+
+
+def test_one_asker_has_so_many_calls_waiting_and_no_more(ledger: Ledger) -> None:
+    """More are refused until some were answered; others, and nobody's calls, are not refused."""
+    desk = Desk(ledger, calls_each_max=3)
+    done: queue.Queue[None] = queue.Queue()
+
+    def ask(asker: object) -> None:
+        desk.writer.submit(Call(lambda _ledger: done.put(None), _unexpected, asker=asker))
+
+    one, other = object(), object()
+    for _ in range(3):
+        ask(one)
+    with pytest.raises(Refused, match="3 calls of this connection wait") as caught:
+        ask(one)
+    assert caught.value.code == "busy"
+    ask(other)
+    for _ in range(9):
+        ask(None)
+    desk.writer.start()
+    for _ in range(13):
+        done.get(timeout=LIMIT_S)
+    desk.writer.submit(Call(lambda _ledger: done.put(None), _unexpected, ordered=True))
+    done.get(timeout=LIMIT_S)
+    ask(one)
+    done.get(timeout=LIMIT_S)
+    assert desk.end() is None

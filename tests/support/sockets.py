@@ -18,14 +18,14 @@ Answer = tuple[dict[str, Any], list[bytes]]
 
 
 @contextlib.asynccontextmanager
-async def serving(ledger: Ledger, socket: Path) -> AsyncIterator[str]:
+async def serving(ledger: Ledger, socket: Path, **limits: int) -> AsyncIterator[str]:
     """A server in this process, so that its bounds can be lowered."""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[str | None] = loop.create_future()
     server = Server(ledger, session_grace_s=0.1)
     writer = Writer(
         ledger,
-        WriterLimits(disk_free_min_bytes=0),
+        WriterLimits(disk_free_min_bytes=0, **limits),
         round_over=server.round_over,
         ended=lambda why: loop.call_soon_threadsafe(over.set_result, why),  # type: ignore[arg-type]
     )

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
+from sekisho_audit.bad_query import JOINING, OPENING, BadQuery, check_plain, grouped
 from sekisho_audit.events import TYPES
 from sekisho_audit.tokens import units_of
 
@@ -54,16 +55,6 @@ _TIME_END_US = 253_402_300_800_000_000
 _QUOTES = {'"': '"', "“": "”"}
 _PLAIN = re.compile(r"[A-Za-z0-9._@/+][A-Za-z0-9._@/+-]*")
 _FIELD_COLON = re.compile(r"([A-Za-z_]+)([:：])")
-
-
-class BadQuery(ValueError):
-    """A query that cannot be understood: where (characters from 0), what, and what to do."""
-
-    def __init__(self, position: int, message: str, hint: str) -> None:
-        super().__init__(f"at character {position + 1}: {message}; {hint}")
-        self.position = position
-        self.message = message
-        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +141,11 @@ def _items(text: str) -> Iterator[_Item]:
             name = _field_name(named[1], named[2], at)
             at = named.end()
         value_at = at
+        if text.startswith(OPENING, at):
+            raise grouped(at)
         value, at, quoted = _value(text, at)
+        if not quoted:
+            check_plain(value, value_at, named=name is not None)
         yield _Item(start, negated, name, value, value_at, quoted)
 
 
@@ -258,7 +253,7 @@ def text_of(query: Query) -> str:
 
 
 def _written(value: str, *, bare: bool) -> str:
-    if bare or _PLAIN.fullmatch(value):
+    if bare or (_PLAIN.fullmatch(value) and value not in JOINING):
         return value
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

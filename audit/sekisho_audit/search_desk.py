@@ -16,13 +16,14 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 
+from sekisho_audit.bad_query import BadQuery
 from sekisho_audit.durable import make_directory
 from sekisho_audit.errors import Away, Refused
 from sekisho_audit.following import Following, Source
 from sekisho_audit.index import Gap
 from sekisho_audit.index_file import Damaged, Database, SqliteDatabase, Unclean, Unfit
 from sekisho_audit.index_query import TooBroad
-from sekisho_audit.query import BadQuery, Query, parse
+from sekisho_audit.query import Query, parse
 from sekisho_audit.scan import EVENTS, held_from
 from sekisho_audit.search import PAGE_MAX, BadCursor, Found, Search
 from sekisho_audit.search_file import SearchFile

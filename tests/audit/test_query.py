@@ -6,11 +6,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sekisho_audit.bad_query import BadQuery
 from sekisho_audit.query import (
     FIELDS,
     ITEMS_MAX,
     QUERY_CHARS_MAX,
-    BadQuery,
     Phrase,
     Query,
     Term,
@@ -22,6 +22,10 @@ from sekisho_audit.tokens import units_of
 
 DAY_US = 86_400_000_000
 MARCH_US = 20_513 * DAY_US  # 2026-03-01
+
+
+def _words(*words: str, **terms: str) -> Query:
+    return Query(tuple(Term(*term) for term in terms.items()), tuple(map(Phrase, words)))
 
 
 def test_the_query_of_the_manual_means_what_it_says() -> None:
@@ -52,6 +56,9 @@ def test_the_query_of_the_manual_means_what_it_says() -> None:
         ('-draft -"b c"', Query((), (Phrase("draft", negated=True), Phrase("b c", negated=True)))),
         ('"-draft"', Query((), (Phrase("-draft"),))),
         ("rule:a rule:a x x", Query((Term("rule", "a"),), (Phrase("x"),))),
+        ('"a OR b" "(x)" "NOT"', Query((), (Phrase("a OR b"), Phrase("(x)"), Phrase("NOT")))),
+        ("or And rule:OR ORDER", _words("or", "And", "ORDER", rule="OR")),
+        ("f(x) model:m(2)", _words("f(x)", model="m(2)")),
         ("model:qwen:7b", Query((Term("model", "qwen:7b"),))),
         ("type:hold.*", Query((Term("type", "hold.*", pattern=True),))),
         ("after:2026-03-01T01:30", Query(after_us=MARCH_US + 5_400_000_000)),
@@ -80,6 +87,19 @@ def test_each_form_means_one_thing(text: str, asked: Query) -> None:
         ('a "b"c', 5, "something follows", "blank"),
         ('a"b"', 1, "quote inside a word", "blank"),
         ("-", 1, "value is missing", "write one"),
+        ("a OR b", 2, "OR joins nothing", "search for each text by itself"),
+        ("rule:a OR rule:b", 7, "OR joins nothing", "the same field again means any of the values"),
+        ("a AND b", 2, "AND joins nothing", "leave it out: all items must hold"),
+        ("NOT x", 0, "NOT joins nothing", "`-` before"),
+        ("a -NOT", 3, "NOT joins nothing", "quote"),
+        ("(a b)", 0, "brackets group nothing", "leave them out, or quote the text"),
+        ('x ("a b" OR c)', 2, "brackets group nothing", "leave them out"),
+        ("-(effect:deny)", 1, "brackets group nothing", "leave them out"),
+        ("effect:(deny OR hold)", 7, "brackets group nothing", "leave them out"),
+        ("（a）", 0, "brackets group nothing", "quote"),
+        ("a b)", 3, "brackets group nothing", "quote"),
+        ("rule:b)", 6, "brackets group nothing", "quote"),
+        ("NOT(a b)", 3, "brackets group nothing", "quote"),
         ('""', 0, "no letter", "name a word"),
         ("x ...", 2, "no letter", "name a word"),
         ("mer*", 3, "whole words", "star"),
@@ -121,7 +141,7 @@ _TERMS = st.one_of(
     st.builds(
         lambda name, value, no: Term(name, value, pattern=True, negated=no),
         st.sampled_from(["rule", "model", "backend"]),
-        st.from_regex(r'[^\s"“*]{0,5}\*[^\s"“]{0,5}', fullmatch=True),
+        st.from_regex(r'[^\s"“*()（）]{0,5}\*[^\s"“()（）]{0,5}', fullmatch=True),
         st.booleans(),
     ),
     st.builds(Term, st.just("effect"), st.sampled_from(["allow", "hold", "deny"])),
@@ -139,6 +159,7 @@ _MOMENTS = st.integers(0, 253_402_300_800_000_000 - 1)
 )
 @example([Term("rule", 'a"b\\'), Term("rule", "-x")], [Phrase("effect:deny")], 0, None)
 @example([], [Phrase("-x”")], 1, None)
+@example([Term("rule", "OR")], [Phrase("OR"), Phrase("NOT", negated=True), Phrase("(x")], 1, None)
 def test_what_is_printed_reads_back_the_same(
     terms: list[Term], phrases: list[Phrase], after_us: int | None, before_us: int | None
 ) -> None:
@@ -150,7 +171,7 @@ def test_what_is_printed_reads_back_the_same(
 
 
 @settings(deadline=None)
-@given(st.text(st.sampled_from('ab:*-" \\“”：effectdny123T身'), max_size=30))
+@given(st.text(st.sampled_from('ab:*-" \\“”：effectdny123T身()（）NOR'), max_size=30))
 def test_any_text_is_a_query_or_an_error_within_it(text: str) -> None:
     """Nothing else is raised, and positions lie in the text."""
     error = None

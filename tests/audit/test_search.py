@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sekisho_audit import search as module
+from sekisho_audit.bad_query import BadQuery
 from sekisho_audit.index_file import SqliteRows
-from sekisho_audit.query import FIELDS, BadQuery, Phrase, Query, Term, parse, text_of
+from sekisho_audit.query import FIELDS, Phrase, Query, Term, parse, text_of
 from sekisho_audit.search import FACETS, BadCursor, Facet, Search
 from sekisho_audit.tokens import Blind
 from support.searches import (

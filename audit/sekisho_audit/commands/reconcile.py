@@ -12,10 +12,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
 
+from sekisho_audit.bad_query import BadQuery
 from sekisho_audit.canon import NotCanonical
 from sekisho_audit.commands.printing import complain, ledger_in, plain
 from sekisho_audit.exports.rows import iso_utc
-from sekisho_audit.query import BadQuery, parse
+from sekisho_audit.query import parse
 from sekisho_audit.reconcile import SLACK_US, Comparison, UnknownBackend, calls_in, compare
 from sekisho_audit.report import Verdict
 from sekisho_audit.scan import BrokenSegment

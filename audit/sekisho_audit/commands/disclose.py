@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sekisho_audit.commands.named_file import named_file
 from sekisho_audit.commands.presenting import add_officer_arguments, presented
 from sekisho_audit.commands.printing import complain, plain, plain_lines
 from sekisho_audit.durable import KEY_MODE
@@ -37,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--index", type=int, help="the event with this number")
     parser.add_argument("--purpose", required=True, help="what for; recorded, sealed")
     parser.add_argument("--ticket", required=True, help="by whose order, e.g. a case number")
-    parser.add_argument("--keys", type=Path, metavar="FILE", help="keys instead of texts, to FILE")
+    parser.add_argument(
+        "--keys", type=named_file, metavar="FILE", help="keys instead of texts, to FILE"
+    )
     parser.add_argument("--json", action="store_true", help="for machines")
 
 

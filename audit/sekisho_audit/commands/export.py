@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from sekisho_audit.canon import NotCanonical, decode
 from sekisho_audit.checkpoint import BadNote, read_unverified
+from sekisho_audit.commands.named_file import named_file
 from sekisho_audit.commands.presenting import add_officer_arguments, presented
 from sekisho_audit.commands.printing import complain
 from sekisho_audit.commands.verify import read_key
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_officer_arguments(parser)
     parser.add_argument("--query", default="", help='as for search, e.g. "effect:deny"; "" is all')
     parser.add_argument("--format", choices=[*WRITERS, "bundle"], required=True)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--out", type=named_file, required=True, metavar="FILE")
     parser.add_argument("--force", action="store_true", help="take the place of a file")
     parser.add_argument("--purpose", required=True, help="what for; recorded, sealed")
     parser.add_argument("--ticket", default="", help="by whose order, e.g. a case number")

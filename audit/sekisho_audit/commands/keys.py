@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from sekisho_audit.checkpoint import BadNote, VerifierKey
+from sekisho_audit.commands.named_file import named_file
 from sekisho_audit.commands.printing import complain, ledger_in, plain
 from sekisho_audit.exports.tables import Stored, json_line
 from sekisho_audit.key_chain import KeyChain, Rotation, stored_rotations
@@ -21,7 +22,9 @@ from sekisho_audit.report import Verdict
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("directory", type=Path, help="the ledger, or the data directory around it")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the changes of keys there")
+    parser.add_argument(
+        "--out", type=named_file, metavar="FILE", help="write the changes of keys there"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sekisho_audit.canon import NotCanonical
 from sekisho_audit.checkpoint import BadNote
+from sekisho_audit.commands.named_file import named_file
 from sekisho_audit.commands.printing import complain, ledger_in
 from sekisho_audit.proof import Proof
 from sekisho_audit.prove import NotProvable, prove
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--index", type=int, help="the event with this number")
     which.add_argument("--exchange", help="all events of this exchange")
-    parser.add_argument("--out", type=Path, help="a folder; one file for each event")
+    parser.add_argument("--out", type=named_file, help="a folder; one file for each event")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -103,7 +103,7 @@ class _Directory:
             fault(f"the key of the ledger cannot be read: {_said(error)}", file="vkey")
             found = None
         if found is not None and raw != f"{found.line()}\n".encode():
-            fault("the file holds more than one key line", file="vkey")
+            fault("the end of the key line is missing: auditd writes a newline", file="vkey")
         if given is None and found is not None:
             self._findings.note(KEY_OF_THE_LEDGER)
         return found

@@ -74,7 +74,9 @@ def test_a_second_line_in_the_file_of_the_key_is_a_fault(ledger: Path) -> None:
 def test_a_key_line_without_its_end_is_a_fault(ledger: Path) -> None:
     path = ledger / "vkey"
     path.write_bytes(path.read_bytes().removesuffix(b"\n"))
-    assert says(verify(ledger), "vkey", "more than one key line")
+    report = verify(ledger)
+    assert says(report, "vkey", "the end of the key line is missing: auditd writes a newline")
+    assert not says(report, "vkey", "more than one")
 
 
 def test_whose_key_was_trusted_is_said(ledger: Path) -> None:

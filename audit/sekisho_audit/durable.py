@@ -20,7 +20,9 @@ def write_all(fd: int, body: bytes) -> None:
     """Write `body` whole in one call. A short write is an error: it means a full disk."""
     written = os.write(fd, body)
     if written != len(body):
-        raise OSError(errno.ENOSPC, f"short write: {written} of {len(body)} bytes")
+        raise OSError(
+            errno.ENOSPC, f"the disk is full (short write: {written} of {len(body)} bytes)"
+        )
 
 
 def sync_directory(path: Path) -> None:

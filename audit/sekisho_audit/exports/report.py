@@ -306,7 +306,7 @@ class _Report:
         if name == "thresholds":
             return " · ".join(
                 f"{self._step(one)}{isolated(_cut(one['reviewers']))} × {one['approve']}"
-                f"{self._relief(one)}"
+                f" ({self._terms(one)})"
                 for one in sorted(value, key=step_of)
             )
         if name.endswith("_us") and type(value) is int:
@@ -320,10 +320,12 @@ class _Report:
             return " · ".join(isolated(_cut(item)) for item in value)
         return f'<span class="raw">{isolated(_cut(_compact(value)))}</span>'
 
-    def _relief(self, threshold: Mapping[str, Any]) -> str:
-        """Who may answer in their place."""
+    def _terms(self, threshold: Mapping[str, Any]) -> str:
+        """How many denials end it, and who may answer in their place."""
+        labels = self._words["labels"]
+        denials = f"{labels['deny']}: {threshold['deny']}"
         groups = " · ".join(isolated(_cut(one)) for one in threshold.get("relief", ()))
-        return f" ({self._words['labels']['relief']}: {groups})" if groups else ""
+        return f"{denials}; {labels['relief']}: {groups}" if groups else denials
 
     def _step(self, threshold: Mapping[str, Any]) -> str:
         """Whoever is asked after others stands behind the number of their step."""

@@ -200,9 +200,20 @@ def test_a_delegate_is_named_with_whom_they_stood_in_for(language: str, seat: st
 def test_reviewers_are_told_in_the_order_in_which_they_are_asked() -> None:
     """With the number of their step, where it is not the first."""
     asked = [
-        {"reviewers": "compliance", "approve": 1, "deny": 1, "step": 2},
-        {"reviewers": "lead", "approve": 2, "deny": 1},
+        {"reviewers": "compliance", "approve": 1, "deny": 1, "step": 2, "relief": ["board"]},
+        {"reviewers": "lead", "approve": 2, "deny": 3},
     ]
     page = page_of("en", case(), leaf("hold.filed", {"hold": "h", "thresholds": asked}))
     text = re.sub("[\u2066-\u2069]", "", page.text)
-    assert "lead × 2 · 2. compliance × 1" in text
+    first = "lead × 2 (denials that end it: 3)"
+    assert f"{first} · 2. compliance × 1 (denials that end it: 1; relief: board)" in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_how_many_denials_end_a_hold_is_told(language: str) -> None:
+    """In words of each language: an approval alone does not say what was asked."""
+    asked = [{"reviewers": "lead", "approve": 2, "deny": 3}]
+    page = page_of(language, case(), leaf("hold.filed", {"hold": "h", "thresholds": asked}))
+    text = re.sub("[\u2066-\u2069]", "", page.text)
+    label = words_of(language)["labels"]["deny"]
+    assert f"lead × 2 ({label}: 3)" in text

@@ -155,8 +155,7 @@ def _status(errand: Errand) -> None:
 def _checkpoint(errand: Errand) -> None:
     def run(ledger: Ledger) -> None:
         ledger.write_checkpoint()
-        note = (ledger.directory / "checkpoint").read_bytes()
-        errand.answer({"note": note.decode()})
+        errand.answer({"note": ledger.note().decode()})
 
     errand.call(run)
 

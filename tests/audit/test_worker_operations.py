@@ -49,6 +49,18 @@ async def test_hello_comes_once(path: str) -> None:
     assert any(answer.get("error") == "malformed" for answer in answers)
 
 
+async def test_a_checkpoint_is_told_without_reading_the_published_one(
+    path: str, tmp_path: Path
+) -> None:
+    """Each reading cost the appends of all others, and a file that was gone ended the writer."""
+    [first] = await ask(path, {"op": "checkpoint"})
+    [published] = tmp_path.rglob("checkpoint")
+    assert first["note"].encode() == published.read_bytes()
+    published.unlink()
+    [again] = await ask(path, {"op": "checkpoint"})
+    assert again["note"] == first["note"]
+
+
 async def test_refused_keys_are_an_answer(path: str) -> None:
     """A wrong question about keys is refused on its own, the connection goes on."""
     answers = await ask(

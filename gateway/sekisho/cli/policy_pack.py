@@ -12,6 +12,7 @@ from sekisho.adapters.policy_check import try_bundle
 from sekisho.cli.printing import add_json, as_json
 from sekisho.config import PolicySettings
 from sekisho.errors import SekishoError
+from sekisho_audit.commands.named_file import named_file
 
 VERB = "pack"
 
@@ -34,7 +35,7 @@ def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     pack.add_argument(
         "--output",
-        type=Path,
+        type=named_file,
         required=True,
         metavar="FILE",
         help="as sekisho.tar.gz; replaced in one step, so that no server reads half of it",

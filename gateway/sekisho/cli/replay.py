@@ -27,6 +27,7 @@ from sekisho.config import Settings, load
 from sekisho.errors import BadRequest, NotFound, SekishoError
 from sekisho.model.replays import CHANGES, Recorded
 from sekisho.model.revisions import Report
+from sekisho_audit.commands.named_file import named_file
 from sekisho_audit.commands.presenting import presented
 from sekisho_audit.officer_client import SECRET_VARIABLE, OfficerError
 
@@ -46,7 +47,9 @@ def configure(verbs: Any) -> None:
     diff.add_argument("--since", type=span_s, default=7 * 86_400, metavar="7d", help="h, d or w")
     diff.add_argument("--limit", type=int, default=LIMIT, metavar="N", help="the newest N only")
     diff.add_argument("--inputs", type=Path, metavar="FILE", help="disclosed before, in place of")
-    diff.add_argument("--save", type=Path, metavar="FILE", help="keep the inputs for --inputs")
+    diff.add_argument(
+        "--save", type=named_file, metavar="FILE", help="keep the inputs for --inputs"
+    )
     diff.add_argument("--record", action="store_true", help="keep the report for the activator")
     diff.add_argument(
         "--exit-code", action="store_true", help="exit 1 if anything would be decided otherwise"

@@ -40,6 +40,19 @@ def test_rules_that_would_not_run_are_not_packed(
     assert b"old" == file.read_bytes()
 
 
+def test_a_dash_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of that name would be no help to whoever reads standard output."""
+    monkeypatch.chdir(tmp_path)
+    for words in (["pack", "--output", "-"], ["diff", "--against", "x", "--save", "-"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["policy", *words])
+        assert ended.value.code == 2
+        assert "not written to standard output" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One line, with the reason."""
     file = tmp_path / "no" / "sekisho.tar.gz"

@@ -11,12 +11,13 @@ import codecs
 import os
 import select
 import shutil
+import signal
 import sys
 import termios
 import tty
 import unicodedata
 from collections.abc import Sequence
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 READ_BYTES = 4096
@@ -47,9 +48,12 @@ class Terminal:
         self._hints = hints
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._before: list[Any] = []
+        self._handled: Any = signal.SIG_DFL
+        self._interrupted = False
 
     def __enter__(self) -> Self:
         self._before = termios.tcgetattr(self._in)
+        self._handled = signal.signal(signal.SIGINT, self._interrupt)
         tty.setcbreak(self._in)  # Ctrl-C still interrupts
         self._write(_ENTER_SCREEN)
         return self
@@ -62,6 +66,7 @@ class Terminal:
     ) -> None:
         self._write(_LEAVE_SCREEN)
         termios.tcsetattr(self._in, termios.TCSAFLUSH, self._before)
+        signal.signal(signal.SIGINT, self._handled)
 
     def leave(self) -> None:
         """Hand the terminal to another program for a while."""
@@ -93,7 +98,9 @@ class Terminal:
         return _NAMED.get(text, PASTED)
 
     def text(self, timeout_s: float) -> str:
-        """As `key`, with all that came."""
+        """As `key`, with all that came. Raises KeyboardInterrupt, also for one that was lost."""
+        if self._interrupted:
+            raise KeyboardInterrupt
         watched = [self._in] if self._hints < 0 else [self._in, self._hints]
         ready, _, _ = select.select(watched, [], [], timeout_s)
         if self._hints in ready:
@@ -102,6 +109,11 @@ class Terminal:
             return NOTHING
         came = os.read(self._in, READ_BYTES)
         return self._decoder.decode(came) if came else END
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        """Python drops what is raised while it finalizes an object, so it is noted as well."""
+        self._interrupted = True
+        raise KeyboardInterrupt
 
     def _write(self, text: str) -> None:
         left = text.encode("utf-8", "replace")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import sys
 import termios
 from collections.abc import Iterator
@@ -104,3 +105,26 @@ def test_every_character_is_in_one_of_the_lines() -> None:
     assert all(sum(map(width, line)) <= 7 for line in lines)
     assert lines[-2:] == ["", "end"]
     assert clipped("字字字", 5) == "字字"
+
+
+def test_an_interrupt_that_python_lost_is_not_lost(
+    tty: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is raised while an object is finalized is dropped; whoever pressed Ctrl-C is let out
+    all the same, and afterwards the keys mean what they meant before.
+    """
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: lost.append(told.exc_type))
+    before = signal.getsignal(signal.SIGINT)
+    with Terminal() as terminal:
+        Finalized()
+        terminal.draw(["still here"])
+        assert lost == [KeyboardInterrupt]
+        with pytest.raises(KeyboardInterrupt):
+            terminal.key(5)
+    assert signal.getsignal(signal.SIGINT) is before

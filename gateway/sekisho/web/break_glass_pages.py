@@ -11,7 +11,6 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse
 
 from sekisho.console.break_glass_page import opening_page, openings_page
 from sekisho.errors import BadRequest, Conflict, Forbidden, NotAuthenticated, Refused
@@ -20,7 +19,7 @@ from sekisho.model.principal import Principal, Scope
 from sekisho.web.break_glass import BODY_BYTES_MAX, desk_of
 from sekisho.web.callers import Parts, needs
 from sekisho.web.forms import read_form
-from sekisho.web.page_routes import PageRoute, base_path, html, said_by
+from sekisho.web.page_routes import PageRoute, as_page, html, redirect
 from sekisho.web.pages import to_sign_in, visitor
 from sekisho.web.services import Services
 from sekisho_audit.break_glass_rules import RULES_MAX
@@ -62,7 +61,7 @@ async def open_break_glass(
         opened = await desk_of(parts).open(reader, rules, reason, _minutes(form))
     except _TOLD_BESIDE as error:
         return await _listed(request, parts, reader, fault=error, form=form)
-    return _redirect(request, f"/break-glass/{quote(opened.id)}")
+    return redirect(request, f"/break-glass/{quote(opened.id)}")
 
 
 @router.get("/break-glass/{opening_id}")
@@ -91,7 +90,7 @@ async def act(
         then = await does(desk_of(parts), reader, opening_id, form)
     except _TOLD_BESIDE as error:
         return await _shown(request, parts, reader, opening_id, fault=error, form=form)
-    return _redirect(request, then)
+    return redirect(request, then)
 
 
 async def _end(desk: BreakGlassDesk, reader: Principal, opening_id: str, _form: Form) -> str:
@@ -138,7 +137,7 @@ async def _listed(
         said=done,
     )
     text = html(request, "openings.html", page=shown, reader=reader, fault=fault, typed=form)
-    return _page(text, fault)
+    return as_page(text, fault)
 
 
 async def _shown(
@@ -155,13 +154,4 @@ async def _shown(
     opening = await desk.seen(reader, opening_id)
     shown = opening_page(opening, desk.acts(reader, opening), desk.now_us())
     text = html(request, "opening.html", page=shown, reader=reader, fault=fault, typed=form)
-    return _page(text, fault)
-
-
-def _page(text: str, fault: Refused | None) -> Response:
-    status, headers = (200, {}) if fault is None else (fault.status, said_by(fault))
-    return HTMLResponse(text, status, headers)
-
-
-def _redirect(request: Request, path: str) -> Response:
-    return Response(status_code=303, headers={"location": base_path(request) + path})
+    return as_page(text, fault)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse
 
 from sekisho.console.drafts_page import drafts_page
 from sekisho.errors import BadRequest, Conflict, NotAuthenticated, NotFound, Refused
@@ -21,7 +20,7 @@ from sekisho.stages.drafts import open_drafts
 from sekisho.web.acceptance import say_of_draft
 from sekisho.web.callers import Parts, needs
 from sekisho.web.forms import read_form
-from sekisho.web.page_routes import PageRoute, base_path, html, said_by
+from sekisho.web.page_routes import PageRoute, as_page, html, redirect
 from sekisho.web.pages import to_sign_in, visitor
 from sekisho.web.services import Services
 
@@ -56,7 +55,7 @@ async def say(
         await say_of_draft(parts.ledger, reader, exchange_id, _said(form))
     except (BadRequest, Conflict, NotFound) as error:
         return await _listed(request, parts, reader, fault=error)
-    return Response(status_code=303, headers={"location": f"{base_path(request)}/drafts?done=true"})
+    return redirect(request, "/drafts?done=true")
 
 
 def _said(form: Mapping[str, str]) -> DraftSaid:
@@ -81,5 +80,4 @@ async def _listed(
     needs(reader, Scope.SELF)
     shown = drafts_page(await open_drafts(reader, parts.ledger), said=done)
     text = html(request, "drafts.html", page=shown, reader=reader, fault=fault)
-    status, headers = (200, {}) if fault is None else (fault.status, said_by(fault))
-    return HTMLResponse(text, status, headers)
+    return as_page(text, fault)

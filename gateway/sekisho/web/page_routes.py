@@ -78,10 +78,22 @@ def failed(request: Request, error: SekishoError) -> Response:
     path = request.url.path
     wanted = quote(path) if path.startswith(_LEADS_BACK) else ""
     text = html(request, "failed.html", error=error, wanted=wanted, reader=None)
-    return HTMLResponse(text, error.status, said_by(error))
+    return as_page(text, error)
 
 
-def said_by(error: SekishoError) -> dict[str, str]:
+def as_page(text: str, fault: SekishoError | None = None) -> HTMLResponse:
+    """A page, with the status of the fault that it tells, and when to come back."""
+    if fault is None:
+        return HTMLResponse(text)
+    return HTMLResponse(text, fault.status, _said_by(fault))
+
+
+def redirect(request: Request, path: str) -> Response:
+    """To another page of ours, to be looked at: no form is sent again by going back."""
+    return Response(status_code=303, headers={"location": base_path(request) + path})
+
+
+def _said_by(error: SekishoError) -> dict[str, str]:
     """The headers of the table of problems that say when to come back, and how."""
     _, headers, _ = problem(error)
     return {name.decode(): value.decode() for name, value in headers if name in _KEPT}

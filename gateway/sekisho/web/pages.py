@@ -50,7 +50,7 @@ from sekisho.web.dialects import dialect_of
 from sekisho.web.exchanges import appeal_against
 from sekisho.web.exchanges_schema import REASON_CHARS_MAX
 from sekisho.web.forms import read_form
-from sekisho.web.page_routes import PageRoute, base_path, html, said_by
+from sekisho.web.page_routes import PageRoute, as_page, base_path, html, redirect
 from sekisho.web.services import Services
 
 FIELDS_MAX = 8 + 2 * CALLS_MAX  # what is done, to which version and why; two fields a call
@@ -122,7 +122,7 @@ async def act(
     except _TOLD_BESIDE as error:
         told = Told(error, form)
         return await _shown(request, parts, reader, hold_id, told)
-    return _redirect(f"{base_path(request)}/approvals/{quote(hold_id)}")
+    return redirect(request, f"/approvals/{quote(hold_id)}")
 
 
 async def _decide(parts: Services, reader: Principal, hold_id: str, form: Form) -> None:
@@ -233,8 +233,7 @@ async def _shown(
         )
 
     text = await asyncio.to_thread(made)
-    status, headers = (200, {}) if fault is None else (fault.status, said_by(fault))
-    return HTMLResponse(text, status, headers)
+    return as_page(text, fault)
 
 
 def _retrieve(view: HoldView) -> str:
@@ -287,8 +286,4 @@ def to_sign_in(request: Request, error: NotAuthenticated) -> Response:
     if error.cause not in _NOT_SIGNED_IN:
         raise error
     back = urlencode({"return_to": base_path(request) + request.url.path})
-    return _redirect(f"{base_path(request)}/login?{back}")
-
-
-def _redirect(path: str) -> Response:
-    return Response(status_code=303, headers={"location": path})
+    return redirect(request, f"/login?{back}")

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse
 
 from sekisho.console.sample_page import sample_page, samples_page
 from sekisho.errors import BadRequest, Conflict, NotAuthenticated, Refused
 from sekisho.model.principal import Principal, Scope
 from sekisho.web.callers import Now, Parts, needs, now_us
 from sekisho.web.forms import read_form
-from sekisho.web.page_routes import PageRoute, base_path, html, said_by
+from sekisho.web.page_routes import PageRoute, as_page, html, redirect
 from sekisho.web.pages import to_sign_in, visitor
 from sekisho.web.samples import BODY_BYTES_MAX, LISTED_MAX, desk_of
 from sekisho.web.services import Services
@@ -39,7 +38,7 @@ async def queue(request: Request, parts: Parts, now: Now, *, done: bool = False)
     needs(reader, Scope.REVIEW)
     found = await desk_of(parts).queue(reader)
     shown = samples_page(found[:LISTED_MAX], now, said=done)
-    return HTMLResponse(html(request, "samples.html", page=shown, reader=reader))
+    return as_page(html(request, "samples.html", page=shown, reader=reader))
 
 
 @router.get("/samples/{sample_id}")
@@ -64,8 +63,7 @@ async def judge(
         await desk_of(parts).judge(reader, sample_id, form.get("act", ""), reason)
     except (BadRequest, Conflict) as error:
         return await _shown(request, parts, reader, sample_id, fault=error, form=form)
-    back = f"{base_path(request)}/samples?done=true"
-    return Response(status_code=303, headers={"location": back})
+    return redirect(request, "/samples?done=true")
 
 
 async def _shown(
@@ -86,5 +84,4 @@ async def _shown(
         return html(request, "sample.html", page=page, reader=reader, fault=fault, typed=form)
 
     text = await asyncio.to_thread(made)
-    status, headers = (200, {}) if fault is None else (fault.status, said_by(fault))
-    return HTMLResponse(text, status, headers)
+    return as_page(text, fault)

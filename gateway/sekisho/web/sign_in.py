@@ -23,7 +23,7 @@ from sekisho.model.principal import Authentication, Principal, Shown
 from sekisho.ports import Directory, Ledger
 from sekisho.web.callers import Caller, ProblemRoute
 from sekisho.web.forms import once, read_form
-from sekisho.web.page_routes import PageRoute, base_path, html, said_by
+from sekisho.web.page_routes import PageRoute, as_page, base_path, html
 from sekisho.web.same_origin import local_path, require_same_origin
 from sekisho.web.session_cookie import LOGIN, LOGIN_S, cookie_name, read_cookie, set_cookie
 from sekisho_audit.events import Event, Payload
@@ -138,7 +138,7 @@ async def sign_in_by_key(request: Request, here: Parts) -> Response:
     except NotAuthenticated as error:
         refusal = await here.refusals.refused(shown, error, "sign-in")
         page = _sign_in(request, here, return_to, refusal.message)
-        return HTMLResponse(page, refusal.status, said_by(refusal))
+        return as_page(page, refusal)
     return await _begin(request, here, principal, BY_KEY, return_to)
 
 

@@ -20,7 +20,7 @@ import structlog
 from sekisho.errors import BadRequest, Conflict, Forbidden, LedgerRefused, NotFound
 from sekisho.holding.break_glass import BreakGlass
 from sekisho.model.break_glass import Opening
-from sekisho.model.duties import seats
+from sekisho.model.duties import may_confirm, seats
 from sekisho.model.ids import uuid7
 from sekisho.model.principal import Authentication, Principal, Role, Scope
 from sekisho.ports import Clock, Ledger
@@ -35,6 +35,11 @@ _WATCHES = (
     (Role.REVIEWER, Scope.REVIEW),
     (Role.AUDITOR, Scope.AUDIT),
     (Role.OPERATOR, Scope.ADMIN),
+)
+
+_ANOTHER = (
+    "Nobody reviews what they opened themselves, also not with another key or as a delegate, and "
+    "no service account does. Ask a colleague who reviews or audits."
 )
 
 _log = structlog.get_logger("sekisho.break_glass")
@@ -252,12 +257,7 @@ def _said(error: LedgerRefused, act: str) -> Exception:
 
 def _seat(who: Principal, opening: Opening) -> str:
     """In whose name they review: their own, or whoever lent them the role. Raises Forbidden."""
-    if who.owner is not None or opening.person in who.persons:
-        message = (
-            "Nobody reviews what they opened themselves, also not with another key or as a "
-            "delegate, and no service account does. Ask a colleague who reviews or audits."
-        )
-        raise Forbidden(message, code="self_confirmation")
+    may_confirm(who, {opening.person}, _ANOTHER)
     if Role.AUDITOR in who.roles and Scope.AUDIT in who.scopes:
         return who.id
     found = seats(who, Role.REVIEWER.value)

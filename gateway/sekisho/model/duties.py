@@ -113,14 +113,15 @@ def may_activate(activator: Principal, author_persons: Collection[str]) -> None:
         )
 
 
-def may_confirm(confirmer: Principal, proposer_persons: Collection[str]) -> None:
+def may_confirm(
+    confirmer: Principal,
+    proposer_persons: Collection[str],
+    message: str = "What one person proposed, another confirms: not the same with another key, "
+    "through a service account or as a delegate.",
+) -> None:
     """Raises Forbidden (`self_confirmation`) if the confirmer is, or stands in for, who proposed.
 
     Service accounts confirm nothing.
     """
     if confirmer.owner is not None or confirmer.persons.intersection(proposer_persons):
-        raise Forbidden(
-            "What one person proposed, another confirms: not the same with another key, through "
-            "a service account or as a delegate.",
-            code="self_confirmation",
-        )
+        raise Forbidden(message, code="self_confirmation")

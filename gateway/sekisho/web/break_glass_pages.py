@@ -13,14 +13,14 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Request, Response
 
 from sekisho.console.break_glass_page import opening_page, openings_page
-from sekisho.errors import BadRequest, Conflict, Forbidden, NotAuthenticated, Refused
+from sekisho.errors import BadRequest, Conflict, Forbidden, Refused
 from sekisho.holding.break_glass_desk import NAME_CHARS_MAX, BreakGlassDesk, may_open
 from sekisho.model.principal import Principal, Scope
 from sekisho.web.break_glass import BODY_BYTES_MAX, desk_of
 from sekisho.web.callers import Parts, needs
 from sekisho.web.forms import read_form
 from sekisho.web.page_routes import PageRoute, as_page, html, redirect
-from sekisho.web.pages import to_sign_in, visitor
+from sekisho.web.pages import signed_in, visitor
 from sekisho.web.services import Services
 from sekisho_audit.break_glass_rules import RULES_MAX
 
@@ -39,10 +39,7 @@ async def openings(request: Request, parts: Parts, *, done: bool = False) -> Res
     """What is open or waits for review, and for who may, a form to open it. A link from a hold
     brings its rules along.
     """
-    try:
-        reader = await visitor(request, parts)
-    except NotAuthenticated as error:
-        return to_sign_in(request, error)
+    reader = await signed_in(request, parts)
     brought = request.query_params.getlist("rule")[:RULES_MAX]
     typed = {"rules": "\n".join(one for one in brought if len(one) <= NAME_CHARS_MAX)}
     return await _listed(request, parts, reader, form=typed, done=done)
@@ -67,10 +64,7 @@ async def open_break_glass(
 @router.get("/break-glass/{opening_id}")
 async def look(opening_id: str, request: Request, parts: Parts) -> Response:
     """One opening: what was opened, by whom and why."""
-    try:
-        reader = await visitor(request, parts)
-    except NotAuthenticated as error:
-        return to_sign_in(request, error)
+    reader = await signed_in(request, parts)
     return await _shown(request, parts, reader, opening_id)
 
 

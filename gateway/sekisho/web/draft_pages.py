@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from sekisho.console.drafts_page import drafts_page
-from sekisho.errors import BadRequest, Conflict, NotAuthenticated, NotFound, Refused
+from sekisho.errors import BadRequest, Conflict, NotFound, Refused
 from sekisho.model.draft import DraftSaid
 from sekisho.model.principal import Principal, Scope
 from sekisho.stages.drafts import open_drafts
@@ -21,7 +21,7 @@ from sekisho.web.acceptance import say_of_draft
 from sekisho.web.callers import Parts, needs
 from sekisho.web.forms import read_form
 from sekisho.web.page_routes import PageRoute, as_page, html, redirect
-from sekisho.web.pages import to_sign_in, visitor
+from sekisho.web.pages import signed_in, visitor
 from sekisho.web.services import Services
 
 BODY_BYTES_MAX = 1024 * 1024  # a pasted text, which a form makes up to nine times as long
@@ -34,10 +34,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 @router.get("/drafts")
 async def drafts(request: Request, parts: Parts, *, done: bool = False) -> Response:
     """One's own answers that wait for a word."""
-    try:
-        reader = await visitor(request, parts)
-    except NotAuthenticated as error:
-        return to_sign_in(request, error)
+    reader = await signed_in(request, parts)
     return await _listed(request, parts, reader, done=done)
 
 

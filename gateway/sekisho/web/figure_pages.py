@@ -8,11 +8,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from sekisho.console.figures_page import DAYS, figures_page
-from sekisho.errors import NotAuthenticated
 from sekisho.web.callers import Now, Parts
 from sekisho.web.figures import DAYS_MAX, figures_for, oversees
 from sekisho.web.page_routes import PageRoute, html
-from sekisho.web.pages import to_sign_in, visitor
+from sekisho.web.pages import signed_in
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -27,10 +26,7 @@ async def figures(
     mine: bool = False,
 ) -> Response:
     """Everybody's figures for operators and auditors, one's own for reviewers."""
-    try:
-        reader = await visitor(request, parts)
-    except NotAuthenticated as error:
-        return to_sign_in(request, error)
+    reader = await signed_in(request, parts)
     found = await figures_for(parts, reader, now, days, mine=mine or None)
     shown = figures_page(found.model_dump(), oversees=oversees(reader))
     return HTMLResponse(html(request, "figures.html", page=shown, reader=reader))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
@@ -34,6 +34,10 @@ _LEADS_BACK = ("/approvals", "/samples", "/break-glass", "/drafts")
 _KEPT = {b"retry-after", b"connection"}
 
 
+class SignInFirst(Exception):
+    """A page is for whoever has signed in; they do, and come back to it."""
+
+
 class PageRoute(APIRoute):
     """Turns the errors of the line into pages, and gives every answer a page's headers."""
 
@@ -43,6 +47,9 @@ class PageRoute(APIRoute):
         async def handle(request: Request) -> Response:
             try:
                 response = await handler(request)
+            except SignInFirst:
+                back = urlencode({"return_to": base_path(request) + request.url.path})
+                response = redirect(request, f"/login?{back}")
             except SekishoError as error:
                 response = failed(request, error)
             response.headers.update(HEADERS)

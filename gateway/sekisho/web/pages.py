@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
@@ -50,7 +50,7 @@ from sekisho.web.dialects import dialect_of
 from sekisho.web.exchanges import appeal_against
 from sekisho.web.exchanges_schema import REASON_CHARS_MAX
 from sekisho.web.forms import read_form
-from sekisho.web.page_routes import PageRoute, as_page, base_path, html, redirect
+from sekisho.web.page_routes import PageRoute, SignInFirst, as_page, html, redirect
 from sekisho.web.services import Services
 
 FIELDS_MAX = 8 + 2 * CALLS_MAX  # what is done, to which version and why; two fields a call
@@ -81,15 +81,24 @@ async def visitor(request: Request, parts: Parts) -> Principal:
     return principal
 
 
+async def signed_in(request: Request, parts: Parts) -> Principal:
+    """As `visitor`, for what is only looked at. Raises SignInFirst; what was shown and is wrong is
+    told instead.
+    """
+    try:
+        return await visitor(request, parts)
+    except NotAuthenticated as error:
+        if error.cause in _NOT_SIGNED_IN:
+            raise SignInFirst from error
+        raise
+
+
 @router.get("/approvals")
 async def queue(request: Request, parts: Parts, now: Now, turn: str = "mine") -> Response:
     """What waits for the reader's answer, and what they wait for; with `turn=any` also what waits
     for others first.
     """
-    try:
-        reader = await visitor(request, parts)
-    except NotAuthenticated as error:
-        return to_sign_in(request, error)
+    reader = await signed_in(request, parts)
     shown = queue_page(await open_cards(parts, reader), reader, now)
     return HTMLResponse(
         html(request, "queue.html", page=shown, reader=reader, any_turn=turn == "any")
@@ -101,10 +110,7 @@ async def look(hold_id: str, request: Request, parts: Parts) -> Response:
     """One hold: to decide about it, or to see how it stands."""
     if not names.is_hold_id(hold_id):
         raise NotFound("There is no such hold, or it is not yours to see.")
-    try:
-        reader = await visitor(request, parts)
-    except NotAuthenticated as error:
-        return to_sign_in(request, error)
+    reader = await signed_in(request, parts)
     return await _shown(request, parts, reader, hold_id)
 
 
@@ -279,11 +285,3 @@ def _number(form: Form, name: str) -> int | None:
     said = form.get(name, "")
     known = said.isascii() and said.isdigit() and len(said) <= VERSION_DIGITS_MAX
     return int(said) if known else -1 if said else None
-
-
-def to_sign_in(request: Request, error: NotAuthenticated) -> Response:
-    """Sign in and come back; what was shown and is wrong is told instead."""
-    if error.cause not in _NOT_SIGNED_IN:
-        raise error
-    back = urlencode({"return_to": base_path(request) + request.url.path})
-    return redirect(request, f"/login?{back}")

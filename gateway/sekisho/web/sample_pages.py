@@ -13,12 +13,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from sekisho.console.sample_page import sample_page, samples_page
-from sekisho.errors import BadRequest, Conflict, NotAuthenticated, Refused
+from sekisho.errors import BadRequest, Conflict, Refused
 from sekisho.model.principal import Principal, Scope
 from sekisho.web.callers import Now, Parts, needs, now_us
 from sekisho.web.forms import read_form
 from sekisho.web.page_routes import PageRoute, as_page, html, redirect
-from sekisho.web.pages import to_sign_in, visitor
+from sekisho.web.pages import signed_in, visitor
 from sekisho.web.samples import BODY_BYTES_MAX, LISTED_MAX, desk_of
 from sekisho.web.services import Services
 
@@ -31,10 +31,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 @router.get("/samples")
 async def queue(request: Request, parts: Parts, now: Now, *, done: bool = False) -> Response:
     """What waits for the reader's verdict."""
-    try:
-        reader = await visitor(request, parts)
-    except NotAuthenticated as error:
-        return to_sign_in(request, error)
+    reader = await signed_in(request, parts)
     needs(reader, Scope.REVIEW)
     found = await desk_of(parts).queue(reader)
     shown = samples_page(found[:LISTED_MAX], now, said=done)
@@ -44,10 +41,7 @@ async def queue(request: Request, parts: Parts, now: Now, *, done: bool = False)
 @router.get("/samples/{sample_id}")
 async def look(sample_id: str, request: Request, parts: Parts) -> Response:
     """One sample: what was asked and answered."""
-    try:
-        reader = await visitor(request, parts)
-    except NotAuthenticated as error:
-        return to_sign_in(request, error)
+    reader = await signed_in(request, parts)
     return await _shown(request, parts, reader, sample_id)
 
 

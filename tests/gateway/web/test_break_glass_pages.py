@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import cast
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from sekisho.model.principal import Authentication, Scope
-from sekisho.ports import Log, Searches
 from sekisho.web import break_glass_pages
 from sekisho.web.page_routes import HEADERS
-from sekisho.web.services import Services
 from support.break_glass import (
     AUDITOR,
     CHIEF,
@@ -29,9 +24,8 @@ from support.break_glass import (
     needed,
     open_plant,
 )
-from support.entrances import entrance
 from support.holds import ROBOT, STAFF, Desk
-from support.page_site import Browser, Sessions
+from support.page_site import Browser, http_of
 from support.switchboards import running_auditd
 
 PEOPLE = {
@@ -69,16 +63,9 @@ def auditd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def site(desk: Desk, auditd: str) -> AsyncIterator[Site]:
-    plant, app = await open_plant(auditd), FastAPI()
-    app.include_router(break_glass_pages.router)
-    app.state.sign_in = SimpleNamespace(public_url="http://gateway/gate", language="en")
-    app.state.services = Services(
-        *(desk.store, desk.ledger, cast("Log", None), cast("Searches", None)),
-        *(Sessions(PEOPLE), entrance(desk.ledger), desk.limits),
-        break_glass=plant.desk,
-    )
-    transport = httpx.ASGITransport(app, root_path="/gate")
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+    plant = await open_plant(auditd)
+    pages = http_of(break_glass_pages.router, desk, PEOPLE, "/gate", break_glass=plant.desk)
+    async with pages as http:
         yield Site(http, plant)
     await plant.tidy()
     await plant.ledger.close()
@@ -242,16 +229,7 @@ async def test_pages_speak_three_languages(site: Site, language: str, title: str
         assert title in page.text
 
 
-async def test_where_there_is_none_there_is_none(site: Site, desk: Desk) -> None:
+async def test_where_there_is_none_there_is_none(desk: Desk) -> None:
     """A gateway without a desk says so."""
-    app = FastAPI()
-    app.include_router(break_glass_pages.router)
-    app.state.sign_in = SimpleNamespace(public_url="http://gateway", language="en")
-    app.state.services = Services(
-        *(desk.store, desk.ledger, cast("Log", None), cast("Searches", None)),
-        *(Sessions(PEOPLE), entrance(desk.ledger), desk.limits),
-    )
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://gateway"
-    ) as http:
+    async with http_of(break_glass_pages.router, desk, PEOPLE) as http:
         assert (await Browser(http).get("auditor", "/break-glass")).status_code == 404

@@ -5,23 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
 
 from sekisho.model.principal import Scope
-from sekisho.ports import Log, Searches
 from sekisho.web import draft_pages
 from sekisho.web.page_routes import HEADERS
-from sekisho.web.services import Services
-from support.entrances import entrance
 from support.exchange_site import NOW_US, ran
 from support.holds import STAFF, STRANGER, Desk
 from support.memory_ledger import MemoryLedger
-from support.page_site import Browser, Sessions
+from support.page_site import Browser, http_of
 
 PEOPLE = {
     "staff": STAFF,
@@ -33,15 +27,7 @@ PEOPLE = {
 @pytest.fixture
 async def browser(desk: Desk, ledger: MemoryLedger) -> AsyncIterator[Browser]:
     ledger.now_us = lambda: NOW_US
-    app = FastAPI()
-    app.include_router(draft_pages.router)
-    app.state.sign_in = SimpleNamespace(public_url="http://gateway/gate", language="en")
-    app.state.services = Services(
-        *(desk.store, ledger, cast("Log", None), cast("Searches", None)),
-        *(Sessions(PEOPLE), entrance(ledger), desk.limits),
-    )
-    transport = httpx.ASGITransport(app, root_path="/gate")
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+    async with http_of(draft_pages.router, desk, PEOPLE, "/gate") as http:
         yield Browser(http)
 
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from types import SimpleNamespace
-from typing import cast
 
 import httpx
 import orjson
 import pytest
-from fastapi import FastAPI
 
-from sekisho.ports import Log, Searches
 from sekisho.web import sample_pages
 from sekisho.web.page_routes import HEADERS
-from sekisho.web.services import Services
-from support.entrances import entrance
 from support.holds import STAFF, Desk
-from support.page_site import Browser, Sessions
+from support.page_site import Browser, http_of
 from support.samples import AUDITOR, ONE, THREE, TWO, Table, open_table
 from support.switchboards import running_auditd
 from support.valkey import Valkey
@@ -51,21 +45,8 @@ def auditd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def browser(desk: Desk, auditd: str, valkey: Valkey) -> AsyncIterator[Site]:
-    table, app = await open_table(auditd, valkey.url), FastAPI()
-    app.include_router(sample_pages.router)
-    app.state.sign_in = SimpleNamespace(public_url="http://gateway", language="en")
-    app.state.services = Services(
-        desk.store,
-        desk.ledger,
-        cast("Log", None),
-        cast("Searches", None),
-        Sessions(PEOPLE),
-        entrance(desk.ledger),
-        desk.limits,
-        samples=table.desk,
-    )
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+    table = await open_table(auditd, valkey.url)
+    async with http_of(sample_pages.router, desk, PEOPLE, samples=table.desk) as http:
         yield Site(http, table)
     await table.close()
 
